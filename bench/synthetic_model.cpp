@@ -1,0 +1,93 @@
+// Writes a llama-shaped GGUF of random BF16 weights, for measuring memory and speed on files of any size:
+//   synthetic_model OUT.gguf LAYERS [WIDTH]
+// WIDTH (a multiple of 256, default 2048) is the hidden size; the feed-forward size is 4 WIDTH, the vocabulary 8192.
+#include <cstdint>
+#include <cstdio>
+#include <cstdlib>
+#include <exception>
+#include <random>
+#include <string>
+#include <vector>
+
+#include "tessera/core/half.hpp"
+#include "tessera/core/metadata.hpp"
+#include "tessera/core/tensor_info.hpp"
+#include "tessera/gguf.hpp"
+
+namespace {
+
+using namespace tessera;
+
+void write_model(const std::string& path, std::uint32_t layers, std::uint32_t width) {
+    constexpr std::uint32_t vocabulary = 8192;
+    const std::uint32_t heads = width / 64;
+    metadata properties;
+    properties.set("general.architecture", std::string("llama"));
+    properties.set("general.name", std::string("synthetic"));
+    properties.set("llama.block_count", layers);
+    properties.set("llama.context_length", std::uint32_t{2048});
+    properties.set("llama.embedding_length", width);
+    properties.set("llama.feed_forward_length", 4 * width);
+    properties.set("llama.attention.head_count", heads);
+    properties.set("llama.attention.head_count_kv", heads);
+    properties.set("llama.attention.layer_norm_rms_epsilon", 1e-5f);
+    properties.set("llama.rope.dimension_count", std::uint32_t{64});
+    properties.set("llama.vocab_size", vocabulary);
+    properties.set("tokenizer.ggml.model", std::string("no_vocab"));
+
+    std::vector<tensor_info> tensors;
+    const auto add = [&](std::string name, std::uint64_t columns, std::uint64_t rows) {
+        tensors.push_back({.name = std::move(name),
+                           .dims = {columns, rows, 1, 1},
+                           .rank = rows == 1 ? 1u : 2u,
+                           .layout = *find_type(rows == 1 ? type_id::f32 : type_id::bf16)});
+    };
+    add("token_embd.weight", width, vocabulary);
+    for (std::uint32_t layer = 0; layer < layers; ++layer) {
+        const std::string prefix = "blk." + std::to_string(layer) + ".";
+        add(prefix + "attn_norm.weight", width, 1);
+        for (const char* name : {"attn_q.weight", "attn_k.weight", "attn_v.weight", "attn_output.weight"})
+            add(prefix + name, width, width);
+        add(prefix + "ffn_norm.weight", width, 1);
+        add(prefix + "ffn_gate.weight", width, 4 * width);
+        add(prefix + "ffn_up.weight", width, 4 * width);
+        add(prefix + "ffn_down.weight", 4 * width, width);
+    }
+    add("output_norm.weight", width, 1);
+
+    gguf::writer file(path, {});
+    file.begin(tensors, properties);
+    std::mt19937 random(1);
+    std::normal_distribution<float> gauss(0.0f, 0.02f);
+    std::vector<bfloat16> weights(1 << 20);
+    for (bfloat16& weight : weights) weight = bfloat16(gauss(random));
+    const std::vector<float> ones(width, 1.0f);
+    for (const tensor_info& info : tensors) {
+        if (info.rows() == 1) {
+            file.write(info, 0, std::as_bytes(std::span(ones)));
+            continue;
+        }
+        for (std::uint64_t row = 0; row < info.rows(); ++row)  // rows start anywhere in one megabyte of noise
+            file.write(info, row,
+                       std::as_bytes(
+                           std::span(weights).subspan(row * 7919 % (weights.size() - info.columns()), info.columns())));
+    }
+    file.finish();
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+    const long layers = argc > 2 ? std::strtol(argv[2], nullptr, 10) : 0;
+    const long width = argc > 3 ? std::strtol(argv[3], nullptr, 10) : 2048;
+    if (argc < 3 || argc > 4 || layers < 1 || layers > 512 || width < 256 || width > 16384 || width % 256 != 0) {
+        std::fputs("usage: synthetic_model OUT.gguf LAYERS [WIDTH]\n", stderr);
+        return 2;
+    }
+    try {
+        write_model(argv[1], static_cast<std::uint32_t>(layers), static_cast<std::uint32_t>(width));
+    } catch (const std::exception& e) {
+        std::fprintf(stderr, "synthetic_model: %s\n", e.what());
+        return 1;
+    }
+}

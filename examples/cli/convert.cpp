@@ -1,0 +1,16 @@
+#include "commands.hpp"
+#include "open.hpp"
+#include "tessera/format/builtin.hpp"
+#include "tessera/select/strategies.hpp"
+#include "write_model.hpp"
+
+namespace cli {
+
+void convert(const convert_options& options) {
+    using namespace tessera;
+    const any_model model = open(options.model);
+    const select::uniform rule{*builtin_formats::find(options.type)};
+    write_model(model, select::make_plan(model.tensors(), rule, builtin_formats::layouts), options.output);
+}
+
+}  // namespace cli

@@ -1,0 +1,54 @@
+// What a person sees: a progress line on standard error, tables and figures on standard output.
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <ostream>
+#include <string>
+#include <vector>
+
+#include "tessera/core/progress.hpp"
+
+namespace cli {
+
+/// A number with `digits` digits behind the point.
+std::string fixed(double value, int digits);
+
+/// A number of bytes, exact and in round figures: "1,632,992 bytes (1.63 MB)".
+std::string bytes_text(std::uint64_t bytes);
+
+/// Left-aligned words and right-aligned numbers under a heading. A heading that begins with '>' aligns its column right.
+class text_table {
+public:
+    explicit text_table(std::vector<std::string> headings);
+    void add(std::vector<std::string> row);
+    friend std::ostream& operator<<(std::ostream& out, const text_table& table);
+
+private:
+    std::vector<std::vector<std::string>> rows_;  // the first holds the headings
+    std::vector<bool> is_right_;
+};
+
+/// A progress callback: one line with share, rate and time left, redrawn a few times a second when standard error is a
+/// terminal, gone when the object is. Throws when the user has interrupted the program, so that what was begun is undone.
+class progress_line {
+public:
+    progress_line();
+    progress_line(const progress_line&) = delete;
+    progress_line& operator=(const progress_line&) = delete;
+    ~progress_line();
+    void operator()(const tessera::progress& now);
+
+private:
+    using clock = std::chrono::steady_clock;
+    bool is_terminal_;
+    std::string stage_;
+    clock::time_point started_, drawn_;
+    std::size_t width_ = 0;
+};
+
+/// From now on SIGTERM and the first SIGINT only ask progress_line to stop; a second SIGINT ends the program at once.
+void catch_interrupts();
+
+}  // namespace cli

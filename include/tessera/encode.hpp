@@ -1,0 +1,5 @@
+// Umbrella: how the bytes of a format are chosen.
+#pragma once
+
+#include "tessera/encode/encoders.hpp"
+#include "tessera/encode/scale_search.hpp"

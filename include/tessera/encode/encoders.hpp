@@ -1,0 +1,71 @@
+// Encoders: how the codes of a row are chosen. An encoder is an argument, never part of a format.
+#pragma once
+
+#include <algorithm>
+#include <array>
+#include <cstddef>
+#include <span>
+#include <vector>
+
+#include "tessera/config.hpp"
+#include "tessera/encode/scale_search.hpp"
+#include "tessera/format/concepts.hpp"
+#include "tessera/format/registry.hpp"
+
+namespace tessera {
+
+/// Encodes rows to blocks of F: e(format_tag<F>{}, row, importance, out). `row` holds out.size() * F::block_size finite
+/// weights; `importance` one non-negative number per column, or nothing when all are alike.
+template <class E, class F>
+concept encoder_for = block_format<F> && requires(const E& e, std::span<const float> row,
+                                                  std::span<const float> importance, std::span<typename F::block> out) {
+    e(format_tag<F>{}, row, importance, out);
+};
+
+/// The format's own plain reference: scales that hold the extremes, every weight to the nearest level.
+struct nearest {
+    template <block_format F>
+    void operator()(format_tag<F>, std::span<const float> row, std::span<const float>,
+                    std::span<typename F::block> out) const noexcept {
+        TESSERA_ASSERT(row.size() == out.size() * F::block_size, "a row holds whole blocks");
+        for (std::size_t b = 0; b < out.size(); ++b)
+            F::encode(std::span<const float, F::block_size>(row.data() + b * F::block_size, F::block_size), out[b]);
+    }
+};
+
+/// Scales that minimise the squared error, each column weighed by its importance. Formats that are not built from
+/// scales and levels are encoded as by `nearest`.
+struct weighted {
+    template <block_format F>
+    void operator()(format_tag<F> format, std::span<const float> row, std::span<const float> importance,
+                    std::span<typename F::block> out) const {
+        TESSERA_ASSERT(row.size() == out.size() * F::block_size, "a row holds whole blocks");
+        TESSERA_ASSERT(importance.empty() || importance.size() == row.size(), "one importance a column");
+        if constexpr (scaled_format<F>) {
+            using search = scale_search<F>;
+            static constexpr auto even = [] {
+                std::array<float, search::blocks * F::block_size> ones;
+                ones.fill(1.0f);
+                return ones;
+            }();
+            search find_scales;
+            std::array<typename F::scales, search::blocks> scales;
+            for (std::size_t b = 0; b < out.size(); b += search::blocks) {
+                const std::size_t count = std::min(search::blocks, out.size() - b);
+                const auto x = row.subspan(b * F::block_size, count * F::block_size);
+                find_scales(x,
+                            importance.empty() ? std::span(even).first(x.size())
+                                               : importance.subspan(b * F::block_size, x.size()),
+                            std::span(scales).first(count));
+                for (std::size_t k = 0; k < count; ++k)
+                    F::store(scales[k],
+                             std::span<const float, F::block_size>(x.data() + k * F::block_size, F::block_size),
+                             out[b + k]);
+            }
+        } else {
+            nearest{}(format, row, importance, out);
+        }
+    }
+};
+
+}  // namespace tessera

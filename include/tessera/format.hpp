@@ -1,0 +1,6 @@
+// Umbrella: what the bytes of every built-in format mean.
+#pragma once
+
+#include "tessera/format/builtin.hpp"
+#include "tessera/format/concepts.hpp"
+#include "tessera/format/registry.hpp"

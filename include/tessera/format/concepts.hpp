@@ -1,0 +1,64 @@
+// What a type must offer to be a quant format.
+#pragma once
+
+#include <concepts>
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <string_view>
+#include <type_traits>
+
+#include "tessera/core/type_id.hpp"
+
+namespace tessera {
+
+/// A struct that can be written to a file as it lies in memory. Plain floats have no unique representation (-0, NaN)
+/// but no padding either, so they pass, too.
+template <class B>
+concept wire_block = std::is_trivially_copyable_v<B> && std::is_standard_layout_v<B> &&
+                     (std::has_unique_object_representations_v<B> || std::is_floating_point_v<B>);
+
+/// A quant format: `block_size` weights in one `block`, and what its bytes mean.
+/// `encode` is the simple deterministic reference; better encoders live in encode/ and need two_stage_format.
+template <class F>
+concept block_format =
+    wire_block<typename F::block> && std::convertible_to<decltype(F::name), std::string_view> &&
+    (std::size_t{F::block_size} > 0) &&
+    requires(typename F::block& out, const typename F::block& in, std::span<float, F::block_size> weights,
+             std::span<const float, F::block_size> source) {
+        { F::decode(in, weights) } noexcept;
+        { F::encode(source, out) } noexcept;
+    };
+
+/// A block format that a GGUF file can name.
+template <class F>
+concept gguf_format = block_format<F> && std::same_as<std::remove_cv_t<decltype(F::type)>, type_id>;
+
+/// A format whose encoding falls into two stages: `scales` for a block first, then codes under those scales, `group`
+/// weights at a time. `value` is what a code decodes to; `store` puts both into bytes. How scales are chosen is an
+/// encoder's business (encode/).
+template <class F>
+concept two_stage_format =
+    block_format<F> && (std::size_t{F::group} > 0) &&
+    requires(const typename F::scales& s, std::size_t i, float x, const typename F::code_array& codes,
+             typename F::block& out) {
+        { F::value(s, i, F::round(s, i, x)) } -> std::convertible_to<float>;
+        F::store(s, codes, out);
+    };
+
+/// Bits a weight takes, scales included.
+template <block_format F>
+inline constexpr double bits_per_weight = 8.0 * sizeof(typename F::block) / F::block_size;
+
+/// The layout of a format, as the container needs it.
+template <gguf_format F>
+inline constexpr type_layout layout_of{F::type, F::name, F::block_size, sizeof(typename F::block)};
+
+/// Decodes consecutive blocks. Precondition: out.size() == blocks.size() * F::block_size.
+template <block_format F>
+void decode_blocks(std::span<const typename F::block> blocks, std::span<float> out) noexcept {
+    for (std::size_t b = 0; b < blocks.size(); ++b)
+        F::decode(blocks[b], std::span<float, F::block_size>(out.data() + b * F::block_size, F::block_size));
+}
+
+}  // namespace tessera

@@ -1,0 +1,113 @@
+// From a type id met at run time to a format known at compile time: one dispatch per tensor.
+#pragma once
+
+#include <algorithm>
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <span>
+#include <string>
+#include <string_view>
+#include <utility>
+
+#include "tessera/core/bytes.hpp"
+#include "tessera/core/error.hpp"
+#include "tessera/format/concepts.hpp"
+
+namespace tessera {
+
+/// Names a format in a value, for generic lambdas: `[&]<class F>(format_tag<F>) { ... }`.
+template <block_format F>
+struct format_tag {
+    using type = F;
+};
+
+/// True when two names are equal but for the case of ASCII letters: "q4_k" finds "Q4_K".
+[[nodiscard]] constexpr bool same_format_name(std::string_view a, std::string_view b) noexcept {
+    if (a.size() != b.size()) return false;
+    const auto upper = [](char c) { return c >= 'a' && c <= 'z' ? static_cast<char>(c - 'a' + 'A') : c; };
+    for (std::size_t i = 0; i < a.size(); ++i)
+        if (upper(a[i]) != upper(b[i])) return false;
+    return true;
+}
+
+/// A list of formats: the one place that dispatch, names and tests read.
+template <gguf_format... Formats>
+struct format_list {
+    /// The same list and more formats behind it.
+    template <gguf_format... More>
+    using extend = format_list<Formats..., More...>;
+
+    static constexpr std::size_t size = sizeof...(Formats);
+    static constexpr std::array<type_layout, size> layouts{layout_of<Formats>...};
+
+    /// The layout of the format with this id or name, or null.
+    [[nodiscard]] static constexpr const type_layout* find(type_id id) noexcept {
+        for (const type_layout& layout : layouts)
+            if (layout.id == id) return &layout;
+        return nullptr;
+    }
+    [[nodiscard]] static constexpr const type_layout* find(std::string_view name) noexcept {
+        for (const type_layout& layout : layouts)
+            if (same_format_name(layout.name, name)) return &layout;
+        return nullptr;
+    }
+
+    /// Calls f(format_tag<F>{}) for the format F with this id and returns what it returns. Throws when the list has
+    /// none.
+    template <class Function>
+    static decltype(auto) dispatch(type_id id, Function&& f) {
+        return dispatch_in<Function, Formats...>(id, f);
+    }
+
+    /// Calls f(format_tag<F>{}) for every format, in order.
+    template <class Function>
+    static void for_each(Function&& f) {
+        (f(format_tag<Formats>{}), ...);
+    }
+
+    /// "F32, F16, ...": for messages and help texts.
+    [[nodiscard]] static std::string names() {
+        std::string all;
+        for (const type_layout& layout : layouts) {
+            if (!all.empty()) all += ", ";
+            all += layout.name;
+        }
+        return all;
+    }
+
+    /// Decodes rows of any format in the list. `bytes` holds whole blocks; out.size() is the weights they make.
+    static void decode(type_id id, byte_view bytes, std::span<float> out) {
+        dispatch(id, [&]<class F>(format_tag<F>) {
+            using block = typename F::block;
+            // Blocks in a mapped file may be unaligned for types such as float; copy a piece at a time then.
+            if (reinterpret_cast<std::uintptr_t>(bytes.data()) % alignof(block) == 0) {
+                decode_blocks<F>({reinterpret_cast<const block*>(bytes.data()), bytes.size() / sizeof(block)}, out);
+                return;
+            }
+            constexpr std::size_t piece = 4096 / F::block_size + 1;
+            std::array<block, piece> aligned;
+            for (std::size_t b = 0, count = bytes.size() / sizeof(block); b < count; b += piece) {
+                const std::size_t n = std::min(piece, count - b);
+                std::memcpy(aligned.data(), bytes.data() + b * sizeof(block), n * sizeof(block));
+                decode_blocks<F>({aligned.data(), n}, out.subspan(b * F::block_size, n * F::block_size));
+            }
+        });
+    }
+
+private:
+    template <class Function, gguf_format First, gguf_format... Rest>
+    static decltype(auto) dispatch_in(type_id id, Function& f) {
+        if (id == First::type) return f(format_tag<First>{});
+        if constexpr (sizeof...(Rest) > 0)
+            return dispatch_in<Function, Rest...>(id, f);
+        else {
+            const type_layout* known = find_type(id);
+            fail("format ", known ? std::string(known->name) : std::to_string(static_cast<std::uint32_t>(id)),
+                 ": wanted one of ", names(), ", got one this program cannot decode");
+        }
+    }
+};
+
+}  // namespace tessera

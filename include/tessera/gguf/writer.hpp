@@ -1,0 +1,169 @@
+// A GGUF model as a sink of tensors: one file, or several of limited size.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <span>
+#include <string>
+#include <system_error>
+#include <utility>
+#include <vector>
+
+#include "tessera/core/bytes.hpp"
+#include "tessera/core/error.hpp"
+#include "tessera/core/metadata.hpp"
+#include "tessera/core/tensor_info.hpp"
+#include "tessera/gguf/layout.hpp"
+#include "tessera/gguf/output_file.hpp"
+#include "tessera/gguf/rules.hpp"
+#include "tessera/gguf/shard_name.hpp"
+#include "tessera/tensor/concepts.hpp"
+#include "tessera/tensor/row_counter.hpp"
+#include "tessera/tensor/tensor_table.hpp"
+
+namespace tessera::gguf {
+
+/// What to do about a file that has the output's name already.
+enum class existing_file { refuse, replace };
+
+struct writer_options {
+    std::vector<std::filesystem::path> inputs{};  ///< files that the output must not be, under whatever name
+    existing_file existing = existing_file::refuse;
+    std::uint64_t max_shard_bytes = 0;  ///< 0: one file; else one, or as many as it takes (see plan_files)
+};
+
+/// Writes GGUF version 3. All offsets are planned in begin(); rows then come in any order and from any thread; the
+/// files get their names in finish(), once every row is there and flushed. Without finish() nothing is left behind.
+class writer {
+public:
+    /// Nothing is created yet. Throws when `path` is in the way already or is one of the inputs.
+    explicit writer(std::filesystem::path path, writer_options options = {})
+        : path_(std::move(path)), options_(std::move(options)) {
+        if (options_.max_shard_bytes == 0) require_destination(path_);
+    }
+
+    /// Plans and creates the files. The split keys and an alignment other than 32 in `properties` are dropped. Throws
+    /// before anything is created when a name, key or shape is not fit for a file, a name repeats, a file is in the
+    /// way, or the disk has too little room.
+    void begin(std::span<const tensor_info> tensors, const tessera::metadata& properties) {
+        const std::string where = path_.string();
+        if (!paths_.empty()) fail(where, ": begin: wanted one call, got a second");
+        for (const auto& [key, value] : properties) require_key(where, key);
+        for (const tensor_info& info : tensors) {
+            require_name(where, info.name);
+            require_shape(where, info);
+        }
+        tensor_table table({tensors.begin(), tensors.end()}, where);
+        const std::vector<file_layout> layouts = plan_files(table.tensors(), properties, options_.max_shard_bytes);
+
+        std::uint64_t total = 0;
+        for (const file_layout& layout : layouts) total += layout.bytes;
+        require_room(total);
+        std::vector<std::filesystem::path> paths = names(layouts.size());
+        for (const std::filesystem::path& path : paths) require_destination(path);
+
+        std::vector<output_file> files;
+        std::vector<location> locations;
+        for (std::size_t f = 0; f < layouts.size(); ++f) {
+            const file_layout& layout = layouts[f];
+            files.emplace_back(paths[f], layout.bytes).write_at(0, layout.header());
+            for (const std::uint64_t offset : layout.offsets) locations.push_back({f, layout.data_offset + offset});
+        }
+
+        table_ = std::move(table);
+        written_ = row_counter(tensors.size());
+        locations_ = std::move(locations);
+        files_ = std::move(files);
+        paths_ = std::move(paths);
+        total_size_ = total;
+    }
+
+    /// Writes whole rows. Throws when they are not rows of a tensor announced in begin(), or cannot be written.
+    void write(const tensor_info& info, std::uint64_t first_row, byte_view bytes) {
+        const std::size_t position = table_.locate_bytes(info, first_row, bytes.size());
+        const location& at = locations_[position];
+        files_[at.file].write_at(at.offset + first_row * info.row_bytes(), bytes);
+        written_.add(table_, position, bytes.size() / info.row_bytes());
+    }
+
+    /// Flushes the files and gives them their names. Throws naming a tensor that lacks rows, or when a file has come in
+    /// the way meanwhile; the output then stays without its name.
+    void finish() {
+        if (files_.empty()) fail(path_.string(), ": finish: wanted a model begun and not finished, got none");
+        written_.require_complete(table_);
+        for (const output_file& file : files_) file.sync();
+        for (const std::filesystem::path& path : paths_) require_destination(path);
+        publish();
+        sync_folder(folder());
+        files_.clear();
+        table_ = tensor_table({}, path_.string());
+    }
+
+    /// Bytes of all files together; known after begin().
+    [[nodiscard]] std::uint64_t total_size() const noexcept { return total_size_; }
+    /// The final names of all files, in order; known after begin().
+    [[nodiscard]] const std::vector<std::filesystem::path>& paths() const noexcept { return paths_; }
+
+private:
+    struct location {
+        std::size_t file;
+        std::uint64_t offset;
+    };
+
+    [[nodiscard]] std::filesystem::path folder() const {
+        return path_.has_parent_path() ? path_.parent_path() : std::filesystem::path(".");
+    }
+
+    [[nodiscard]] std::vector<std::filesystem::path> names(std::size_t files) const {
+        if (files == 1) return {path_};
+        std::vector<std::filesystem::path> paths;
+        shard_name name{.prefix = shard_prefix(path_), .number = 0, .count = static_cast<std::uint32_t>(files)};
+        while (name.number++ < files) paths.push_back(name.path());
+        return paths;
+    }
+
+    void require_destination(const std::filesystem::path& path) const {
+        std::error_code unknown;  // what cannot be looked at now will show when the file is created
+        if (!std::filesystem::exists(path, unknown)) return;
+        for (const std::filesystem::path& input : options_.inputs)
+            if (std::filesystem::equivalent(path, input, unknown))
+                fail(path.string(), ": wanted an output that is none of the inputs, got ", input.string());
+        if (options_.existing == existing_file::refuse)
+            fail(path.string(), ": wanted a name that is free, got a file that exists");
+        if (!std::filesystem::is_regular_file(path, unknown))
+            fail(path.string(), ": wanted a regular file to replace, got something else");
+    }
+
+    void require_room(std::uint64_t needed) const {
+        std::error_code unknown;
+        const std::filesystem::space_info room = std::filesystem::space(folder(), unknown);
+        if (!unknown && room.available < needed)
+            fail(path_.string(), ": wanted ", needed, " bytes free on its disk, got ", room.available);
+    }
+
+    // The first file, by which a reader opens the model, gets its name last.
+    void publish() {
+        std::size_t unnamed = files_.size();
+        try {
+            for (; unnamed > 0; --unnamed) files_[unnamed - 1].publish();
+        } catch (...) {
+            std::error_code ignored;
+            for (; unnamed < files_.size(); ++unnamed) std::filesystem::remove(paths_[unnamed], ignored);
+            throw;
+        }
+    }
+
+    std::filesystem::path path_;
+    writer_options options_;
+    tensor_table table_;
+    row_counter written_;
+    std::vector<location> locations_;
+    std::vector<output_file> files_;
+    std::vector<std::filesystem::path> paths_;
+    std::uint64_t total_size_ = 0;
+};
+
+static_assert(tensor_sink<writer>);
+
+}  // namespace tessera::gguf

@@ -1,0 +1,24 @@
+// The only file that includes xsimd; works from xsimd 8.1 on. Everything is a template on the architecture, so that
+// translation units compiled for different machines do not share symbols.
+#pragma once
+
+#include <cstddef>
+#include <xsimd/xsimd.hpp>
+
+namespace tessera::kernels {
+
+using default_arch = xsimd::default_arch;
+
+/// A register of floats.
+template <class Arch>
+using float_batch = xsimd::batch<float, Arch>;
+
+/// Floats in a register.
+template <class Arch>
+inline constexpr std::size_t lanes = float_batch<Arch>::size;
+
+/// The alignment that aligned loads of a register want.
+template <class Arch>
+inline constexpr std::size_t simd_alignment = Arch::alignment() == 0 ? alignof(float) : Arch::alignment();
+
+}  // namespace tessera::kernels

@@ -1,0 +1,5 @@
+// Umbrella: Hugging Face directories as sources, architectures, the decoder.
+#pragma once
+
+#include "tessera/model/decoder.hpp"
+#include "tessera/model/hf_model.hpp"

@@ -1,0 +1,80 @@
+// GGUF metadata of a Hugging Face model directory, but for the vocabulary.
+#pragma once
+
+#include <array>
+#include <cmath>
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <limits>
+#include <string>
+#include <string_view>
+#include <system_error>
+#include <utility>
+
+#include "tessera/core/metadata.hpp"
+#include "tessera/model/hf_architectures.hpp"
+#include "tessera/model/hf_config.hpp"
+
+namespace tessera::model {
+
+/// What a model is called: the last part of config.json's _name_or_path, else of the directory.
+[[nodiscard]] inline std::string hf_model_name(const hf_config& config, const std::filesystem::path& directory) {
+    const auto last_part = [](const std::filesystem::path& path) {
+        const std::filesystem::path normal = path.lexically_normal();
+        return (normal.has_filename() ? normal : normal.parent_path()).filename().string();
+    };
+    const std::string named = last_part(config.text("_name_or_path").value_or(""));
+    if (!named.empty() && named != "." && named != "..") return named;
+    std::error_code ignored;
+    return last_part(std::filesystem::absolute(directory, ignored));
+}
+
+/// A count of weights as people say it, to two digits: "2.6M", "8B", "70B".
+[[nodiscard]] inline std::string weight_count_text(double weights) {
+    constexpr std::array<const char*, 5> units{"", "K", "M", "B", "T"};
+    std::size_t unit = 0;
+    for (; weights >= 999.5 && unit + 1 < units.size(); ++unit) weights /= 1000.0;
+    const double tenths = std::round(weights * 10.0);
+    if (tenths >= 100.0 || unit == 0) return std::to_string(std::llround(weights)) + units[unit];
+    const auto whole = std::to_string(std::llround(tenths) / 10);
+    const auto rest = std::llround(tenths) % 10;
+    return whole + (rest == 0 ? "" : "." + std::to_string(rest)) + units[unit];
+}
+
+/// general.size_label: the weights in all, or, with experts, "8x7.2B": each expert counted with all that they share.
+[[nodiscard]] inline std::string size_label(std::uint64_t shared, std::uint64_t in_experts, std::uint64_t experts) {
+    const auto weights = static_cast<double>(shared);
+    if (experts == 0) return weight_count_text(weights);
+    return std::to_string(experts) + "x" +
+           weight_count_text(weights + static_cast<double>(in_experts) / static_cast<double>(experts));
+}
+
+/// Sets `prefix` + key for every rule. Throws naming the key when config.json lacks a required one or has a wrong type.
+inline void apply_metadata_rules(metadata& properties, const std::string& prefix, const hf_config& config,
+                                 hf_metadata_rules rules) {
+    for (const hf_metadata_rule& rule : rules) {
+        if (rule.need == hf_need::optional && !config.contains(rule.config)) continue;
+        std::string key = prefix + std::string(rule.gguf);
+        if (rule.type == hf_metadata_rule::kind::count)
+            properties.set(std::move(key), static_cast<std::uint32_t>(config.require_count(rule.config)));
+        else
+            properties.set(std::move(key), static_cast<float>(config.require_positive(rule.config)));
+    }
+}
+
+/// Sets general.sampling.*, the sampler's settings that generation_config.json recommends; nothing when it is absent.
+inline void apply_sampling(metadata& properties, const std::filesystem::path& directory) {
+    const std::filesystem::path file = directory / "generation_config.json";
+    if (std::error_code ignored; !std::filesystem::exists(file, ignored)) return;
+    const hf_config config(file);
+    if (const auto top_k = config.count("top_k", std::numeric_limits<std::int32_t>::max()))
+        properties.set("general.sampling.top_k", static_cast<std::int32_t>(*top_k));
+    for (const auto& [key, gguf] :
+         {std::pair("top_p", "top_p"), std::pair("min_p", "min_p"), std::pair("temperature", "temp"),
+          std::pair("repetition_penalty", "penalty_repeat")})
+        if (const auto value = config.number(key))
+            properties.set(std::string("general.sampling.") + gguf, static_cast<float>(*value));
+}
+
+}  // namespace tessera::model

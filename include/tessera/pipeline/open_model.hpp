@@ -1,0 +1,69 @@
+// A model from whatever a path names: a GGUF file or a Hugging Face directory.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <span>
+#include <utility>
+#include <variant>
+#include <vector>
+
+#include "tessera/core/bytes.hpp"
+#include "tessera/core/metadata.hpp"
+#include "tessera/core/tensor_info.hpp"
+#include "tessera/gguf/reader.hpp"
+#include "tessera/model/hf_model.hpp"
+#include "tessera/tensor/concepts.hpp"
+
+namespace tessera {
+
+/// A tensor source chosen at run time.
+class any_model {
+public:
+    explicit any_model(gguf::reader file) : source_(std::move(file)) {}
+    explicit any_model(model::hf_model directory) : source_(std::move(directory)) {}
+
+    [[nodiscard]] std::span<const tensor_info> tensors() const {
+        return std::visit([](const auto& source) { return std::span<const tensor_info>(source.tensors()); }, source_);
+    }
+    [[nodiscard]] const tessera::metadata& metadata() const {
+        return std::visit([](const auto& source) -> const tessera::metadata& { return source.metadata(); }, source_);
+    }
+    void read(const tensor_info& info, std::uint64_t first_row, std::uint64_t rows, std::span<float> out) const {
+        std::visit([&](const auto& source) { source.read(info, first_row, rows, out); }, source_);
+    }
+    [[nodiscard]] byte_view packed(const tensor_info& info, std::uint64_t first_row, std::uint64_t rows) const {
+        return std::visit([&](const auto& source) { return source.packed(info, first_row, rows); }, source_);
+    }
+    /// Lets the system take back the memory of rows that are done with, where the source can.
+    void release(const tensor_info& info, std::uint64_t first_row, std::uint64_t rows) const {
+        std::visit(
+            [&](const auto& source) {
+                if constexpr (requires { source.release(info, first_row, rows); })
+                    source.release(info, first_row, rows);
+            },
+            source_);
+    }
+    /// The files the model is read from: what an output must never replace.
+    [[nodiscard]] std::vector<std::filesystem::path> files() const {
+        return std::visit(
+            [](const auto& source) {
+                const auto& list = source.files();
+                return std::vector<std::filesystem::path>(list.begin(), list.end());
+            },
+            source_);
+    }
+
+private:
+    std::variant<gguf::reader, model::hf_model> source_;
+};
+
+static_assert(packed_tensor_source<any_model>);
+
+/// Opens a GGUF file (the first shard of a split one) or a directory with config.json and safetensors.
+[[nodiscard]] inline any_model open_model(const std::filesystem::path& path) {
+    if (std::filesystem::is_directory(path)) return any_model(model::hf_model(path));
+    return any_model(gguf::reader(path));
+}
+
+}  // namespace tessera

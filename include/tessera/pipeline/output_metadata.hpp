@@ -1,0 +1,37 @@
+// The metadata of a written model: the source's, and what the plan changes about it.
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+#include <map>
+#include <string>
+#include <string_view>
+#include <utility>
+
+#include "tessera/core/metadata.hpp"
+#include "tessera/gguf/file_type.hpp"
+#include "tessera/select/plan.hpp"
+
+namespace tessera {
+
+/// The source's metadata with general.quantization_version and general.file_type as the plan makes them. The file type
+/// is that of the type that most weights of matrices have.
+[[nodiscard]] inline metadata output_metadata(const metadata& source, const select::plan& plan) {
+    metadata properties = source;
+    std::map<type_id, std::uint64_t> weights_of;
+    bool quantized = false;
+    for (const select::choice& choice : plan.choices) {
+        if (choice.target.effective_rank() < 2) continue;
+        weights_of[choice.target.type()] += choice.target.weights();
+        quantized = quantized || choice.target.layout.block_size > 1;
+    }
+    properties.erase("general.file_type");
+    const auto most = std::max_element(weights_of.begin(), weights_of.end(),
+                                       [](const auto& a, const auto& b) { return a.second < b.second; });
+    if (most != weights_of.end())
+        if (const auto number = gguf::uniform_file_type(most->first)) properties.set("general.file_type", *number);
+    if (quantized) properties.set("general.quantization_version", std::uint32_t{2});
+    return properties;
+}
+
+}  // namespace tessera

@@ -1,0 +1,178 @@
+// From a source and a plan to a sink: read rows, encode, write. Memory is bounded by the pieces in flight.
+#pragma once
+
+#include <algorithm>
+#include <cmath>
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <memory>
+#include <mutex>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "tessera/core/bytes.hpp"
+#include "tessera/core/error.hpp"
+#include "tessera/core/metadata.hpp"
+#include "tessera/core/parallel.hpp"
+#include "tessera/core/progress.hpp"
+#include "tessera/core/view.hpp"
+#include "tessera/encode/encoders.hpp"
+#include "tessera/format/builtin.hpp"
+#include "tessera/select/plan.hpp"
+#include "tessera/tensor/concepts.hpp"
+#include "tessera/tensor/packed_matrix.hpp"
+
+namespace tessera {
+
+/// Packs a matrix: one importance per column, or none. Throws when the columns are no whole number of blocks.
+template <block_format F, class Encoder = weighted>
+requires encoder_for<Encoder, F>
+[[nodiscard]] packed_matrix<F> quantize(matrix_view weights, std::span<const float> importance = {},
+                                        const Encoder& encoder = {}, int threads = 1) {
+    packed_matrix<F> packed(weights.rows(), weights.columns());
+    parallel_for(weights.rows(), threads,
+                 [&](std::size_t r) { encoder(format_tag<F>{}, weights.row(r), importance, packed.row(r)); });
+    return packed;
+}
+
+struct quantize_options {
+    int threads = 0;                        ///< 0: all of the machine's
+    std::uint64_t piece_weights = 1 << 20;  ///< weights that one thread has in flight, at least one row
+};
+
+/// What encoding did to one tensor.
+struct tensor_error {
+    double squared_error = 0;  ///< sum of (decoded - original)^2
+    double squared_norm = 0;   ///< sum of original^2
+    /// Root of the ratio: 0.05 means an error of 5 % of the tensor's magnitude.
+    [[nodiscard]] double relative() const noexcept {
+        return squared_norm > 0 ? std::sqrt(squared_error / squared_norm) : 0.0;
+    }
+};
+
+namespace detail {
+
+/// Throws when a row holds NaN or infinity. `what` tells where the rows come from or go to.
+inline void require_finite(const tensor_info& info, std::uint64_t first_row, std::span<const float> rows,
+                           const char* what) {
+    const auto all_finite = [](std::span<const float> values) {
+        float sum = 0.0f;
+        for (const float x : values) sum += x * 0.0f;  // NaN as soon as one value is not finite
+        return sum == 0.0f;
+    };
+    const std::size_t columns = info.columns();
+    for (std::size_t r = 0; r * columns < rows.size(); ++r) {
+        const auto row = rows.subspan(r * columns, columns);
+        if (all_finite(row)) continue;
+        const auto bad = std::find_if(row.begin(), row.end(), [](float x) { return !std::isfinite(x); });
+        fail("tensor ", info.name, ": row ", first_row + r, ", column ", bad - row.begin(), ": ", what,
+             ": wanted a finite number, got ", *bad);
+    }
+}
+
+template <class Formats, class Encoder>
+tensor_error encode_rows(const tensor_info& target, std::uint64_t first_row, std::span<float> weights,
+                         std::span<const float> importance, const Encoder& encoder, std::vector<std::byte>& bytes) {
+    tensor_error sums;
+    const std::size_t columns = target.columns();
+    const std::size_t rows = weights.size() / columns;
+    bytes.resize(rows * target.row_bytes());
+    Formats::dispatch(target.type(), [&]<class F>(format_tag<F>) {
+        using block = typename F::block;
+        const std::size_t row_blocks = columns / F::block_size;
+        std::vector<block> packed(row_blocks);
+        std::vector<float> decoded(columns);
+        for (std::size_t r = 0; r < rows; ++r) {
+            const std::span<const float> row = weights.subspan(r * columns, columns);
+            encoder(format_tag<F>{}, row, importance, std::span<block>(packed));
+            decode_blocks<F>(packed, decoded);
+            require_finite(target, first_row + r, decoded, "does not fit the type it is written in");
+            double error = 0, norm = 0;
+            for (std::size_t i = 0; i < columns; ++i) {
+                const double difference = double{decoded[i]} - double{row[i]};
+                error += difference * difference;
+                norm += double{row[i]} * double{row[i]};
+            }
+            sums.squared_error += error;
+            sums.squared_norm += norm;
+            std::memcpy(bytes.data() + r * target.row_bytes(), packed.data(), target.row_bytes());
+        }
+    });
+    return sums;
+}
+
+}  // namespace detail
+
+/// Writes every tensor of `source` to `sink` in the type the plan gives it, with `properties` as metadata. Tensors that
+/// keep their type are copied byte for byte. Returns the error per tensor, in the plan's order.
+///
+/// The bytes written depend on source, plan and encoder only. Throws when a weight is not finite, or does not fit its
+/// type; the sink is then not finished.
+template <class Formats = builtin_formats, tensor_source Source, class Encoder, tensor_sink Sink>
+std::vector<tensor_error> quantize_model(const Source& source, const select::plan& plan, const metadata& properties,
+                                         const Encoder& encoder, Sink& sink, const quantize_options& options = {},
+                                         progress_callback report = {}) {
+    struct piece {
+        std::size_t tensor;
+        std::uint64_t first_row, rows;
+    };
+    std::vector<piece> pieces;
+    std::uint64_t total = 0;
+    for (std::size_t t = 0; t < plan.choices.size(); ++t) {
+        const tensor_info& target = plan.choices[t].target;
+        const std::uint64_t step =
+            std::max<std::uint64_t>(1, options.piece_weights / std::max<std::uint64_t>(1, target.columns()));
+        for (std::uint64_t row = 0; row < target.rows(); row += step)
+            pieces.push_back({t, row, std::min(step, target.rows() - row)});
+        total += target.weights();
+    }
+
+    const std::vector<tensor_info> targets = plan.targets();
+    sink.begin(std::span<const tensor_info>(targets), properties);
+
+    std::vector<tensor_error> piece_errors(pieces.size());
+    std::mutex reporting;
+    std::uint64_t done = 0;
+    parallel_for(pieces.size(), options.threads, [&](std::size_t p) {
+        const std::size_t t = pieces[p].tensor;
+        const std::uint64_t first_row = pieces[p].first_row;
+        const std::uint64_t rows = pieces[p].rows;
+        const tensor_info& target = targets[t];
+        tensor_info info = target;
+        info.layout = plan.choices[t].source;
+
+        byte_view copied;
+        if constexpr (packed_tensor_source<Source>)
+            if (info.type() == target.type()) copied = source.packed(info, first_row, rows);
+        std::vector<std::byte> encoded;
+        if (copied.empty()) {
+            const std::size_t count = rows * target.columns();
+            const auto weights = std::make_unique_for_overwrite<float[]>(count);
+            const std::span<float> values(weights.get(), count);
+            source.read(info, first_row, rows, values);
+            detail::require_finite(info, first_row, values, "cannot be quantized");
+            piece_errors[p] = detail::encode_rows<Formats>(target, first_row, values, {}, encoder, encoded);
+        }
+        sink.write(target, first_row, copied.empty() ? byte_view(encoded) : copied);
+        if constexpr (requires { source.release(info, first_row, rows); })
+            if (!copied.empty()) source.release(info, first_row, rows);
+
+        if (report) {
+            const std::lock_guard lock(reporting);
+            done += rows * target.columns();
+            report({.stage = "quantize", .unit = "weights", .done = done, .total = total});
+        }
+    });
+    sink.finish();
+
+    std::vector<tensor_error> errors(targets.size());
+    for (std::size_t p = 0; p < pieces.size(); ++p) {  // in order, so that the sums do not depend on threads
+        errors[pieces[p].tensor].squared_error += piece_errors[p].squared_error;
+        errors[pieces[p].tensor].squared_norm += piece_errors[p].squared_norm;
+    }
+    return errors;
+}
+
+}  // namespace tessera

@@ -1,0 +1,50 @@
+// JSON from files that nobody vouches for: strict, bounded in depth, every key of an object once.
+#pragma once
+
+#include <cstddef>
+#include <filesystem>
+#include <string>
+#include <string_view>
+#include <unordered_set>
+#include <vector>
+
+#include <nlohmann/json.hpp>
+
+#include "tessera/core/error.hpp"
+#include "tessera/core/mapped_file.hpp"
+
+namespace tessera::safetensors {
+
+struct json_limits {
+    std::size_t depth = 64;  ///< objects and arrays inside each other
+};
+
+/// Parses a whole JSON text. Throws tessera::error, starting with `where`, on anything that is not strict JSON, on
+/// nesting deeper than the limit, and on a key that one object has twice (parsers disagree on which of them counts).
+[[nodiscard]] inline nlohmann::json parse_json(std::string_view text, std::string_view where, json_limits limits = {}) {
+    using event = nlohmann::json::parse_event_t;
+    std::vector<std::unordered_set<std::string>> keys;  // of the objects that are open
+    const auto watch = [&](int depth, event kind, nlohmann::json& value) {
+        if ((kind == event::object_start || kind == event::array_start) &&
+            static_cast<std::size_t>(depth) >= limits.depth)
+            fail(where, ": wanted JSON of at most ", limits.depth, " levels, got more");
+        if (kind == event::object_start) keys.emplace_back();
+        if (kind == event::object_end) keys.pop_back();
+        if (kind == event::key && !keys.back().insert(value.get_ref<const std::string&>()).second)
+            fail(where, ": wanted every key once, got ", value.get_ref<const std::string&>(), " twice");
+        return true;
+    };
+    try {
+        return nlohmann::json::parse(text.begin(), text.end(), watch);
+    } catch (const nlohmann::json::exception& e) {
+        fail(where, ": wanted JSON, got: ", std::string_view(e.what()).substr(0, 200));  // it quotes what it read
+    }
+}
+
+/// As parse_json, for a whole file.
+[[nodiscard]] inline nlohmann::json load_json(const std::filesystem::path& path) {
+    const mapped_file file(path);
+    return parse_json({reinterpret_cast<const char*>(file.bytes().data()), file.bytes().size()}, path.string());
+}
+
+}  // namespace tessera::safetensors

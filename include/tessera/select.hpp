@@ -1,0 +1,6 @@
+// Umbrella: from names and shapes to a plan.
+#pragma once
+
+#include "tessera/select/plan.hpp"
+#include "tessera/select/rules.hpp"
+#include "tessera/select/strategies.hpp"

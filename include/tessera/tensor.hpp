@@ -1,0 +1,6 @@
+// Umbrella: packed matrices, sources and sinks.
+#pragma once
+
+#include "tessera/tensor/concepts.hpp"
+#include "tessera/tensor/memory.hpp"
+#include "tessera/tensor/packed_matrix.hpp"

@@ -1,0 +1,8 @@
+// Umbrella: from text to tokens and windows of them.
+#pragma once
+
+#include "tessera/text/hf_vocabulary.hpp"
+#include "tessera/text/token.hpp"
+#include "tessera/text/tokenizer.hpp"
+#include "tessera/text/vocabulary.hpp"
+#include "tessera/text/windows.hpp"

@@ -1,0 +1,67 @@
+// Chat templates: text in Jinja's language, handed on as it is.
+#pragma once
+
+#include <algorithm>
+#include <filesystem>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "tessera/core/error.hpp"
+#include "tessera/core/mapped_file.hpp"
+#include "tessera/core/metadata.hpp"
+#include "tessera/text/hf/json.hpp"
+
+namespace tessera::text::hf {
+
+namespace detail {
+
+inline std::string read_text_file(const std::filesystem::path& path) {
+    const mapped_file file(path);
+    return {reinterpret_cast<const char*>(file.bytes().data()), file.bytes().size()};
+}
+
+// Templates by name: "default" is the one without a name of its own.
+using template_map = std::map<std::string, std::string>;
+
+inline template_map templates_of(const json_value& value) {
+    if (!value.get().is_array()) return {{"default", value.string()}};
+    template_map templates;
+    value.for_each(
+        [&](const json_value& entry) { templates[entry.at("name").string()] = entry.at("template").string(); });
+    return templates;
+}
+
+inline template_map templates_in(const std::filesystem::path& directory) {
+    namespace fs = std::filesystem;
+    template_map templates;
+    if (const fs::path plain = directory / "chat_template.jinja"; fs::exists(plain)) {
+        templates["default"] = read_text_file(plain);
+        if (const fs::path others = directory / "additional_chat_templates"; fs::is_directory(others))
+            for (const fs::directory_entry& entry : fs::directory_iterator(others))
+                if (entry.path().extension() == ".jinja")
+                    templates[entry.path().stem().string()] = read_text_file(entry.path());
+    } else if (const fs::path packed = directory / "chat_template.json"; fs::exists(packed)) {
+        const json content = read_json(packed);
+        if (const auto value = root_of(content, packed).find("chat_template")) templates = templates_of(*value);
+    }
+    return templates;
+}
+
+}  // namespace detail
+
+/// Adds `tokenizer.chat_template` and its named variants from tokenizer_config.json, else from files of their own.
+inline void add_chat_templates(const std::filesystem::path& directory, const json_value& tokenizer_config,
+                               metadata& out) {
+    const auto configured = tokenizer_config.find("chat_template");
+    const detail::template_map templates =
+        configured ? detail::templates_of(*configured) : detail::templates_in(directory);
+    std::vector<std::string> names;
+    for (const auto& [name, source] : templates)
+        if (name != "default") names.push_back(name);
+    if (!names.empty()) out.set("tokenizer.chat_templates", names);
+    for (const auto& [name, source] : templates)
+        out.set(name == "default" ? "tokenizer.chat_template" : "tokenizer.chat_template." + name, source);
+}
+
+}  // namespace tessera::text::hf

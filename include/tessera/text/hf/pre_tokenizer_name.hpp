@@ -1,0 +1,101 @@
+// Tells a pre-tokenizer's GGUF name from what tokenizer.json says it does.
+#pragma once
+
+#include <algorithm>
+#include <array>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "tessera/core/error.hpp"
+#include "tessera/text/hf/json.hpp"
+#include "tessera/text/utf8.hpp"
+
+namespace tessera::text::hf {
+
+namespace detail {
+
+// What the byte-level step does to text on its own.
+inline constexpr std::string_view byte_level_regex =
+    R"('s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+)";
+
+// Every step that cuts, as a regular expression, in order.
+inline void collect_cuts(const json_value& step, std::vector<std::string>& cuts) {
+    const std::string type = step.at("type").string();
+    if (type == "Sequence") {
+        step.at("pretokenizers").for_each([&](const json_value& part) { collect_cuts(part, cuts); });
+    } else if (type == "Split") {
+        const json_value pattern = step.at("pattern");
+        const std::string behavior = step.string_or("behavior", "Isolated");
+        const bool keeps_matches =
+            behavior == "Isolated" || (behavior == "Removed" && step.boolean_or("invert", false));
+        const auto regex = pattern.find("Regex");
+        if (!regex || !keeps_matches) pattern.mismatch("a regular expression whose matches are kept apart");
+        // Files differ in whether line ends are escaped once or twice.
+        cuts.push_back(replaced(replaced(regex->string(), "\r", "\\r"), "\n", "\\n"));
+    } else if (type == "Digits") {
+        cuts.emplace_back(step.boolean_or("individual_digits", false) ? R"(\p{N})" : R"(\p{N}+)");
+    } else if (type == "Punctuation") {
+        cuts.emplace_back("punctuation");
+    } else if (type == "ByteLevel") {
+        if (step.boolean_or("add_prefix_space", false))
+            step.mismatch("a byte-level pre-tokenizer that adds no space in front");
+        if (step.boolean_or("use_regex", true)) cuts.emplace_back(byte_level_regex);
+    } else {
+        step.at("type").mismatch(concat("a known pre-tokenizer instead of ", type));
+    }
+}
+
+struct named_cuts {
+    std::string_view name;
+    std::vector<std::string_view> cuts;
+};
+
+inline const std::vector<named_cuts>& known_cuts() {
+    static const std::vector<named_cuts> known{
+        {"llama-bpe",
+         {R"((?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+)"}},
+        {"qwen2",
+         {R"((?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+)"}},
+        {"qwen35",
+         {R"((?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?[\p{L}\p{M}]+|\p{N}| ?[^\s\p{L}\p{M}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+)"}},
+        {"gpt-2", {byte_level_regex}},
+        {"smollm", {R"(\p{N})", byte_level_regex}},
+        {"falcon", {"punctuation", byte_level_regex, "[0-9][0-9][0-9]"}},
+        {"deepseek-coder", {R"([\r\n])", R"(\s?\p{L}+)", R"(\s?\p{P}+)", "[一-龥ࠀ-一가-퟿]+", R"(\p{N})"}},
+        {"deepseek-v3",
+         {R"(\p{N}{1,3})", "[一-龥぀-ゟ゠-ヿ]+",
+          R"([!"#$%&'()*+,\-./:;<=>?@\[\\\]^_`{|}~][A-Za-z]+|[^\r\n\p{L}\p{P}\p{S}]?[\p{L}\p{M}]+| ?[\p{P}\p{S}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+)"}},
+        {"tekken",
+         {R"([^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+|[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+)"}},
+        {"gpt-4o",
+         {R"([^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+(?i:'s|'t|'re|'ve|'m|'ll|'d)?|[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*(?i:'s|'t|'re|'ve|'m|'ll|'d)?|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+)"}},
+        {"bailingmoe",
+         {R"('(?i:[sdmt]|ll|ve|re)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]|\s+(?!\S)|\s+)"}},
+    };
+    return known;
+}
+
+}  // namespace detail
+
+/// The name to write as `tokenizer.ggml.pre` for the "pre_tokenizer" and "model" of a tokenizer.json. Throws, showing
+/// the regular expressions, when none of the known pre-tokenizers does the same.
+[[nodiscard]] inline std::string pre_tokenizer_name(const json_value& pre_tokenizer, const json_value& model) {
+    std::vector<std::string> cuts;
+    detail::collect_cuts(pre_tokenizer, cuts);
+    const auto& known = detail::known_cuts();
+    const auto found = std::find_if(known.begin(), known.end(), [&](const detail::named_cuts& candidate) {
+        return std::equal(cuts.begin(), cuts.end(), candidate.cuts.begin(), candidate.cuts.end());
+    });
+    if (found == known.end()) {
+        std::string shown;
+        for (const std::string& cut : cuts) shown += concat(shown.empty() ? "" : " then ", cut);
+        fail(pre_tokenizer.where(), ": wanted a known pre-tokenizer, got one that cuts at ",
+             shown.empty() ? "nothing" : shown);
+    }
+    // The same cuts with merges that are always obeyed have another name.
+    if (found->name == "llama-bpe" && !model.boolean_or("ignore_merges", false)) return "smaug-bpe";
+    return std::string(found->name);
+}
+
+}  // namespace tessera::text::hf

@@ -1,0 +1,110 @@
+// Merging neighbours in order of rank: the heart of both kinds of tokenizer.
+#pragma once
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <limits>
+#include <optional>
+#include <span>
+#include <vector>
+
+#include "tessera/core/error.hpp"
+
+namespace tessera::text {
+
+/// A stretch of text on its way to become a token.
+struct symbol {
+    std::uint32_t begin;   ///< in bytes of the text
+    std::uint32_t length;  ///< in bytes; 0 once merged into the symbol before
+    std::int32_t id;       ///< what it is; the meaning belongs to the model
+};
+
+/// What two neighbours make.
+struct merge {
+    std::int32_t rank;  ///< lower merges first
+    std::int32_t id;    ///< of the merged symbol
+};
+
+/// Merges symbols until no rule applies: always the pair of lowest rank, the leftmost among equals. Keeps its memory
+/// from one call to the next; use one per thread.
+class merger {
+public:
+    /// Prepares for a text; then come the symbols.
+    void clear() noexcept {
+        symbols_.clear();
+        links_.clear();
+        queue_.clear();
+    }
+
+    /// The next symbol of the text, at least one byte long, adjacent to the one before.
+    void push(std::size_t begin, std::size_t length, std::int32_t id) {
+        if (begin + length >= std::numeric_limits<std::uint32_t>::max())
+            fail("text: wanted less than 4 GiB without a special token, got ", begin + length, " bytes or more");
+        symbols_.push_back({static_cast<std::uint32_t>(begin), static_cast<std::uint32_t>(length), id});
+    }
+
+    /// Runs all merges in O(n log n). find(left, right) -> std::optional<merge> looks a pair up.
+    template <class Find>
+    void run(const Find& find) {
+        const auto count = static_cast<std::uint32_t>(symbols_.size());
+        links_.resize(count);
+        for (std::uint32_t i = 0; i < count; ++i) links_[i] = {i - 1, i + 1};  // before the first: wraps to `none`
+        for (std::uint32_t i = 0; i + 1 < count; ++i) consider(i, i + 1, find);
+        while (!queue_.empty()) {
+            std::pop_heap(queue_.begin(), queue_.end());
+            const candidate best = queue_.back();
+            queue_.pop_back();
+            symbol& left = symbols_[best.left];
+            const std::uint32_t right = links_[best.left].next;
+            // Symbols only ever grow, so the length tells whether this is still the pair that was looked up.
+            if (left.length == 0 || right >= count || left.length + symbols_[right].length != best.length) continue;
+            left.length = best.length;
+            left.id = best.id;
+            symbols_[right].length = 0;
+            const std::uint32_t next = links_[right].next;
+            links_[best.left].next = next;
+            if (next < count) {
+                links_[next].previous = best.left;
+                consider(best.left, next, find);
+            }
+            if (links_[best.left].previous < count) consider(links_[best.left].previous, best.left, find);
+        }
+    }
+
+    /// The symbols in order of text; those of length 0 are gone.
+    [[nodiscard]] std::span<const symbol> symbols() const noexcept { return symbols_; }
+
+private:
+    struct link {
+        std::uint32_t previous;
+        std::uint32_t next;
+    };
+    struct candidate {
+        std::int32_t rank;
+        std::uint32_t left;
+        std::uint32_t length;  // of both together
+        std::int32_t id;
+
+        // The heap keeps the greatest in front: that must be the lowest rank, then the leftmost.
+        friend bool operator<(const candidate& a, const candidate& b) noexcept {
+            return a.rank != b.rank ? a.rank > b.rank : a.left > b.left;
+        }
+    };
+
+    template <class Find>
+    void consider(std::uint32_t left, std::uint32_t right, const Find& find) {
+        const symbol& a = symbols_[left];
+        const symbol& b = symbols_[right];
+        if (const std::optional<merge> found = find(a, b)) {
+            queue_.push_back({found->rank, left, a.length + b.length, found->id});
+            std::push_heap(queue_.begin(), queue_.end());
+        }
+    }
+
+    std::vector<symbol> symbols_;
+    std::vector<link> links_;
+    std::vector<candidate> queue_;
+};
+
+}  // namespace tessera::text

@@ -1,0 +1,156 @@
+// The pre-tokenizers of byte-level vocabularies by the names that GGUF files give them.
+#pragma once
+
+#include <algorithm>
+#include <array>
+#include <span>
+#include <string_view>
+
+#include "tessera/core/error.hpp"
+
+namespace tessera::text {
+
+/// What a pre-tokenizer's name stands for.
+struct pre_tokenizer_rules {
+    std::string_view name;                       ///< value of `tokenizer.ggml.pre`
+    std::span<const std::string_view> patterns;  ///< regular expressions, each applied inside the pieces of the last
+    bool ignore_merges = false;                  ///< a piece that is a token is that token, whatever the merges say
+    bool adds_bos = false;                       ///< default of `tokenizer.ggml.add_bos_token`
+};
+
+namespace detail {
+
+using pattern_list = std::span<const std::string_view>;
+
+// In all of these, contractions in any case are spelled out: caseless matching would also take U+017F for an s.
+inline constexpr std::string_view gpt2_pattern =
+    R"('s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S))";
+
+inline constexpr std::array<std::string_view, 1> llama3_patterns{
+    R"('[sS]|'[tT]|'[rR][eE]|'[vV][eE]|'[mM]|'[lL][lL]|'[dD])"
+    R"(|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+)"};
+
+inline constexpr std::array<std::string_view, 1> qwen2_patterns{
+    R"('[sS]|'[tT]|'[rR][eE]|'[vV][eE]|'[mM]|'[lL][lL]|'[dD])"
+    R"(|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+)"};
+
+inline constexpr std::array<std::string_view, 1> qwen35_patterns{
+    R"('[sS]|'[tT]|'[rR][eE]|'[vV][eE]|'[mM]|'[lL][lL]|'[dD])"
+    R"(|[^\r\n\p{L}\p{N}]?[\p{L}\p{M}]+|\p{N}| ?[^\s\p{L}\p{M}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+)"};
+
+inline constexpr std::array<std::string_view, 1> gpt2_patterns{gpt2_pattern};
+
+inline constexpr std::array<std::string_view, 2> smollm_patterns{R"(\p{N})", gpt2_pattern};
+
+inline constexpr std::array<std::string_view, 4> default_patterns{R"([\p{P}\$\+<=>\^~\|]+)", gpt2_pattern, R"(\p{N}+)",
+                                                                  R"([0-9][0-9][0-9])"};
+
+inline constexpr std::array<std::string_view, 3> falcon_patterns{R"([\p{P}\$\+<=>\^~\|`]+)", gpt2_pattern,
+                                                                 R"([0-9][0-9][0-9])"};
+
+inline constexpr std::array<std::string_view, 5> deepseek_coder_patterns{
+    R"([\r\n])", R"(\s?\p{L}+)", R"(\s?\p{P}+)", R"([\x{4e00}-\x{9fa5}\x{800}-\x{4e00}\x{ac00}-\x{d7ff}]+)",
+    R"(\p{N})"};
+
+inline constexpr std::array<std::string_view, 3> deepseek3_patterns{
+    R"(\p{N}{1,3})", R"([\x{4e00}-\x{9fa5}\x{3040}-\x{309f}\x{30a0}-\x{30ff}]+)",
+    R"([!-/:-@\[-`{-~][A-Za-z]+|[^\r\n\p{L}\p{P}\p{S}]?[\p{L}\p{M}]+)"
+    R"(| ?[\p{P}\p{S}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+)"};
+
+inline constexpr std::array<std::string_view, 1> tekken_patterns{
+    R"([^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+)"
+    R"(|[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*)"
+    R"(|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+)"};
+
+inline constexpr std::array<std::string_view, 1> gpt4o_patterns{
+    R"([^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+)"
+    R"((?:'[sS]|'[tT]|'[rR][eE]|'[vV][eE]|'[mM]|'[lL][lL]|'[dD])?)"
+    R"(|[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*)"
+    R"((?:'[sS]|'[tT]|'[rR][eE]|'[vV][eE]|'[mM]|'[lL][lL]|'[dD])?)"
+    R"(|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+)"};
+
+inline constexpr std::array<std::string_view, 1> bailingmoe_patterns{
+    R"('(?:[sSdDmMtT]|[lL][lL]|[vV][eE]|[rR][eE])|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N})"
+    R"(| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]|\s+(?!\S)|\s+)"};
+
+inline constexpr pre_tokenizer_rules llama3(std::string_view name) {
+    return {.name = name, .patterns = llama3_patterns, .ignore_merges = true, .adds_bos = true};
+}
+inline constexpr pre_tokenizer_rules plain(std::string_view name, pattern_list patterns) {
+    return {.name = name, .patterns = patterns};
+}
+
+}  // namespace detail
+
+/// Every pre-tokenizer known here. The patterns are those the models were trained with.
+inline constexpr std::array pre_tokenizers{
+    detail::llama3("llama-bpe"),
+    detail::llama3("llama3"),
+    detail::llama3("llama-v3"),
+    detail::llama3("falcon3"),
+    detail::llama3("falcon-h1"),
+    detail::llama3("pixtral"),
+    detail::llama3("midm-2.0"),
+    detail::llama3("lfm2"),
+    detail::llama3("jina-v5-nano"),
+    detail::plain("dbrx", detail::llama3_patterns),
+    detail::plain("smaug-bpe", detail::llama3_patterns),
+    detail::plain("glm4", detail::llama3_patterns),
+    detail::plain("chatglm-bpe", detail::llama3_patterns),
+    detail::plain("qwen2", detail::qwen2_patterns),
+    detail::plain("deepseek-r1-qwen", detail::qwen2_patterns),
+    detail::plain("kormo", detail::qwen2_patterns),
+    detail::plain("f2llmv2", detail::qwen2_patterns),
+    detail::plain("hunyuan", detail::qwen2_patterns),
+    detail::plain("solar-open", detail::qwen2_patterns),
+    detail::plain("grok-2", detail::qwen2_patterns),
+    detail::plain("megrez", detail::qwen2_patterns),
+    detail::plain("stablelm2", detail::qwen2_patterns),
+    detail::plain("qwen35", detail::qwen35_patterns),
+    detail::plain("gpt-2", detail::gpt2_patterns),
+    detail::plain("phi-2", detail::gpt2_patterns),
+    detail::plain("mpt", detail::gpt2_patterns),
+    detail::plain("olmo", detail::gpt2_patterns),
+    detail::plain("jais", detail::gpt2_patterns),
+    detail::plain("modern-bert", detail::gpt2_patterns),
+    detail::plain("exaone4", detail::gpt2_patterns),
+    detail::plain("gigachat", detail::gpt2_patterns),
+    detail::plain("a.x-4.0", detail::gpt2_patterns),
+    detail::plain("mellum", detail::gpt2_patterns),
+    detail::plain("trillion", detail::gpt2_patterns),
+    detail::plain("granite-docling", detail::gpt2_patterns),
+    detail::plain("smollm", detail::smollm_patterns),
+    detail::plain("command-r", detail::smollm_patterns),
+    detail::plain("starcoder", detail::smollm_patterns),
+    detail::plain("refact", detail::smollm_patterns),
+    detail::plain("codeshell", detail::smollm_patterns),
+    detail::plain("exaone", detail::smollm_patterns),
+    detail::plain("minerva-7b", detail::smollm_patterns),
+    detail::plain("mellum2", detail::smollm_patterns),
+    detail::plain("deepseek-coder", detail::deepseek_coder_patterns),
+    detail::plain("deepseek-v3", detail::deepseek3_patterns),
+    detail::plain("hunyuan-dense", detail::deepseek3_patterns),
+    detail::plain("joyai-llm", detail::deepseek3_patterns),
+    pre_tokenizer_rules{.name = "tekken", .patterns = detail::tekken_patterns, .ignore_merges = true, .adds_bos = true},
+    detail::plain("gpt-4o", detail::gpt4o_patterns),
+    detail::plain("llama4", detail::gpt4o_patterns),
+    detail::plain("kanana2", detail::gpt4o_patterns),
+    detail::plain("talkie", detail::gpt4o_patterns),
+    detail::plain("minimax-m2", detail::gpt4o_patterns),
+    detail::plain("bailingmoe", detail::bailingmoe_patterns),
+    detail::plain("bailingmoe2", detail::bailingmoe_patterns),
+    detail::plain("llada-moe", detail::bailingmoe_patterns),
+    detail::plain("falcon", detail::falcon_patterns),
+    detail::plain("default", detail::default_patterns),
+};
+
+/// The rules of a pre-tokenizer by its name. Throws when nobody here knows it.
+[[nodiscard]] inline const pre_tokenizer_rules& find_pre_tokenizer(std::string_view name) {
+    const auto found = std::find_if(pre_tokenizers.begin(), pre_tokenizers.end(),
+                                    [&](const pre_tokenizer_rules& rules) { return rules.name == name; });
+    if (found == pre_tokenizers.end())
+        fail("metadata key tokenizer.ggml.pre: wanted a known pre-tokenizer such as llama-bpe, got ", name);
+    return *found;
+}
+
+}  // namespace tessera::text

@@ -1,0 +1,63 @@
+// Windows of tokens for evaluation.
+#pragma once
+
+#include <algorithm>
+#include <cstddef>
+#include <span>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "tessera/core/error.hpp"
+#include "tessera/text/token.hpp"
+#include "tessera/text/tokenizer.hpp"
+
+namespace tessera::text {
+
+/// Windows of equal length, one after another.
+class token_windows {
+public:
+    /// `tokens` holds a whole number of windows, at least one; a window of fewer than 3 tokens has nothing to score.
+    token_windows(std::vector<token_id> tokens, std::size_t length) : tokens_(std::move(tokens)), length_(length) {
+        if (length_ < 3) fail("windows: wanted a length of at least 3 tokens, got ", length_);
+        if (tokens_.empty() || tokens_.size() % length_ != 0)
+            fail("windows: wanted a multiple of ", length_, " tokens, got ", tokens_.size());
+    }
+
+    [[nodiscard]] std::size_t size() const noexcept { return tokens_.size() / length_; }
+    [[nodiscard]] std::size_t length() const noexcept { return length_; }
+    [[nodiscard]] std::span<const token_id> window(std::size_t i) const noexcept {
+        return std::span(tokens_).subspan(i * length_, length_);
+    }
+    /// All windows in one row.
+    [[nodiscard]] std::span<const token_id> tokens() const noexcept { return tokens_; }
+
+private:
+    std::vector<token_id> tokens_;
+    std::size_t length_;
+};
+
+struct window_options {
+    std::size_t length = 512;  ///< tokens in a window
+    std::size_t limit = 0;     ///< windows at most; 0 takes all
+};
+
+/// Cuts a text into disjoint windows as llama.cpp's perplexity tool does: the text is tokenized once, special tokens
+/// added and none recognised in it; a rest shorter than a window is left out; the first token of every window gives way
+/// to the begin-of-text token when the vocabulary adds one. Throws when the text is shorter than one window or the
+/// vocabulary ends texts with a token, which would fall somewhere into a window.
+[[nodiscard]] inline token_windows cut_windows(const tokenizer& tokenizer, std::string_view text,
+                                               const window_options& options = {}) {
+    if (options.length < 3) fail("windows: wanted a length of at least 3 tokens, got ", options.length);
+    if (tokenizer.adds_eos()) fail("windows: wanted a vocabulary that adds no end-of-text token, got one that does");
+    std::vector<token_id> tokens = tokenizer.encode(text);
+    std::size_t count = tokens.size() / options.length;
+    if (count == 0) fail("windows: wanted a text of at least ", options.length, " tokens, got ", tokens.size());
+    if (options.limit > 0) count = std::min(count, options.limit);
+    tokens.resize(count * options.length);
+    if (tokenizer.adds_bos())
+        for (std::size_t i = 0; i < tokens.size(); i += options.length) tokens[i] = *tokenizer.bos();
+    return {std::move(tokens), options.length};
+}
+
+}  // namespace tessera::text

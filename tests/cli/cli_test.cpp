@@ -1,0 +1,225 @@
+#include <cstdint>
+#include <string>
+
+#include <doctest/doctest.h>
+#include <nlohmann/json.hpp>
+
+#include "cli/program.hpp"
+#include "support/support.hpp"
+
+using namespace support;
+using nlohmann::json;
+
+namespace {
+
+bool has(const std::string& text, std::string_view part) { return text.find(part) != std::string::npos; }
+
+/// Everything in a folder except what the shell helper puts there.
+std::size_t files_in(const scratch_dir& folder) {
+    std::size_t count = 0;
+    for (const auto& entry : fs::directory_iterator(folder.path()))
+        if (const std::string name = entry.path().filename().string();
+            name != ".out" && name != ".err" && name != "fable-3m")
+            ++count;
+    return count;
+}
+
+/// The number in front of " bytes" in a line that begins with `start`.
+std::uint64_t bytes_after(const std::string& text, std::string_view start) {
+    const std::size_t line = text.find(start);
+    REQUIRE(line != std::string::npos);
+    const std::size_t end = text.find(" bytes", line);
+    const std::size_t begin = text.rfind(' ', end - 1) + 1;
+    std::string digits;
+    for (const char c : text.substr(begin, end - begin))
+        if (c != ',') digits += c;
+    return std::stoull(digits);
+}
+
+}  // namespace
+
+TEST_CASE("help is for people, wrong command lines end with 2") {
+    const scratch_dir folder;
+    CHECK(tessera(folder, "--help").status == 0);
+    CHECK(has(tessera(folder, "--version").out, "tessera 0."));
+    for (const char* command : {"inspect", "convert", "quantize", "evaluate"}) {
+        const outcome help = tessera(folder, std::string(command) + " --help");
+        CHECK(help.status == 0);
+        CHECK(has(help.out, "Examples:"));
+    }
+    for (const char* wrong : {"", "paint", "inspect", "inspect fable-3m --colour", "quantize fable-3m -o x.gguf",
+                              "quantize fable-3m -f Q4_K", "quantize fable-3m -f Q9_Z -o x.gguf",
+                              "quantize fable-3m -f Q4_K -o x.gguf --pin ffn_down",
+                              "quantize fable-3m -f Q4_K -o x.gguf --pin 'ffn_down=Q9_Z'",
+                              "quantize fable-3m -f Q4_K -o x.gguf --pin '(=Q8_0'",
+                              "convert fable-3m -o x.gguf --type Q4_0", "convert fable-3m -o x.gguf --threads -1",
+                              "evaluate fable-3m fable-3m", "evaluate fable-3m fable-3m --text x --window 2"}) {
+        CAPTURE(wrong);
+        const outcome run = tessera(folder, wrong);
+        CHECK(run.status == 2);
+        CHECK(run.err.starts_with("tessera: "));
+        CHECK(has(run.err, "--help"));
+        CHECK(run.out.empty());
+    }
+    CHECK(files_in(folder) == 0);
+}
+
+TEST_CASE("data and files that will not do end with 1 and one line that names them") {
+    const scratch_dir folder;
+    write_text(folder / "broken.gguf", "GGUF no more");
+    write_text(folder / "short.txt", "Once.");
+    fs::create_directory(folder / "empty");
+    const std::size_t files = files_in(folder);
+    const std::pair<const char*, const char*> cases[] = {
+        {"inspect nowhere.gguf", "nowhere.gguf"},
+        {"inspect broken.gguf", "broken.gguf"},
+        {"inspect empty", "empty"},
+        {"quantize broken.gguf -f Q4_K -o x.gguf", "broken.gguf"},
+        {"quantize fable-3m -f Q4_K -o nowhere/x.gguf", "nowhere"},
+        {"quantize fable-3m -f Q4_K -o broken.gguf", "broken.gguf"},
+        {"quantize fable-3m -f Q4_K -o x.gguf --pin ffn_dwon=Q8_0", "ffn_dwon"},
+        {"quantize fable-3m -f Q4_K -o x.gguf --pin attn_norm=Q8_0", "attn_norm"},
+        {"evaluate fable-3m fable-3m --text nowhere.txt", "nowhere.txt"},
+        {"evaluate fable-3m fable-3m --text short.txt", "256 tokens"},
+    };
+    for (const auto& wrong : cases) {
+        const outcome run = tessera(folder, wrong.first);
+        CAPTURE(wrong.first);
+        CAPTURE(run.err);
+        CHECK(run.status == 1);
+        CHECK(run.err.starts_with("tessera: "));
+        CHECK(has(run.err, wrong.second));
+        CHECK(run.err.find('\n') == run.err.size() - 1);
+    }
+    CHECK(files_in(folder) == files);
+    CHECK(read_text(folder / "broken.gguf") == "GGUF no more");
+}
+
+TEST_CASE("a dry run writes nothing and predicts the exact size") {
+    const scratch_dir folder;
+    for (const std::string command :
+         {"convert fable-3m --type bf16 -o x.gguf", "quantize fable-3m -f q4_k -o x.gguf --pin 'ffn_down=Q6_K'"}) {
+        const outcome plan = tessera(folder, command + " --dry-run");
+        CHECK(plan.status == 0);
+        CHECK(has(plan.out, "token_embd.weight"));
+        CHECK(files_in(folder) == 0);
+        const outcome run = tessera(folder, command);
+        CHECK(run.status == 0);
+        CHECK(run.err.empty());  // no progress where nobody watches
+        CHECK(bytes_after(plan.out, "would write x.gguf") == fs::file_size(folder / "x.gguf"));
+        CHECK(bytes_after(run.out, "wrote x.gguf") == fs::file_size(folder / "x.gguf"));
+        fs::remove(folder / "x.gguf");
+    }
+}
+
+TEST_CASE("the same command writes the same bytes, with any number of threads and by way of a full-precision file") {
+    const scratch_dir folder;
+    REQUIRE(tessera(folder, "convert fable-3m --type BF16 -o whole.gguf").status == 0);
+    for (const std::string format : {"Q8_0", "Q6_K", "Q4_K", "Q4_0", "F16"}) {
+        CAPTURE(format);
+        REQUIRE(tessera(folder, "quantize fable-3m -f " + format + " -o 1.gguf --force --threads 1").status == 0);
+        REQUIRE(tessera(folder, "quantize fable-3m -f " + format + " -o 2.gguf --force --threads 2").status == 0);
+        REQUIRE(tessera(folder, "quantize whole.gguf -f " + format + " -o 3.gguf --force --threads 3").status == 0);
+        const std::string bytes = read_text(folder / "1.gguf");
+        CHECK(bytes.size() > 1'000'000);
+        CHECK(bytes == read_text(folder / "2.gguf"));
+        CHECK(bytes == read_text(folder / "3.gguf"));
+    }
+}
+
+TEST_CASE("an output is replaced only when forced, and is never the input") {
+    const scratch_dir folder;
+    REQUIRE(tessera(folder, "convert fable-3m -o model.gguf").status == 0);
+    const std::string before = read_text(folder / "model.gguf");
+    write_text(folder / "there.gguf", "precious");
+    CHECK(tessera(folder, "quantize model.gguf -f Q8_0 -o there.gguf").status == 1);
+    CHECK(read_text(folder / "there.gguf") == "precious");
+    CHECK(tessera(folder, "quantize model.gguf -f Q8_0 -o model.gguf --force").status == 1);
+    fs::create_symlink(folder / "model.gguf", folder / "alias.gguf");
+    CHECK(tessera(folder, "quantize model.gguf -f Q8_0 -o alias.gguf --force").status == 1);
+    CHECK(read_text(folder / "model.gguf") == before);
+    CHECK(tessera(folder, "quantize model.gguf -f Q8_0 -o there.gguf --force").status == 0);
+    CHECK(read_text(folder / "there.gguf").starts_with("GGUF"));
+}
+
+TEST_CASE("inspect tells of a model what quantize was told to make") {
+    const scratch_dir folder;
+    REQUIRE(
+        tessera(folder,
+                "quantize fable-3m -f Q4_K -o x.gguf --pin 'ffn_down=Q6_K' --pin 'blk.0=Q8_0' --pin '^token_embd=F16'")
+            .status == 0);
+    const json listed = json::parse(tessera(folder, "inspect x.gguf --json").out);
+    CHECK(listed["file_bytes"] == fs::file_size(folder / "x.gguf"));
+    CHECK(listed["metadata"]["general.architecture"] == json{{"type", "string"}, {"value", "llama"}});
+    CHECK(listed["metadata"]["general.quantization_version"]["value"] == 2);
+    CHECK(listed["metadata"]["tokenizer.ggml.tokens"]["value"].size() == 1024);
+    std::uint64_t bytes = 0;
+    for (const json& tensor : listed["tensors"]) {
+        const std::string name = tensor["name"];
+        const std::string wanted = has(name, "norm")             ? "F32"
+                                   : name == "token_embd.weight" ? "F16"
+                                   : has(name, "ffn_down")       ? "Q6_K"  // the first pin that matches decides
+                                   : name.starts_with("blk.0.")  ? "Q8_0"
+                                                                 : "Q4_K";
+        CHECK_MESSAGE(tensor["format"] == wanted, name);
+        bytes += tensor["bytes"].get<std::uint64_t>();
+    }
+    CHECK(listed["tensor_bytes"] == bytes);
+    const json original = json::parse(tessera(folder, "inspect fable-3m --json").out);
+    CHECK(original["weights"] == listed["weights"]);
+    CHECK(original["tensors"].size() == listed["tensors"].size());
+
+    const outcome text = tessera(folder, "inspect x.gguf");
+    CHECK(text.status == 0);
+    CHECK(has(text.out, "llama.context_length"));
+    CHECK(has(text.out, "1024: ["));  // the vocabulary, not in full
+}
+
+TEST_CASE("evaluate ranks formats as their sizes do, and finds a model equal to itself") {
+    const scratch_dir folder;
+    for (const std::string format : {"BF16", "Q8_0", "Q4_0"})
+        REQUIRE(tessera(folder, "quantize fable-3m -f " + format + " -o " + format + ".gguf").status == 0);
+    const outcome run = tessera(
+        folder,
+        "evaluate fable-3m BF16.gguf Q8_0.gguf Q4_0.gguf --text fable-3m/generated_heldout.txt --windows 4 --json");
+    REQUIRE(run.status == 0);
+    const json result = json::parse(run.out);
+    CHECK(result["window"] == 256);
+    CHECK(result["windows"] == 4);
+    const json& of = result["candidates"];
+    REQUIRE(of.size() == 3);
+    CHECK(of[0]["mean_kld"]["value"].get<double>() < 1e-9);
+    CHECK(of[0]["top1_agreement"]["value"] == 1.0);
+    CHECK(of[1]["mean_kld"]["value"].get<double>() > 1e-6);
+    CHECK(of[1]["mean_kld"]["value"].get<double>() < 1e-3);
+    CHECK(of[2]["mean_kld"]["value"].get<double>() > 10 * of[1]["mean_kld"]["value"].get<double>());
+    CHECK(of[2]["mean_kld"]["value"].get<double>() < 0.1);
+    for (const json& one : of) {
+        CHECK(one["tokens"] == 4 * 127);
+        CHECK(one["perplexity_ratio"]["value"].get<double>() == doctest::Approx(1.0).epsilon(0.05));
+    }
+
+    const outcome table =
+        tessera(folder, "evaluate fable-3m Q8_0.gguf Q4_0.gguf --text fable-3m/generated_heldout.txt --windows 2");
+    CHECK(table.status == 0);
+    CHECK(has(table.out, "Q4_0.gguf"));
+    CHECK(tessera(folder, "evaluate fable-3m Q8_0.gguf --text fable-3m/generated_heldout.txt --windows 2").status == 0);
+}
+
+TEST_CASE("an interrupted run leaves nothing behind") {
+    const scratch_dir folder;
+    REQUIRE(tessera(folder, "--version").status == 0);  // lays the model out
+    int interrupted = 0;
+    for (double seconds = 0.02;; seconds *= 1.2) {  // at some moments before, during and after the work
+        const outcome run = shell(folder, "timeout --preserve-status -s TERM " + std::to_string(seconds) +
+                                              " '" TESSERA_PROGRAM "' quantize fable-3m -f Q6_K -o x.gguf --threads 1");
+        if (run.status == 0) break;
+        CHECK(files_in(folder) == 0);
+        if (has(run.err, "tessera: interrupted")) {
+            CHECK(run.status == 1);
+            ++interrupted;
+        }
+    }
+    CHECK(interrupted > 0);
+    CHECK(files_in(folder) == 1);
+}

@@ -1,0 +1,72 @@
+// The README is part of the program: its commands run, its code is compiled.
+#include <sstream>
+#include <string>
+#include <vector>
+
+#include <doctest/doctest.h>
+
+#include "cli/program.hpp"
+#include "support/support.hpp"
+
+using namespace support;
+
+namespace {
+
+std::vector<std::string> readme_lines() {
+    std::vector<std::string> lines;
+    std::istringstream text(read_text(project_dir() / "README.md"));
+    for (std::string line; std::getline(text, line);) lines.push_back(line);
+    return lines;
+}
+
+}  // namespace
+
+TEST_CASE("the README's commands do what it says they print") {
+    const std::string prompt = "    $ build/release/tessera ";
+    const scratch_dir folder;
+    fs::create_directory_symlink(project_dir() / "examples", folder / "examples");
+    const std::vector<std::string> lines = readme_lines();
+    int commands = 0;
+    for (std::size_t i = 0; i < lines.size(); ++i) {
+        if (!lines[i].starts_with(prompt)) continue;
+        ++commands;
+        CAPTURE(lines[i]);
+        const outcome run = tessera(folder, lines[i].substr(prompt.size()));
+        CHECK(run.status == 0);
+        // Times differ, and so may last digits between compilers: what is compared is the first words of each line.
+        for (++i; i < lines.size() && lines[i].starts_with("    "); ++i) {
+            const std::string shown = lines[i].substr(4);
+            if (shown == "...") continue;
+            const std::string start = shown.substr(0, shown.find_first_of("0123456789"));
+            CHECK_MESSAGE(("\n" + run.out).find("\n" + start) != std::string::npos, shown);
+            if (shown.starts_with("wrote ")) {
+                const std::string exact = shown.substr(0, shown.rfind(", in "));
+                CHECK_MESSAGE(run.out.find(exact) != std::string::npos, shown);
+            }
+        }
+    }
+    CHECK(commands == 4);
+}
+
+TEST_CASE("the README's code is that of an example") {
+    std::string code;
+    bool inside = false;
+    for (const std::string& line : readme_lines()) {
+        if (line == "```cpp")
+            inside = true;
+        else if (line == "```")
+            inside = false;
+        else if (inside)
+            code += line + '\n';
+    }
+    CHECK(code.size() > 500);
+    CHECK(read_text(project_dir() / "examples/quantize_and_measure.cpp").find(code) != std::string::npos);
+}
+
+TEST_CASE("the README names the commands that set everything up, and they are there") {
+    const std::string text = read_text(project_dir() / "README.md");
+    for (const std::string script : {"examples/quickstart.sh", "tests/run.sh"}) {
+        CHECK(text.find("bash " + script) != std::string::npos);
+        CHECK(fs::exists(project_dir() / script));
+    }
+}

@@ -1,0 +1,161 @@
+// The layer rule: a folder of include/tessera includes only what this table allows.
+#include <algorithm>
+#include <filesystem>
+#include <sstream>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include <doctest/doctest.h>
+
+#include "support/support.hpp"
+
+namespace {
+
+namespace fs = std::filesystem;
+using names = std::vector<std::string_view>;
+
+struct layer {
+    std::string_view folder;
+    names may_include;  // folders of the library
+    names heavy;        // how third-party includes may begin
+};
+
+// In the order of the layers: a folder never includes one below it.
+const std::vector<layer> layers{
+    {"core", {}, {}},
+    {"kernels", {"core"}, {"xsimd/"}},
+    {"format", {"core", "kernels"}, {}},
+    {"encode", {"core", "kernels", "format"}, {"Eigen/"}},
+    {"tensor", {"core", "format"}, {}},
+    {"gguf", {"core", "tensor"}, {}},
+    {"safetensors", {"core", "tensor"}, {"nlohmann/"}},
+    {"text", {"core"}, {"nlohmann/", "pcre2.h"}},
+    {"model",
+     {"core", "kernels", "format", "encode", "tensor", "gguf", "safetensors", "text"},
+     {"Eigen/", "nlohmann/"}},
+    {"calibrate",
+     {"core", "kernels", "format", "encode", "tensor", "gguf", "safetensors", "text", "model"},
+     {"Eigen/", "nlohmann/"}},
+    {"measure", {"core", "kernels", "tensor"}, {}},
+    {"select", {"core"}, {}},
+    {"pipeline",
+     {"core", "kernels", "format", "encode", "tensor", "gguf", "safetensors", "text", "model", "calibrate", "measure",
+      "select"},
+     {"nlohmann/"}},
+};
+
+// Headers beside the folders that every folder may include.
+const names everywhere{"config.hpp", "version.hpp", "fwd.hpp"};
+
+// What counts as third-party: everything in angle brackets that is neither the standard library's nor POSIX's.
+const names third_party{"xsimd/", "Eigen/", "nlohmann/", "pcre2", "doctest/", "CLI/"};
+
+bool contains(const names& list, std::string_view item) {
+    return std::find(list.begin(), list.end(), item) != list.end();
+}
+
+bool begins_with_any(std::string_view text, const names& prefixes) {
+    return std::any_of(prefixes.begin(), prefixes.end(), [&](std::string_view p) { return text.starts_with(p); });
+}
+
+/// The target of an #include line with its quotes or angle brackets, or nothing.
+std::string_view include_target(std::string_view line) {
+    const auto skip_blanks = [&] { line.remove_prefix(std::min(line.find_first_not_of(" \t"), line.size())); };
+    skip_blanks();
+    if (!line.starts_with('#')) return {};
+    line.remove_prefix(1);
+    skip_blanks();
+    if (!line.starts_with("include")) return {};
+    line.remove_prefix(7);
+    skip_blanks();
+    if (line.empty()) return {};
+    const std::size_t end = line.find(line.front() == '<' ? '>' : '"', 1);
+    return end == std::string_view::npos ? std::string_view{} : line.substr(0, end + 1);
+}
+
+/// Why `header` (relative to include/tessera) may not have this include, or nothing.
+std::string violation(const fs::path& header, std::string_view target) {
+    const std::string folder = header.has_parent_path() ? header.begin()->string() : "";
+    const auto found = std::find_if(layers.begin(), layers.end(), [&](const layer& l) { return l.folder == folder; });
+    if (!folder.empty() && found == layers.end()) return "folder " + folder + " is in no layer";
+
+    const std::string_view path = target.substr(1, target.size() - 2);
+    if (target.front() == '<') {
+        if (path.starts_with("tessera/")) return "the library's own headers are included with quotes";
+        if (!begins_with_any(path, third_party)) return {};
+        if (folder.empty() || !begins_with_any(path, found->heavy)) return "third-party header not allowed here";
+        if (folder == "kernels" && header != "kernels/simd.hpp") return "only kernels/simd.hpp includes xsimd";
+        return {};
+    }
+    if (!path.starts_with("tessera/")) return "the library's own headers are included as tessera/...";
+    const std::string_view inside = path.substr(8);
+    if (folder.empty() || contains(everywhere, inside)) return {};
+    const std::size_t slash = inside.find('/');
+    if (slash == std::string_view::npos) return "an umbrella is for users, not for the library itself";
+    const std::string_view other = inside.substr(0, slash);
+    if (other == folder || contains(found->may_include, other)) return {};
+    return folder + " may not include " + std::string(other);
+}
+
+std::vector<std::string> violations(const fs::path& header, const std::string& text) {
+    std::vector<std::string> found;
+    std::istringstream lines(text);
+    std::string line;
+    for (int number = 1; std::getline(lines, line); ++number) {
+        const std::string_view target = include_target(line);
+        if (target.empty()) continue;
+        if (const std::string why = violation(header, target); !why.empty())
+            found.push_back(header.string() + ":" + std::to_string(number) + ": " + std::string(target) + ": " + why);
+    }
+    return found;
+}
+
+}  // namespace
+
+TEST_CASE("every header keeps the layer rule") {
+    const fs::path root = support::project_dir() / "include/tessera";
+    std::size_t headers = 0;
+    for (const auto& entry : fs::recursive_directory_iterator(root)) {
+        if (entry.path().extension() != ".hpp") continue;
+        ++headers;
+        for (const std::string& found : violations(fs::relative(entry.path(), root), support::read_text(entry.path())))
+            FAIL_CHECK(found);
+    }
+    CHECK(headers > 30);
+}
+
+TEST_CASE("the table only looks up") {
+    for (std::size_t i = 0; i < layers.size(); ++i)
+        for (const std::string_view other : layers[i].may_include) {
+            const auto end = layers.begin() + static_cast<std::ptrdiff_t>(i);
+            const bool is_above = std::any_of(layers.begin(), end, [&](const layer& l) { return l.folder == other; });
+            CHECK_MESSAGE(is_above, layers[i].folder << " includes " << other);
+        }
+}
+
+TEST_CASE("planted violations are found") {
+    const auto count = [](const char* header, const char* line) { return violations(header, line).size(); };
+    CHECK(count("core/x.hpp", "#include \"tessera/format/concepts.hpp\"\n") == 1);
+    CHECK(count("select/x.hpp", "  #  include \"tessera/gguf/reader.hpp\"") == 1);
+    CHECK(count("measure/x.hpp", "#include \"tessera/model/decoder.hpp\"") == 1);
+    CHECK(count("text/x.hpp", "#include \"tessera/safetensors/reader.hpp\"") == 1);
+    CHECK(count("tensor/x.hpp", "#include <Eigen/Core>") == 1);
+    CHECK(count("gguf/x.hpp", "#include <nlohmann/json.hpp>") == 1);
+    CHECK(count("kernels/x.hpp", "#include <xsimd/xsimd.hpp>") == 1);
+    CHECK(count("format/x.hpp", "#include \"tessera/encode.hpp\"") == 1);
+    CHECK(count("format/x.hpp", "#include \"concepts.hpp\"") == 1);
+    CHECK(count("format/x.hpp", "#include <tessera/core/half.hpp>") == 1);
+    CHECK(count("attic/x.hpp", "#include \"tessera/core/half.hpp\"") == 1);
+    CHECK(count("tessera.hpp", "#include <Eigen/Core>") == 1);
+}
+
+TEST_CASE("allowed includes are left alone") {
+    const auto count = [](const char* header, const char* line) { return violations(header, line).size(); };
+    CHECK(count("core/x.hpp", "#include <vector>\n#include <sys/mman.h>\n#include \"tessera/config.hpp\"") == 0);
+    CHECK(count("kernels/simd.hpp", "#include <xsimd/xsimd.hpp>") == 0);
+    CHECK(count("model/x.hpp",
+                "#include <Eigen/Core>\n#include <nlohmann/json.hpp>\n#include \"tessera/text/tokenizer.hpp\"") == 0);
+    CHECK(count("text/x.hpp", "#include <pcre2.h>\n// #include \"tessera/model/decoder.hpp\"") == 0);
+    CHECK(count("tessera.hpp", "#include \"tessera/format.hpp\"") == 0);
+}

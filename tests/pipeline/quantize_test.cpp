@@ -1,0 +1,153 @@
+#include <cmath>
+#include <limits>
+#include <random>
+#include <string>
+#include <vector>
+
+#include <doctest/doctest.h>
+
+#include "support/random.hpp"
+#include "support/support.hpp"
+#include "tessera/gguf.hpp"
+#include "tessera/pipeline/output_metadata.hpp"
+#include "tessera/pipeline/quantize.hpp"
+#include "tessera/select.hpp"
+#include "tessera/tensor/memory.hpp"
+
+using namespace tessera;
+using support::gaussian;
+
+namespace {
+
+memory_source small_model() {
+    memory_source model;
+    model.metadata().set("general.architecture", std::string("llama"));
+    model.add("token_embd.weight", {512, 300}, gaussian(512 * 300, 1));
+    model.add("blk.0.attn_norm.weight", {512}, gaussian(512, 2));
+    model.add("blk.0.ffn_up_exps.weight", {512, 40, 4}, gaussian(512 * 40 * 4, 3));
+    model.add("blk.0.ffn_down.weight", {96, 512}, gaussian(96 * 512, 4));
+    return model;
+}
+
+select::plan plan_for(const memory_source& model, type_id id) {
+    return select::make_plan(model.tensors(), select::uniform{*builtin_formats::find(id)}, builtin_formats::layouts);
+}
+
+std::string quantized_file(const memory_source& model, type_id id, int threads, std::uint64_t piece_weights) {
+    const support::scratch_dir dir;
+    const select::plan plan = plan_for(model, id);
+    gguf::writer file(dir / "out.gguf", {});
+    quantize_model(model, plan, output_metadata(model.metadata(), plan), weighted{}, file,
+                   {.threads = threads, .piece_weights = piece_weights});
+    return support::read_text(dir / "out.gguf");
+}
+
+}  // namespace
+
+TEST_CASE("quantize_model writes what the plan says, with the error it reports") {
+    const memory_source model = small_model();
+    builtin_formats::for_each([&]<class F>(format_tag<F>) {
+        CAPTURE(F::name);
+        const select::plan plan = plan_for(model, F::type);
+        memory_sink sink;
+        const auto errors = quantize_model(model, plan, output_metadata(model.metadata(), plan), weighted{}, sink,
+                                           {.threads = 2, .piece_weights = 5000});
+        REQUIRE(errors.size() == 4);
+        for (std::size_t t = 0; t < 4; ++t) {
+            const tensor_info& from = model.tensors()[t];
+            const tensor_info& to = sink.tensors()[t];
+            CHECK(to.name == from.name);
+            CHECK(to.type() == plan.choices[t].target.type());
+            std::vector<float> original(from.weights()), decoded(from.weights());
+            model.read(from, 0, from.rows(), original);
+            sink.read(to, 0, to.rows(), decoded);
+            double error = 0, norm = 0;
+            for (std::size_t i = 0; i < original.size(); ++i) {
+                error += std::pow(double{decoded[i]} - double{original[i]}, 2);
+                norm += std::pow(double{original[i]}, 2);
+            }
+            // Tensors copied byte for byte report nothing; the others what a decoder finds.
+            CHECK(errors[t].squared_error == doctest::Approx(error));
+            if (to.type() == from.type())
+                CHECK(error == 0);
+            else
+                CHECK(errors[t].relative() == doctest::Approx(std::sqrt(error / norm)));
+        }
+        CHECK(sink.tensors()[1].type() == type_id::f32);
+        if (F::block_size == 256) CHECK(sink.tensors()[3].type() == type_id::q8_0);  // rows of 96
+    });
+}
+
+TEST_CASE("the file is the same for any number of threads and size of pieces") {
+    const memory_source model = small_model();
+    for (const type_id id : {type_id::q4_k, type_id::q6_k, type_id::q8_0, type_id::f16}) {
+        const std::string one = quantized_file(model, id, 1, 1 << 20);
+        CHECK(one == quantized_file(model, id, 2, 1 << 20));
+        CHECK(one == quantized_file(model, id, 2, 700));
+    }
+}
+
+TEST_CASE("metadata of the output: file type by weights, quantization version only when quantized") {
+    const memory_source model = small_model();
+    const metadata quantized = output_metadata(model.metadata(), plan_for(model, type_id::q4_k));
+    CHECK(quantized.require<std::uint32_t>("general.file_type") == 14);
+    CHECK(quantized.require<std::uint32_t>("general.quantization_version") == 2);
+    const metadata plain = output_metadata(model.metadata(), plan_for(model, type_id::bf16));
+    CHECK(plain.require<std::uint32_t>("general.file_type") == 32);
+    CHECK_FALSE(plain.contains("general.quantization_version"));
+}
+
+TEST_CASE("weights that are not finite are reported by tensor, row and column; no file is left") {
+    for (const float bad : {std::numeric_limits<float>::quiet_NaN(), -std::numeric_limits<float>::infinity()}) {
+        memory_source model;
+        auto values = gaussian(256 * 8, 9);
+        values[256 * 5 + 17] = bad;
+        model.add("blk.0.ffn_up.weight", {256, 8}, values);
+        const support::scratch_dir dir;
+        const select::plan plan = plan_for(model, type_id::q4_k);
+        std::string message;
+        {
+            gguf::writer file(dir / "out.gguf", {});
+            message = support::message_of<error>([&] { quantize_model(model, plan, {}, weighted{}, file); });
+        }
+        CHECK(message.find("blk.0.ffn_up.weight: row 5, column 17") != std::string::npos);
+        CHECK(support::fs::is_empty(dir.path()));
+    }
+}
+
+TEST_CASE("a weight that its type cannot hold is reported, not turned into infinity") {
+    memory_source model;
+    auto values = gaussian(256 * 2, 9);
+    values[300] = 70000.0f;
+    model.add("blk.0.ffn_up.weight", {256, 2}, values);
+    memory_sink sink;
+    const std::string message =
+        support::message_of<error>([&] { quantize_model(model, plan_for(model, type_id::f16), {}, nearest{}, sink); });
+    CHECK(message.find("blk.0.ffn_up.weight: row 1, column 44") != std::string::npos);
+    quantize_model(model, plan_for(model, type_id::bf16), {}, nearest{}, sink);
+}
+
+TEST_CASE("progress never falls and ends at the total") {
+    const memory_source model = small_model();
+    memory_sink sink;
+    std::uint64_t last = 0, total = 0;
+    auto watch = [&](const progress& p) {
+        CHECK(p.done >= last);
+        last = p.done;
+        total = p.total;
+    };
+    quantize_model(model, plan_for(model, type_id::q8_0), {}, nearest{}, sink, {.threads = 2, .piece_weights = 1000},
+                   watch);
+    CHECK(last == total);
+    CHECK(total == 512 * 300 + 512 + 512 * 160 + 96 * 512);
+}
+
+TEST_CASE("quantize packs a matrix in memory") {
+    const auto x = gaussian(512 * 3, 8);
+    const packed_matrix<q4_k> packed = quantize<q4_k>(matrix_view(x, 512));
+    CHECK(packed.bytes() == 3 * 288);
+    std::vector<float> decoded(512);
+    packed.decode_row(2, decoded);
+    for (std::size_t i = 0; i < 512; ++i) CHECK(std::abs(decoded[i] - x[1024 + i]) < 0.01f);
+    CHECK_THROWS_AS((void)quantize<q4_k>(matrix_view(std::span(x).first(300), 100)), error);
+}

@@ -1,0 +1,89 @@
+// What every test needs: where the shared data lie, a scratch folder, whole files.
+#pragma once
+
+#include <unistd.h>
+
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+#include <optional>
+#include <stdexcept>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include <doctest/doctest.h>
+
+namespace support {
+
+namespace fs = std::filesystem;
+
+/// The project's own folder.
+inline fs::path project_dir() { return TESSERA_PROJECT_DIR; }
+
+/// A file or folder of the shared golden data, or nothing (with a message) when this machine does not have it.
+/// $TESSERA_SHARED names the folder; by default it lies beside the project.
+inline std::optional<fs::path> shared(std::string_view relative) {
+    const char* named = std::getenv("TESSERA_SHARED");
+    const fs::path path = (named ? fs::path(named) : project_dir().parent_path() / "shared") / relative;
+    if (fs::exists(path)) return path;
+    MESSAGE("skipped: " << path.string() << " is not here (set TESSERA_SHARED to the folder of shared test data)");
+    return std::nullopt;
+}
+
+/// A folder of one's own that disappears with the object.
+class scratch_dir {
+public:
+    scratch_dir() {
+        std::string pattern = (fs::temp_directory_path() / "tessera-test-XXXXXX").string();
+        if (::mkdtemp(pattern.data()) == nullptr) throw std::runtime_error("cannot make " + pattern);
+        path_ = pattern;
+    }
+    scratch_dir(const scratch_dir&) = delete;
+    scratch_dir& operator=(const scratch_dir&) = delete;
+    ~scratch_dir() {
+        std::error_code ignored;
+        fs::remove_all(path_, ignored);
+    }
+    [[nodiscard]] const fs::path& path() const { return path_; }
+    [[nodiscard]] fs::path operator/(std::string_view name) const { return path_ / name; }
+
+private:
+    fs::path path_;
+};
+
+inline std::string read_text(const fs::path& path) {
+    std::ifstream in(path, std::ios::binary);
+    if (!in) throw std::runtime_error("cannot open " + path.string());
+    return {std::istreambuf_iterator<char>(in), {}};
+}
+
+inline void write_text(const fs::path& path, std::string_view text) {
+    std::ofstream out(path, std::ios::binary);
+    out.write(text.data(), static_cast<std::streamsize>(text.size()));
+    if (!out.flush()) throw std::runtime_error("cannot write " + path.string());
+}
+
+/// A file of little-endian values of T.
+template <class T>
+std::vector<T> read_values(const fs::path& path) {
+    const std::string text = read_text(path);
+    std::vector<T> values(text.size() / sizeof(T));
+    text.copy(reinterpret_cast<char*>(values.data()), values.size() * sizeof(T));
+    return values;
+}
+
+/// The message of the exception that f throws; fails the test when it throws none or another kind.
+template <class Exception, class Function>
+std::string message_of(Function&& f) {
+    try {
+        f();
+    } catch (const Exception& e) {
+        return e.what();
+    }
+    FAIL("wanted an exception, got none");
+    return {};
+}
+
+}  // namespace support

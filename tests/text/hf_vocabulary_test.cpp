@@ -1,0 +1,379 @@
+#include <bit>
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include <doctest/doctest.h>
+#include <nlohmann/json.hpp>
+
+#include "support/support.hpp"
+#include "tessera/text/hf_vocabulary.hpp"
+#include "tessera/text/tokenizer.hpp"
+
+using namespace tessera;
+using nlohmann::json;
+using text::token_id;
+using ids = std::vector<token_id>;
+using strings = std::vector<std::string>;
+
+namespace {
+
+// ---- A model directory with files made up on the spot.
+class model_directory {
+public:
+    model_directory& with(std::string_view name, const json& content) { return with_text(name, content.dump()); }
+    model_directory& with_text(std::string_view name, std::string_view content) {
+        std::filesystem::create_directories((folder_ / name).parent_path());
+        support::write_text(folder_ / name, content);
+        return *this;
+    }
+    [[nodiscard]] metadata read(std::uint64_t size = 0) const { return text::tokenizer_metadata(folder_.path(), size); }
+    [[nodiscard]] std::string refusal(std::uint64_t size = 0) const {
+        return support::message_of<error>([&] { (void)read(size); });
+    }
+
+private:
+    support::scratch_dir folder_;
+};
+
+bool mentions(const std::string& message, std::string_view part) { return message.find(part) != std::string::npos; }
+
+// ---- Writing protocol buffers.
+std::string varint(std::uint64_t value) {
+    std::string out;
+    for (; value >= 0x80; value >>= 7) out += static_cast<char>(0x80 | (value & 0x7f));
+    return out + static_cast<char>(value);
+}
+std::string number_field(std::uint64_t number, std::uint64_t value) { return varint(number << 3) + varint(value); }
+std::string bytes_field(std::uint64_t number, const std::string& bytes) {
+    return varint(number << 3 | 2) + varint(bytes.size()) + bytes;
+}
+std::string piece(const std::string& text, float score, std::uint64_t type = 1) {
+    const auto bits = std::bit_cast<std::uint32_t>(score);
+    std::string fixed;
+    for (unsigned shift = 0; shift < 32; shift += 8) fixed += static_cast<char>(bits >> shift & 0xff);
+    return bytes_field(1, bytes_field(1, text) + varint(2 << 3 | 5) + fixed + number_field(3, type));
+}
+const std::string byte_pair_trainer = bytes_field(2, number_field(3, 2));
+
+std::string small_model() {
+    return piece("<unk>", 0, 2) + piece("<s>", 0, 3) + piece("</s>", 0, 3) + piece("<0x41>", 0, 6) + piece("▁", -4) +
+           piece("a", -5) + piece("▁a", -1) + piece("user", -2, 4) + byte_pair_trainer;
+}
+
+// ---- Byte-level tokenizer.json files.
+json byte_level(const json& pre_tokenizer) {
+    return {{"model",
+             {{"type", "BPE"}, {"vocab", {{"a", 0}, {"b", 1}, {"ab", 2}, {"Ġ", 3}}}, {"merges", json::array({"a b"})}}},
+            {"pre_tokenizer", pre_tokenizer}};
+}
+json split(std::string_view regex) {
+    return {{"type", "Split"}, {"pattern", {{"Regex", regex}}}, {"behavior", "Isolated"}, {"invert", false}};
+}
+const json plain_bytes{{"type", "ByteLevel"}, {"add_prefix_space", false}, {"use_regex", false}};
+const json gpt2_bytes{{"type", "ByteLevel"}, {"add_prefix_space", false}};
+json sequence(const std::vector<json>& steps) { return {{"type", "Sequence"}, {"pretokenizers", steps}}; }
+
+json added(std::size_t id, std::string_view text, std::string_view kind) {
+    return {{"id", id}, {"content", text}, {"special", kind == "special"}};
+}
+
+// A byte-fallback tokenizer.json in the manner of Llama 2.
+json byte_fallback() {
+    return {
+        {"normalizer",
+         {{"type", "Sequence"},
+          {"normalizers", json::array({json{{"type", "Prepend"}, {"prepend", "▁"}},
+                                       json{{"type", "Replace"}, {"pattern", {{"String", " "}}}, {"content", "▁"}}})}}},
+        {"added_tokens", {added(0, "<unk>", "special"), added(1, "<s>", "special"), added(2, "</s>", "special")}},
+        {"model",
+         {{"type", "BPE"},
+          {"byte_fallback", true},
+          {"vocab",
+           {{"<unk>", 0}, {"<s>", 1}, {"</s>", 2}, {"<0x0A>", 3}, {"a", 4}, {"b", 5}, {"▁", 6}, {"ab", 7}, {"▁a", 8}}},
+          {"merges", {"a b", "▁ a"}}}}};
+}
+
+}  // namespace
+
+TEST_CASE("hf: tokenizer.model") {
+    model_directory directory;
+    directory.with_text("tokenizer.model", small_model())
+        .with("added_tokens.json", {{"<new>", 8}, {"<beyond>", 99}})
+        .with("tokenizer_config.json",
+              {{"bos_token", "<s>"},
+               {"eos_token", {{"content", "</s>"}}},
+               {"add_bos_token", true},
+               {"added_tokens_decoder", {{"9", {{"content", "<|end|>"}, {"special", false}}}}}})
+        .with("config.json", {{"pad_token_id", 4}, {"eos_token_id", {1, 2}}});
+    const metadata keys = directory.read(11);
+    CHECK(keys.require<std::string>("tokenizer.ggml.model") == "llama");
+    CHECK(keys.require<std::string>("tokenizer.ggml.pre") == "default");
+    CHECK(keys.require<strings>("tokenizer.ggml.tokens") ==
+          strings{"<unk>", "<s>", "</s>", "<0x41>", "▁", "a", "▁a", "user", "<new>", "<|end|>", "[PAD10]"});
+    CHECK(keys.require<std::vector<std::int32_t>>("tokenizer.ggml.token_type") ==
+          std::vector<std::int32_t>{2, 3, 3, 6, 1, 1, 1, 1, 4, 3, 5});
+    CHECK(keys.require<std::vector<float>>("tokenizer.ggml.scores") ==
+          std::vector<float>{0, 0, 0, 0, -4, -5, -1, -2, -1000, -1000, -10000});
+    CHECK(keys.require<std::uint32_t>("tokenizer.ggml.bos_token_id") == 1);
+    CHECK(keys.require<std::uint32_t>("tokenizer.ggml.eos_token_id") == 2);
+    CHECK(keys.require<std::uint32_t>("tokenizer.ggml.padding_token_id") == 4);
+    CHECK_FALSE(keys.contains("tokenizer.ggml.unknown_token_id"));
+    CHECK(keys.require<bool>("tokenizer.ggml.add_bos_token"));
+    CHECK_FALSE(keys.contains("tokenizer.ggml.add_eos_token"));
+    CHECK_FALSE(keys.contains("tokenizer.ggml.add_space_prefix"));
+    CHECK_FALSE(keys.contains("tokenizer.ggml.merges"));
+    CHECK(text::tokenizer(keys).encode("a a<new>") == ids{1, 6, 6, 8});
+    CHECK(model_directory()
+              .with_text("tokenizer.model", small_model())
+              .read()
+              .require<strings>("tokenizer.ggml.tokens")
+              .size() == 8);
+
+    const std::string no_prefix = bytes_field(3, number_field(3, 0));
+    CHECK_FALSE(model_directory()
+                    .with_text("tokenizer.model", small_model() + no_prefix)
+                    .read()
+                    .require<bool>("tokenizer.ggml.add_space_prefix"));
+}
+
+TEST_CASE("hf: a tokenizer.model that is none, or not one of ours") {
+    const auto refusal = [](const std::string& bytes, std::uint64_t size = 0) {
+        return model_directory().with_text("tokenizer.model", bytes).refusal(size);
+    };
+    CHECK(mentions(refusal(""), "without pieces"));
+    CHECK(mentions(refusal(small_model(), 7), "at most 7 pieces"));
+    CHECK(mentions(refusal(bytes_field(1, "") + bytes_field(2, number_field(3, 1))), "got type 1"));
+    CHECK(mentions(refusal(bytes_field(1, "") + bytes_field(2, "")), "got type 1"));  // the format's default
+    CHECK(mentions(refusal(piece("a", 0, 9)), "got 9"));
+    CHECK(mentions(refusal("\x0b"), "wire type 3"));
+    CHECK(mentions(refusal(std::string("\x0a\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01", 11)),
+                   "18446744073709551615 bytes"));
+    CHECK(mentions(refusal("\x08" + std::string(11, '\xff')), "more than 10 bytes"));
+    CHECK(mentions(refusal(piece("a", 0) + piece("a", 0)), "got a as 0 and 1"));
+    const std::string whole = small_model();
+    int refused = 0;
+    for (std::size_t length = 0; length < whole.size(); ++length) try {
+            (void)model_directory().with_text("tokenizer.model", whole.substr(0, length)).read();
+        } catch (const error&) {
+            ++refused;
+        }
+    CHECK(refused >= static_cast<int>(whole.size()) - 10);  // cut between two pieces, it is a shorter model
+}
+
+TEST_CASE("hf: a byte-level tokenizer.json") {
+    json tokenizer = byte_level(gpt2_bytes);
+    tokenizer["added_tokens"] = {added(4, "<|end|>", "plain"), added(5, "<x▁y>", "plain"), added(6, "<s>", "special"),
+                                 added(99, "<beyond>", "special")};
+    tokenizer["model"]["merges"] = {json("a b"), json({"Ġ", "a"}), json({" ", "b"})};
+    model_directory directory;
+    directory.with("tokenizer.json", tokenizer);
+    const metadata keys = directory.read(8);
+    CHECK(keys.require<std::string>("tokenizer.ggml.model") == "gpt2");
+    CHECK(keys.require<std::string>("tokenizer.ggml.pre") == "gpt-2");
+    CHECK(keys.require<strings>("tokenizer.ggml.tokens") ==
+          strings{"a", "b", "ab", "Ġ", "<|end|>", "<x y>", "<s>", "[PAD7]"});
+    CHECK(keys.require<std::vector<std::int32_t>>("tokenizer.ggml.token_type") ==
+          std::vector<std::int32_t>{1, 1, 1, 1, 3, 4, 3, 5});
+    CHECK(keys.require<strings>("tokenizer.ggml.merges") == strings{"a b", "Ġ a", "Ġ b"});
+    CHECK_FALSE(keys.contains("tokenizer.ggml.scores"));
+    CHECK_FALSE(keys.contains("tokenizer.ggml.bos_token_id"));
+    CHECK(text::tokenizer(keys).encode("ab ab") == ids{2, 3, 2});
+}
+
+TEST_CASE("hf: a byte-fallback tokenizer.json becomes a vocabulary with scores") {
+    json tokenizer = byte_fallback();
+    const metadata keys = model_directory().with("tokenizer.json", tokenizer).read();
+    CHECK(keys.require<std::string>("tokenizer.ggml.model") == "llama");
+    CHECK(keys.require<std::vector<float>>("tokenizer.ggml.scores") ==
+          std::vector<float>{-2, -2, -2, -2, -2, -2, -2, 0, -1});
+    CHECK(keys.require<std::vector<std::int32_t>>("tokenizer.ggml.token_type") ==
+          std::vector<std::int32_t>{3, 3, 3, 6, 1, 1, 1, 1, 1});
+    CHECK(text::tokenizer(keys).encode("ab a\n") == ids{1, 6, 7, 8, 3});  // "a b" merges before "▁ a"
+    CHECK_FALSE(keys.contains("tokenizer.ggml.add_space_prefix"));
+
+    tokenizer["normalizer"] = tokenizer["normalizer"]["normalizers"][1];
+    const metadata bare = model_directory().with("tokenizer.json", tokenizer).read();
+    CHECK_FALSE(bare.require<bool>("tokenizer.ggml.add_space_prefix"));
+    tokenizer.erase("normalizer");
+    tokenizer["pre_tokenizer"] = {{"type", "Metaspace"}, {"prepend_scheme", "first"}};
+    CHECK_FALSE(model_directory().with("tokenizer.json", tokenizer).read().contains("tokenizer.ggml.add_space_prefix"));
+    CHECK_FALSE(model_directory()
+                    .with("tokenizer.json", tokenizer)
+                    .with("tokenizer_config.json", {{"add_prefix_space", false}})
+                    .read()
+                    .require<bool>("tokenizer.ggml.add_space_prefix"));
+}
+
+TEST_CASE("hf: the pre-tokenizer's name follows from what it does") {
+    const auto name = [](const json& pre_tokenizer, const json& model = json::object()) {
+        json tokenizer = byte_level(pre_tokenizer);
+        tokenizer["model"].update(model);
+        return model_directory().with("tokenizer.json", tokenizer).read().require<std::string>("tokenizer.ggml.pre");
+    };
+    const std::string llama =
+        R"((?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+)";
+    CHECK(name(sequence({split(llama), plain_bytes}), {{"ignore_merges", true}}) == "llama-bpe");
+    CHECK(name(sequence({split(llama), plain_bytes})) == "smaug-bpe");
+    CHECK(name(gpt2_bytes) == "gpt-2");
+    CHECK(name(sequence({{{"type", "Digits"}, {"individual_digits", true}}, gpt2_bytes})) == "smollm");
+    CHECK(name(sequence({{{"type", "Punctuation"}}, gpt2_bytes, split("[0-9][0-9][0-9]")})) == "falcon");
+    CHECK(name(sequence({split("[\r\n]"),
+                         split(R"(\s?\p{L}+)"),
+                         split(R"(\s?\p{P}+)"),
+                         split("[一-龥ࠀ-一가-퟿]+"),
+                         {{"type", "Digits"}, {"individual_digits", true}},
+                         plain_bytes})) == "deepseek-coder");
+
+    const auto refusal = [](const json& pre_tokenizer) {
+        return model_directory().with("tokenizer.json", byte_level(pre_tokenizer)).refusal();
+    };
+    CHECK(mentions(refusal(sequence({split("[abc]+"), plain_bytes})), "cuts at [abc]+"));
+    CHECK(mentions(refusal(plain_bytes), "cuts at nothing"));
+    CHECK(mentions(refusal(sequence({{{"type", "Guess"}}, plain_bytes})), "Guess"));
+    CHECK(mentions(refusal({{"type", "ByteLevel"}, {"add_prefix_space", true}}), "no space in front"));
+    CHECK(mentions(refusal(sequence({{{"type", "Split"}, {"pattern", {{"String", " "}}}}, plain_bytes})), "pattern"));
+}
+
+TEST_CASE("hf: what frames a text") {
+    const auto special = [](std::string_view text) { return json{{"SpecialToken", {{"id", text}}}}; };
+    const json text_part{{"Sequence", {{"id", "A"}}}};
+    const auto read = [](const json& processor, const json& config) {
+        json tokenizer = byte_level(gpt2_bytes);
+        tokenizer["added_tokens"] = {added(4, "<s>", "special"), added(5, "</s>", "special"),
+                                     added(6, "<eot>", "special")};
+        tokenizer["post_processor"] = processor;
+        return model_directory().with("tokenizer.json", tokenizer).with("tokenizer_config.json", config).read();
+    };
+    const auto templated = [&](const std::vector<json>& parts) {
+        return json{{"type", "Sequence"},
+                    {"processors", json::array({json{{"type", "ByteLevel"}},
+                                                json{{"type", "TemplateProcessing"}, {"single", parts}}})}};
+    };
+    const json both{{"bos_token", "<s>"}, {"eos_token", "</s>"}};
+    const metadata first = read(templated({special("<s>"), text_part}), both);
+    CHECK(first.require<bool>("tokenizer.ggml.add_bos_token"));
+    CHECK_FALSE(first.contains("tokenizer.ggml.add_eos_token"));
+    const metadata foreign = read(templated({special("<eot>"), text_part}), both);
+    CHECK_FALSE(foreign.require<bool>("tokenizer.ggml.add_bos_token"));
+    const metadata last = read(templated({text_part, special("<eot>")}), both);
+    CHECK(last.require<bool>("tokenizer.ggml.add_eos_token"));
+    CHECK(last.require<std::uint32_t>("tokenizer.ggml.eos_token_id") == 6);
+    CHECK(last.require<std::uint32_t>("tokenizer.ggml.eot_token_id") == 5);
+    json overridden = both;
+    overridden["add_bos_token"] = false;
+    CHECK_FALSE(read(templated({special("<s>"), text_part}), overridden).require<bool>("tokenizer.ggml.add_bos_token"));
+    const metadata roberta = read({{"type", "RobertaProcessing"}}, both);
+    CHECK(roberta.require<bool>("tokenizer.ggml.add_bos_token"));
+    CHECK(roberta.require<bool>("tokenizer.ggml.add_eos_token"));
+    CHECK(read(nullptr, {{"sep_token", "<s>"}}).require<std::uint32_t>("tokenizer.ggml.seperator_token_id") == 4);
+}
+
+TEST_CASE("hf: chat templates from wherever they are") {
+    const auto base = [](model_directory& directory) -> model_directory& {
+        return directory.with("tokenizer.json", byte_level(gpt2_bytes));
+    };
+    const std::string key = "tokenizer.chat_template";
+    model_directory configured;
+    base(configured)
+        .with("tokenizer_config.json", {{"chat_template", "{{ a }}"}})
+        .with_text("chat_template.jinja", "{{ b }}");
+    CHECK(configured.read().require<std::string>(key) == "{{ a }}");
+    model_directory named;
+    base(named).with("tokenizer_config.json",
+                     {{"chat_template", json::array({json{{"name", "default"}, {"template", "d"}},
+                                                     json{{"name", "tools"}, {"template", "t"}}})}});
+    CHECK(named.read().require<std::string>(key) == "d");
+    CHECK(named.read().require<std::string>(key + ".tools") == "t");
+    CHECK(named.read().require<strings>("tokenizer.chat_templates") == strings{"tools"});
+    model_directory files;
+    base(files)
+        .with_text("chat_template.jinja", "j")
+        .with_text("additional_chat_templates/rag.jinja", "r")
+        .with_text("additional_chat_templates/notes.txt", "n");
+    CHECK(files.read().require<std::string>(key) == "j");
+    CHECK(files.read().require<std::string>(key + ".rag") == "r");
+    CHECK(files.read().require<strings>("tokenizer.chat_templates") == strings{"rag"});
+    model_directory packed;
+    base(packed).with("chat_template.json", {{"chat_template", "p"}});
+    CHECK(packed.read().require<std::string>(key) == "p");
+    model_directory none;
+    CHECK_FALSE(base(none).read().contains(key));
+}
+
+TEST_CASE("hf: hostile files are refused by name and key") {
+    CHECK(mentions(model_directory().refusal(), "got neither"));
+    CHECK(
+        mentions(model_directory().with_text("tokenizer.json", std::string(1000000, '[')).refusal(), "nested at most"));
+    std::string nested;
+    for (int i = 0; i < 100000; ++i) nested += "{\"a\":";
+    CHECK(mentions(model_directory().with_text("tokenizer.json", nested).refusal(), "nested at most"));
+    for (const char* text : {"", "{", "{\"a\":\"\xff\"}", "{\"a\":1e999}", "nul"})
+        CHECK(mentions(model_directory().with_text("tokenizer.json", text).refusal(), "tokenizer.json: wanted JSON"));
+    CHECK(mentions(model_directory().with_text("tokenizer.json", "[]").refusal(), "wanted an object, got array"));
+    CHECK(mentions(model_directory().with("tokenizer.json", json::object()).refusal(), "wanted a key model"));
+
+    const auto refusal = [](const std::function<void(json&)>& spoil, std::uint64_t size = 0) {
+        json tokenizer = byte_level(gpt2_bytes);
+        spoil(tokenizer);
+        return model_directory().with("tokenizer.json", tokenizer).refusal(size);
+    };
+    const std::vector<std::pair<std::string, std::function<void(json&)>>> spoilers{
+        {"model.type: wanted BPE instead of Unigram", [](json& t) { t["model"]["type"] = "Unigram"; }},
+        {"model.vocab: wanted an object, got array", [](json& t) { t["model"]["vocab"] = json::array({"a"}); }},
+        {"model.vocab.a: wanted a token id", [](json& t) { t["model"]["vocab"]["a"] = -1; }},
+        {"model.vocab.a: wanted a token id", [](json& t) { t["model"]["vocab"]["a"] = 1.5; }},
+        {"model.vocab.a: wanted a token id", [](json& t) { t["model"]["vocab"]["a"] = 4000000000u; }},
+        {"model.vocab: wanted one token an id", [](json& t) { t["model"]["vocab"]["a"] = 1; }},
+        {"model: wanted a key merges", [](json& t) { t["model"].erase("merges"); }},
+        {"model.merges: wanted an array", [](json& t) { t["model"]["merges"] = "a b"; }},
+        {"model.merges[0]: wanted two strings", [](json& t) { t["model"]["merges"] = json::array({"ab"}); }},
+        {"model.merges[0]: wanted two strings",
+         [](json& t) {
+             t["model"]["merges"] = json::array({json::array({"a", "b", "c"})});
+         }},
+        {"model.merges[0]: wanted two strings", [](json& t) { t["model"]["merges"] = json::array({7}); }},
+        {"model.merges[0]: wanted two strings", [](json& t) { t["model"]["merges"] = json::array({""}); }},
+        {"model: wanted a model on bytes", [](json& t) { t.erase("pre_tokenizer"); }},
+        {"pre_tokenizer: wanted an object, got 3", [](json& t) { t["pre_tokenizer"] = 3; }},
+        {"added_tokens: wanted an array", [](json& t) { t["added_tokens"] = true; }},
+        {"added_tokens[0].content: wanted a string, got 1",
+         [](json& t) {
+             t["added_tokens"] = json::array({json{{"id", 5}, {"content", 1}}});
+         }},
+        {"added_tokens[0]: wanted a key id",
+         [](json& t) {
+             t["added_tokens"] = json::array({json{{"content", "x"}}});
+         }},
+        {"got a as 0 and 4", [](json& t) { t["added_tokens"] = json::array({added(4, "a", "special")}); }},
+        {"post_processor.single: wanted an array",
+         [](json& t) {
+             t["post_processor"] = {{"type", "TemplateProcessing"}, {"single", 1}};
+         }},
+    };
+    for (const auto& [wanted, spoil] : spoilers) {
+        const std::string got = refusal(spoil);
+        CHECK_MESSAGE(mentions(got, wanted), got);
+    }
+    CHECK(mentions(refusal([](json&) {}, 3), "below the vocabulary's size 3, got 3"));
+    CHECK(mentions(refusal([](json&) {}, std::uint64_t{1} << 40), "at most 16777216 tokens"));
+
+    const auto config_refusal = [](const json& config) {
+        return model_directory()
+            .with("tokenizer.json", byte_level(gpt2_bytes))
+            .with("tokenizer_config.json", config)
+            .refusal();
+    };
+    CHECK(mentions(config_refusal(json::array()), "tokenizer_config.json: wanted an object"));
+    CHECK(mentions(config_refusal({{"bos_token", 5}}), "bos_token: wanted a string, got 5"));
+    CHECK(mentions(config_refusal({{"bos_token", json::object()}}), "bos_token: wanted a key content"));
+    CHECK(mentions(config_refusal({{"add_bos_token", "yes"}}), "add_bos_token: wanted true or false"));
+    CHECK(mentions(config_refusal({{"chat_template", 5}}), "chat_template: wanted a string"));
+    CHECK(mentions(config_refusal({{"added_tokens_decoder", {{"x", {{"content", "y"}}}}}}), "added_tokens_decoder.x"));
+    json bad_merge = byte_fallback();
+    bad_merge["model"]["merges"] = json::array({"b a"});
+    CHECK(mentions(model_directory().with("tokenizer.json", bad_merge).refusal(), "instead of ba"));
+}
