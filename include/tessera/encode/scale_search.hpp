@@ -56,7 +56,7 @@ public:
         load(x, importance);
         for (std::size_t t = 0; t < tiles; ++t) search_sub_blocks(t);
         for (std::size_t b = 0; b < out.size(); ++b)
-            current_[b] = F::quantize_scales(scales_of(scale_, b), scales_of(min_, b));
+            best_[b] = current_[b] = F::quantize_scales(scales_of(scale_, b), scales_of(min_, b));
         best_error_.fill(std::numeric_limits<float>::infinity());
         for (int round = 0; round < (has_sub_scales ? 3 : 1); ++round) {
             if constexpr (has_sub_scales) vary_sub_scales(out.size());
