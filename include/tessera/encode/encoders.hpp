@@ -43,23 +43,17 @@ struct weighted {
         TESSERA_ASSERT(importance.empty() || importance.size() == row.size(), "one importance a column");
         if constexpr (scaled_format<F>) {
             using search = scale_search<F>;
-            static constexpr auto even = [] {
-                std::array<float, search::blocks * F::block_size> ones;
-                ones.fill(1.0f);
-                return ones;
-            }();
             search find_scales;
             std::array<typename F::scales, search::blocks> scales;
             for (std::size_t b = 0; b < out.size(); b += search::blocks) {
                 const std::size_t count = std::min(search::blocks, out.size() - b);
-                const auto x = row.subspan(b * F::block_size, count * F::block_size);
-                find_scales(x,
-                            importance.empty() ? std::span(even).first(x.size())
-                                               : importance.subspan(b * F::block_size, x.size()),
-                            std::span(scales).first(count));
+                const auto piece = [&](std::span<const float> values) {
+                    return values.empty() ? values : values.subspan(b * F::block_size, count * F::block_size);
+                };
+                find_scales(piece(row), piece(importance), std::span(scales).first(count));
                 for (std::size_t k = 0; k < count; ++k)
                     F::store(scales[k],
-                             std::span<const float, F::block_size>(x.data() + k * F::block_size, F::block_size),
+                             std::span<const float, F::block_size>(row.data() + (b + k) * F::block_size, F::block_size),
                              out[b + k]);
             }
         } else {

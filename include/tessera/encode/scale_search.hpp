@@ -16,7 +16,7 @@
 
 namespace tessera {
 
-/// A two-stage format whose scales have the form of block_scales: what scale_search can work on.
+/// A two-stage format built from scaling and codebook: what scale_search can work on.
 template <class F>
 concept scaled_format = two_stage_format<F> && requires {
     typename F::scaling;
@@ -27,14 +27,16 @@ concept scaled_format = two_stage_format<F> && requires {
 /// Searches scales (and minimums) that minimise  sum w (x - decoded)^2  over blocks of F.
 ///
 /// First every sub-block by itself, unquantized: a grid of scales, each improved in closed form for the codes it leads
-/// to (least squares), the best one improved again until its codes settle. Then the block: its sub-scales become
-/// integers, are varied by one against the true error, and the block's halves are solved again for the codes chosen.
+/// to (least squares), the best one improved again. Then the block. With scales in two levels: for a range of block
+/// scales every sub-block takes the integers of least error, read off the quadratic form of its codes; the best range
+/// is solved again for the codes chosen. With independent scales: coarse types try the neighbours of the nearest value.
 /// A SIMD lane works on one sub-block; a pass takes as many blocks as fill a register, or one block in several tiles.
 template <scaled_format F, class Arch = kernels::default_arch>
 class scale_search {
     using batch = kernels::float_batch<Arch>;
     using mask = typename batch::batch_bool_type;
     using scaling = typename F::scaling;
+    using scales = typename F::scales;
     using codebook = typename F::codebook;
     using moments = kernels::residual_moments<batch>;
 
@@ -42,28 +44,23 @@ class scale_search {
     static constexpr std::size_t sub_blocks = scaling::sub_blocks;
     static constexpr std::size_t sub_size = F::sub_block_size;
     static constexpr bool has_min = scaling::has_min;
-    static constexpr bool has_sub_scales = scaling::sub_scale_low != scaling::sub_scale_high;
-    static constexpr bool scale_has_sign = !has_min && (sub_blocks == 1 || scaling::sub_scale_low < 0);
 
 public:
     /// Blocks that one pass works on.
     static constexpr std::size_t blocks = std::max<std::size_t>(1, lanes / sub_blocks);
     static_assert(blocks * sub_blocks % lanes == 0, "sub-blocks and lanes are powers of two");
 
-    /// Scales for `out.size()` blocks, at most `blocks`. `x` and `importance` hold out.size() * F::block_size values;
-    /// importances are not negative. A sub-block without any importance is treated as evenly important.
-    void operator()(std::span<const float> x, std::span<const float> importance, std::span<typename F::scales> out) {
+    /// Scales for `out.size()` blocks, at most `blocks`. `x` holds out.size() * F::block_size values, `importance` as
+    /// many or none. NaN counts as 0; magnitudes beyond 2^48 are cut to it, so that no sum overflows. Importances that
+    /// are no positive number count as 0; a sub-block without any importance is treated as evenly important.
+    void operator()(std::span<const float> x, std::span<const float> importance, std::span<scales> out) {
+        count_ = out.size();
         load(x, importance);
         for (std::size_t t = 0; t < tiles; ++t) search_sub_blocks(t);
-        for (std::size_t b = 0; b < out.size(); ++b)
-            best_[b] = current_[b] = F::quantize_scales(scales_of(scale_, b), scales_of(min_, b));
-        best_error_.fill(std::numeric_limits<float>::infinity());
-        for (int round = 0; round < (has_sub_scales ? 3 : 1); ++round) {
-            if constexpr (has_sub_scales) vary_sub_scales(out.size());
-            solve_blocks(out.size());
-        }
-        sum_errors(out.size());  // of the last solution
-        std::copy_n(best_.begin(), out.size(), out.begin());
+        if constexpr (scaling::has_sub_scales)
+            settle_two_levels(out);
+        else
+            settle_independent(out);
     }
 
 private:
@@ -72,7 +69,7 @@ private:
 
     using unit_array = std::array<float, units>;
 
-    [[nodiscard]] static auto scales_of(const unit_array& values, std::size_t block) noexcept {
+    [[nodiscard]] static auto of_block(const unit_array& values, std::size_t block) noexcept {
         return std::span<const float, sub_blocks>(values.data() + block * sub_blocks, sub_blocks);
     }
     [[nodiscard]] static batch load_tile(const unit_array& values, std::size_t t) noexcept {
@@ -82,22 +79,49 @@ private:
         value.store_aligned(values.data() + t * lanes);
     }
 
-    // Transposes: weight i of sub-block (unit) u goes to lane u % lanes of row i of tile u / lanes.
+    // Transposes: weight i of sub-block (unit) u goes to lane u % lanes of row i of tile u / lanes. Importances are
+    // scaled to a mean of about 1 over the block.
     void load(std::span<const float> x, std::span<const float> importance) noexcept {
-        x_.fill(0.0f);
-        w_.fill(0.0f);
-        weight_.fill(1.0f);
-        for (std::size_t u = 0; u < x.size() / sub_size; ++u) {
-            float* to = x_.data() + (u / lanes) * sub_size * lanes + u % lanes;
-            float* weight_to = w_.data() + (u / lanes) * sub_size * lanes + u % lanes;
-            float sum = 0.0f;
-            for (std::size_t i = 0; i < sub_size; ++i) sum += importance[u * sub_size + i];
-            const bool even = !(sum > 0.0f);
-            for (std::size_t i = 0; i < sub_size; ++i) {
-                to[i * lanes] = x[u * sub_size + i];
-                weight_to[i * lanes] = even ? 1.0f : importance[u * sub_size + i];
+        constexpr float largest = 0x1p48f;
+        if (count_ < blocks) {
+            x_.fill(0.0f);
+            w_.fill(1.0f);
+            weight_.fill(static_cast<float>(sub_size));
+        }
+        for (std::size_t b = 0; b < count_; ++b) {
+            float unit = 1.0f;
+            if (!importance.empty()) {
+                float sum = 0.0f;
+                for (std::size_t i = 0; i < F::block_size; ++i) {
+                    const float w = importance[b * F::block_size + i];
+                    sum += w > 0.0f && w < 0x1p100f ? w * 0x1p-20f : 0.0f;
+                }
+                unit = 0x1p-20f * kernels::reciprocal_or_zero(sum / static_cast<float>(F::block_size));
             }
-            weight_[u] = even ? static_cast<float>(sub_size) : sum;
+            for (std::size_t g = 0; g < sub_blocks; ++g) {
+                const std::size_t u = b * sub_blocks + g;
+                const std::size_t from = u * sub_size;
+                float* to = x_.data() + (u / lanes) * sub_size * lanes + u % lanes;
+                float* weight_to = w_.data() + (u / lanes) * sub_size * lanes + u % lanes;
+                float sum = 0.0f;
+                for (std::size_t i = 0; i < sub_size; ++i) {
+                    const float value = x[from + i];
+                    const float cut = kernels::clamp(value, -largest, largest);
+                    to[i * lanes] = value == value ? cut : 0.0f;
+                }
+                if (!importance.empty())
+                    for (std::size_t i = 0; i < sub_size; ++i) {
+                        const float w = importance[from + i];
+                        const float scaled = w > 0.0f && w < 0x1p100f ? w * unit : 0.0f;
+                        weight_to[i * lanes] = scaled;
+                        sum += scaled;
+                    }
+                if (!(sum > 0.0f)) {
+                    for (std::size_t i = 0; i < sub_size; ++i) weight_to[i * lanes] = 1.0f;
+                    sum = static_cast<float>(sub_size);
+                }
+                weight_[u] = sum;
+            }
         }
     }
 
@@ -124,13 +148,16 @@ private:
             const batch determinant = sums.qq * weight - sums.q * sums.q;
             const batch scale_step = (sums.rq * weight - sums.q * sums.r) / determinant;
             const batch min_step = (sums.q * sums.rq - sums.qq * sums.r) / determinant;
+            const solution both{scale + scale_step, min + min_step,
+                                sums.rr - scale_step * sums.rq + min_step * sums.r};
+            if constexpr (scaling::min_has_sign) return both;
             // A minimum cannot be negative: where it would be, the best scale without one.
             const batch rr = sums.rr - batch(2.0f) * min * sums.r + min * min * weight;
             const batch rq = sums.rq - min * sums.q;
             const batch lone_step = rq / sums.qq;
-            const mask cut = (min + min_step) < zero;
-            return {scale + xsimd::select(cut, lone_step, scale_step), xsimd::select(cut, zero, min + min_step),
-                    xsimd::select(cut, rr - lone_step * rq, sums.rr - scale_step * sums.rq + min_step * sums.r)};
+            const mask cut = both.min < zero;
+            return {xsimd::select(cut, scale + lone_step, both.scale), xsimd::select(cut, zero, both.min),
+                    xsimd::select(cut, rr - lone_step * rq, both.error)};
         }
     }
 
@@ -142,147 +169,282 @@ private:
         best.error = xsimd::select(better, found.error, best.error);
     }
 
-    // How far beyond the levels the extreme weight may be scaled; 1 maps it to the outermost level. Above 1 it is cut
-    // for the sake of the others.
-    static constexpr std::array grid{0.90f, 0.93f, 0.96f, 0.98f, 1.00f, 1.02f, 1.04f, 1.07f, 1.10f,
-                                     1.14f, 1.18f, 1.23f, 1.30f, 1.40f, 1.55f, 1.75f, 2.00f, 2.40f};
+    // How far the extreme weight is scaled beyond the outermost level, in levels: below 0 the range is not used up,
+    // above 0 the extreme is cut for the sake of the others.
+    static constexpr float range = codebook::high - codebook::low;
+    static constexpr auto grid = [] {
+        if constexpr (range < 8) return std::array{-0.4f, -0.1f, 0.2f, 0.5f, 0.8f, 1.2f, 1.7f, 2.4f, 3.4f};
+        else if constexpr (range < 64) return std::array{-0.5f, 0.0f, 0.5f, 1.0f, 1.6f, 2.3f, 3.2f};
+        else return std::array{-0.5f, 0.0f, 0.4f, 0.8f, 1.5f};
+    }();
 
     void search_sub_blocks(std::size_t t) noexcept {
         const float* x = x_.data() + t * sub_size * lanes;
-        batch lowest(0.0f), highest(0.0f);
-        for (std::size_t i = 0; i < sub_size; ++i) {
+        batch lowest = batch::load_aligned(x), highest = lowest;
+        for (std::size_t i = 1; i < sub_size; ++i) {
             const batch value = batch::load_aligned(x + i * lanes);
             lowest = xsimd::min(lowest, value);
             highest = xsimd::max(highest, value);
         }
-        solution best{batch(0.0f), batch(0.0f), batch(std::numeric_limits<float>::infinity())};
+        const batch zero(0.0f);
+        solution best{zero, zero, batch(std::numeric_limits<float>::infinity())};
         if constexpr (has_min) {
-            const batch min = -lowest;
-            const batch full = (highest + min) / batch(codebook::high - codebook::low);
-            best.scale = full;
-            best.min = min;
-            for (const float stretch : grid) try_scale(t, full / batch(stretch), min, best);
-            // The same with the low end cut instead of the high one: the weights below the minimum take the lowest
-            // level.
-            for (const float keep : {0.9f, 0.8f, 0.65f})
-                try_scale(t, (highest + min * batch(keep)) / batch(codebook::high - codebook::low), min * batch(keep),
-                          best);
+            if constexpr (!scaling::min_has_sign) {
+                lowest = xsimd::min(lowest, zero);
+                highest = xsimd::max(highest, zero);
+            }
+            const batch width = highest - lowest;
+            best.scale = width / batch(range);
+            best.min = best.scale * batch(codebook::low) - lowest;
+            for (const float beyond : grid) {
+                const batch scale = width / batch(range + beyond);
+                // The lowest weight stays at the lowest level, or both ends are cut alike.
+                try_scale(t, scale, scale * batch(codebook::low) - lowest, best);
+                if (beyond > 0.4f)
+                    try_scale(t, scale, scale * batch(codebook::low - beyond / 2) - lowest, best);
+            }
         } else {
-            const mask low_is_extreme = -lowest > highest;
-            const batch extreme = xsimd::select(low_is_extreme, lowest, highest);
-            constexpr float widest = -codebook::low > codebook::high ? codebook::low : codebook::high;
-            const batch full =
-                scale_has_sign ? extreme / batch(widest) : xsimd::abs(extreme) / batch(std::fabs(widest));
-            best.scale = full;
-            for (const float stretch : grid) try_scale(t, full / batch(stretch), batch(0.0f), best);
-            if constexpr (scale_has_sign && -codebook::low != codebook::high)
-                for (const float stretch : grid) try_scale(t, -full / batch(stretch), batch(0.0f), best);
+            constexpr bool low_is_widest = -codebook::low > codebook::high;
+            constexpr float widest = low_is_widest ? -codebook::low : codebook::high;
+            constexpr float narrowest = low_is_widest ? codebook::high : -codebook::low;
+            const batch extreme = xsimd::max(highest, -lowest);
+            // The extreme takes the widest level, so the scale carries its sign where it can.
+            batch sign(1.0f);
+            if constexpr (scaling::scale_has_sign && widest != narrowest)
+                sign = xsimd::select((low_is_widest ? -lowest >= highest : -lowest <= highest), sign, -sign);
+            best.scale = extreme / batch(widest);
+            for (const float beyond : grid) {
+                const batch scale = extreme / batch(widest + beyond * (range / (2 * widest)));
+                try_scale(t, sign * scale, zero, best);
+                if constexpr (scaling::scale_has_sign && widest != narrowest && range < 64)
+                    try_scale(t, -sign * scale, zero, best);
+            }
         }
-        for (int i = 0; i < 3; ++i) try_scale(t, best.scale, best.min, best);
+        for (int i = 0; i < 2; ++i) try_scale(t, best.scale, best.min, best);
         store_tile(best.scale, scale_, t);
         store_tile(best.min, min_, t);
     }
 
-    // Writes scale and minimum of every unit, from the integers of `current_` plus the given steps, cut to their
-    // ranges.
-    void spread(std::size_t count, int scale_step, int min_step) noexcept {
-        for (std::size_t b = 0; b < count; ++b) {
-            typename F::scales& s = current_[b];
-            for (std::size_t g = 0; g < sub_blocks; ++g) {
-                const std::size_t u = b * sub_blocks + g;
-                sub_scale_[u] = static_cast<float>(
-                    std::clamp(s.sub_scale[g] + scale_step, scaling::sub_scale_low, scaling::sub_scale_high));
-                scale_[u] = static_cast<float>(s.super_scale) * sub_scale_[u];
-                if constexpr (has_min) {
-                    sub_min_[u] = static_cast<float>(std::clamp(s.sub_min[g] + min_step, 0, scaling::sub_min_high));
-                    min_[u] = static_cast<float>(s.super_min) * sub_min_[u];
-                } else {
-                    min_[u] = 0.0f;
+    // --- independent scales ---
+
+    void settle_independent(std::span<scales> out) noexcept {
+        for (std::size_t b = 0; b < count_; ++b) out[b] = scaling::quantize(of_block(scale_, b), of_block(min_, b));
+        if constexpr (requires { scaling::scalar::highest_bits; }) try_neighbours(out);
+    }
+
+    // A scale of a coarse type may move to the next value below or above: the error decides.
+    void try_neighbours(std::span<scales> out) noexcept {
+        using scalar = typename scaling::scalar;
+        static_assert(!has_min);
+        std::array<scalar, units> start{}, tried{};
+        for (std::size_t u = 0; u < count_ * sub_blocks; ++u) start[u] = out[u / sub_blocks].stored[u % sub_blocks];
+        unit_array least;
+        least.fill(std::numeric_limits<float>::infinity());
+        for (const int step : {0, -1, 1}) {
+            for (std::size_t u = 0; u < units; ++u) {
+                tried[u].bits = static_cast<std::uint8_t>(std::clamp<int>(start[u].bits + step, 0, scalar::highest_bits));
+                scale_[u] = static_cast<float>(tried[u]);
+            }
+            for (std::size_t t = 0; t < tiles; ++t)
+                store_tile(sum(t, load_tile(scale_, t), batch(0.0f)).rr, error_, t);
+            for (std::size_t u = 0; u < count_ * sub_blocks; ++u)
+                if (error_[u] < least[u]) {
+                    least[u] = error_[u];
+                    out[u / sub_blocks].stored[u % sub_blocks] = tried[u];
                 }
-            }
         }
     }
 
-    // Moves every sub-scale and sub-minimum to the neighbour of least true error.
-    void vary_sub_scales(std::size_t count) noexcept {
-        unit_array best_error;
-        best_error.fill(std::numeric_limits<float>::infinity());
-        unit_array chosen_scale{}, chosen_min{};
-        constexpr int reach = has_min ? 1 : 0;
-        for (int scale_step = -1; scale_step <= 1; ++scale_step)
-            for (int min_step = -reach; min_step <= reach; ++min_step) {
-                spread(count, scale_step, min_step);
-                for (std::size_t t = 0; t < tiles; ++t)
-                    store_tile(sum(t, load_tile(scale_, t), load_tile(min_, t)).rr, error_, t);
-                for (std::size_t u = 0; u < count * sub_blocks; ++u)
-                    if (error_[u] < best_error[u]) {
-                        best_error[u] = error_[u];
-                        chosen_scale[u] = sub_scale_[u];
-                        chosen_min[u] = sub_min_[u];
-                    }
+    // --- scales in two levels ---
+
+    void settle_two_levels(std::span<scales> out) noexcept {
+        for (std::size_t b = 0; b < count_; ++b) {
+            out[b] = current_[b] = scaling::quantize(of_block(scale_, b), of_block(min_, b));
+            best_error_[b] = std::numeric_limits<float>::infinity();
+        }
+        sum_moments();
+        search_super_scales();
+        for (int round = 0; round < 2; ++round) {
+            solve_super_scales();
+            for (std::size_t b = 0; b < count_; ++b)
+                for (std::size_t g = 0; g < sub_blocks; ++g) {
+                    scale_[b * sub_blocks + g] = current_[b].scale(g);
+                    min_[b * sub_blocks + g] = current_[b].min(g);
+                }
+            sum_moments();
+            keep_best(out);
+            if (round == 1) break;
+            for (std::size_t u = 0; u < count_ * sub_blocks; ++u) {
+                super_scale_[u] = static_cast<float>(current_[u / sub_blocks].super_scale);
+                super_min_[u] = static_cast<float>(current_[u / sub_blocks].super_min);
             }
-        for (std::size_t u = 0; u < count * sub_blocks; ++u) {
-            if (!(best_error[u] < std::numeric_limits<float>::infinity())) continue;
-            typename F::scales& s = current_[u / sub_blocks];
-            s.sub_scale[u % sub_blocks] = static_cast<std::int8_t>(chosen_scale[u]);
-            if constexpr (has_min) s.sub_min[u % sub_blocks] = static_cast<std::uint8_t>(chosen_min[u]);
+            for (std::size_t t = 0; t < tiles; ++t) choose_integers(t, load_tile(super_scale_, t), load_tile(super_min_, t));
+            take_integers();
         }
     }
 
-    // The error of `current_`, sub-block by sub-block; keeps it where it is the block's best so far.
-    void sum_errors(std::size_t count) noexcept {
-        spread(count, 0, 0);
+    // The moments of all units for the codes that scale_ and min_ lead to.
+    void sum_moments() noexcept {
         for (std::size_t t = 0; t < tiles; ++t) {
             const moments sums = sum(t, load_tile(scale_, t), load_tile(min_, t));
-            store_tile(sums.rr, error_, t);
+            store_tile(sums.rr, rr_, t);
             store_tile(sums.rq, rq_, t);
             store_tile(sums.qq, qq_, t);
             store_tile(sums.r, r_, t);
             store_tile(sums.q, q_, t);
         }
-        for (std::size_t b = 0; b < count; ++b) {
-            float error = 0.0f;
-            for (std::size_t g = 0; g < sub_blocks; ++g) error += error_[b * sub_blocks + g];
-            if (best_error_[b] <= error) continue;
-            best_[b] = current_[b];
-            best_error_[b] = error;
+    }
+
+    // For given scale and minimum of the block (one value a lane): the integers of least error for every unit's codes,
+    // to sub_scale_ and sub_min_, and that error, to error_. With ds and dm the changes against scale_ and min_ it is
+    //     rr + ds (ds qq - 2 rq - 2 dm q) + dm (2 r + dm W).
+    void choose_integers(std::size_t t, batch super_scale, batch super_min) noexcept {
+        const batch zero(0.0f), two(2.0f), low(scaling::sub_scale_low), high(scaling::sub_scale_high);
+        const batch scale = load_tile(scale_, t), rr = load_tile(rr_, t), rq = load_tile(rq_, t), qq = load_tile(qq_, t);
+        const auto inverse = [&](batch x) { return xsimd::select(x == zero, zero, batch(1.0f) / x); };
+        const auto nearest = [&](batch x, batch from, batch to) {
+            return kernels::round_to_even(xsimd::min(xsimd::max(x, from), to));
+        };
+        const batch start = nearest((scale + rq * inverse(qq)) * inverse(super_scale), low, high);
+        if constexpr (!has_min) {
+            const batch ds = start * super_scale - scale;
+            store_tile(start, sub_scale_, t);
+            store_tile(rr + ds * (ds * qq - two * rq), error_, t);
+        } else {
+            const batch min = load_tile(min_, t), r = load_tile(r_, t), q = load_tile(q_, t);
+            const batch weight = load_tile(weight_, t), inverse_min = inverse(super_min);
+            const batch inverse_weight = batch(1.0f) / weight;
+            batch best_scale = start, best_min = zero, least(std::numeric_limits<float>::infinity());
+            for (const float step : {0.0f, -1.0f, 1.0f}) {
+                const batch integer = xsimd::min(xsimd::max(start + batch(step), low), high);
+                const batch ds = integer * super_scale - scale;
+                const batch best_dm = (ds * q - r) * inverse_weight;
+                const batch min_integer =
+                    nearest((min + best_dm) * inverse_min, zero, batch(static_cast<float>(scaling::sub_min_high)));
+                const batch dm = min_integer * super_min - min;
+                const batch error = rr + ds * (ds * qq - two * (rq + dm * q)) + dm * (two * r + dm * weight);
+                const mask better = error < least;
+                least = xsimd::select(better, error, least);
+                best_scale = xsimd::select(better, integer, best_scale);
+                best_min = xsimd::select(better, min_integer, best_min);
+            }
+            store_tile(best_scale, sub_scale_, t);
+            store_tile(best_min, sub_min_, t);
+            store_tile(least, error_, t);
         }
     }
 
-    // Solves the block's halves by least squares for the codes and integers of `current_`.
-    void solve_blocks(std::size_t count) noexcept {
-        sum_errors(count);
-        for (std::size_t b = 0; b < count; ++b) {
-            // Unknowns: steps of the block's scale and minimum. Normal equations (a c; c e)(scale, min) = (f, h).
-            double a = 0, c = 0, e = 0, f = 0, h = 0;
-            for (std::size_t u = b * sub_blocks; u < (b + 1) * sub_blocks; ++u) {
-                const double scale = sub_scale_[u];
-                a += scale * scale * double{qq_[u]};
-                f += scale * double{rq_[u]};
-                if constexpr (has_min) {
-                    const double min = sub_min_[u];
-                    c -= scale * min * double{q_[u]};
-                    e += min * min * double{weight_[u]};
-                    h -= min * double{r_[u]};
+    void take_integers() noexcept {
+        for (std::size_t u = 0; u < count_ * sub_blocks; ++u) {
+            scales& s = current_[u / sub_blocks];
+            s.sub_scale[u % sub_blocks] = static_cast<std::int8_t>(sub_scale_[u]);
+            if constexpr (has_min) s.sub_min[u % sub_blocks] = static_cast<std::uint8_t>(sub_min_[u]);
+        }
+    }
+
+    [[nodiscard]] float block_sum(const unit_array& values, std::size_t b) const noexcept {
+        float total = 0.0f;
+        for (std::size_t g = 0; g < sub_blocks; ++g) total += values[b * sub_blocks + g];
+        return total;
+    }
+
+    // Tries block scales that give the largest sub-scale an integer at, near and beyond the end of the range; then
+    // minimums likewise.
+    void search_super_scales() noexcept {
+        std::array<float, blocks> scale{}, min{};
+        for (std::size_t b = 0; b < count_; ++b) {
+            scale[b] = static_cast<float>(current_[b].super_scale);
+            min[b] = static_cast<float>(current_[b].super_min);
+        }
+        std::array<float, blocks> least;
+        least.fill(std::numeric_limits<float>::infinity());
+        const auto try_all = [&](int range, bool of_min) {
+            std::array<float, blocks> best = of_min ? min : scale;
+            for (const int beyond : {0, 1, -1, -2, -3, -5, -7}) {
+                const float factor = static_cast<float>(range) / static_cast<float>(range + beyond);
+                for (std::size_t u = 0; u < count_ * sub_blocks; ++u) {
+                    super_scale_[u] = scale[u / sub_blocks] * (of_min ? 1.0f : factor);
+                    super_min_[u] = min[u / sub_blocks] * (of_min ? factor : 1.0f);
+                }
+                for (std::size_t t = 0; t < tiles; ++t)
+                    choose_integers(t, load_tile(super_scale_, t), load_tile(super_min_, t));
+                for (std::size_t b = 0; b < count_; ++b) {
+                    const float error = block_sum(error_, b);
+                    if (!(error < least[b])) continue;
+                    least[b] = error;
+                    best[b] = of_min ? super_min_[b * sub_blocks] : super_scale_[b * sub_blocks];
+                    for (std::size_t g = 0; g < sub_blocks; ++g) {
+                        const std::size_t u = b * sub_blocks + g;
+                        current_[b].sub_scale[g] = static_cast<std::int8_t>(sub_scale_[u]);
+                        if constexpr (has_min) current_[b].sub_min[g] = static_cast<std::uint8_t>(sub_min_[u]);
+                    }
                 }
             }
-            typename F::scales& s = current_[b];
-            const double determinant = a * e - c * c;
-            double scale_step = f / a;
-            if (has_min && determinant > 1e-6 * a * e) {
-                scale_step = (f * e - c * h) / determinant;
-                const double min = double{static_cast<float>(s.super_min)} + (a * h - c * f) / determinant;
-                if (min >= 0) s.super_min = finite_half(static_cast<float>(min));
+            (of_min ? min : scale) = best;
+        };
+        try_all(std::max(-scaling::sub_scale_low, scaling::sub_scale_high), false);
+        if constexpr (has_min) try_all(scaling::sub_min_high, true);
+    }
+
+    // Solves the block's scale and minimum by least squares for the codes behind the moments and the integers of
+    // `current_`.
+    void solve_super_scales() noexcept {
+        for (std::size_t b = 0; b < count_; ++b) {
+            scales& s = current_[b];
+            // Normal equations (a -c; -c e)(scale, min) = (f, h).
+            double a = 0, c = 0, e = 0, f = 0, h = 0;
+            for (std::size_t g = 0; g < sub_blocks; ++g) {
+                const std::size_t u = b * sub_blocks + g;
+                const double scale = s.sub_scale[g], rq = rq_[u], qq = qq_[u];
+                a += scale * scale * qq;
+                if constexpr (has_min) {
+                    const double min = s.sub_min[g], q = q_[u], weight = weight_[u];
+                    c += scale * min * q;
+                    e += min * min * weight;
+                    f += scale * (rq + double{scale_[u]} * qq - double{min_[u]} * q);
+                    h += min * (double{min_[u]} * weight - double{r_[u]} - double{scale_[u]} * q);
+                } else {
+                    f += scale * (rq + double{scale_[u]} * qq);
+                }
             }
-            const double scale = double{static_cast<float>(s.super_scale)} + scale_step;
-            if (std::isfinite(scale)) s.super_scale = finite_half(static_cast<float>(scale));
+            using scalar = typename scaling::scalar;
+            if constexpr (has_min) {
+                const double determinant = a * e - c * c;
+                double scale = f / a, min = 0;
+                if (determinant > 1e-6 * a * e) {
+                    scale = (f * e + c * h) / determinant;
+                    min = (a * h + c * f) / determinant;
+                }
+                if (min < 0) {
+                    scale = f / a;
+                    min = 0;
+                }
+                if (!std::isfinite(scale)) continue;
+                s.super_scale = finite_scale<scalar>(static_cast<float>(scale));
+                s.super_min = finite_scale<scalar>(static_cast<float>(min));
+            } else if (std::isfinite(f / a)) {
+                s.super_scale = finite_scale<scalar>(static_cast<float>(f / a));
+            }
+        }
+    }
+
+    // Keeps what `current_` holds where its true error, in rr_, is the block's least so far.
+    void keep_best(std::span<scales> out) noexcept {
+        for (std::size_t b = 0; b < count_; ++b) {
+            const float error = block_sum(rr_, b);
+            if (!(error < best_error_[b])) continue;
+            best_error_[b] = error;
+            out[b] = current_[b];
         }
     }
 
     static constexpr std::size_t alignment = kernels::simd_alignment<Arch>;
+    std::size_t count_ = 0;
     alignas(alignment) std::array<float, units * sub_size> x_, w_;
-    alignas(alignment) unit_array weight_, scale_, min_, sub_scale_, sub_min_{}, error_, rq_, qq_, r_, q_;
-    std::array<typename F::scales, blocks> current_, best_;
+    alignas(alignment) unit_array weight_, scale_, min_, error_;
+    // Of scales in two levels: sums behind the present codes, integers and block values spread over the units.
+    alignas(alignment) unit_array rr_, rq_, qq_, r_, q_, sub_scale_, sub_min_, super_scale_{}, super_min_{};
+    std::array<scales, blocks> current_;
     std::array<float, blocks> best_error_;
 };
 

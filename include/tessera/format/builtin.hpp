@@ -1,15 +1,18 @@
 // The list of built-in formats. Adding one: its header, one entry here, its test.
 #pragma once
 
+#include "tessera/format/fp4.hpp"
+#include "tessera/format/iq4.hpp"
+#include "tessera/format/k_quants.hpp"
+#include "tessera/format/legacy_quants.hpp"
+#include "tessera/format/low_bit.hpp"
 #include "tessera/format/plain.hpp"
-#include "tessera/format/q4_0.hpp"
-#include "tessera/format/q4_k.hpp"
-#include "tessera/format/q6_k.hpp"
-#include "tessera/format/q8_0.hpp"
 #include "tessera/format/registry.hpp"
 
 namespace tessera {
 
-using builtin_formats = format_list<f32, f16, bf16, q8_0, q6_k, q4_k, q4_0>;
+/// Every format of GGUF that weights are quantized to, by falling size.
+using builtin_formats = format_list<f32, f16, bf16, q8_0, q6_k, q5_1, q5_0, q5_k, q4_1, q4_0, q4_k, iq4_nl, nvfp4,
+                                    iq4_xs, mxfp4, q3_k, q2_k, q2_0, tq2_0, tq1_0, q1_0>;
 
 }  // namespace tessera

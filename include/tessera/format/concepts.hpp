@@ -1,6 +1,7 @@
 // What a type must offer to be a quant format.
 #pragma once
 
+#include <array>
 #include <concepts>
 #include <cstddef>
 #include <cstdint>
@@ -34,15 +35,32 @@ concept block_format =
 template <class F>
 concept gguf_format = block_format<F> && std::same_as<std::remove_cv_t<decltype(F::type)>, type_id>;
 
+namespace detail {
+
+template <class F>
+concept rounds_weights = F::group == 1 && requires(const typename F::scales& s, std::size_t i, float x) {
+    { F::value(s, i, F::round(s, i, x)) } -> std::convertible_to<float>;
+};
+
+template <class F>
+concept rounds_groups =
+    (F::group > 1) && requires(const typename F::scales& s, std::size_t i, std::span<const float, F::group> x) {
+        { F::value(s, i, F::round(s, i, x, x)) } -> std::convertible_to<std::array<float, F::group>>;
+    };
+
+}  // namespace detail
+
 /// A format whose encoding falls into two stages: `scales` for a block first, then codes under those scales, `group`
 /// weights at a time. `value` is what a code decodes to; `store` puts both into bytes. How scales are chosen is an
 /// encoder's business (encode/).
+///
+/// A weight that is rounded by itself has the code round(scales, i, x), the nearest one whatever the importance. Weights
+/// that share a code are rounded together: round(scales, i, x, importance) takes `group` of them, beginning with weight
+/// i of the block, minimises their squared error weighed by importance, and `value` returns as many.
 template <class F>
 concept two_stage_format =
-    block_format<F> && (std::size_t{F::group} > 0) &&
-    requires(const typename F::scales& s, std::size_t i, float x, const typename F::code_array& codes,
-             typename F::block& out) {
-        { F::value(s, i, F::round(s, i, x)) } -> std::convertible_to<float>;
+    block_format<F> && (detail::rounds_weights<F> || detail::rounds_groups<F>) &&
+    requires(const typename F::scales& s, const typename F::code_array& codes, typename F::block& out) {
         F::store(s, codes, out);
     };
 

@@ -16,33 +16,36 @@
 
 namespace tessera {
 
-/// A format in which every weight is rounded by itself. `Layout` gives the facts (`name`, `type`, `block_size`), the
-/// bytes (`block`) and their meaning (`planes`, `scaling`, `codebook`).
+/// A format in which every weight is rounded by itself. `Layout` gives the facts (`name`, `block_size`, and `type` where
+/// GGUF has one), the bytes (`block`) and their meaning (`planes`, `scaling`, `codebook`).
 ///
 /// Decoding is exact but for the final subtraction of a minimum. The reference encoder gives each sub-block the scale
 /// that just holds its extremes, stores it, and rounds every weight to the nearest level.
 template <class Layout>
-struct scalar_format {
-    static constexpr std::string_view name = Layout::name;
-    static constexpr type_id type = Layout::type;
-    static constexpr std::size_t block_size = Layout::block_size;
+struct scalar_format : Layout {
     using block = typename Layout::block;
     using planes = typename Layout::planes;
     using scaling = typename Layout::scaling;
     using codebook = typename Layout::codebook;
 
+    static constexpr std::size_t block_size = Layout::block_size;
     static constexpr std::size_t sub_block_size = block_size / scaling::sub_blocks;
+    static_assert(sub_block_size % 16 == 0, "registers of up to 16 floats hold weights of one sub-block only");
     using code_array = std::array<std::uint8_t, block_size>;
 
+    template <class Arch = kernels::default_arch>
     static void decode(const block& in, std::span<float, block_size> x) noexcept {
+        using batch = kernels::float_batch<Arch>;
         code_array codes;
         planes::unpack(in, codes);
         const scales s = scaling::load(in);
         for (std::size_t g = 0; g < scaling::sub_blocks; ++g) {
-            const float scale = s.scale(g);
-            const float min = s.min(g);
-            for (std::size_t i = g * sub_block_size; i < (g + 1) * sub_block_size; ++i)
-                x[i] = scaling::has_min ? scale * codebook::level(codes[i]) - min : scale * codebook::level(codes[i]);
+            const batch scale(s.scale(g));
+            const batch min(s.min(g));
+            for (std::size_t i = g * sub_block_size; i < (g + 1) * sub_block_size; i += kernels::lanes<Arch>) {
+                const batch scaled = scale * codebook::template levels<Arch>(codes.data() + i);
+                (scaling::has_min ? scaled - min : scaled).store_unaligned(x.data() + i);
+            }
         }
     }
 
@@ -70,14 +73,19 @@ struct scalar_format {
         planes::pack(codes, out);
     }
 
-    /// Rounds every weight of the block, then stores.
+    /// Rounds every weight of the block, then stores. NaN takes the code of the lowest level.
+    template <class Arch = kernels::default_arch>
     static void store(const scales& s, std::span<const float, block_size> x, block& out) noexcept {
+        using batch = kernels::float_batch<Arch>;
         code_array codes;
         for (std::size_t g = 0; g < scaling::sub_blocks; ++g) {
-            const float min = s.min(g);
-            const float inverse = kernels::reciprocal_or_zero(s.scale(g));
-            for (std::size_t i = g * sub_block_size; i < (g + 1) * sub_block_size; ++i)
-                codes[i] = codebook::code((x[i] + min) * inverse);
+            const batch min(s.min(g));
+            const batch inverse(kernels::reciprocal_or_zero(s.scale(g)));
+            for (std::size_t i = g * sub_block_size; i < (g + 1) * sub_block_size; i += kernels::lanes<Arch>) {
+                const batch value = batch::load_unaligned(x.data() + i);
+                const batch level = (scaling::has_min ? value + min : value) * inverse;
+                kernels::narrow<Arch>(codebook::codes(level), codes.data() + i);
+            }
         }
         store(s, codes, out);
     }
@@ -87,47 +95,30 @@ struct scalar_format {
         std::array<float, scaling::sub_blocks> scale{};
         std::array<float, scaling::sub_blocks> min{};
         for (std::size_t g = 0; g < scaling::sub_blocks; ++g) {
-            const auto sub = x.subspan(g * sub_block_size, sub_block_size);
+            float lowest = 0.0f, highest = 0.0f;  // NaN is neither
+            if constexpr (scaling::has_min && scaling::min_has_sign)
+                lowest = highest = x[g * sub_block_size];
+            for (const float value : x.subspan(g * sub_block_size, sub_block_size)) {
+                lowest = value < lowest ? value : lowest;
+                highest = value > highest ? value : highest;
+            }
             if constexpr (scaling::has_min) {
-                const auto [lowest, highest] = std::minmax_element(sub.begin(), sub.end());
-                min[g] = std::max(0.0f, -*lowest);
-                scale[g] = std::max(0.0f, *highest + min[g]) / codebook::high;
+                // Level `low` stands for the lowest weight.
+                scale[g] = (highest - lowest) / (codebook::high - codebook::low);
+                min[g] = scale[g] * codebook::low - lowest;
             } else {
-                // The extreme takes the level of largest magnitude, so the scale carries its sign.
-                const float extreme = *std::max_element(sub.begin(), sub.end(),
-                                                        [](float a, float b) { return std::fabs(a) < std::fabs(b); });
-                scale[g] =
-                    -codebook::low > codebook::high ? extreme / codebook::low : std::fabs(extreme) / codebook::high;
+                // The extreme takes the level of largest magnitude, so the scale carries its sign where it can.
+                constexpr bool low_is_widest = -codebook::low > codebook::high;
+                constexpr float widest = low_is_widest ? codebook::low : codebook::high;
+                const bool low_is_extreme = -lowest > highest;
+                const float extreme = low_is_extreme ? lowest : highest;
+                if constexpr (scaling::scale_has_sign && -codebook::low != codebook::high)
+                    scale[g] = extreme / widest;
+                else
+                    scale[g] = std::fabs(extreme) / std::fabs(low_is_extreme ? codebook::low : codebook::high);
             }
         }
-        return quantize_scales(scale, min);
-    }
-
-    /// The stored scales nearest to these: the largest takes the sub-scale of largest magnitude.
-    [[nodiscard]] static scales quantize_scales(std::span<const float, scaling::sub_blocks> scale,
-                                                std::span<const float, scaling::sub_blocks> min) noexcept {
-        scales s{};
-        constexpr bool signed_sub_scales = scaling::sub_scale_low < 0;
-        constexpr auto widest =
-            static_cast<float>(signed_sub_scales ? scaling::sub_scale_low : scaling::sub_scale_high);
-        float largest = 0.0f;
-        float largest_min = 0.0f;
-        for (std::size_t g = 0; g < scaling::sub_blocks; ++g) {
-            if (std::fabs(scale[g]) > std::fabs(largest)) largest = scale[g];
-            largest_min = std::max(largest_min, min[g]);
-        }
-        s.super_scale = finite_half(largest / widest);
-        const float inverse = kernels::reciprocal_or_zero(static_cast<float>(s.super_scale));
-        if constexpr (scaling::has_min) s.super_min = finite_half(largest_min / scaling::sub_min_high);
-        const float inverse_min = kernels::reciprocal_or_zero(static_cast<float>(s.super_min));
-        for (std::size_t g = 0; g < scaling::sub_blocks; ++g) {
-            s.sub_scale[g] = static_cast<std::int8_t>(kernels::round_to_even(
-                kernels::clamp(scale[g] * inverse, scaling::sub_scale_low, scaling::sub_scale_high)));
-            if constexpr (scaling::has_min)
-                s.sub_min[g] = static_cast<std::uint8_t>(
-                    kernels::round_to_even(kernels::clamp(min[g] * inverse_min, 0.0f, scaling::sub_min_high)));
-        }
-        return s;
+        return scaling::quantize(scale, min);
     }
 };
 

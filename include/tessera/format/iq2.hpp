@@ -1,0 +1,121 @@
+// IQ2_XXS, IQ2_XS, IQ2_S: codewords of eight magnitudes, signs, 4-bit sub-scales. Source: ggml block_iq2_xxs, _xs, _s.
+#pragma once
+
+#include "tessera/format/lattice_format.hpp"
+
+namespace tessera {
+
+namespace layouts {
+struct iq2_xxs {
+    static constexpr std::string_view name = "IQ2_XXS";
+    static constexpr type_id type = type_id::iq2_xxs;
+
+    // 32 weights: four codewords, then from the low bits up four times seven signs and the sub-scale.
+    struct group {
+        std::array<std::uint8_t, 4> indices;
+        std::array<std::uint16_t, 2> signs_and_scale;
+    };
+    struct block {
+        half super_scale;             // d
+        std::array<group, 8> groups;  // qs
+    };
+
+    using codebook = lattices::iq2_xxs;
+    using scales = lattice_scales<8, 15>;
+    static constexpr lattice_signs signs = lattice_signs::even;
+    static constexpr float unit = 0.125f;
+
+    [[nodiscard]] static scales load_scales(const block& in) noexcept {
+        scales s{in.super_scale, {}, {}};
+        for (std::size_t u = 0; u < 8; ++u) s.sub_scale[u] = static_cast<std::uint8_t>(word(in.groups[u].signs_and_scale) >> 28);
+        return s;
+    }
+    static void add_scales(const scales& s, block& out) noexcept {
+        out.super_scale = s.super_scale;
+        for (std::size_t u = 0; u < 8; ++u) add_word(static_cast<std::uint32_t>(s.sub_scale[u]) << 28, out.groups[u].signs_and_scale);
+    }
+    [[nodiscard]] static lattice_code<1> load_code(const block& in, std::size_t g) noexcept {
+        const group& from = in.groups[g / 4];
+        return {{from.indices[g % 4]}, even_signs(word(from.signs_and_scale) >> (7 * (g % 4)))};
+    }
+    static void add_code(const lattice_code<1>& c, std::size_t g, block& out) noexcept {
+        group& to = out.groups[g / 4];
+        to.indices[g % 4] = static_cast<std::uint8_t>(c.index[0]);
+        add_word((c.signs & 127u) << (7 * (g % 4)), to.signs_and_scale);
+    }
+};
+
+struct iq2_xs {
+    static constexpr std::string_view name = "IQ2_XS";
+    static constexpr type_id type = type_id::iq2_xs;
+
+    struct block {
+        half super_scale;                         // d
+        std::array<std::uint16_t, 32> codes;      // qs: a codeword in nine bits, above them seven signs
+        std::array<std::uint8_t, 8> sub_scales;   // scales: nibbles, the low one first
+    };
+
+    using codebook = lattices::iq2_xs;
+    using scales = lattice_scales<16, 15>;
+    static constexpr lattice_signs signs = lattice_signs::even;
+    static constexpr float unit = 0.125f;
+
+    [[nodiscard]] static scales load_scales(const block& in) noexcept {
+        return {in.super_scale, load_nibbles(in.sub_scales), {}};
+    }
+    static void add_scales(const scales& s, block& out) noexcept {
+        out.super_scale = s.super_scale;
+        out.sub_scales = store_nibbles(s.sub_scale);
+    }
+    [[nodiscard]] static lattice_code<1> load_code(const block& in, std::size_t g) noexcept {
+        return {{static_cast<std::uint16_t>(in.codes[g] & 511)}, even_signs(in.codes[g] >> 9)};
+    }
+    static void add_code(const lattice_code<1>& c, std::size_t g, block& out) noexcept {
+        out.codes[g] = static_cast<std::uint16_t>(c.index[0] | (c.signs & 127) << 9);
+    }
+};
+
+struct iq2_s {
+    static constexpr std::string_view name = "IQ2_S";
+    static constexpr type_id type = type_id::iq2_s;
+
+    struct block {
+        half super_scale;                          // d
+        std::array<std::uint8_t, 32> low_indices;  // qs: the low eight bits of the codewords
+        std::array<std::uint8_t, 32> signs;        // qs + 32
+        std::array<std::uint8_t, 8> high_indices;  // qh: their upper two bits, four groups a byte
+        std::array<std::uint8_t, 8> sub_scales;    // scales: nibbles, the low one first
+    };
+
+    using codebook = lattices::iq2_s;
+    using scales = lattice_scales<16, 15>;
+    static constexpr lattice_signs signs = lattice_signs::free;
+    static constexpr float unit = 0.125f;
+
+    [[nodiscard]] static scales load_scales(const block& in) noexcept {
+        return {in.super_scale, load_nibbles(in.sub_scales), {}};
+    }
+    static void add_scales(const scales& s, block& out) noexcept {
+        out.super_scale = s.super_scale;
+        out.sub_scales = store_nibbles(s.sub_scale);
+    }
+    [[nodiscard]] static lattice_code<1> load_code(const block& in, std::size_t g) noexcept {
+        const auto high = (in.high_indices[g / 4] >> (2 * (g % 4))) & 3;
+        return {{static_cast<std::uint16_t>(in.low_indices[g] | high << 8)}, in.signs[g]};
+    }
+    static void add_code(const lattice_code<1>& c, std::size_t g, block& out) noexcept {
+        out.low_indices[g] = static_cast<std::uint8_t>(c.index[0]);
+        out.high_indices[g / 4] = static_cast<std::uint8_t>(out.high_indices[g / 4] | (c.index[0] >> 8) << (2 * (g % 4)));
+        out.signs[g] = c.signs;
+    }
+};
+}  // namespace layouts
+
+using iq2_xxs = lattice_format<layouts::iq2_xxs>;
+using iq2_xs = lattice_format<layouts::iq2_xs>;
+using iq2_s = lattice_format<layouts::iq2_s>;
+static_assert(two_stage_format<iq2_xxs> && gguf_format<iq2_xxs>);
+static_assert(two_stage_format<iq2_xs> && gguf_format<iq2_xs>);
+static_assert(two_stage_format<iq2_s> && gguf_format<iq2_s>);
+
+}  // namespace tessera

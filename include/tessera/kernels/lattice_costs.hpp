@@ -1,0 +1,196 @@
+// The search for the nearest codeword of a lattice: no branches on data, one vector in each SIMD lane.
+#pragma once
+
+#include <algorithm>
+#include <array>
+#include <bit>
+#include <cstddef>
+#include <cstdint>
+#include <limits>
+
+#include "tessera/kernels/simd.hpp"
+
+namespace tessera::kernels {
+
+/// Finds, for `Registers` registers of vectors, the codewords c that minimise  cost(c) = sum_j w_j (x_j - scale c_j)^2.
+///
+/// The cost is a sum over coordinates, so `tabulate` computes it for all points of the lower half of the coordinates and
+/// for all of the upper half; a codeword costs the sum of two table entries. Codewords with the same upper half are a
+/// group: the least of their lower costs is found first, with a minimum per codeword, and the upper cost added once.
+///
+/// With `Flips`, a second pair of tables holds the least costs with exactly one sign of the half turned round, which is
+/// what codes with an even number of signs need. For x_j >= 0 one flip is never better than none, nor three than one.
+///
+/// So that a minimum tells which codeword it came from, the number of a lower half's point takes the place of the last
+/// seven bits of its cost: a codeword may be passed over for one that costs more by less than 2^-16 of its lower half.
+///
+/// `Codebook` has the members of lattice_codebook.
+template <class Codebook, bool Flips, std::size_t Registers, class Arch = default_arch>
+class lattice_costs {
+    using batch = float_batch<Arch>;
+    static constexpr std::size_t quarter = Codebook::quarter_points;
+    static constexpr std::size_t half = Codebook::half_points;
+    static constexpr std::size_t step = Registers * lanes<Arch>;  // floats in a table for one point
+
+public:
+    static constexpr std::size_t vectors = step;  ///< searched at once
+
+    /// The nearest codewords of `vectors` vectors: their costs, and their numbers among all points.
+    struct nearest_points {
+        alignas(simd_alignment<Arch>) std::array<float, vectors> cost;
+        std::array<std::uint16_t, vectors> point;
+    };
+
+    /// Takes the vectors' coordinates and weights: coordinate j of vector v is x[j * stride + v], aligned; its levels are
+    /// shift[v] + c_j. Weights are not negative; all is small enough for the costs to be finite.
+    void tabulate(const float* x, const float* w, const float* scale, const float* shift, std::size_t stride) noexcept {
+        for (std::size_t v = 0; v < step; v += lanes<Arch>) {
+            const batch factor = batch::load_aligned(scale + v);
+            const batch offset = factor * batch::load_aligned(shift + v);
+            const auto low = [](batch cost, std::size_t number) { return tag(cost, static_cast<std::uint32_t>(number)); };
+            const auto high = [](batch cost, std::size_t) { return cost; };
+            tabulate_half(x + v, w + v, factor, offset, stride, low, low_.data() + v, low_flip_.data() + v);
+            const std::size_t upper = Codebook::dimensions / 2 * stride;
+            tabulate_half(x + upper + v, w + upper + v, factor, offset, stride, high, high_.data() + v, high_flip_.data() + v);
+        }
+    }
+
+    /// The costs of the nearest codewords, without any flip.
+    void least(float* cost) const noexcept {
+        register_array best;
+        best.fill(batch(std::numeric_limits<float>::infinity()));
+        for (std::size_t k = 0; k < groups.count; ++k) {
+            const register_array low = least_of_group(low_, k);
+            const float* high = high_.data() + groups.high[k] * step;
+            for (std::size_t r = 0; r < Registers; ++r) best[r] = xsimd::min(best[r], low[r] + at(high, r));
+        }
+        for (std::size_t r = 0; r < Registers; ++r) best[r].store_aligned(cost + r * lanes<Arch>);
+    }
+
+    /// The nearest codewords without any flip and, with `Flips`, with exactly one.
+    void nearest(nearest_points& none, nearest_points& one) const noexcept {
+        std::array<found, Registers> best_none, best_one;
+        for (std::size_t k = 0; k < groups.count; ++k) {
+            const register_array low = least_of_group(low_, k);
+            const float* high = high_.data() + groups.high[k] * step;
+            const batch group(static_cast<float>(groups.high[k]));
+            for (std::size_t r = 0; r < Registers; ++r) best_none[r].take(low[r], low[r] + at(high, r), group);
+            if constexpr (Flips) {
+                const register_array low_flip = least_of_group(low_flip_, k);
+                const float* high_flip = high_flip_.data() + groups.high[k] * step;
+                for (std::size_t r = 0; r < Registers; ++r) {
+                    best_one[r].take(low_flip[r], low_flip[r] + at(high, r), group);
+                    best_one[r].take(low[r], low[r] + at(high_flip, r), group);
+                }
+            }
+        }
+        for (std::size_t r = 0; r < Registers; ++r) {
+            best_none[r].store(r, none);
+            if constexpr (Flips) best_one[r].store(r, one);
+        }
+    }
+
+private:
+    using register_array = std::array<batch, Registers>;
+    using half_table = std::array<float, half * step>;
+    using flip_table = std::array<float, Flips ? half * step : 1>;
+    static constexpr const auto& groups = Codebook::groups;
+
+    [[nodiscard]] static batch at(const float* table, std::size_t r) noexcept {
+        return batch::load_aligned(table + r * lanes<Arch>);
+    }
+
+    struct quarter_costs {
+        std::array<batch, quarter> plain, flipped;
+    };
+
+    struct found {
+        batch cost = batch(std::numeric_limits<float>::infinity()), low = batch(0.0f), high = batch(0.0f);
+
+        void take(batch new_low, batch new_cost, batch new_high) noexcept {
+            const auto better = new_cost < cost;
+            cost = xsimd::min(new_cost, cost);
+            low = xsimd::select(better, new_low, low);
+            high = xsimd::select(better, new_high, high);
+        }
+        void store(std::size_t r, nearest_points& to) const noexcept {
+            alignas(simd_alignment<Arch>) std::array<float, lanes<Arch>> lows, highs;
+            cost.store_aligned(to.cost.data() + r * lanes<Arch>);
+            low.store_aligned(lows.data());
+            high.store_aligned(highs.data());
+            for (std::size_t i = 0; i < lanes<Arch>; ++i)
+                to.point[r * lanes<Arch> + i] = static_cast<std::uint16_t>(
+                    static_cast<std::uint32_t>(highs[i]) * half + (std::bit_cast<std::uint32_t>(lows[i]) & number_bits));
+        }
+    };
+
+    static constexpr std::uint32_t number_bits = 127;
+    static_assert(half <= number_bits + 1);
+
+    // The number of a point in place of the last bits of its cost. Costs are not negative: their order stays.
+    [[nodiscard]] static batch tag(batch cost, std::uint32_t number) noexcept {
+        return (cost & batch(std::bit_cast<float>(~number_bits))) | batch(std::bit_cast<float>(number));
+    }
+
+    [[nodiscard]] static register_array least_of_group(const auto& table, std::size_t k) noexcept {
+        register_array least;
+        least.fill(batch(std::numeric_limits<float>::infinity()));
+        for (std::size_t e = groups.start[k]; e < groups.start[k + 1]; e += 2) {
+            const std::size_t a = groups.low[e], b = groups.low[e + 1];
+            for (std::size_t r = 0; r < Registers; ++r) {
+                least[r] = xsimd::min(least[r], xsimd::min(at(table.data() + a * step, r), at(table.data() + b * step, r)));
+            }
+        }
+        return least;
+    }
+
+    // Costs of the points of a quarter: of one coordinate, or of two.
+    [[nodiscard]] static quarter_costs tabulate_quarter(const float* x, const float* w, batch scale, batch offset,
+                                                        std::size_t stride) noexcept {
+        constexpr std::size_t levels = Codebook::levels.size();
+        quarter_costs costs;
+        for (std::size_t j = 0; j < Codebook::dimensions / 4; ++j) {
+            const batch value = batch::load_aligned(x + j * stride) - offset;
+            const batch weight = batch::load_aligned(w + j * stride);
+            std::array<batch, levels> plain, flipped;
+            for (std::size_t c = 0; c < levels; ++c) {
+                const batch level = scale * batch(static_cast<float>(Codebook::levels[c]));
+                const batch miss = value - level;
+                plain[c] = weight * miss * miss;
+                if constexpr (Flips) {
+                    const batch far_miss = value + level;
+                    flipped[c] = weight * far_miss * far_miss;
+                }
+            }
+            for (std::size_t c = levels; c-- > 0;)
+                for (std::size_t p = 0; p < (j == 0 ? 1 : levels); ++p) {
+                    const std::size_t to = j == 0 ? c : c * levels + p;
+                    if constexpr (Flips)
+                        costs.flipped[to] =
+                            j == 0 ? flipped[c] : xsimd::min(costs.flipped[p] + plain[c], costs.plain[p] + flipped[c]);
+                    costs.plain[to] = j == 0 ? plain[c] : costs.plain[p] + plain[c];
+                }
+        }
+        return costs;
+    }
+
+    static void tabulate_half(const float* x, const float* w, batch scale, batch offset, std::size_t stride, auto mark,
+                              float* to, float* flip_to) noexcept {
+        const quarter_costs low = tabulate_quarter(x, w, scale, offset, stride);
+        const std::size_t upper = Codebook::dimensions / 4 * stride;
+        const quarter_costs high = tabulate_quarter(x + upper, w + upper, scale, offset, stride);
+        for (std::size_t b = 0; b < quarter; ++b)
+            for (std::size_t a = 0; a < quarter; ++a) {
+                const std::size_t number = b * quarter + a;
+                mark(low.plain[a] + high.plain[b], number).store_aligned(to + number * step);
+                if constexpr (Flips)
+                    mark(xsimd::min(low.flipped[a] + high.plain[b], low.plain[a] + high.flipped[b]), number)
+                        .store_aligned(flip_to + number * step);
+            }
+    }
+
+    alignas(simd_alignment<Arch>) half_table low_, high_;
+    alignas(simd_alignment<Arch>) flip_table low_flip_, high_flip_;
+};
+
+}  // namespace tessera::kernels
