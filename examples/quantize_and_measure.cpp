@@ -11,7 +11,7 @@ namespace {
 double quantize_and_measure(const char* directory, const char* output, std::string_view text) {
     const auto model = tessera::open_model(directory);
     const tessera::select::uniform rule{*tessera::builtin_formats::find("Q4_K")};
-    const auto plan = tessera::select::make_plan(model.tensors(), rule, tessera::builtin_formats::layouts);
+    const auto plan = tessera::select::make_plan(model.tensors(), rule, tessera::fallback_formats::layouts);
     tessera::gguf::writer file(output, {.inputs = model.files()});
     const auto properties = tessera::output_metadata(model.metadata(), plan);
     tessera::quantize_model(model, plan, properties, tessera::weighted{}, file);

@@ -10,7 +10,7 @@ void convert(const convert_options& options) {
     using namespace tessera;
     const any_model model = open(options.model);
     const select::uniform rule{*builtin_formats::find(options.type)};
-    write_model(model, select::make_plan(model.tensors(), rule, builtin_formats::layouts), options.output);
+    write_model(model, select::make_plan(model.tensors(), rule, fallback_formats::layouts), options.output);
 }
 
 }  // namespace cli

@@ -61,7 +61,7 @@ void quantize(const quantize_options& options) {
         std::cout << "note: " << options.model.string() << " is quantized already (" << stored.main_format()
                   << "); its error adds to the new one\n";
     const select::first_match rule(pins, select::uniform{*builtin_formats::find(options.format)});
-    write_model(model, select::make_plan(model.tensors(), rule, builtin_formats::layouts), options.output);
+    write_model(model, select::make_plan(model.tensors(), rule, fallback_formats::layouts), options.output);
 }
 
 }  // namespace cli

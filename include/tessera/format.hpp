@@ -2,5 +2,6 @@
 #pragma once
 
 #include "tessera/format/builtin.hpp"
+#include "tessera/format/combination.hpp"
 #include "tessera/format/concepts.hpp"
 #include "tessera/format/registry.hpp"

@@ -30,7 +30,7 @@ memory_source small_model() {
 }
 
 select::plan plan_for(const memory_source& model, type_id id) {
-    return select::make_plan(model.tensors(), select::uniform{*builtin_formats::find(id)}, builtin_formats::layouts);
+    return select::make_plan(model.tensors(), select::uniform{*builtin_formats::find(id)}, fallback_formats::layouts);
 }
 
 std::string quantized_file(const memory_source& model, type_id id, int threads, std::uint64_t piece_weights) {

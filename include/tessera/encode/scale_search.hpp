@@ -51,8 +51,9 @@ public:
     static_assert(blocks * sub_blocks % lanes == 0, "sub-blocks and lanes are powers of two");
 
     /// Scales for `out.size()` blocks, at most `blocks`. `x` holds out.size() * F::block_size values, `importance` as
-    /// many or none. NaN counts as 0; magnitudes beyond 2^48 are cut to it, so that no sum overflows. Importances that
-    /// are no positive number count as 0; a sub-block without any importance is treated as evenly important.
+    /// many or none. Importances that are no positive number count as 0, and weights of importance 0 as 0, which every
+    /// format comes close to; a sub-block without any importance is treated as evenly important. Blocks whose squares
+    /// would overflow or vanish, or that hold NaN, get the scales of the plain reference.
     void operator()(std::span<const float> x, std::span<const float> importance, std::span<scales> out) {
         count_ = out.size();
         load(x, importance);
@@ -61,6 +62,8 @@ public:
             settle_two_levels(out);
         else
             settle_independent(out);
+        for (std::size_t b = 0; b < count_; ++b)
+            if (!(largest_[b] > 0x1p-50f && largest_[b] < 0x1p50f)) out[b] = plain_scales(b);
     }
 
 private:
@@ -80,49 +83,66 @@ private:
     }
 
     // Transposes: weight i of sub-block (unit) u goes to lane u % lanes of row i of tile u / lanes. Importances are
-    // scaled to a mean of about 1 over the block.
+    // scaled to a mean of 1 over the block.
     void load(std::span<const float> x, std::span<const float> importance) noexcept {
-        constexpr float largest = 0x1p48f;
         if (count_ < blocks) {
             x_.fill(0.0f);
             w_.fill(1.0f);
             weight_.fill(static_cast<float>(sub_size));
         }
         for (std::size_t b = 0; b < count_; ++b) {
-            float unit = 1.0f;
-            if (!importance.empty()) {
-                float sum = 0.0f;
-                for (std::size_t i = 0; i < F::block_size; ++i) {
-                    const float w = importance[b * F::block_size + i];
-                    sum += w > 0.0f && w < 0x1p100f ? w * 0x1p-20f : 0.0f;
-                }
-                unit = 0x1p-20f * kernels::reciprocal_or_zero(sum / static_cast<float>(F::block_size));
-            }
+            const float* from = x.data() + b * F::block_size;
+            std::array<float, F::block_size> weights;
+            if (importance.empty())
+                weights.fill(1.0f);
+            else
+                normalize(importance.data() + b * F::block_size, weights);
+            float largest = 0.0f;
             for (std::size_t g = 0; g < sub_blocks; ++g) {
-                const std::size_t u = b * sub_blocks + g;
-                const std::size_t from = u * sub_size;
+                const std::size_t u = b * sub_blocks + g, first = g * sub_size;
                 float* to = x_.data() + (u / lanes) * sub_size * lanes + u % lanes;
                 float* weight_to = w_.data() + (u / lanes) * sub_size * lanes + u % lanes;
                 float sum = 0.0f;
-                for (std::size_t i = 0; i < sub_size; ++i) {
-                    const float value = x[from + i];
-                    const float cut = kernels::clamp(value, -largest, largest);
-                    to[i * lanes] = value == value ? cut : 0.0f;
-                }
-                if (!importance.empty())
-                    for (std::size_t i = 0; i < sub_size; ++i) {
-                        const float w = importance[from + i];
-                        const float scaled = w > 0.0f && w < 0x1p100f ? w * unit : 0.0f;
-                        weight_to[i * lanes] = scaled;
-                        sum += scaled;
-                    }
+                for (std::size_t i = first; i < first + sub_size; ++i) sum += weights[i];
                 if (!(sum > 0.0f)) {
-                    for (std::size_t i = 0; i < sub_size; ++i) weight_to[i * lanes] = 1.0f;
+                    std::fill_n(weights.data() + first, sub_size, 1.0f);
                     sum = static_cast<float>(sub_size);
                 }
                 weight_[u] = sum;
+                for (std::size_t i = 0; i < sub_size; ++i) {
+                    const float weight = weights[first + i];
+                    const float value = from[first + i];
+                    const float magnitude = std::fabs(value);
+                    largest = magnitude <= largest ? largest : magnitude;  // NaN stays
+                    to[i * lanes] = weight > 0.0f ? value : 0.0f;
+                    weight_to[i * lanes] = weight;
+                }
             }
+            largest_[b] = largest;
         }
+    }
+
+    [[nodiscard]] scales plain_scales(std::size_t b) const noexcept {
+        std::array<float, F::block_size> x;
+        for (std::size_t i = 0; i < F::block_size; ++i) {
+            const std::size_t u = b * sub_blocks + i / sub_size;
+            x[i] = x_[((u / lanes) * sub_size + i % sub_size) * lanes + u % lanes];
+        }
+        return F::nearest_scales(x);
+    }
+
+    static void normalize(const float* importance, std::array<float, F::block_size>& weights) noexcept {
+        float largest = 0.0f;
+        for (std::size_t i = 0; i < F::block_size; ++i) {
+            weights[i] = importance[i] > 0.0f && importance[i] <= std::numeric_limits<float>::max() ? importance[i] : 0.0f;
+            largest = std::max(largest, weights[i]);
+        }
+        // First below 1, so that the sum does not overflow.
+        const float inverse = kernels::reciprocal_or_zero(largest);
+        float sum = 0.0f;
+        for (float& weight : weights) sum += weight *= inverse;
+        const float unit = static_cast<float>(F::block_size) * kernels::reciprocal_or_zero(sum);
+        for (float& weight : weights) weight *= unit;
     }
 
     [[nodiscard]] moments sum(std::size_t t, batch scale, batch min) const noexcept {
@@ -137,27 +157,29 @@ private:
         batch scale, min, error;
     };
 
-    // The best scale and minimum for the codes that (scale, min) led to, and the error they reach with those codes.
-    // Lanes that cannot be solved come out as NaN, which no comparison accepts.
+    // The best scale and minimum for the codes that (scale, min) led to, and the error they reach with those codes; the
+    // same scale and minimum where the codes do not determine better ones.
     [[nodiscard]] static solution solve(const moments& sums, batch weight, batch scale, batch min) noexcept {
         const batch zero(0.0f);
         if constexpr (!has_min) {
-            const batch step = sums.rq / sums.qq;
+            const batch step = xsimd::select(sums.qq > zero, sums.rq / sums.qq, zero);
             return {scale + step, zero, sums.rr - step * sums.rq};
         } else {
             const batch determinant = sums.qq * weight - sums.q * sums.q;
-            const batch scale_step = (sums.rq * weight - sums.q * sums.r) / determinant;
-            const batch min_step = (sums.q * sums.rq - sums.qq * sums.r) / determinant;
+            const mask regular = determinant > batch(1e-6f) * sums.qq * weight;
+            const batch inverse = batch(1.0f) / determinant;
+            const batch scale_step = xsimd::select(regular, (sums.rq * weight - sums.q * sums.r) * inverse, zero);
+            const batch min_step = xsimd::select(regular, (sums.q * sums.rq - sums.qq * sums.r) * inverse, zero);
             const solution both{scale + scale_step, min + min_step,
                                 sums.rr - scale_step * sums.rq + min_step * sums.r};
             if constexpr (scaling::min_has_sign) return both;
             // A minimum cannot be negative: where it would be, the best scale without one.
             const batch rr = sums.rr - batch(2.0f) * min * sums.r + min * min * weight;
             const batch rq = sums.rq - min * sums.q;
-            const batch lone_step = rq / sums.qq;
+            const batch scale_without = xsimd::select(sums.qq > zero, rq / sums.qq, zero);
             const mask cut = both.min < zero;
-            return {xsimd::select(cut, scale + lone_step, both.scale), xsimd::select(cut, zero, both.min),
-                    xsimd::select(cut, rr - lone_step * rq, both.error)};
+            return {xsimd::select(cut, scale + scale_without, both.scale), xsimd::select(cut, zero, both.min),
+                    xsimd::select(cut, rr - scale_without * rq, both.error)};
         }
     }
 
@@ -169,13 +191,17 @@ private:
         best.error = xsimd::select(better, found.error, best.error);
     }
 
-    // How far the extreme weight is scaled beyond the outermost level, in levels: below 0 the range is not used up,
-    // above 0 the extreme is cut for the sake of the others.
+    // How far the extreme weight is scaled beyond the outermost level, in steps between levels: below 0 the range is not
+    // used up, above 0 the extreme is cut for the sake of the others.
     static constexpr float range = codebook::high - codebook::low;
+    static constexpr float step = range / codebook::steps;
     static constexpr auto grid = [] {
-        if constexpr (range < 8) return std::array{-0.4f, -0.1f, 0.2f, 0.5f, 0.8f, 1.2f, 1.7f, 2.4f, 3.4f};
-        else if constexpr (range < 64) return std::array{-0.5f, 0.0f, 0.5f, 1.0f, 1.6f, 2.3f, 3.2f};
-        else return std::array{-0.5f, 0.0f, 0.4f, 0.8f, 1.5f};
+        if constexpr (codebook::steps < 8)
+            return std::array{-0.4f, -0.1f, 0.2f, 0.5f, 0.8f, 1.2f, 1.7f, 2.4f, 3.4f};
+        else if constexpr (codebook::steps < 63)
+            return std::array{-1.2f, -0.8f, -0.4f, 0.0f, 0.4f, 0.8f, 1.4f, 2.2f, 3.4f};
+        else
+            return std::array{-8.0f, -5.0f, -3.0f, -1.5f, -0.5f, 0.5f, 1.5f, 3.0f, 5.0f, 8.0f, 12.0f, 20.0f};
     }();
 
     void search_sub_blocks(std::size_t t) noexcept {
@@ -187,21 +213,19 @@ private:
             highest = xsimd::max(highest, value);
         }
         const batch zero(0.0f);
-        solution best{zero, zero, batch(std::numeric_limits<float>::infinity())};
+        solution best{zero, zero, sum(t, zero, zero).rr};
         if constexpr (has_min) {
             if constexpr (!scaling::min_has_sign) {
                 lowest = xsimd::min(lowest, zero);
                 highest = xsimd::max(highest, zero);
             }
             const batch width = highest - lowest;
-            best.scale = width / batch(range);
-            best.min = best.scale * batch(codebook::low) - lowest;
             for (const float beyond : grid) {
-                const batch scale = width / batch(range + beyond);
+                const batch scale = width / batch(range + beyond * step);
                 // The lowest weight stays at the lowest level, or both ends are cut alike.
                 try_scale(t, scale, scale * batch(codebook::low) - lowest, best);
                 if (beyond > 0.4f)
-                    try_scale(t, scale, scale * batch(codebook::low - beyond / 2) - lowest, best);
+                    try_scale(t, scale, scale * batch(codebook::low - beyond * step / 2) - lowest, best);
             }
         } else {
             constexpr bool low_is_widest = -codebook::low > codebook::high;
@@ -212,11 +236,10 @@ private:
             batch sign(1.0f);
             if constexpr (scaling::scale_has_sign && widest != narrowest)
                 sign = xsimd::select((low_is_widest ? -lowest >= highest : -lowest <= highest), sign, -sign);
-            best.scale = extreme / batch(widest);
             for (const float beyond : grid) {
-                const batch scale = extreme / batch(widest + beyond * (range / (2 * widest)));
+                const batch scale = extreme / batch(widest + beyond * step);
                 try_scale(t, sign * scale, zero, best);
-                if constexpr (scaling::scale_has_sign && widest != narrowest && range < 64)
+                if constexpr (scaling::scale_has_sign && widest != narrowest && codebook::steps < 63)
                     try_scale(t, -sign * scale, zero, best);
             }
         }
@@ -274,11 +297,11 @@ private:
             sum_moments();
             keep_best(out);
             if (round == 1) break;
-            for (std::size_t u = 0; u < count_ * sub_blocks; ++u) {
-                super_scale_[u] = static_cast<float>(current_[u / sub_blocks].super_scale);
-                super_min_[u] = static_cast<float>(current_[u / sub_blocks].super_min);
-            }
-            for (std::size_t t = 0; t < tiles; ++t) choose_integers(t, load_tile(super_scale_, t), load_tile(super_min_, t));
+            for (std::size_t b = 0; b < count_; ++b)
+                for (std::size_t g = 0; g < sub_blocks; ++g) {
+                    super_scale_[b * sub_blocks + g] = static_cast<float>(current_[b].super_scale);
+                    super_min_[b * sub_blocks + g] = static_cast<float>(current_[b].super_min);
+                }
             take_integers();
         }
     }
@@ -295,10 +318,11 @@ private:
         }
     }
 
-    // For given scale and minimum of the block (one value a lane): the integers of least error for every unit's codes,
+    // For the blocks' values in super_scale_ and super_min_: the integers of least error for every unit's codes,
     // to sub_scale_ and sub_min_, and that error, to error_. With ds and dm the changes against scale_ and min_ it is
     //     rr + ds (ds qq - 2 rq - 2 dm q) + dm (2 r + dm W).
-    void choose_integers(std::size_t t, batch super_scale, batch super_min) noexcept {
+    void choose_integers(std::size_t t) noexcept {
+        const batch super_scale = load_tile(super_scale_, t), super_min = load_tile(super_min_, t);
         const batch zero(0.0f), two(2.0f), low(scaling::sub_scale_low), high(scaling::sub_scale_high);
         const batch scale = load_tile(scale_, t), rr = load_tile(rr_, t), rq = load_tile(rq_, t), qq = load_tile(qq_, t);
         const auto inverse = [&](batch x) { return xsimd::select(x == zero, zero, batch(1.0f) / x); };
@@ -334,7 +358,9 @@ private:
         }
     }
 
+    // The integers for super_scale_ and super_min_, to current_.
     void take_integers() noexcept {
+        for (std::size_t t = 0; t < tiles; ++t) choose_integers(t);
         for (std::size_t u = 0; u < count_ * sub_blocks; ++u) {
             scales& s = current_[u / sub_blocks];
             s.sub_scale[u % sub_blocks] = static_cast<std::int8_t>(sub_scale_[u]);
@@ -348,42 +374,41 @@ private:
         return total;
     }
 
+    // Every unit's lane gets the value of its block.
+    void spread(const std::array<float, blocks>& values, float factor, unit_array& to) const noexcept {
+        for (std::size_t b = 0; b < blocks; ++b)
+            for (std::size_t g = 0; g < sub_blocks; ++g) to[b * sub_blocks + g] = values[b] * factor;
+    }
+
     // Tries block scales that give the largest sub-scale an integer at, near and beyond the end of the range; then
-    // minimums likewise.
+    // minimums likewise. The best go to super_scale_ and super_min_, the integers for them to current_.
     void search_super_scales() noexcept {
         std::array<float, blocks> scale{}, min{};
         for (std::size_t b = 0; b < count_; ++b) {
             scale[b] = static_cast<float>(current_[b].super_scale);
             min[b] = static_cast<float>(current_[b].super_min);
         }
-        std::array<float, blocks> least;
-        least.fill(std::numeric_limits<float>::infinity());
-        const auto try_all = [&](int range, bool of_min) {
-            std::array<float, blocks> best = of_min ? min : scale;
+        const auto search = [&](int widest, std::array<float, blocks>& value, unit_array& of_units) {
+            std::array<float, blocks> least, best = value;
+            least.fill(std::numeric_limits<float>::infinity());
             for (const int beyond : {0, 1, -1, -2, -3, -5, -7}) {
-                const float factor = static_cast<float>(range) / static_cast<float>(range + beyond);
-                for (std::size_t u = 0; u < count_ * sub_blocks; ++u) {
-                    super_scale_[u] = scale[u / sub_blocks] * (of_min ? 1.0f : factor);
-                    super_min_[u] = min[u / sub_blocks] * (of_min ? factor : 1.0f);
-                }
-                for (std::size_t t = 0; t < tiles; ++t)
-                    choose_integers(t, load_tile(super_scale_, t), load_tile(super_min_, t));
+                const float factor = static_cast<float>(widest) / static_cast<float>(widest + beyond);
+                spread(value, factor, of_units);
+                for (std::size_t t = 0; t < tiles; ++t) choose_integers(t);
                 for (std::size_t b = 0; b < count_; ++b) {
                     const float error = block_sum(error_, b);
                     if (!(error < least[b])) continue;
                     least[b] = error;
-                    best[b] = of_min ? super_min_[b * sub_blocks] : super_scale_[b * sub_blocks];
-                    for (std::size_t g = 0; g < sub_blocks; ++g) {
-                        const std::size_t u = b * sub_blocks + g;
-                        current_[b].sub_scale[g] = static_cast<std::int8_t>(sub_scale_[u]);
-                        if constexpr (has_min) current_[b].sub_min[g] = static_cast<std::uint8_t>(sub_min_[u]);
-                    }
+                    best[b] = value[b] * factor;
                 }
             }
-            (of_min ? min : scale) = best;
+            value = best;
+            spread(value, 1.0f, of_units);
         };
-        try_all(std::max(-scaling::sub_scale_low, scaling::sub_scale_high), false);
-        if constexpr (has_min) try_all(scaling::sub_min_high, true);
+        spread(min, 1.0f, super_min_);
+        search(std::max(-scaling::sub_scale_low, scaling::sub_scale_high), scale, super_scale_);
+        if constexpr (has_min) search(scaling::sub_min_high, min, super_min_);
+        take_integers();
     }
 
     // Solves the block's scale and minimum by least squares for the codes behind the moments and the integers of
@@ -441,6 +466,7 @@ private:
     static constexpr std::size_t alignment = kernels::simd_alignment<Arch>;
     std::size_t count_ = 0;
     alignas(alignment) std::array<float, units * sub_size> x_, w_;
+    std::array<float, blocks> largest_;  // magnitude of the block's weights
     alignas(alignment) unit_array weight_, scale_, min_, error_;
     // Of scales in two levels: sums behind the present codes, integers and block values spread over the units.
     alignas(alignment) unit_array rr_, rq_, qq_, r_, q_, sub_scale_, sub_min_, super_scale_{}, super_min_{};

@@ -15,4 +15,10 @@ namespace tessera {
 using builtin_formats = format_list<f32, f16, bf16, q8_0, q6_k, q5_1, q5_0, q5_k, q4_1, q4_0, q4_k, iq4_nl, nvfp4,
                                     iq4_xs, mxfp4, q3_k, q2_k, q2_0, tq2_0, tq1_0, q1_0>;
 
+/// What a file may hold: the types of plain storage, too.
+using stored_formats = builtin_formats::extend<f64, i8, i16, i32, i64>;
+
+/// For rows that are not whole blocks of a format of 256: what stock tools fall back to.
+using fallback_formats = format_list<f32, f16, bf16, q8_0, q5_1, q5_0, iq4_nl>;
+
 }  // namespace tessera

@@ -1,5 +1,6 @@
 // What a code stands for, before scales: its level. A codebook offers
 //   low, high            the range of the levels that encoders use
+//   steps                how many steps between neighbouring levels that range has
 //   level(code)          the level of a code
 //   code(x)              the code whose level is nearest to x
 //   levels<Arch>(codes)  a register of levels, from consecutive codes
@@ -24,6 +25,7 @@ struct linear {
     static_assert((High - Low) % Step == 0);
     static constexpr float low = static_cast<float>(Low);
     static constexpr float high = static_cast<float>(High);
+    static constexpr int steps = (High - Low) / Step;
 
     [[nodiscard]] static float level(std::uint8_t code) noexcept { return static_cast<float>(Low + code * Step); }
     /// Ties go to even codes or levels, NaN to the lowest.
@@ -123,6 +125,7 @@ private:
 public:
     static constexpr float low = sorted.level[0];
     static constexpr float high = sorted.level[sorted.count - 1];
+    static constexpr int steps = static_cast<int>(sorted.count) - 1;
 
     [[nodiscard]] static float level(std::uint8_t code) noexcept { return static_cast<float>(Table::levels[code]); }
     [[nodiscard]] static std::uint8_t code(float x) noexcept {

@@ -33,12 +33,14 @@ struct signed_6bit : two_level_scales<half, 16, -32, 31> {
     template <class Block>
     [[nodiscard]] static scales load(const Block& in) noexcept {
         scales s{in.*Scale, half(0.0f), {}, {}};
-        const auto& bytes = in.*Packed;
-        for (std::size_t g = 0; g < 16; ++g) {
-            const int low = g < 8 ? bytes[g] & 15 : bytes[g - 8] >> 4;
-            const int high = bytes[8 + g % 4] >> (2 * (g / 4)) & 3;
-            s.sub_scale[g] = static_cast<std::int8_t>((low | high << 4) - 32);
-        }
+        std::array<std::uint32_t, 3> word;  // four bytes at a time
+        std::memcpy(word.data(), (in.*Packed).data(), sizeof word);
+        constexpr std::uint32_t four = 0x0f0f'0f0f, upper_two = 0x3030'3030;
+        const std::array<std::uint32_t, 4> plus_32{
+            (word[0] & four) | (word[2] << 4 & upper_two), (word[1] & four) | (word[2] << 2 & upper_two),
+            (word[0] >> 4 & four) | (word[2] & upper_two), (word[1] >> 4 & four) | (word[2] >> 2 & upper_two)};
+        std::memcpy(s.sub_scale.data(), plus_32.data(), sizeof plus_32);
+        for (std::int8_t& scale : s.sub_scale) scale = static_cast<std::int8_t>(scale - 32);
         return s;
     }
     template <class Block>
@@ -62,13 +64,13 @@ struct pairs_of_6bit : two_level_scales<half, 8, 0, 63, 63> {
     template <class Block>
     [[nodiscard]] static scales load(const Block& in) noexcept {
         scales s{in.*Scale, in.*Min, {}, {}};
-        const auto& bytes = in.*Packed;
-        for (std::size_t j = 0; j < 4; ++j) {
-            s.sub_scale[j] = static_cast<std::int8_t>(bytes[j] & 63);
-            s.sub_min[j] = static_cast<std::uint8_t>(bytes[j + 4] & 63);
-            s.sub_scale[j + 4] = static_cast<std::int8_t>((bytes[j + 8] & 15) | ((bytes[j] >> 6) << 4));
-            s.sub_min[j + 4] = static_cast<std::uint8_t>((bytes[j + 8] >> 4) | ((bytes[j + 4] >> 6) << 4));
-        }
+        std::array<std::uint32_t, 3> word;  // four bytes at a time
+        std::memcpy(word.data(), (in.*Packed).data(), sizeof word);
+        constexpr std::uint32_t six = 0x3f3f'3f3f, four = 0x0f0f'0f0f, upper_two = 0x3030'3030;
+        const std::array<std::uint32_t, 2> scale{word[0] & six, (word[2] & four) | (word[0] >> 2 & upper_two)};
+        const std::array<std::uint32_t, 2> min{word[1] & six, (word[2] >> 4 & four) | (word[1] >> 2 & upper_two)};
+        std::memcpy(s.sub_scale.data(), scale.data(), sizeof scale);
+        std::memcpy(s.sub_min.data(), min.data(), sizeof min);
         return s;
     }
     template <class Block>

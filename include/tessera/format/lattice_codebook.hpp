@@ -72,34 +72,38 @@ struct lattice_codebook {
         return all;
     }();
 
-    /// Groups of codewords with the same upper half. A group holds an even number of entries, so that a search can take
+    /// How many codewords have each of the possible upper halves.
+    static constexpr auto group_sizes = [] {
+        std::array<std::size_t, half_points> n{};
+        for (std::size_t point = 0; point < half_points * half_points; ++point)
+            n[point / half_points] += detail::has_point(Points, point) ? 1 : 0;
+        return n;
+    }();
+
+    /// Groups of codewords with the same upper half, the small groups first: a loop over a group's entries then seldom
+    /// changes its length, which processors predict. A group holds an even number of entries, so that a search can take
     /// two at a time: where there is an odd one out it comes twice.
     static constexpr auto groups = [] {
-        constexpr auto group_size = [](std::size_t high) {
+        constexpr std::size_t entries = [] {
             std::size_t n = 0;
-            for (std::size_t low = 0; low < half_points; ++low)
-                n += detail::has_point(Points, high * half_points + low) ? 1 : 0;
-            return n;
-        };
-        constexpr std::size_t entries = [group_size] {
-            std::size_t n = 0;
-            for (std::size_t high = 0; high < half_points; ++high) n += (group_size(high) + 1) / 2 * 2;
+            for (const std::size_t codewords : group_sizes) n += (codewords + 1) / 2 * 2;
             return n;
         }();
         detail::lattice_groups<half_points, entries> all;
         std::size_t next = 0;
-        for (std::size_t high = 0; high < half_points; ++high) {
-            const std::size_t first = next;
-            for (std::size_t low = 0; low < half_points; ++low)
-                if (detail::has_point(Points, high * half_points + low)) all.low[next++] = static_cast<std::uint8_t>(low);
-            if (next == first) continue;
-            if ((next - first) % 2 == 1) {
-                all.low[next] = all.low[next - 1];
-                ++next;
+        for (std::size_t pairs = 1; next < entries; ++pairs)
+            for (std::size_t high = 0; high < half_points; ++high) {
+                if ((group_sizes[high] + 1) / 2 != pairs) continue;
+                for (std::size_t low = 0; low < half_points; ++low)
+                    if (detail::has_point(Points, high * half_points + low))
+                        all.low[next++] = static_cast<std::uint8_t>(low);
+                if (group_sizes[high] % 2 == 1) {
+                    all.low[next] = all.low[next - 1];
+                    ++next;
+                }
+                all.high[all.count++] = static_cast<std::uint8_t>(high);
+                all.start[all.count] = static_cast<std::uint16_t>(next);
             }
-            all.high[all.count++] = static_cast<std::uint8_t>(high);
-            all.start[all.count] = static_cast<std::uint16_t>(next);
-        }
         return all;
     }();
 };

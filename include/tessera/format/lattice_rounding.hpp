@@ -10,6 +10,7 @@
 #include <limits>
 
 #include "tessera/kernels/lattice_costs.hpp"
+#include "tessera/kernels/rounding.hpp"
 #include "tessera/kernels/simd.hpp"
 
 namespace tessera {
@@ -28,6 +29,11 @@ struct lattice_code {
     std::array<std::uint16_t, Words> index;  ///< codewords, the one of the first weights first
     std::uint8_t signs;                      ///< bit j: weight j is negative; of a shift: 1 when it is down, else 0
 };
+
+/// A weight cut to what the search for codewords can square and sum; NaN becomes 0.
+[[nodiscard]] inline float bounded_weight(float x) noexcept {
+    return x == x ? kernels::clamp(x, -0x1p48f, 0x1p48f) : 0.0f;
+}
 
 /// Rounds `Groups` groups of eight weights, a multiple of the SIMD lanes.
 ///
@@ -81,6 +87,26 @@ public:
         }
     }
 
+    /// What the errors would be if every point of the grid were a codeword, with any signs.
+    void bounds(const group_array& scale, const group_array& shift, group_array& cost) const noexcept {
+        using batch = kernels::float_batch<Arch>;
+        for (std::size_t v = 0; v < Groups; v += kernels::lanes<Arch>) {
+            const batch factor = batch::load_aligned(scale.data() + v);
+            const batch offset = factor * batch::load_aligned(shift.data() + v);
+            batch sum(0.0f);
+            for (std::size_t j = 0; j < group; ++j) {
+                const batch value = batch::load_aligned(x_.data() + j * Groups + v) - offset;
+                batch least(std::numeric_limits<float>::infinity());
+                for (const std::int8_t level : Codebook::levels) {
+                    const batch miss = value - factor * batch(static_cast<float>(level));
+                    least = xsimd::min(least, miss * miss);
+                }
+                sum = xsimd::fma(least, batch::load_aligned(w_.data() + j * Groups + v), sum);
+            }
+            sum.store_aligned(cost.data() + v);
+        }
+    }
+
     /// The nearest codes and the errors they leave.
     void round(const group_array& scale, const group_array& shift, group_array& cost,
                std::array<code, Groups>& codes) noexcept {
@@ -100,12 +126,12 @@ private:
     using points = typename costs_type::nearest_points;
 
     void least(const float* x, const group_array& scale, const group_array& shift, std::size_t v, float* cost) noexcept {
-        costs_.tabulate(x + v, w_.data() + v, scale.data() + v, shift.data() + v, Groups);
+        costs_.template tabulate<false>(x + v, w_.data() + v, scale.data() + v, shift.data() + v, Groups);
         costs_.least(cost);
         if constexpr (words == 2) {
             alignas(alignment) std::array<float, piece> second;
             constexpr std::size_t upper = Codebook::dimensions * Groups;
-            costs_.tabulate(x + upper + v, w_.data() + upper + v, scale.data() + v, shift.data() + v, Groups);
+            costs_.template tabulate<false>(x + upper + v, w_.data() + upper + v, scale.data() + v, shift.data() + v, Groups);
             costs_.least(second.data());
             for (std::size_t i = 0; i < piece; ++i) cost[i] += second[i];
         }
@@ -114,7 +140,7 @@ private:
     void nearest(std::size_t k, const group_array& scale, const group_array& shift, std::size_t v, points& none,
                  points& one) noexcept {
         const std::size_t first = k * Codebook::dimensions * Groups + v;
-        costs_.tabulate(x_.data() + first, w_.data() + first, scale.data() + v, shift.data() + v, Groups);
+        costs_.template tabulate<even>(x_.data() + first, w_.data() + first, scale.data() + v, shift.data() + v, Groups);
         costs_.nearest(none, one);
     }
 

@@ -28,12 +28,17 @@ struct ternary_digits {
 private:
     template <std::size_t Bytes, unsigned Digits>
     static void unpack_run(const std::uint8_t* bytes, std::uint8_t* codes) noexcept {
-        unsigned power = 1;
-        for (unsigned n = 0; n < Digits; ++n, power *= 3)
-            for (std::size_t b = 0; b < Bytes; ++b) {
-                const auto top = static_cast<std::uint8_t>(bytes[b] * power);
-                codes[n * Bytes + b] = static_cast<std::uint8_t>(static_cast<unsigned>(top) * 3 >> 8);
+        constexpr std::size_t unit = std::min<std::size_t>(Bytes, 16);
+        for (std::size_t b = 0; b < Bytes; b += unit) {
+            kernels::byte_vector rest{};
+            std::memcpy(&rest, bytes + b, unit);
+            for (unsigned n = 0; n < Digits; ++n) {
+                // Three times a byte, in 256ths, is the digit and what follows it.
+                const auto digit = -static_cast<kernels::byte_vector>((rest > 85) + (rest > 170));  // a true lane is -1
+                std::memcpy(codes + n * Bytes + b, &digit, unit);
+                rest = rest + rest + rest;
             }
+        }
     }
     template <std::size_t Bytes, unsigned Digits>
     static void pack_run(const std::uint8_t* codes, std::uint8_t* bytes) noexcept {

@@ -1,7 +1,11 @@
-// F32, F16, BF16: one weight a block.
+// F32, F16, BF16 for weights; F64 and the integer types as plain storage: one value a block.
 #pragma once
 
+#include <cmath>
+#include <concepts>
 #include <cstddef>
+#include <cstdint>
+#include <limits>
 #include <span>
 #include <string_view>
 
@@ -10,7 +14,8 @@
 
 namespace tessera {
 
-/// A format whose block is one value of `Scalar`, converted to and from float (to nearest even).
+/// A format whose block is one value of `Scalar`, converted from float to nearest even. Integers beyond the range are
+/// cut to it, NaN gives 0.
 template <class Scalar, type_id Type>
 struct plain_format {
     static constexpr std::string_view name = find_type(Type)->name;
@@ -19,11 +24,30 @@ struct plain_format {
     using block = Scalar;
 
     static constexpr void decode(const block& in, std::span<float, 1> x) noexcept { x[0] = static_cast<float>(in); }
-    static constexpr void encode(std::span<const float, 1> x, block& out) noexcept { out = static_cast<block>(x[0]); }
+    static void encode(std::span<const float, 1> x, block& out) noexcept {
+        if constexpr (std::integral<Scalar>) {
+            using limits = std::numeric_limits<Scalar>;
+            // The highest value rounds up to a power of two, the first float out of range.
+            constexpr auto above = static_cast<float>(limits::max()) + (sizeof(Scalar) < 4 ? 1.0f : 0.0f);
+            const float rounded = std::nearbyint(x[0]);
+            out = rounded >= above                                     ? limits::max()
+                  : rounded < static_cast<float>(limits::min())        ? limits::min()
+                  : rounded == rounded                                 ? static_cast<Scalar>(rounded)
+                                                                       : Scalar{0};
+        } else {
+            out = static_cast<block>(x[0]);
+        }
+    }
 };
 
 using f32 = plain_format<float, type_id::f32>;
 using f16 = plain_format<half, type_id::f16>;
 using bf16 = plain_format<bfloat16, type_id::bf16>;
+
+using f64 = plain_format<double, type_id::f64>;
+using i8 = plain_format<std::int8_t, type_id::i8>;
+using i16 = plain_format<std::int16_t, type_id::i16>;
+using i32 = plain_format<std::int32_t, type_id::i32>;
+using i64 = plain_format<std::int64_t, type_id::i64>;
 
 }  // namespace tessera

@@ -4,7 +4,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
-#include <cstring>
+#include <utility>
 
 #include "tessera/kernels/bit_plane.hpp"
 
@@ -20,6 +20,15 @@ struct member_pointer<Field Block::*> {
 };
 template <auto Member>
 using field_of = typename member_pointer<decltype(Member)>::field;
+
+// Writes N codes, sixteen at a time: `unpack.operator()<First>()` returns those from `First` on.
+template <std::size_t N, class Unpack>
+void unpack_planes(std::array<std::uint8_t, N>& codes, Unpack unpack) noexcept {
+    static_assert(N % 16 == 0);
+    [&]<std::size_t... I>(std::index_sequence<I...>) {
+        (kernels::store_bytes(unpack.template operator()<I * 16>(), codes.data() + I * 16), ...);
+    }(std::make_index_sequence<N / 16>{});
+}
 }  // namespace detail
 
 /// One plane of `Bits` bits and stride `Stride` (see kernels::bit_plane), in the byte array `Bytes` of the block.
@@ -37,36 +46,27 @@ struct planes {
 
     template <class Block, std::size_t N>
     static void unpack(const Block& in, std::array<std::uint8_t, N>& codes) noexcept {
-        walk<N, 0, Planes...>::unpack(in, codes.data());
+        static_assert(((sizeof(in.*Planes::bytes) * 8 == N * Planes::bits) && ...));
+        detail::unpack_planes(codes, [&]<std::size_t First>() {
+            unsigned shift = 0;
+            kernels::byte_vector sixteen{};
+            ((sixteen |= Planes::template unpack<First>((in.*Planes::bytes).data())
+                         << static_cast<unsigned char>(std::exchange(shift, shift + Planes::bits))),
+             ...);
+            return sixteen;
+        });
     }
     template <class Block, std::size_t N>
     static void pack(const std::array<std::uint8_t, N>& codes, Block& out) noexcept {
-        walk<N, 0, Planes...>::pack(codes.data(), out);
+        pack_from<N, 0, Planes...>(codes, out);
     }
 
 private:
-    template <std::size_t N, unsigned Shift, class... Rest>
-    struct walk {
-        template <class Block>
-        static void unpack(const Block&, std::uint8_t*) noexcept {}
-        template <class Block>
-        static void pack(const std::uint8_t*, Block&) noexcept {}
-    };
-    template <std::size_t N, unsigned Shift, class First, class... Rest>
-    struct walk<N, Shift, First, Rest...> {
-        using next = walk<N, Shift + First::bits, Rest...>;
-        template <class Block>
-        static void unpack(const Block& in, std::uint8_t* codes) noexcept {
-            static_assert(sizeof(in.*First::bytes) * 8 == N * First::bits);
-            First::template unpack<N, Shift>((in.*First::bytes).data(), codes);
-            next::unpack(in, codes);
-        }
-        template <class Block>
-        static void pack(const std::uint8_t* codes, Block& out) noexcept {
-            First::template pack<N, Shift>(codes, (out.*First::bytes).data());
-            next::pack(codes, out);
-        }
-    };
+    template <std::size_t N, unsigned Shift, class First, class... Rest, class Block>
+    static void pack_from(const std::array<std::uint8_t, N>& codes, Block& out) noexcept {
+        First::template pack<N, Shift>(codes.data(), (out.*First::bytes).data());
+        if constexpr (sizeof...(Rest) > 0) pack_from<N, Shift + First::bits, Rest...>(codes, out);
+    }
 };
 
 }  // namespace tessera

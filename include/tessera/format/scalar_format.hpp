@@ -38,13 +38,14 @@ struct scalar_format : Layout {
         using batch = kernels::float_batch<Arch>;
         code_array codes;
         planes::unpack(in, codes);
-        const scales s = scaling::load(in);
+        std::array<float, scaling::sub_blocks> scales, mins;
+        scaling::template expand<Arch>(scaling::load(in), scales, mins);
         for (std::size_t g = 0; g < scaling::sub_blocks; ++g) {
-            const batch scale(s.scale(g));
-            const batch min(s.min(g));
+            const batch scale(scales[g]);
             for (std::size_t i = g * sub_block_size; i < (g + 1) * sub_block_size; i += kernels::lanes<Arch>) {
-                const batch scaled = scale * codebook::template levels<Arch>(codes.data() + i);
-                (scaling::has_min ? scaled - min : scaled).store_unaligned(x.data() + i);
+                batch weight = scale * codebook::template levels<Arch>(codes.data() + i);
+                if constexpr (scaling::has_min) weight = weight - batch(mins[g]);
+                weight.store_unaligned(x.data() + i);
             }
         }
     }
@@ -90,22 +91,30 @@ struct scalar_format : Layout {
         store(s, codes, out);
     }
 
-    /// Scales that just hold the extremes of every sub-block.
+    /// Scales that just hold the extremes of every sub-block. NaN is none; magnitudes beyond 2^96 are cut to it, so that
+    /// no weight decodes to infinity.
     [[nodiscard]] static scales nearest_scales(std::span<const float, block_size> x) noexcept {
         std::array<float, scaling::sub_blocks> scale{};
         std::array<float, scaling::sub_blocks> min{};
         for (std::size_t g = 0; g < scaling::sub_blocks; ++g) {
-            float lowest = 0.0f, highest = 0.0f;  // NaN is neither
-            if constexpr (scaling::has_min && scaling::min_has_sign)
-                lowest = highest = x[g * sub_block_size];
+            constexpr float limit = 0x1p96f;
+            constexpr bool from_zero = !scaling::has_min || !scaling::min_has_sign;
+            float lowest = from_zero ? 0.0f : limit, highest = from_zero ? 0.0f : -limit;
             for (const float value : x.subspan(g * sub_block_size, sub_block_size)) {
                 lowest = value < lowest ? value : lowest;
                 highest = value > highest ? value : highest;
             }
+            lowest = std::max(lowest, -limit);
+            highest = std::min(highest, limit);
             if constexpr (scaling::has_min) {
                 // Level `low` stands for the lowest weight.
                 scale[g] = (highest - lowest) / (codebook::high - codebook::low);
                 min[g] = scale[g] * codebook::low - lowest;
+            } else if constexpr (codebook::steps == 1) {
+                // With two levels the mean magnitude is what both stand for.
+                float sum = 0.0f;
+                for (const float value : x.subspan(g * sub_block_size, sub_block_size)) sum += std::fabs(value);
+                scale[g] = sum / (static_cast<float>(sub_block_size) * codebook::high);
             } else {
                 // The extreme takes the level of largest magnitude, so the scale carries its sign where it can.
                 constexpr bool low_is_widest = -codebook::low > codebook::high;

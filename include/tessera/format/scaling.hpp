@@ -16,6 +16,7 @@
 #include "tessera/core/scale_float.hpp"
 #include "tessera/format/planes.hpp"
 #include "tessera/kernels/rounding.hpp"
+#include "tessera/kernels/simd.hpp"
 
 namespace tessera {
 
@@ -92,6 +93,15 @@ struct scale_per_sub_block {
         if constexpr (has_min) std::copy_n(s.offset.data(), sub_blocks, field::data(out.*Offsets));
     }
 
+    /// All scales and minimums at once, as `scale` and `min` give them one by one.
+    template <class Arch>
+    static void expand(const scales& s, std::array<float, sub_blocks>& scale, std::array<float, sub_blocks>& min) noexcept {
+        for (std::size_t g = 0; g < sub_blocks; ++g) {
+            scale[g] = s.scale(g);
+            if constexpr (has_min) min[g] = s.min(g);
+        }
+    }
+
     /// The stored scales nearest to these.
     [[nodiscard]] static scales quantize(std::span<const float, sub_blocks> scale,
                                          std::span<const float, sub_blocks> min) noexcept {
@@ -135,11 +145,29 @@ struct two_level_scales {
         }
     };
 
+    /// All scales and minimums at once, as `scale` and `min` give them one by one.
+    template <class Arch>
+    static void expand(const scales& s, std::array<float, SubBlocks>& scale, std::array<float, SubBlocks>& min) noexcept {
+        using batch = kernels::float_batch<Arch>;
+        const auto expand_one = [](Scalar super, const auto& integers, std::array<float, SubBlocks>& to) {
+            if constexpr (SubBlocks % kernels::lanes<Arch> == 0) {
+                const batch factor(static_cast<float>(super));
+                for (std::size_t g = 0; g < SubBlocks; g += kernels::lanes<Arch>)
+                    (factor * kernels::widen<Arch>(integers.data() + g)).store_unaligned(to.data() + g);
+            } else {
+                for (std::size_t g = 0; g < SubBlocks; ++g)
+                    to[g] = static_cast<float>(super) * static_cast<float>(integers[g]);
+            }
+        };
+        expand_one(s.super_scale, s.sub_scale, scale);
+        if constexpr (has_min) expand_one(s.super_min, s.sub_min, min);
+    }
+
     /// The stored scales nearest to these: the largest takes the sub-scale of largest magnitude.
     [[nodiscard]] static scales quantize(std::span<const float, SubBlocks> scale,
                                          std::span<const float, SubBlocks> min) noexcept {
         scales s{};
-        constexpr auto widest = static_cast<float>(-Low > High ? Low : High);
+        constexpr auto widest = static_cast<float>(-Low > High && has_sign<Scalar> ? Low : High);
         float largest = 0.0f, largest_min = 0.0f;
         for (std::size_t g = 0; g < SubBlocks; ++g) {
             if (std::fabs(scale[g]) > std::fabs(largest)) largest = scale[g];

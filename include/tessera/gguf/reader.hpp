@@ -27,7 +27,7 @@ namespace tessera::gguf {
 /// Opens a GGUF file of version 2 or 3, or a split model by its first file, and maps all of it read-only. Nothing in
 /// the files is trusted: the first thing that is wrong throws tessera::error naming the file. Reading is thread-safe.
 /// Tensors of types that `Formats` lacks can be copied with packed(), but not decoded with read().
-template <class Formats = builtin_formats>
+template <class Formats = stored_formats>
 class basic_reader {
 public:
     /// `path` is a single file, or the first of several: `<prefix>-00001-of-<count>.gguf`.

@@ -3,7 +3,6 @@
 
 #include <algorithm>
 #include <array>
-#include <bit>
 #include <cstddef>
 #include <cstdint>
 #include <limits>
@@ -20,9 +19,6 @@ namespace tessera::kernels {
 ///
 /// With `Flips`, a second pair of tables holds the least costs with exactly one sign of the half turned round, which is
 /// what codes with an even number of signs need. For x_j >= 0 one flip is never better than none, nor three than one.
-///
-/// So that a minimum tells which codeword it came from, the number of a lower half's point takes the place of the last
-/// seven bits of its cost: a codeword may be passed over for one that costs more by less than 2^-16 of its lower half.
 ///
 /// `Codebook` has the members of lattice_codebook.
 template <class Codebook, bool Flips, std::size_t Registers, class Arch = default_arch>
@@ -42,16 +38,16 @@ public:
     };
 
     /// Takes the vectors' coordinates and weights: coordinate j of vector v is x[j * stride + v], aligned; its levels are
-    /// shift[v] + c_j. Weights are not negative; all is small enough for the costs to be finite.
+    /// shift[v] + c_j. Weights are not negative; all is small enough for the costs to be finite. `WithFlips` also fills
+    /// the tables of flips, which only `nearest` reads.
+    template <bool WithFlips>
     void tabulate(const float* x, const float* w, const float* scale, const float* shift, std::size_t stride) noexcept {
         for (std::size_t v = 0; v < step; v += lanes<Arch>) {
             const batch factor = batch::load_aligned(scale + v);
             const batch offset = factor * batch::load_aligned(shift + v);
-            const auto low = [](batch cost, std::size_t number) { return tag(cost, static_cast<std::uint32_t>(number)); };
-            const auto high = [](batch cost, std::size_t) { return cost; };
-            tabulate_half(x + v, w + v, factor, offset, stride, low, low_.data() + v, low_flip_.data() + v);
-            const std::size_t upper = Codebook::dimensions / 2 * stride;
-            tabulate_half(x + upper + v, w + upper + v, factor, offset, stride, high, high_.data() + v, high_flip_.data() + v);
+            const std::size_t upper = Codebook::dimensions / 2 * stride + v;
+            tabulate_half<WithFlips>(x + v, w + v, factor, offset, stride, low_.data() + v, low_flip_.data() + v);
+            tabulate_half<WithFlips>(x + upper, w + upper, factor, offset, stride, high_.data() + v, high_flip_.data() + v);
         }
     }
 
@@ -73,20 +69,21 @@ public:
         for (std::size_t k = 0; k < groups.count; ++k) {
             const register_array low = least_of_group(low_, k);
             const float* high = high_.data() + groups.high[k] * step;
-            const batch group(static_cast<float>(groups.high[k]));
-            for (std::size_t r = 0; r < Registers; ++r) best_none[r].take(low[r], low[r] + at(high, r), group);
+            const batch group(static_cast<float>(k));
+            for (std::size_t r = 0; r < Registers; ++r) best_none[r].take(low[r] + at(high, r), group);
             if constexpr (Flips) {
                 const register_array low_flip = least_of_group(low_flip_, k);
                 const float* high_flip = high_flip_.data() + groups.high[k] * step;
+                const batch group_of_flip(static_cast<float>(k + half));
                 for (std::size_t r = 0; r < Registers; ++r) {
-                    best_one[r].take(low_flip[r], low_flip[r] + at(high, r), group);
-                    best_one[r].take(low[r], low[r] + at(high_flip, r), group);
+                    best_one[r].take(low[r] + at(high_flip, r), group);
+                    best_one[r].take(low_flip[r] + at(high, r), group_of_flip);
                 }
             }
         }
         for (std::size_t r = 0; r < Registers; ++r) {
-            best_none[r].store(r, none);
-            if constexpr (Flips) best_one[r].store(r, one);
+            name_points(best_none[r], r, none);
+            if constexpr (Flips) name_points(best_one[r], r, one);
         }
     }
 
@@ -104,32 +101,34 @@ private:
         std::array<batch, quarter> plain, flipped;
     };
 
+    // The best so far: its cost, and its group; plus `half` when the flip is in the lower half.
     struct found {
-        batch cost = batch(std::numeric_limits<float>::infinity()), low = batch(0.0f), high = batch(0.0f);
+        batch cost = batch(std::numeric_limits<float>::infinity()), group = batch(0.0f);
 
-        void take(batch new_low, batch new_cost, batch new_high) noexcept {
-            const auto better = new_cost < cost;
+        void take(batch new_cost, batch new_group) noexcept {
+            group = xsimd::select(new_cost < cost, new_group, group);
             cost = xsimd::min(new_cost, cost);
-            low = xsimd::select(better, new_low, low);
-            high = xsimd::select(better, new_high, high);
-        }
-        void store(std::size_t r, nearest_points& to) const noexcept {
-            alignas(simd_alignment<Arch>) std::array<float, lanes<Arch>> lows, highs;
-            cost.store_aligned(to.cost.data() + r * lanes<Arch>);
-            low.store_aligned(lows.data());
-            high.store_aligned(highs.data());
-            for (std::size_t i = 0; i < lanes<Arch>; ++i)
-                to.point[r * lanes<Arch> + i] = static_cast<std::uint16_t>(
-                    static_cast<std::uint32_t>(highs[i]) * half + (std::bit_cast<std::uint32_t>(lows[i]) & number_bits));
         }
     };
 
-    static constexpr std::uint32_t number_bits = 127;
-    static_assert(half <= number_bits + 1);
-
-    // The number of a point in place of the last bits of its cost. Costs are not negative: their order stays.
-    [[nodiscard]] static batch tag(batch cost, std::uint32_t number) noexcept {
-        return (cost & batch(std::bit_cast<float>(~number_bits))) | batch(std::bit_cast<float>(number));
+    // Finds the entry of the group again that has the least cost.
+    void name_points(const found& best, std::size_t r, nearest_points& to) const noexcept {
+        alignas(simd_alignment<Arch>) std::array<float, lanes<Arch>> group;
+        best.cost.store_aligned(to.cost.data() + r * lanes<Arch>);
+        best.group.store_aligned(group.data());
+        for (std::size_t i = 0; i < lanes<Arch>; ++i) {
+            const std::size_t v = r * lanes<Arch> + i;
+            std::size_t k = static_cast<std::size_t>(group[i]);
+            const float* costs = low_.data() + v;
+            if (Flips && k >= half) {
+                k -= half;
+                costs = low_flip_.data() + v;
+            }
+            std::size_t low = groups.low[groups.start[k]];
+            for (std::size_t e = groups.start[k] + 1u; e < groups.start[k + 1]; ++e)
+                low = costs[groups.low[e] * step] < costs[low * step] ? groups.low[e] : low;
+            to.point[v] = static_cast<std::uint16_t>(groups.high[k] * half + low);
+        }
     }
 
     [[nodiscard]] static register_array least_of_group(const auto& table, std::size_t k) noexcept {
@@ -145,6 +144,7 @@ private:
     }
 
     // Costs of the points of a quarter: of one coordinate, or of two.
+    template <bool WithFlips>
     [[nodiscard]] static quarter_costs tabulate_quarter(const float* x, const float* w, batch scale, batch offset,
                                                         std::size_t stride) noexcept {
         constexpr std::size_t levels = Codebook::levels.size();
@@ -157,7 +157,7 @@ private:
                 const batch level = scale * batch(static_cast<float>(Codebook::levels[c]));
                 const batch miss = value - level;
                 plain[c] = weight * miss * miss;
-                if constexpr (Flips) {
+                if constexpr (WithFlips) {
                     const batch far_miss = value + level;
                     flipped[c] = weight * far_miss * far_miss;
                 }
@@ -165,7 +165,7 @@ private:
             for (std::size_t c = levels; c-- > 0;)
                 for (std::size_t p = 0; p < (j == 0 ? 1 : levels); ++p) {
                     const std::size_t to = j == 0 ? c : c * levels + p;
-                    if constexpr (Flips)
+                    if constexpr (WithFlips)
                         costs.flipped[to] =
                             j == 0 ? flipped[c] : xsimd::min(costs.flipped[p] + plain[c], costs.plain[p] + flipped[c]);
                     costs.plain[to] = j == 0 ? plain[c] : costs.plain[p] + plain[c];
@@ -174,18 +174,19 @@ private:
         return costs;
     }
 
-    static void tabulate_half(const float* x, const float* w, batch scale, batch offset, std::size_t stride, auto mark,
-                              float* to, float* flip_to) noexcept {
-        const quarter_costs low = tabulate_quarter(x, w, scale, offset, stride);
+    template <bool WithFlips>
+    static void tabulate_half(const float* x, const float* w, batch scale, batch offset, std::size_t stride, float* to,
+                              float* flip_to) noexcept {
         const std::size_t upper = Codebook::dimensions / 4 * stride;
-        const quarter_costs high = tabulate_quarter(x + upper, w + upper, scale, offset, stride);
+        const quarter_costs low = tabulate_quarter<WithFlips>(x, w, scale, offset, stride);
+        const quarter_costs high = tabulate_quarter<WithFlips>(x + upper, w + upper, scale, offset, stride);
         for (std::size_t b = 0; b < quarter; ++b)
             for (std::size_t a = 0; a < quarter; ++a) {
-                const std::size_t number = b * quarter + a;
-                mark(low.plain[a] + high.plain[b], number).store_aligned(to + number * step);
-                if constexpr (Flips)
-                    mark(xsimd::min(low.flipped[a] + high.plain[b], low.plain[a] + high.flipped[b]), number)
-                        .store_aligned(flip_to + number * step);
+                const std::size_t place = (b * quarter + a) * step;
+                (low.plain[a] + high.plain[b]).store_aligned(to + place);
+                if constexpr (WithFlips)
+                    xsimd::min(low.flipped[a] + high.plain[b], low.plain[a] + high.flipped[b])
+                        .store_aligned(flip_to + place);
             }
     }
 

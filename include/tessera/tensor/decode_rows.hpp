@@ -14,7 +14,7 @@ namespace tessera {
 
 /// Decodes `rows` rows of `info`, stored in `bytes`, into `out`. Throws when `out` is not rows * columns floats or
 /// `Formats` has no format for the tensor's type. Precondition: `bytes` is rows * row_bytes long.
-template <class Formats = builtin_formats>
+template <class Formats = stored_formats>
 void decode_rows(const tensor_info& info, std::uint64_t rows, byte_view bytes, std::span<float> out,
                  std::string_view where) {
     if (out.size() != rows * info.columns())

@@ -66,7 +66,7 @@ private:
 };
 
 /// A sink that keeps the bytes, and is the source of what it has received once it is finished.
-template <class Formats = builtin_formats>
+template <class Formats = stored_formats>
 class basic_memory_sink {
 public:
     /// Replaces what the sink held. Throws when two tensors share a name.
