@@ -49,6 +49,7 @@ public:
                     typename F::block& out) noexcept {
         load(x, importance);
         scan();
+        if (refine < 0.0f) for (auto& v : scale_) v *= -refine;
         if (refine > 1.0f) {
             std::array<sub_block_array, 3> e; auto center = scale_;
             for (int i = 0; i < 3; ++i) {
@@ -174,7 +175,7 @@ private:
             for (std::size_t i = 0; i < points; ++i) {
                 for (std::size_t u = 0; u < sub_blocks; ++u) scale_[u] = typical_[u] * grid[i];
                 set_scales(scale_, shift_);
-                if (lambda >= 0.0f) {
+                if (lambda > -0.9f) {
                     find_.bounds(scale_of_group_, shift_of_group_, cost_);
                     if constexpr (F::signs == lattice_signs::shift_of_group) {
                         alignas(alignment) group_array minus, cost2;

@@ -7,6 +7,7 @@
 #include <concepts>
 #include <cstddef>
 #include <limits>
+#include <numeric>
 #include <span>
 
 #include "tessera/format/concepts.hpp"
@@ -70,7 +71,9 @@ private:
     static constexpr std::size_t tiles = blocks * sub_blocks / lanes;
     static constexpr std::size_t units = blocks * sub_blocks;
 
+    static constexpr std::size_t alignment = kernels::simd_alignment<Arch>;
     using unit_array = std::array<float, units>;
+    struct alignas(alignment) lane_array : std::array<float, lanes> {};
 
     [[nodiscard]] static auto of_block(const unit_array& values, std::size_t block) noexcept {
         return std::span<const float, sub_blocks>(values.data() + block * sub_blocks, sub_blocks);
@@ -88,38 +91,73 @@ private:
         if (count_ < blocks) {
             x_.fill(0.0f);
             w_.fill(1.0f);
-            weight_.fill(static_cast<float>(sub_size));
         }
         for (std::size_t b = 0; b < count_; ++b) {
             const float* from = x.data() + b * F::block_size;
-            std::array<float, F::block_size> weights;
-            if (importance.empty())
-                weights.fill(1.0f);
-            else
-                normalize(importance.data() + b * F::block_size, weights);
-            float largest = 0.0f;
+            const float* weights = importance.empty() ? nullptr : importance.data() + b * F::block_size;
+            largest_[b] = largest_magnitude(from);
+            const float unit = weights == nullptr ? 0.0f : normalizer(weights);
             for (std::size_t g = 0; g < sub_blocks; ++g) {
-                const std::size_t u = b * sub_blocks + g, first = g * sub_size;
-                float* to = x_.data() + (u / lanes) * sub_size * lanes + u % lanes;
-                float* weight_to = w_.data() + (u / lanes) * sub_size * lanes + u % lanes;
-                float sum = 0.0f;
-                for (std::size_t i = first; i < first + sub_size; ++i) sum += weights[i];
-                if (!(sum > 0.0f)) {
-                    std::fill_n(weights.data() + first, sub_size, 1.0f);
-                    sum = static_cast<float>(sub_size);
-                }
-                weight_[u] = sum;
-                for (std::size_t i = 0; i < sub_size; ++i) {
-                    const float weight = weights[first + i];
-                    const float value = from[first + i];
-                    const float magnitude = std::fabs(value);
-                    largest = magnitude <= largest ? largest : magnitude;  // NaN stays
-                    to[i * lanes] = weight > 0.0f ? value : 0.0f;
-                    weight_to[i * lanes] = weight;
-                }
+                const std::size_t u = b * sub_blocks + g;
+                const std::size_t row = (u / lanes) * sub_size * lanes + u % lanes;
+                for (std::size_t i = 0; i < sub_size; ++i) x_[row + i * lanes] = from[g * sub_size + i];
+                for (std::size_t i = 0; i < sub_size; ++i)
+                    w_[row + i * lanes] = weights == nullptr ? 1.0f : weights[g * sub_size + i] * unit;
             }
-            largest_[b] = largest;
         }
+        for (std::size_t t = 0; t < tiles; ++t) {
+            float* tile = x_.data() + t * sub_size * lanes;
+            float* weights = w_.data() + t * sub_size * lanes;
+            const batch zero(0.0f), one(1.0f);
+            batch total = zero;
+            for (std::size_t i = 0; i < sub_size; ++i) {
+                const batch usable = only_positive(batch::load_aligned(weights + i * lanes));
+                usable.store_aligned(weights + i * lanes);
+                total += usable;
+            }
+            const mask none = total == zero;
+            store_tile(xsimd::select(none, batch(static_cast<float>(sub_size)), total), weight_, t);
+            for (std::size_t i = 0; i < sub_size; ++i) {
+                const batch weight = xsimd::select(none, one, batch::load_aligned(weights + i * lanes));
+                weight.store_aligned(weights + i * lanes);
+                xsimd::select(weight == zero, zero, batch::load_aligned(tile + i * lanes)).store_aligned(tile + i * lanes);
+            }
+        }
+    }
+
+    // What is no positive number becomes 0.
+    [[nodiscard]] static batch only_positive(batch x) noexcept {
+        return xsimd::select((x > batch(0.0f)) & (x <= batch(std::numeric_limits<float>::max())), x, batch(0.0f));
+    }
+
+    // The largest magnitude of a block's weights; NaN when one of them is not finite.
+    [[nodiscard]] static float largest_magnitude(const float* x) noexcept {
+        batch largest(0.0f), poison(0.0f);
+        for (std::size_t i = 0; i < F::block_size; i += lanes) {
+            const batch value = batch::load_unaligned(x + i);
+            largest = xsimd::max(largest, xsimd::abs(value));
+            poison += value * batch(0.0f);
+        }
+        lane_array each, poisoned;
+        largest.store_aligned(each.data());
+        poison.store_aligned(poisoned.data());
+        return *std::max_element(each.begin(), each.end()) + std::accumulate(poisoned.begin(), poisoned.end(), 0.0f);
+    }
+
+    // The factor that brings a block's importances to a mean of 1; 0 when there are none.
+    [[nodiscard]] static float normalizer(const float* importance) noexcept {
+        batch largest(0.0f), total(0.0f);
+        for (std::size_t i = 0; i < F::block_size; i += lanes)
+            largest = xsimd::max(largest, only_positive(batch::load_unaligned(importance + i)));
+        lane_array each;
+        largest.store_aligned(each.data());
+        // Below 1, so that the sum does not overflow.
+        const float inverse = kernels::reciprocal_or_zero(*std::max_element(each.begin(), each.end()));
+        for (std::size_t i = 0; i < F::block_size; i += lanes)
+            total += only_positive(batch::load_unaligned(importance + i)) * batch(inverse);
+        total.store_aligned(each.data());
+        const float sum = std::accumulate(each.begin(), each.end(), 0.0f);
+        return inverse * (static_cast<float>(F::block_size) * kernels::reciprocal_or_zero(sum));
     }
 
     [[nodiscard]] scales plain_scales(std::size_t b) const noexcept {
@@ -463,7 +501,6 @@ private:
         }
     }
 
-    static constexpr std::size_t alignment = kernels::simd_alignment<Arch>;
     std::size_t count_ = 0;
     alignas(alignment) std::array<float, units * sub_size> x_, w_;
     std::array<float, blocks> largest_;  // magnitude of the block's weights
