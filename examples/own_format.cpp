@@ -1,4 +1,4 @@
-// A format of one's own, from 30 lines to a GGUF file and back:  own_format OUT.gguf
+// A format of one's own, from 30 lines to a GGUF file and back:  own_format MODEL TENSOR OUT.gguf
 #include <algorithm>
 #include <array>
 #include <cmath>
@@ -9,10 +9,10 @@
 #include <string_view>
 #include <vector>
 
-#include "tessera/encode.hpp"
+#include "measure_formats.hpp"
 #include "tessera/format.hpp"
 #include "tessera/gguf.hpp"
-#include "tessera/pipeline/quantize.hpp"
+#include "tessera/kernels/rounding.hpp"
 #include "tessera/select.hpp"
 #include "tessera/tensor.hpp"
 
@@ -35,38 +35,39 @@ struct q8_64 {
         float largest = 0.0f;
         for (const float x : in) largest = std::max(largest, std::abs(x));
         out.scale = tessera::half(largest / 127.0f);
-        const auto scale = static_cast<float>(out.scale);
+        const float inverse = tessera::kernels::reciprocal_or_zero(static_cast<float>(out.scale));
         for (std::size_t i = 0; i < 64; ++i)
-            out.codes[i] = scale > 0.0f ? static_cast<std::int8_t>(std::lround(std::clamp(in[i] / scale, -127.0f, 127.0f))) : 0;
+            out.codes[i] = static_cast<std::int8_t>(std::lround(std::clamp(in[i] * inverse, -127.0f, 127.0f)));
     }
 };
-static_assert(tessera::gguf_format<q8_64>);
+static_assert(tessera::check_block_format<q8_64>());
 
 using formats = tessera::builtin_formats::extend<q8_64>;
 
 int main(int argc, char** argv) try {
-    if (argc != 2) {
-        std::fprintf(stderr, "usage: own_format OUT.gguf\n");
+    if (argc != 4) {
+        std::fprintf(stderr, "usage: own_format MODEL TENSOR OUT.gguf\n");
         return 2;
     }
-    std::vector<float> weights(64 * 256);
-    for (std::size_t i = 0; i < weights.size(); ++i) weights[i] = std::sin(0.1f * static_cast<float>(i));
-    tessera::memory_source model;
-    model.add("wave.weight", {256, 64}, weights);
+    const named_matrix weights(argv[1], argv[2]);
+    print_errors<q8_64, tessera::q8_0>(weights.view());
 
+    // Because it has an id, it can be chosen, written and read like any other.
+    tessera::memory_source model;
+    model.add(argv[2], {weights.columns, weights.view().rows()}, weights.values);
     const tessera::select::uniform rule{*formats::find("q8_64")};
-    const auto plan = tessera::select::make_plan(model.tensors(), rule, formats::layouts);
-    tessera::gguf::writer file(argv[1], {.existing = tessera::gguf::existing_file::replace});
+    const auto plan = tessera::select::make_plan(model.tensors(), rule, tessera::fallback_formats::layouts);
+    tessera::gguf::writer file(argv[3], {.existing = tessera::gguf::existing_file::replace});
     tessera::quantize_model<formats>(model, plan, model.metadata(), tessera::weighted{}, file);
 
-    const tessera::gguf::basic_reader<formats> written{argv[1]};
+    const tessera::gguf::basic_reader<formats> written{argv[3]};
     const tessera::tensor_info& info = written.tensors().front();
-    std::vector<float> decoded(weights.size());
+    std::vector<float> decoded(weights.values.size());
     written.read(info, 0, info.rows(), decoded);
-    float worst = 0.0f;
-    for (std::size_t i = 0; i < weights.size(); ++i) worst = std::max(worst, std::abs(decoded[i] - weights[i]));
-    std::printf("%s: %s, largest error %g\n", argv[1], info.layout.name.data(), worst);
-    return worst < 0.005f ? 0 : 1;
+    tessera::weight_error error;
+    error.add_row(weights.values, decoded);
+    std::printf("%s: %s, error %.2f %%\n", argv[3], info.layout.name.data(), 100 * error.relative());
+    return error.relative() < 0.01 ? 0 : 1;
 } catch (const std::exception& e) {
     std::fprintf(stderr, "own_format: %s\n", e.what());
     return 1;

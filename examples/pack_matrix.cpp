@@ -6,26 +6,8 @@
 
 #include "tessera/encode.hpp"
 #include "tessera/format.hpp"
+#include "tessera/measure/weight_error.hpp"
 #include "tessera/pipeline/quantize.hpp"
-
-namespace {
-
-// The squared error of each column, weighed by its importance.
-template <tessera::block_format F>
-double weighed_error(tessera::matrix_view original, const tessera::packed_matrix<F>& packed, std::span<const float> importance) {
-    std::vector<float> row(original.columns());
-    double sum = 0;
-    for (std::size_t r = 0; r < original.rows(); ++r) {
-        packed.decode_row(r, row);
-        for (std::size_t c = 0; c < row.size(); ++c) {
-            const double error = row[c] - original.row(r)[c];
-            sum += importance[c] * error * error;
-        }
-    }
-    return sum;
-}
-
-}  // namespace
 
 int main() {
     constexpr std::size_t rows = 64, columns = 1024;
@@ -41,7 +23,9 @@ int main() {
 
     std::printf("%zu bytes instead of %zu (%.2f bits per weight)\n", aware.bytes(), values.size() * sizeof(float),
                 tessera::bits_per_weight<tessera::q4_k>);
-    const double before = weighed_error(weights, plain, importance), after = weighed_error(weights, aware, importance);
-    std::printf("weighed error: %.0f when columns count alike, %.0f with their importance\n", before, after);
+    const double before = tessera::measure_error(weights, plain, importance).relative();
+    const double after = tessera::measure_error(weights, aware, importance).relative();
+    std::printf("error weighed by importance: %.2f %% when columns count alike, %.2f %% when it is known\n", 100 * before,
+                100 * after);
     return after < before ? 0 : 1;
 }

@@ -66,13 +66,12 @@ void print_formats(const model_summary& summary) {
 }
 
 // The error over all tensors that changed, and of the worst of them.
-void print_errors(const plan& plan, const std::vector<tessera::tensor_error>& errors) {
-    tessera::tensor_error total;
+void print_errors(const plan& plan, const std::vector<tessera::weight_error>& errors) {
+    tessera::weight_error total;
     std::size_t worst = 0;
     for (std::size_t t = 0; t < errors.size(); ++t) {
         if (errors[t].squared_error == 0) continue;
-        total.squared_error += errors[t].squared_error;
-        total.squared_norm += errors[t].squared_norm;
+        total += errors[t];
         if (errors[t].relative() > errors[worst].relative()) worst = t;
     }
     if (total.squared_error == 0) return;
@@ -100,7 +99,7 @@ void write_model(const tessera::any_model& model, const plan& plan, const output
     tessera::gguf::writer file(output.path, {.inputs = model.files(),
                                              .existing = output.force ? existing_file::replace : existing_file::refuse});
     const auto started = std::chrono::steady_clock::now();
-    std::vector<tessera::tensor_error> errors;
+    std::vector<tessera::weight_error> errors;
     {
         progress_line line;
         errors = tessera::quantize_model(model, plan, properties, tessera::weighted{}, file, {.threads = output.threads}, line);

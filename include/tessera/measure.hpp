@@ -1,6 +1,7 @@
-// Umbrella: measures of a candidate model against a reference.
+// Umbrella: measures of candidate weights and models against their references.
 #pragma once
 
 #include "tessera/measure/concepts.hpp"
 #include "tessera/measure/kl_divergence.hpp"
 #include "tessera/measure/statistics.hpp"
+#include "tessera/measure/weight_error.hpp"

@@ -7,8 +7,8 @@
 
 namespace tessera {
 
-/// A power of two: 2^(bits - Bias). Conversion from float takes the nearest exponent; what is no positive number gives
-/// the smallest, what is too large the largest. E8M0 of the OCP Microscaling specification has bias 127; byte 255,
+/// A power of two: 2^(bits - Bias). Conversion from float takes the power whose inverse is nearest to 1 / x, which is
+/// what rounding errors depend on; what is no positive number gives the smallest, what is too large the largest. E8M0 of the OCP Microscaling specification has bias 127; byte 255,
 /// a NaN there, is never made.
 template <int Bias>
 struct power_of_two {
@@ -18,8 +18,8 @@ struct power_of_two {
     explicit power_of_two(float x) noexcept : bits(0) {
         if (!(x > 0.0f)) return;
         int exponent = 0;
-        const float fraction = std::frexp(x, &exponent);                    // x = fraction * 2^exponent
-        const int nearest = exponent - (fraction < 0.70710678f ? 1 : 0) + Bias;  // x / 2^n within a factor of sqrt(2)
+        const float fraction = std::frexp(x, &exponent);  // x = fraction * 2^exponent
+        const int nearest = exponent - (fraction < 2.0f / 3.0f ? 1 : 0) + Bias;
         bits = static_cast<std::uint8_t>(!std::isfinite(x) || nearest > 254 ? 254 : nearest < 0 ? 0 : nearest);
     }
     explicit constexpr operator float() const noexcept {

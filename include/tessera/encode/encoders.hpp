@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "tessera/config.hpp"
+#include "tessera/encode/lattice_search.hpp"
 #include "tessera/encode/scale_search.hpp"
 #include "tessera/format/concepts.hpp"
 #include "tessera/format/registry.hpp"
@@ -50,12 +51,17 @@ struct weighted {
                 const auto piece = [&](std::span<const float> values) {
                     return values.empty() ? values : values.subspan(b * F::block_size, count * F::block_size);
                 };
-                find_scales(piece(row), piece(importance), std::span(scales).first(count));
+                find_scales(piece(row), piece(importance), scales);
                 for (std::size_t k = 0; k < count; ++k)
                     F::store(scales[k],
                              std::span<const float, F::block_size>(row.data() + (b + k) * F::block_size, F::block_size),
                              out[b + k]);
             }
+        } else if constexpr (rounds_to_lattice<F>) {
+            lattice_search<F> search;
+            for (std::size_t b = 0; b < out.size(); ++b)
+                search(std::span<const float, F::block_size>(row.data() + b * F::block_size, F::block_size),
+                       importance.empty() ? importance : importance.subspan(b * F::block_size, F::block_size), out[b]);
         } else {
             nearest{}(format, row, importance, out);
         }

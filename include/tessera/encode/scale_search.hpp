@@ -51,20 +51,19 @@ public:
     static constexpr std::size_t blocks = std::max<std::size_t>(1, lanes / sub_blocks);
     static_assert(blocks * sub_blocks % lanes == 0, "sub-blocks and lanes are powers of two");
 
-    /// Scales for `out.size()` blocks, at most `blocks`. `x` holds out.size() * F::block_size values, `importance` as
-    /// many or none. Importances that are no positive number count as 0, and weights of importance 0 as 0, which every
-    /// format comes close to; a sub-block without any importance is treated as evenly important. Blocks whose squares
-    /// would overflow or vanish, or that hold NaN, get the scales of the plain reference.
-    void operator()(std::span<const float> x, std::span<const float> importance, std::span<scales> out) {
-        count_ = out.size();
+    /// Scales for x.size() / F::block_size blocks, at most `blocks`; those after them are left unspecified. There are as
+    /// many importances as weights, or none. Importances that are no positive number count as 0, and weights of
+    /// importance 0 as 0, which every format comes close to; a sub-block without any importance is treated as evenly
+    /// important. Blocks whose squares would overflow or vanish, or that hold NaN, get the scales of the plain reference.
+    void operator()(std::span<const float> x, std::span<const float> importance, std::array<scales, blocks>& out) {
         load(x, importance);
         for (std::size_t t = 0; t < tiles; ++t) search_sub_blocks(t);
         if constexpr (scaling::has_sub_scales)
             settle_two_levels(out);
         else
             settle_independent(out);
-        for (std::size_t b = 0; b < count_; ++b)
-            if (!(largest_[b] > 0x1p-50f && largest_[b] < 0x1p50f)) out[b] = plain_scales(b);
+        for (std::size_t b = 0; b < blocks; ++b)
+            if (!squares_are_safe(b)) out[b] = plain_scales(b);
     }
 
 private:
@@ -88,14 +87,14 @@ private:
     // Transposes: weight i of sub-block (unit) u goes to lane u % lanes of row i of tile u / lanes. Importances are
     // scaled to a mean of 1 over the block.
     void load(std::span<const float> x, std::span<const float> importance) noexcept {
-        if (count_ < blocks) {
+        const std::size_t count = x.size() / F::block_size;
+        if (count < blocks) {
             x_.fill(0.0f);
             w_.fill(1.0f);
         }
-        for (std::size_t b = 0; b < count_; ++b) {
+        for (std::size_t b = 0; b < count; ++b) {
             const float* from = x.data() + b * F::block_size;
             const float* weights = importance.empty() ? nullptr : importance.data() + b * F::block_size;
-            largest_[b] = largest_magnitude(from);
             const float unit = weights == nullptr ? 0.0f : normalizer(weights);
             for (std::size_t g = 0; g < sub_blocks; ++g) {
                 const std::size_t u = b * sub_blocks + g;
@@ -117,31 +116,22 @@ private:
             }
             const mask none = total == zero;
             store_tile(xsimd::select(none, batch(static_cast<float>(sub_size)), total), weight_, t);
+            batch largest = zero, poison = zero;
             for (std::size_t i = 0; i < sub_size; ++i) {
                 const batch weight = xsimd::select(none, one, batch::load_aligned(weights + i * lanes));
                 weight.store_aligned(weights + i * lanes);
-                xsimd::select(weight == zero, zero, batch::load_aligned(tile + i * lanes)).store_aligned(tile + i * lanes);
+                const batch value = xsimd::select(weight == zero, zero, batch::load_aligned(tile + i * lanes));
+                value.store_aligned(tile + i * lanes);
+                largest = xsimd::max(largest, xsimd::abs(value));
+                poison += value * zero;  // NaN when one of them is not finite
             }
+            store_tile(largest + poison, largest_, t);
         }
     }
 
     // What is no positive number becomes 0.
     [[nodiscard]] static batch only_positive(batch x) noexcept {
         return xsimd::select((x > batch(0.0f)) & (x <= batch(std::numeric_limits<float>::max())), x, batch(0.0f));
-    }
-
-    // The largest magnitude of a block's weights; NaN when one of them is not finite.
-    [[nodiscard]] static float largest_magnitude(const float* x) noexcept {
-        batch largest(0.0f), poison(0.0f);
-        for (std::size_t i = 0; i < F::block_size; i += lanes) {
-            const batch value = batch::load_unaligned(x + i);
-            largest = xsimd::max(largest, xsimd::abs(value));
-            poison += value * batch(0.0f);
-        }
-        lane_array each, poisoned;
-        largest.store_aligned(each.data());
-        poison.store_aligned(poisoned.data());
-        return *std::max_element(each.begin(), each.end()) + std::accumulate(poisoned.begin(), poisoned.end(), 0.0f);
     }
 
     // The factor that brings a block's importances to a mean of 1; 0 when there are none.
@@ -160,6 +150,17 @@ private:
         return inverse * (static_cast<float>(F::block_size) * kernels::reciprocal_or_zero(sum));
     }
 
+    [[nodiscard]] bool squares_are_safe(std::size_t b) const noexcept {
+        const auto sizes = of_block(largest_, b);
+        float largest = 0.0f;
+        for (const float size : sizes) {
+            if (!(size < 0x1p50f)) return false;
+            largest = std::max(largest, size);
+        }
+        return largest > 0x1p-50f;
+    }
+
+    // The plain reference's scales for the weights as they were loaded.
     [[nodiscard]] scales plain_scales(std::size_t b) const noexcept {
         std::array<float, F::block_size> x;
         for (std::size_t i = 0; i < F::block_size; ++i) {
@@ -288,17 +289,17 @@ private:
 
     // --- independent scales ---
 
-    void settle_independent(std::span<scales> out) noexcept {
-        for (std::size_t b = 0; b < count_; ++b) out[b] = scaling::quantize(of_block(scale_, b), of_block(min_, b));
+    void settle_independent(std::array<scales, blocks>& out) noexcept {
+        for (std::size_t b = 0; b < blocks; ++b) out[b] = scaling::quantize(of_block(scale_, b), of_block(min_, b));
         if constexpr (requires { scaling::scalar::highest_bits; }) try_neighbours(out);
     }
 
     // A scale of a coarse type may move to the next value below or above: the error decides.
-    void try_neighbours(std::span<scales> out) noexcept {
+    void try_neighbours(std::array<scales, blocks>& out) noexcept {
         using scalar = typename scaling::scalar;
         static_assert(!has_min);
         std::array<scalar, units> start{}, tried{};
-        for (std::size_t u = 0; u < count_ * sub_blocks; ++u) start[u] = out[u / sub_blocks].stored[u % sub_blocks];
+        for (std::size_t u = 0; u < units; ++u) start[u] = out[u / sub_blocks].stored[u % sub_blocks];
         unit_array least;
         least.fill(std::numeric_limits<float>::infinity());
         for (const int step : {0, -1, 1}) {
@@ -308,7 +309,7 @@ private:
             }
             for (std::size_t t = 0; t < tiles; ++t)
                 store_tile(sum(t, load_tile(scale_, t), batch(0.0f)).rr, error_, t);
-            for (std::size_t u = 0; u < count_ * sub_blocks; ++u)
+            for (std::size_t u = 0; u < units; ++u)
                 if (error_[u] < least[u]) {
                     least[u] = error_[u];
                     out[u / sub_blocks].stored[u % sub_blocks] = tried[u];
@@ -318,8 +319,8 @@ private:
 
     // --- scales in two levels ---
 
-    void settle_two_levels(std::span<scales> out) noexcept {
-        for (std::size_t b = 0; b < count_; ++b) {
+    void settle_two_levels(std::array<scales, blocks>& out) noexcept {
+        for (std::size_t b = 0; b < blocks; ++b) {
             out[b] = current_[b] = scaling::quantize(of_block(scale_, b), of_block(min_, b));
             best_error_[b] = std::numeric_limits<float>::infinity();
         }
@@ -327,7 +328,7 @@ private:
         search_super_scales();
         for (int round = 0; round < 2; ++round) {
             solve_super_scales();
-            for (std::size_t b = 0; b < count_; ++b)
+            for (std::size_t b = 0; b < blocks; ++b)
                 for (std::size_t g = 0; g < sub_blocks; ++g) {
                     scale_[b * sub_blocks + g] = current_[b].scale(g);
                     min_[b * sub_blocks + g] = current_[b].min(g);
@@ -335,7 +336,7 @@ private:
             sum_moments();
             keep_best(out);
             if (round == 1) break;
-            for (std::size_t b = 0; b < count_; ++b)
+            for (std::size_t b = 0; b < blocks; ++b)
                 for (std::size_t g = 0; g < sub_blocks; ++g) {
                     super_scale_[b * sub_blocks + g] = static_cast<float>(current_[b].super_scale);
                     super_min_[b * sub_blocks + g] = static_cast<float>(current_[b].super_min);
@@ -399,7 +400,7 @@ private:
     // The integers for super_scale_ and super_min_, to current_.
     void take_integers() noexcept {
         for (std::size_t t = 0; t < tiles; ++t) choose_integers(t);
-        for (std::size_t u = 0; u < count_ * sub_blocks; ++u) {
+        for (std::size_t u = 0; u < units; ++u) {
             scales& s = current_[u / sub_blocks];
             s.sub_scale[u % sub_blocks] = static_cast<std::int8_t>(sub_scale_[u]);
             if constexpr (has_min) s.sub_min[u % sub_blocks] = static_cast<std::uint8_t>(sub_min_[u]);
@@ -422,7 +423,7 @@ private:
     // minimums likewise. The best go to super_scale_ and super_min_, the integers for them to current_.
     void search_super_scales() noexcept {
         std::array<float, blocks> scale{}, min{};
-        for (std::size_t b = 0; b < count_; ++b) {
+        for (std::size_t b = 0; b < blocks; ++b) {
             scale[b] = static_cast<float>(current_[b].super_scale);
             min[b] = static_cast<float>(current_[b].super_min);
         }
@@ -433,7 +434,7 @@ private:
                 const float factor = static_cast<float>(widest) / static_cast<float>(widest + beyond);
                 spread(value, factor, of_units);
                 for (std::size_t t = 0; t < tiles; ++t) choose_integers(t);
-                for (std::size_t b = 0; b < count_; ++b) {
+                for (std::size_t b = 0; b < blocks; ++b) {
                     const float error = block_sum(error_, b);
                     if (!(error < least[b])) continue;
                     least[b] = error;
@@ -452,7 +453,7 @@ private:
     // Solves the block's scale and minimum by least squares for the codes behind the moments and the integers of
     // `current_`.
     void solve_super_scales() noexcept {
-        for (std::size_t b = 0; b < count_; ++b) {
+        for (std::size_t b = 0; b < blocks; ++b) {
             scales& s = current_[b];
             // Normal equations (a -c; -c e)(scale, min) = (f, h).
             double a = 0, c = 0, e = 0, f = 0, h = 0;
@@ -492,8 +493,8 @@ private:
     }
 
     // Keeps what `current_` holds where its true error, in rr_, is the block's least so far.
-    void keep_best(std::span<scales> out) noexcept {
-        for (std::size_t b = 0; b < count_; ++b) {
+    void keep_best(std::array<scales, blocks>& out) noexcept {
+        for (std::size_t b = 0; b < blocks; ++b) {
             const float error = block_sum(rr_, b);
             if (!(error < best_error_[b])) continue;
             best_error_[b] = error;
@@ -501,10 +502,8 @@ private:
         }
     }
 
-    std::size_t count_ = 0;
     alignas(alignment) std::array<float, units * sub_size> x_, w_;
-    std::array<float, blocks> largest_;  // magnitude of the block's weights
-    alignas(alignment) unit_array weight_, scale_, min_, error_;
+    alignas(alignment) unit_array largest_, weight_, scale_, min_, error_;  // largest: magnitude; weight: sum of w
     // Of scales in two levels: sums behind the present codes, integers and block values spread over the units.
     alignas(alignment) unit_array rr_, rq_, qq_, r_, q_, sub_scale_, sub_min_, super_scale_{}, super_min_{};
     std::array<scales, blocks> current_;

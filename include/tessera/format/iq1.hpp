@@ -35,13 +35,13 @@ struct iq1_s {
         for (std::size_t u = 0; u < 8; ++u)
             out.rest[u] = static_cast<std::uint16_t>(out.rest[u] | s.sub_scale[u] << 12 | s.negative_shift[u] << 15);
     }
-    [[nodiscard]] static lattice_code<1> load_code(const block& in, std::size_t g) noexcept {
-        const auto high = (in.rest[g / 4] >> (3 * (g % 4))) & 7;
-        return {{static_cast<std::uint16_t>(in.low_indices[g] | high << 8)}, 0};
+    [[nodiscard]] static lattice_code<1> load_code(const block& in, std::size_t b, std::size_t p) noexcept {
+        const auto high = (in.rest[b] >> (3 * p)) & 7;
+        return {{static_cast<std::uint16_t>(in.low_indices[4 * b + p] | high << 8)}, 0};
     }
-    static void add_code(const lattice_code<1>& c, std::size_t g, block& out) noexcept {
-        out.low_indices[g] = static_cast<std::uint8_t>(c.index[0]);
-        out.rest[g / 4] = static_cast<std::uint16_t>(out.rest[g / 4] | (c.index[0] >> 8) << (3 * (g % 4)));
+    static void add_code(const lattice_code<1>& c, std::size_t b, std::size_t p, block& out) noexcept {
+        out.low_indices[4 * b + p] = static_cast<std::uint8_t>(c.index[0]);
+        out.rest[b] = static_cast<std::uint16_t>(out.rest[b] | (c.index[0] >> 8) << (3 * p));
     }
 };
 
@@ -75,15 +75,15 @@ struct iq1_m {
         for (std::size_t u = 0; u < 16; ++u)
             out.scales[u / 4] = static_cast<std::uint16_t>(out.scales[u / 4] | s.sub_scale[u] << (3 * (u % 4)));
     }
-    [[nodiscard]] static lattice_code<1> load_code(const block& in, std::size_t g) noexcept {
-        const int nibble = in.rest[g / 2] >> (4 * (g % 2));
-        return {{static_cast<std::uint16_t>(in.low_indices[g] | (nibble & 7) << 8)},
+    [[nodiscard]] static lattice_code<1> load_code(const block& in, std::size_t b, std::size_t p) noexcept {
+        const int nibble = in.rest[2 * b + p / 2] >> (4 * (p % 2));
+        return {{static_cast<std::uint16_t>(in.low_indices[4 * b + p] | (nibble & 7) << 8)},
                 static_cast<std::uint8_t>((nibble >> 3) & 1)};
     }
-    static void add_code(const lattice_code<1>& c, std::size_t g, block& out) noexcept {
-        out.low_indices[g] = static_cast<std::uint8_t>(c.index[0]);
+    static void add_code(const lattice_code<1>& c, std::size_t b, std::size_t p, block& out) noexcept {
+        out.low_indices[4 * b + p] = static_cast<std::uint8_t>(c.index[0]);
         const int nibble = c.index[0] >> 8 | c.signs << 3;
-        out.rest[g / 2] = static_cast<std::uint8_t>(out.rest[g / 2] | nibble << (4 * (g % 2)));
+        out.rest[2 * b + p / 2] = static_cast<std::uint8_t>(out.rest[2 * b + p / 2] | nibble << (4 * (p % 2)));
     }
 };
 }  // namespace layouts

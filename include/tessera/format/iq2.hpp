@@ -34,14 +34,14 @@ struct iq2_xxs {
         out.super_scale = s.super_scale;
         for (std::size_t u = 0; u < 8; ++u) add_word(static_cast<std::uint32_t>(s.sub_scale[u]) << 28, out.groups[u].signs_and_scale);
     }
-    [[nodiscard]] static lattice_code<1> load_code(const block& in, std::size_t g) noexcept {
-        const group& from = in.groups[g / 4];
-        return {{from.indices[g % 4]}, even_signs(word(from.signs_and_scale) >> (7 * (g % 4)))};
+    [[nodiscard]] static lattice_code<1> load_code(const block& in, std::size_t b, std::size_t p) noexcept {
+        const group& from = in.groups[b];
+        return {{from.indices[p]}, even_signs(word(from.signs_and_scale) >> (7 * p))};
     }
-    static void add_code(const lattice_code<1>& c, std::size_t g, block& out) noexcept {
-        group& to = out.groups[g / 4];
-        to.indices[g % 4] = static_cast<std::uint8_t>(c.index[0]);
-        add_word((c.signs & 127u) << (7 * (g % 4)), to.signs_and_scale);
+    static void add_code(const lattice_code<1>& c, std::size_t b, std::size_t p, block& out) noexcept {
+        group& to = out.groups[b];
+        to.indices[p] = static_cast<std::uint8_t>(c.index[0]);
+        add_word((c.signs & 127u) << (7 * p), to.signs_and_scale);
     }
 };
 
@@ -67,11 +67,11 @@ struct iq2_xs {
         out.super_scale = s.super_scale;
         out.sub_scales = store_nibbles(s.sub_scale);
     }
-    [[nodiscard]] static lattice_code<1> load_code(const block& in, std::size_t g) noexcept {
-        return {{static_cast<std::uint16_t>(in.codes[g] & 511)}, even_signs(in.codes[g] >> 9)};
+    [[nodiscard]] static lattice_code<1> load_code(const block& in, std::size_t b, std::size_t p) noexcept {
+        return {{static_cast<std::uint16_t>(in.codes[4 * b + p] & 511)}, even_signs(in.codes[4 * b + p] >> 9)};
     }
-    static void add_code(const lattice_code<1>& c, std::size_t g, block& out) noexcept {
-        out.codes[g] = static_cast<std::uint16_t>(c.index[0] | (c.signs & 127) << 9);
+    static void add_code(const lattice_code<1>& c, std::size_t b, std::size_t p, block& out) noexcept {
+        out.codes[4 * b + p] = static_cast<std::uint16_t>(c.index[0] | (c.signs & 127) << 9);
     }
 };
 
@@ -99,14 +99,14 @@ struct iq2_s {
         out.super_scale = s.super_scale;
         out.sub_scales = store_nibbles(s.sub_scale);
     }
-    [[nodiscard]] static lattice_code<1> load_code(const block& in, std::size_t g) noexcept {
-        const auto high = (in.high_indices[g / 4] >> (2 * (g % 4))) & 3;
-        return {{static_cast<std::uint16_t>(in.low_indices[g] | high << 8)}, in.signs[g]};
+    [[nodiscard]] static lattice_code<1> load_code(const block& in, std::size_t b, std::size_t p) noexcept {
+        const auto high = (in.high_indices[b] >> (2 * p)) & 3;
+        return {{static_cast<std::uint16_t>(in.low_indices[4 * b + p] | high << 8)}, in.signs[4 * b + p]};
     }
-    static void add_code(const lattice_code<1>& c, std::size_t g, block& out) noexcept {
-        out.low_indices[g] = static_cast<std::uint8_t>(c.index[0]);
-        out.high_indices[g / 4] = static_cast<std::uint8_t>(out.high_indices[g / 4] | (c.index[0] >> 8) << (2 * (g % 4)));
-        out.signs[g] = c.signs;
+    static void add_code(const lattice_code<1>& c, std::size_t b, std::size_t p, block& out) noexcept {
+        out.low_indices[4 * b + p] = static_cast<std::uint8_t>(c.index[0]);
+        out.high_indices[b] = static_cast<std::uint8_t>(out.high_indices[b] | (c.index[0] >> 8) << (2 * p));
+        out.signs[4 * b + p] = c.signs;
     }
 };
 }  // namespace layouts

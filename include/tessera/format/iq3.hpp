@@ -31,13 +31,13 @@ struct iq3_xxs {
         out.super_scale = s.super_scale;
         for (std::size_t u = 0; u < 8; ++u) add_word(static_cast<std::uint32_t>(s.sub_scale[u]) << 28, out.signs_and_scales[u]);
     }
-    [[nodiscard]] static lattice_code<2> load_code(const block& in, std::size_t g) noexcept {
-        return {{in.indices[2 * g], in.indices[2 * g + 1]}, even_signs(word(in.signs_and_scales[g / 4]) >> (7 * (g % 4)))};
+    [[nodiscard]] static lattice_code<2> load_code(const block& in, std::size_t b, std::size_t p) noexcept {
+        return {{in.indices[8 * b + 2 * p], in.indices[8 * b + 2 * p + 1]}, even_signs(word(in.signs_and_scales[b]) >> (7 * p))};
     }
-    static void add_code(const lattice_code<2>& c, std::size_t g, block& out) noexcept {
-        out.indices[2 * g] = static_cast<std::uint8_t>(c.index[0]);
-        out.indices[2 * g + 1] = static_cast<std::uint8_t>(c.index[1]);
-        add_word((c.signs & 127u) << (7 * (g % 4)), out.signs_and_scales[g / 4]);
+    static void add_code(const lattice_code<2>& c, std::size_t b, std::size_t p, block& out) noexcept {
+        out.indices[8 * b + 2 * p] = static_cast<std::uint8_t>(c.index[0]);
+        out.indices[8 * b + 2 * p + 1] = static_cast<std::uint8_t>(c.index[1]);
+        add_word((c.signs & 127u) << (7 * p), out.signs_and_scales[b]);
     }
 };
 
@@ -65,18 +65,18 @@ struct iq3_s {
         out.super_scale = s.super_scale;
         out.sub_scales = store_nibbles(s.sub_scale);
     }
-    [[nodiscard]] static lattice_code<2> load_code(const block& in, std::size_t g) noexcept {
-        const unsigned high = in.high_indices[g / 4] >> (2 * (g % 4));
-        return {{static_cast<std::uint16_t>(in.low_indices[2 * g] | (high & 1) << 8),
-                 static_cast<std::uint16_t>(in.low_indices[2 * g + 1] | (high & 2) << 7)},
-                in.signs[g]};
+    [[nodiscard]] static lattice_code<2> load_code(const block& in, std::size_t b, std::size_t p) noexcept {
+        const unsigned high = in.high_indices[b] >> (2 * p);
+        return {{static_cast<std::uint16_t>(in.low_indices[8 * b + 2 * p] | (high & 1) << 8),
+                 static_cast<std::uint16_t>(in.low_indices[8 * b + 2 * p + 1] | (high & 2) << 7)},
+                in.signs[4 * b + p]};
     }
-    static void add_code(const lattice_code<2>& c, std::size_t g, block& out) noexcept {
-        out.low_indices[2 * g] = static_cast<std::uint8_t>(c.index[0]);
-        out.low_indices[2 * g + 1] = static_cast<std::uint8_t>(c.index[1]);
+    static void add_code(const lattice_code<2>& c, std::size_t b, std::size_t p, block& out) noexcept {
+        out.low_indices[8 * b + 2 * p] = static_cast<std::uint8_t>(c.index[0]);
+        out.low_indices[8 * b + 2 * p + 1] = static_cast<std::uint8_t>(c.index[1]);
         const int high = c.index[0] >> 8 | (c.index[1] >> 8) << 1;
-        out.high_indices[g / 4] = static_cast<std::uint8_t>(out.high_indices[g / 4] | high << (2 * (g % 4)));
-        out.signs[g] = c.signs;
+        out.high_indices[b] = static_cast<std::uint8_t>(out.high_indices[b] | high << (2 * p));
+        out.signs[4 * b + p] = c.signs;
     }
 };
 }  // namespace layouts

@@ -2,8 +2,12 @@
 #pragma once
 
 #include <array>
+#include <bit>
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
+
+#include "tessera/kernels/byte_group.hpp"
 
 namespace tessera::layouts {
 
@@ -17,19 +21,29 @@ constexpr void add_word(std::uint32_t bits, std::array<std::uint16_t, 2>& halves
     halves[1] = static_cast<std::uint16_t>(halves[1] | bits >> 16);
 }
 
-/// Eight signs from the low seven bits; the eighth makes their number even.
-[[nodiscard]] constexpr std::uint8_t even_signs(std::uint32_t bits) noexcept {
-    bits &= 127;
-    const std::uint32_t folded = (bits ^ bits >> 4) & 15;
-    const std::uint32_t parity = 0x6996u >> folded & 1;  // bit n of the constant is the parity of n
-    return static_cast<std::uint8_t>(bits | parity << 7);
-}
+namespace detail {
+inline constexpr auto even_signs = [] {
+    std::array<std::uint8_t, 128> all{};
+    for (unsigned low = 0; low < all.size(); ++low)
+        all[low] = static_cast<std::uint8_t>(low | static_cast<unsigned>(std::popcount(low) % 2) << 7);
+    return all;
+}();
+}  // namespace detail
+
+/// Eight signs from the low seven bits of `bits`; the eighth makes their number even.
+[[nodiscard]] constexpr std::uint8_t even_signs(std::uint32_t bits) noexcept { return detail::even_signs[bits & 127]; }
 
 /// Nibbles, the low one of each byte first.
 template <std::size_t N>
-[[nodiscard]] constexpr std::array<std::uint8_t, 2 * N> load_nibbles(const std::array<std::uint8_t, N>& bytes) noexcept {
-    std::array<std::uint8_t, 2 * N> nibbles{};
-    for (std::size_t i = 0; i < 2 * N; ++i) nibbles[i] = static_cast<std::uint8_t>((bytes[i / 2] >> (4 * (i % 2))) & 15);
+[[nodiscard]] std::array<std::uint8_t, 2 * N> load_nibbles(const std::array<std::uint8_t, N>& bytes) noexcept {
+    static_assert(N % 4 == 0);
+    std::array<std::uint8_t, 2 * N> nibbles;
+    for (std::size_t i = 0; i < N; i += 4) {
+        std::uint32_t packed;
+        std::memcpy(&packed, bytes.data() + i, sizeof packed);
+        const kernels::byte_group spread = kernels::spread_nibbles(packed);
+        std::memcpy(nibbles.data() + 2 * i, &spread, sizeof spread);
+    }
     return nibbles;
 }
 template <std::size_t N>

@@ -13,6 +13,7 @@
 #include "tessera/format/concepts.hpp"
 #include "tessera/format/planes.hpp"
 #include "tessera/format/scaling.hpp"
+#include "tessera/kernels/extremes.hpp"
 
 namespace tessera {
 
@@ -69,6 +70,10 @@ struct scalar_format : Layout {
         return s.scale(g) * codebook::level(code) - s.min(g);
     }
 
+    static void load(const block& in, scales& s, code_array& codes) noexcept {
+        s = scaling::load(in);
+        planes::unpack(in, codes);
+    }
     static void store(const scales& s, const code_array& codes, block& out) noexcept {
         scaling::store(s, out);
         planes::pack(codes, out);
@@ -91,21 +96,21 @@ struct scalar_format : Layout {
         store(s, codes, out);
     }
 
-    /// Scales that just hold the extremes of every sub-block. NaN is none; magnitudes beyond 2^96 are cut to it, so that
-    /// no weight decodes to infinity.
+    /// Scales that just hold the extremes of every sub-block. Magnitudes beyond 2^96 are cut to it, so that no weight
+    /// decodes to infinity; with NaN among the weights any finite scales may come out.
+    template <class Arch = kernels::default_arch>
     [[nodiscard]] static scales nearest_scales(std::span<const float, block_size> x) noexcept {
         std::array<float, scaling::sub_blocks> scale{};
         std::array<float, scaling::sub_blocks> min{};
         for (std::size_t g = 0; g < scaling::sub_blocks; ++g) {
             constexpr float limit = 0x1p96f;
-            constexpr bool from_zero = !scaling::has_min || !scaling::min_has_sign;
-            float lowest = from_zero ? 0.0f : limit, highest = from_zero ? 0.0f : -limit;
-            for (const float value : x.subspan(g * sub_block_size, sub_block_size)) {
-                lowest = value < lowest ? value : lowest;
-                highest = value > highest ? value : highest;
+            auto [lowest, highest] = kernels::find_extremes<sub_block_size, Arch>(x.data() + g * sub_block_size);
+            lowest = kernels::clamp(lowest, -limit, limit);
+            highest = kernels::clamp(highest, -limit, limit);
+            if constexpr (scaling::has_min && !scaling::min_has_sign) {
+                lowest = std::min(lowest, 0.0f);
+                highest = std::max(highest, 0.0f);
             }
-            lowest = std::max(lowest, -limit);
-            highest = std::min(highest, limit);
             if constexpr (scaling::has_min) {
                 // Level `low` stands for the lowest weight.
                 scale[g] = (highest - lowest) / (codebook::high - codebook::low);

@@ -20,6 +20,7 @@
 #include "tessera/core/view.hpp"
 #include "tessera/encode/encoders.hpp"
 #include "tessera/format/builtin.hpp"
+#include "tessera/measure/weight_error.hpp"
 #include "tessera/select/plan.hpp"
 #include "tessera/tensor/concepts.hpp"
 #include "tessera/tensor/packed_matrix.hpp"
@@ -40,16 +41,6 @@ requires encoder_for<Encoder, F>
 struct quantize_options {
     int threads = 0;                        ///< 0: all of the machine's
     std::uint64_t piece_weights = 1 << 20;  ///< weights that one thread has in flight, at least one row
-};
-
-/// What encoding did to one tensor.
-struct tensor_error {
-    double squared_error = 0;  ///< sum of (decoded - original)^2
-    double squared_norm = 0;   ///< sum of original^2
-    /// Root of the ratio: 0.05 means an error of 5 % of the tensor's magnitude.
-    [[nodiscard]] double relative() const noexcept {
-        return squared_norm > 0 ? std::sqrt(squared_error / squared_norm) : 0.0;
-    }
 };
 
 namespace detail {
@@ -73,9 +64,9 @@ inline void require_finite(const tensor_info& info, std::uint64_t first_row, std
 }
 
 template <class Formats, class Encoder>
-tensor_error encode_rows(const tensor_info& target, std::uint64_t first_row, std::span<float> weights,
+weight_error encode_rows(const tensor_info& target, std::uint64_t first_row, std::span<float> weights,
                          std::span<const float> importance, const Encoder& encoder, std::vector<std::byte>& bytes) {
-    tensor_error sums;
+    weight_error sums;
     const std::size_t columns = target.columns();
     const std::size_t rows = weights.size() / columns;
     bytes.resize(rows * target.row_bytes());
@@ -89,14 +80,7 @@ tensor_error encode_rows(const tensor_info& target, std::uint64_t first_row, std
             encoder(format_tag<F>{}, row, importance, std::span<block>(packed));
             decode_blocks<F>(packed, decoded);
             require_finite(target, first_row + r, decoded, "does not fit the type it is written in");
-            double error = 0, norm = 0;
-            for (std::size_t i = 0; i < columns; ++i) {
-                const double difference = double{decoded[i]} - double{row[i]};
-                error += difference * difference;
-                norm += double{row[i]} * double{row[i]};
-            }
-            sums.squared_error += error;
-            sums.squared_norm += norm;
+            sums.add_row(row, decoded);
             std::memcpy(bytes.data() + r * target.row_bytes(), packed.data(), target.row_bytes());
         }
     });
@@ -111,7 +95,7 @@ tensor_error encode_rows(const tensor_info& target, std::uint64_t first_row, std
 /// The bytes written depend on source, plan and encoder only. Throws when a weight is not finite, or does not fit its
 /// type; the sink is then not finished.
 template <class Formats = builtin_formats, tensor_source Source, class Encoder, tensor_sink Sink>
-std::vector<tensor_error> quantize_model(const Source& source, const select::plan& plan, const metadata& properties,
+std::vector<weight_error> quantize_model(const Source& source, const select::plan& plan, const metadata& properties,
                                          const Encoder& encoder, Sink& sink, const quantize_options& options = {},
                                          progress_callback report = {}) {
     struct piece {
@@ -132,7 +116,7 @@ std::vector<tensor_error> quantize_model(const Source& source, const select::pla
     const std::vector<tensor_info> targets = plan.targets();
     sink.begin(std::span<const tensor_info>(targets), properties);
 
-    std::vector<tensor_error> piece_errors(pieces.size());
+    std::vector<weight_error> piece_errors(pieces.size());
     std::mutex reporting;
     std::uint64_t done = 0;
     parallel_for(pieces.size(), options.threads, [&](std::size_t p) {
@@ -167,11 +151,9 @@ std::vector<tensor_error> quantize_model(const Source& source, const select::pla
     });
     sink.finish();
 
-    std::vector<tensor_error> errors(targets.size());
-    for (std::size_t p = 0; p < pieces.size(); ++p) {  // in order, so that the sums do not depend on threads
-        errors[pieces[p].tensor].squared_error += piece_errors[p].squared_error;
-        errors[pieces[p].tensor].squared_norm += piece_errors[p].squared_norm;
-    }
+    std::vector<weight_error> errors(targets.size());
+    for (std::size_t p = 0; p < pieces.size(); ++p)  // in order, so that the sums do not depend on threads
+        errors[pieces[p].tensor] += piece_errors[p];
     return errors;
 }
 

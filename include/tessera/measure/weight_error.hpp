@@ -1,0 +1,58 @@
+// How far decoded weights are from the original ones.
+#pragma once
+
+#include <cmath>
+#include <cstddef>
+#include <span>
+#include <vector>
+
+#include "tessera/config.hpp"
+#include "tessera/core/view.hpp"
+#include "tessera/tensor/packed_matrix.hpp"
+
+namespace tessera {
+
+/// Sums over weights, each weighed by the importance of its column where importances are given.
+struct weight_error {
+    double squared_error = 0;  ///< sum of (decoded - original)^2
+    double squared_norm = 0;   ///< sum of original^2
+
+    /// Root of the ratio: 0.05 means an error of 5 % of the weights' magnitude.
+    [[nodiscard]] double relative() const noexcept {
+        return squared_norm > 0 ? std::sqrt(squared_error / squared_norm) : 0.0;
+    }
+    /// Adds a row: as many decoded as original weights, and one importance for each, or none.
+    void add_row(std::span<const float> original, std::span<const float> decoded,
+                 std::span<const float> importance = {}) noexcept {
+        TESSERA_ASSERT(decoded.size() == original.size(), "rows of the same length");
+        TESSERA_ASSERT(importance.empty() || importance.size() == original.size(), "one importance a column");
+        weight_error row;
+        for (std::size_t i = 0; i < original.size(); ++i) {
+            const double weight = importance.empty() ? 1.0 : double{importance[i]};
+            const double x = original[i], difference = double{decoded[i]} - x;
+            row.squared_error += weight * difference * difference;
+            row.squared_norm += weight * x * x;
+        }
+        *this += row;
+    }
+    weight_error& operator+=(const weight_error& other) noexcept {
+        squared_error += other.squared_error;
+        squared_norm += other.squared_norm;
+        return *this;
+    }
+};
+
+/// The error of a packed matrix against the matrix it was packed from.
+template <block_format F>
+[[nodiscard]] weight_error measure_error(matrix_view original, const packed_matrix<F>& packed,
+                                         std::span<const float> importance = {}) {
+    weight_error sums;
+    std::vector<float> decoded(original.columns());
+    for (std::size_t r = 0; r < original.rows(); ++r) {
+        packed.decode_row(r, decoded);
+        sums.add_row(original.row(r), decoded, importance);
+    }
+    return sums;
+}
+
+}  // namespace tessera
