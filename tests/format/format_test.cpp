@@ -54,16 +54,6 @@ std::size_t differences(const std::vector<float>& a, const std::vector<float>& b
     return count;
 }
 
-template <two_stage_format F>
-void load(const typename F::block& block, typename F::scales& scales, typename F::code_array& codes) {
-    if constexpr (F::group == 1) {
-        scales = F::scaling::load(block);
-        F::planes::unpack(block, codes);
-    } else {
-        F::load(block, scales, codes);
-    }
-}
-
 /// What the codes of a block say about weight i.
 template <two_stage_format F>
 float value_of(const typename F::scales& scales, const typename F::code_array& codes, std::size_t i) {
@@ -145,7 +135,7 @@ TEST_CASE("packing is the inverse of unpacking: scales and codes of random block
             for (typename F::block block : blocks) {
                 typename F::code_array codes;
                 typename F::scales scales;
-                load<F>(block, scales, codes);
+                F::load(block, scales, codes);
                 // 243 of the 256 bytes are what five ternary digits make; after one round trip all are.
                 if (F::type == type_id::tq1_0) F::store(scales, codes, block);
                 typename F::block again;

@@ -120,27 +120,38 @@ TEST_CASE("bytes become floats and floats bytes") {
     });
 }
 
-TEST_CASE("tables are looked up lane by lane") {
+TEST_CASE("sixteen bytes: looked up in tables, widened part by part") {
     for_each_arch([](auto arch) {
         using architecture = decltype(arch);
         constexpr std::size_t lanes = kernels::lanes<architecture>;
-        std::array<std::int8_t, 16> small;
-        for (std::size_t i = 0; i < 16; ++i) small[i] = static_cast<std::int8_t>(i * i - 128);
+        std::array<std::uint8_t, 16> small, bytes, found;
+        for (std::size_t i = 0; i < 16; ++i) small[i] = static_cast<std::uint8_t>(i * i - 128);
         std::array<float, 256> large;
         for (std::size_t i = 0; i < 256; ++i) large[i] = static_cast<float>(i) * 0.37f - 9.0f;
-        std::array<std::uint8_t, lanes> nibbles, bytes;
         std::size_t wrong = 0;
         for (std::size_t first = 0; first < 256; ++first) {
-            for (std::size_t i = 0; i < lanes; ++i) {
-                bytes[i] = static_cast<std::uint8_t>(first + 53 * i);
-                nibbles[i] = bytes[i] & 15;
-            }
-            const auto from_small = stored<architecture>(kernels::look_up<architecture>(small.data(), nibbles.data()));
+            for (std::size_t i = 0; i < 16; ++i) bytes[i] = static_cast<std::uint8_t>(first + 53 * i);
             const auto from_large = stored<architecture>(kernels::look_up<architecture>(large.data(), bytes.data()));
-            for (std::size_t i = 0; i < lanes; ++i) {
-                wrong += from_small[i] == static_cast<float>(small[nibbles[i]]) ? 0 : 1;
-                wrong += from_large[i] == large[bytes[i]] ? 0 : 1;
-            }
+            for (std::size_t i = 0; i < lanes; ++i) wrong += from_large[i] == large[bytes[i]] ? 0 : 1;
+
+            const auto sixteen = kernels::load_bytes(bytes.data());
+            const auto nibbles = sixteen & 15;
+            kernels::store_bytes(kernels::permute<architecture>(kernels::load_bytes(small.data()), nibbles), found.data());
+            for (std::size_t i = 0; i < 16; ++i) wrong += found[i] == small[bytes[i] & 15] ? 0 : 1;
+
+            const auto each_part = [&]<std::size_t... Part>(std::index_sequence<Part...>) {
+                const auto check_part = [&](std::size_t part, auto plain, auto with_sign) {
+                    for (std::size_t i = 0; i < lanes; ++i) {
+                        const std::uint8_t byte = bytes[part * lanes + i];
+                        wrong += plain[i] == static_cast<float>(byte) ? 0 : 1;
+                        wrong += with_sign[i] == static_cast<float>(static_cast<std::int8_t>(byte)) ? 0 : 1;
+                    }
+                };
+                (check_part(Part, stored<architecture>(kernels::widen_part<architecture, std::uint8_t, Part>(sixteen)),
+                            stored<architecture>(kernels::widen_part<architecture, std::int8_t, Part>(sixteen))),
+                 ...);
+            };
+            each_part(std::make_index_sequence<16 / lanes>{});
         }
         CHECK(wrong == 0);
     });

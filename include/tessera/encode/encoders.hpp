@@ -34,8 +34,8 @@ struct nearest {
     }
 };
 
-/// Scales that minimise the squared error, each column weighed by its importance. Formats that are not built from
-/// scales and levels are encoded as by `nearest`.
+/// Scales that minimise the squared error, each column weighed by its importance. Formats that are built neither from
+/// scales and levels nor from codewords are encoded as by `nearest`.
 struct weighted {
     template <block_format F>
     void operator()(format_tag<F> format, std::span<const float> row, std::span<const float> importance,

@@ -6,12 +6,13 @@
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
-#include <cstdlib>
 #include <limits>
 #include <span>
 
+#include "tessera/encode/importance.hpp"
 #include "tessera/format/concepts.hpp"
 #include "tessera/format/lattice_format.hpp"
+#include "tessera/kernels/lanes.hpp"
 #include "tessera/kernels/rounding.hpp"
 #include "tessera/kernels/simd.hpp"
 
@@ -43,9 +44,9 @@ class lattice_search {
     static constexpr std::size_t groups_of_sub_block = F::groups_of_sub_block;
 
 public:
-    /// Encodes the weights x. `importance` is empty when all are alike; what is no positive number in it counts as 0, and
-    /// a block without any importance as evenly important. A sub-block without any is rounded evenly, with a scale that
-    /// suits the others.
+    /// Encodes the weights x. `importance` is empty when all are alike; what is no positive number in it counts as 0,
+    /// and a block without any importance as evenly important. A sub-block without any is rounded evenly, with a scale
+    /// that suits the others.
     void operator()(std::span<const float, size> x, std::span<const float> importance,
                     typename F::block& out) noexcept {
         load(x, importance);
@@ -62,60 +63,28 @@ public:
 private:
     using sub_block_array = std::array<float, sub_blocks>;
 
-    static constexpr std::size_t alignment = kernels::simd_alignment<Arch>;
     static constexpr bool of_magnitudes = codebook::levels[0] > 0;
     // A codebook with a good part of all points follows the bounds: true errors tell little more, and cost much.
     static constexpr bool refines = codebook::size <= 1024;
     // Below this part of the energy that is variance of magnitudes, a sub-block is flat.
     static constexpr float flatness = of_magnitudes ? 1.0f / 16 : 1.0f / 64;
 
-    [[nodiscard]] static float sum(batch values) noexcept {
-        alignas(alignment) std::array<float, lanes> each;
-        values.store_aligned(each.data());
-        float total = 0.0f;
-        for (const float value : each) total += value;
-        return total;
-    }
-    [[nodiscard]] static float largest(batch values) noexcept {
-        alignas(alignment) std::array<float, lanes> each;
-        values.store_aligned(each.data());
-        return *std::max_element(each.begin(), each.end());
-    }
-
-    // Takes the weights, cut to what can be squared and summed, and the importances, scaled to a mean of 1 over the block.
+    // Takes the weights, cut to what can be squared and summed, and the importances, scaled to a mean of 1 over the
+    // block.
     void load(std::span<const float, size> x, std::span<const float> importance) noexcept {
-        const batch zero(0.0f), one(1.0f), limit(bounded_weight(std::numeric_limits<float>::max()));
-        batch highest(0.0f);
-        for (std::size_t i = 0; i < size; i += lanes) {
-            const batch value = batch::load_unaligned(x.data() + i);
-            const batch cut = xsimd::min(xsimd::max(value, -limit), limit);
-            xsimd::select(value == value, cut, zero).store_aligned(x_.data() + i);
-            const batch weight = importance.empty() ? one : batch::load_unaligned(importance.data() + i);
-            const auto usable = (weight > zero) & (weight <= batch(std::numeric_limits<float>::max()));
-            const batch positive = xsimd::select(usable, weight, zero);
-            positive.store_aligned(w_.data() + i);
-            highest = xsimd::max(highest, positive);
-        }
-        // In two steps: the sum of what is given may be infinite.
-        const batch unit(kernels::reciprocal_or_zero(largest(highest)));
-        batch total(0.0f);
-        for (std::size_t i = 0; i < size; i += lanes) total += batch::load_aligned(w_.data() + i) * unit;
-        const batch normalize(static_cast<float>(size) * kernels::reciprocal_or_zero(sum(total)));
-        const bool none = sum(total) == 0.0f;
-        for (std::size_t i = 0; i < size; i += lanes)
-            (none ? one : batch::load_aligned(w_.data() + i) * unit * normalize).store_aligned(w_.data() + i);
+        normalize_importance<Arch>(importance, w_);
+        std::transform(x.begin(), x.end(), x_.begin(), bounded_weight);
         for (std::size_t u = 0; u < sub_blocks; ++u) measure(u);
-        for (std::size_t g = 0; g < F::groups; ++g)
-            find_.load(g, x_.data() + g * F::group, w_.data() + g * F::group);
+        for (std::size_t g = 0; g < F::groups; ++g) find_.load(g, x_.data() + g * F::group, w_.data() + g * F::group);
     }
 
-    // Finds what is typical of a sub-block: the mean of a high power of its magnitudes, between the root mean square and
-    // the maximum. A sub-block is flat when its magnitudes are nearly alike.
+    // Finds what is typical of a sub-block: the mean of a high power of its magnitudes, between the root mean square
+    // and the maximum. A sub-block is flat when its magnitudes are nearly alike.
     void measure(std::size_t u) noexcept {
         const std::size_t first = u * sub_size, last = first + sub_size;
         batch weights(0.0f), highest(0.0f), sums(0.0f), squares(0.0f), powers(0.0f);
         for (std::size_t i = first; i < last; i += lanes) weights += batch::load_aligned(w_.data() + i);
-        weight_[u] = sum(weights);
+        weight_[u] = kernels::sum_lanes<Arch>(weights);
         counts_[u] = weight_[u] > 0.0f;
         if (!counts_[u]) {
             std::fill_n(w_.data() + first, sub_size, 1.0f);
@@ -128,9 +97,9 @@ private:
             sums = xsimd::fma(weight, magnitude, sums);
             squares = xsimd::fma(weight * magnitude, magnitude, squares);
         }
-        const float unit = largest(highest);
-        mean_[u] = sum(sums) / weight_[u];
-        const float energy = sum(squares);
+        const float unit = kernels::max_lane<Arch>(highest);
+        mean_[u] = kernels::sum_lanes<Arch>(sums) / weight_[u];
+        const float energy = kernels::sum_lanes<Arch>(squares);
         flat_[u] = energy - mean_[u] * mean_[u] * weight_[u] < flatness * energy;
         const batch inverse(kernels::reciprocal_or_zero(unit));
         for (std::size_t i = first; i < last; i += lanes) {
@@ -139,7 +108,7 @@ private:
             const batch power = square * square;
             powers = xsimd::fma(batch::load_aligned(w_.data() + i), of_magnitudes ? power * power : power, powers);
         }
-        const float root = std::sqrt(std::sqrt(sum(powers) / weight_[u]));
+        const float root = std::sqrt(std::sqrt(kernels::sum_lanes<Arch>(powers) / weight_[u]));
         typical_[u] = unit * (of_magnitudes ? std::sqrt(root) : root);
     }
 
@@ -190,14 +159,14 @@ private:
         }
     }
 
-    // In flat sub-blocks the minimum is sharp, and no codebook has a constant vector for every level. There the scales
+    // In flat sub-blocks the minimum is sharp, and few codebooks have a constant vector for every level. There the scales
     // that take the mean magnitude to one of the levels compete by their true errors.
     void choose_flat_scales() noexcept {
         sub_block_array least;
         least.fill(std::numeric_limits<float>::infinity());
         for (const int shift : F::shifts)
             for (const int level : codebook::levels) {
-                const auto constant = static_cast<float>(std::abs(level + (of_magnitudes || shift != 0 ? shift : 1)));
+                const auto constant = static_cast<float>(F::magnitude(level, shift));
                 for (std::size_t g = 0; g < F::groups; ++g) {
                     factors_.scale[g] = mean_[g / groups_of_sub_block] / constant;
                     factors_.shift[g] = static_cast<float>(shift);
@@ -255,7 +224,8 @@ private:
         auto best = before;
         for (const int step : {0, -1, 1}) {
             for (std::size_t u = 0; u < sub_blocks; ++u)
-                scales_.sub_scale[u] = static_cast<std::uint8_t>(std::clamp(before[u] + step, 0, scales::sub_scale_high));
+                scales_.sub_scale[u] =
+                    static_cast<std::uint8_t>(std::clamp(before[u] + step, 0, scales::sub_scale_high));
             find_.errors(F::factors(scales_), error_);
             const sub_block_array error = sum_of_groups();
             for (std::size_t u = 0; u < sub_blocks; ++u) {
@@ -284,7 +254,7 @@ private:
                 cc = xsimd::fma(weighted, level, cc);
             }
         }
-        const float scale = sum(xc) / sum(cc);
+        const float scale = kernels::sum_lanes<Arch>(xc) / kernels::sum_lanes<Arch>(cc);
         if (std::isfinite(scale)) scales_.super_scale = finite_scale<half>(scale);
     }
 

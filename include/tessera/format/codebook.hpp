@@ -3,7 +3,7 @@
 //   steps                how many steps between neighbouring levels that range has
 //   level(code)          the level of a code
 //   code(x)              the code whose level is nearest to x
-//   levels<Arch>(codes)  a register of levels, from consecutive codes
+//   levels<Arch, Part>(sixteen)  a register of levels: those of the Part-th lanes<Arch> codes of sixteen
 //   nearest(batch)       the levels nearest to a register of values
 //   codes(batch)         their codes, as floats
 #pragma once
@@ -35,10 +35,10 @@ struct linear {
         return static_cast<std::uint8_t>(static_cast<int>(kernels::round_to_even(x)) - Low);
     }
 
-    template <class Arch>
-    [[nodiscard]] static kernels::float_batch<Arch> levels(const std::uint8_t* codes) noexcept {
+    template <class Arch, std::size_t Part>
+    [[nodiscard]] static kernels::float_batch<Arch> levels(kernels::byte_vector codes) noexcept {
         using batch = kernels::float_batch<Arch>;
-        batch level = kernels::widen<Arch>(codes);
+        batch level = kernels::widen_part<Arch, std::uint8_t, Part>(codes);
         if constexpr (Step != 1) level = level * batch(static_cast<float>(Step));
         if constexpr (Low != 0) level = level + batch(low);
         return level;
@@ -65,9 +65,9 @@ struct signed_byte : linear<Low, High> {
     [[nodiscard]] static std::uint8_t code(float x) noexcept {
         return static_cast<std::uint8_t>(linear<Low, High>::code(x) + Low);
     }
-    template <class Arch>
-    [[nodiscard]] static kernels::float_batch<Arch> levels(const std::uint8_t* codes) noexcept {
-        return kernels::widen<Arch>(reinterpret_cast<const std::int8_t*>(codes));
+    template <class Arch, std::size_t Part>
+    [[nodiscard]] static kernels::float_batch<Arch> levels(kernels::byte_vector codes) noexcept {
+        return kernels::widen_part<Arch, std::int8_t, Part>(codes);
     }
     template <class Batch>
     [[nodiscard]] static Batch codes(Batch x) noexcept {
@@ -134,9 +134,16 @@ public:
         return static_cast<std::uint8_t>(sorted.code[k]);
     }
 
-    template <class Arch>
-    [[nodiscard]] static kernels::float_batch<Arch> levels(const std::uint8_t* codes) noexcept {
-        return kernels::look_up<Arch>(Table::levels.data(), codes);
+    template <class Arch, std::size_t Part>
+    [[nodiscard]] static kernels::float_batch<Arch> levels(kernels::byte_vector codes) noexcept {
+        if constexpr (std::same_as<entry, std::int8_t>) {
+            const kernels::byte_vector table = kernels::load_bytes(Table::levels.data());
+            return kernels::widen_part<Arch, std::int8_t, Part>(kernels::permute<Arch>(table, codes));
+        } else {
+            std::array<std::uint8_t, 16> each;
+            kernels::store_bytes(codes, each.data());
+            return kernels::look_up<Arch>(Table::levels.data(), each.data() + Part * kernels::lanes<Arch>);
+        }
     }
     template <class Batch>
     [[nodiscard]] static Batch nearest(Batch x) noexcept {

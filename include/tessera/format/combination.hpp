@@ -74,16 +74,15 @@ using non_negative = linear<0, (1 << Bits) - 1>;
 /// Codes of 1 to 8 bits in one array of bytes, as planes of 4, 2 and 1 bits (or one of 8) behind each other.
 template <unsigned Bits, auto Bytes>
 struct packed_codes {
-    template <class Block, std::size_t N>
-    static void unpack(const Block& in, std::array<std::uint8_t, N>& codes) noexcept {
-        detail::unpack_planes(codes, [&]<std::size_t First>() {
-            kernels::byte_vector sixteen{};
-            for_each_plane<N>([&]<class Plane, unsigned Shift>() {
-                sixteen |= Plane::template unpack<First>((in.*Bytes).data() + N * Shift / 8)
-                           << static_cast<unsigned char>(Shift);
-            });
-            return sixteen;
+    template <std::size_t First, class Block>
+    [[nodiscard]] static kernels::byte_vector unpack(const Block& in) noexcept {
+        constexpr std::size_t count = sizeof(in.*Bytes) * 8 / Bits;
+        kernels::byte_vector codes{};
+        for_each_plane<count>([&]<class Plane, unsigned Shift>() {
+            codes |= Plane::template unpack<First>((in.*Bytes).data() + count * Shift / 8)
+                     << static_cast<unsigned char>(Shift);
         });
+        return codes;
     }
     template <class Block, std::size_t N>
     static void pack(const std::array<std::uint8_t, N>& codes, Block& out) noexcept {

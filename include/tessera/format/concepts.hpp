@@ -54,9 +54,9 @@ concept rounds_groups =
 /// weights at a time. `value` is what a code decodes to; `store` puts both into bytes. How scales are chosen is an
 /// encoder's business (encode/).
 ///
-/// A weight that is rounded by itself has the code round(scales, i, x), the nearest one whatever the importance. Weights
-/// that share a code are rounded together: round(scales, i, x, importance) takes `group` of them, beginning with weight
-/// i of the block, minimises their squared error weighed by importance, and `value` returns as many.
+/// A weight that is rounded by itself has the code round(scales, i, x), the nearest one whatever the importance.
+/// Weights that share a code are rounded together: round(scales, i, x, importance) takes `group` of them, beginning with
+/// weight i of the block, minimises their squared error weighed by importance, and `value` returns as many.
 template <class F>
 concept two_stage_format =
     block_format<F> && (detail::rounds_weights<F> || detail::rounds_groups<F>) &&

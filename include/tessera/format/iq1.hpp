@@ -1,4 +1,5 @@
-// IQ1_S, IQ1_M: codewords of eight ternary levels, shifted by an eighth, 3-bit sub-scales. Source: ggml block_iq1_s, _m.
+// IQ1_S, IQ1_M: codewords of eight ternary levels, shifted by an eighth, 3-bit sub-scales. Source: ggml block_iq1_s,
+// _m.
 #pragma once
 
 #include "tessera/format/lattice_format.hpp"

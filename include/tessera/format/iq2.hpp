@@ -11,13 +11,13 @@ struct iq2_xxs {
     static constexpr type_id type = type_id::iq2_xxs;
 
     // 32 weights: four codewords, then from the low bits up four times seven signs and the sub-scale.
-    struct group {
+    struct part {
         std::array<std::uint8_t, 4> indices;
         std::array<std::uint16_t, 2> signs_and_scale;
     };
     struct block {
-        half super_scale;             // d
-        std::array<group, 8> groups;  // qs
+        half super_scale;           // d
+        std::array<part, 8> parts;  // qs
     };
 
     using codebook = lattices::iq2_xxs;
@@ -27,19 +27,21 @@ struct iq2_xxs {
 
     [[nodiscard]] static scales load_scales(const block& in) noexcept {
         scales s{in.super_scale, {}, {}};
-        for (std::size_t u = 0; u < 8; ++u) s.sub_scale[u] = static_cast<std::uint8_t>(word(in.groups[u].signs_and_scale) >> 28);
+        for (std::size_t u = 0; u < 8; ++u)
+            s.sub_scale[u] = static_cast<std::uint8_t>(word(in.parts[u].signs_and_scale) >> 28);
         return s;
     }
     static void add_scales(const scales& s, block& out) noexcept {
         out.super_scale = s.super_scale;
-        for (std::size_t u = 0; u < 8; ++u) add_word(static_cast<std::uint32_t>(s.sub_scale[u]) << 28, out.groups[u].signs_and_scale);
+        for (std::size_t u = 0; u < 8; ++u)
+            add_word(static_cast<std::uint32_t>(s.sub_scale[u]) << 28, out.parts[u].signs_and_scale);
     }
     [[nodiscard]] static lattice_code<1> load_code(const block& in, std::size_t b, std::size_t p) noexcept {
-        const group& from = in.groups[b];
+        const part& from = in.parts[b];
         return {{from.indices[p]}, even_signs(word(from.signs_and_scale) >> (7 * p))};
     }
     static void add_code(const lattice_code<1>& c, std::size_t b, std::size_t p, block& out) noexcept {
-        group& to = out.groups[b];
+        part& to = out.parts[b];
         to.indices[p] = static_cast<std::uint8_t>(c.index[0]);
         add_word((c.signs & 127u) << (7 * p), to.signs_and_scale);
     }
@@ -50,9 +52,9 @@ struct iq2_xs {
     static constexpr type_id type = type_id::iq2_xs;
 
     struct block {
-        half super_scale;                         // d
-        std::array<std::uint16_t, 32> codes;      // qs: a codeword in nine bits, above them seven signs
-        std::array<std::uint8_t, 8> sub_scales;   // scales: nibbles, the low one first
+        half super_scale;                        // d
+        std::array<std::uint16_t, 32> codes;     // qs: a codeword in nine bits, above them seven signs
+        std::array<std::uint8_t, 8> sub_scales;  // scales: nibbles, the low one first
     };
 
     using codebook = lattices::iq2_xs;

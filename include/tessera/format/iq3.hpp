@@ -1,4 +1,5 @@
-// IQ3_XXS, IQ3_S: pairs of codewords of four magnitudes, signs, 4-bit sub-scales. Source: ggml block_iq3_xxs, block_iq3_s.
+// IQ3_XXS, IQ3_S: pairs of codewords of four magnitudes, signs, 4-bit sub-scales. Source: ggml block_iq3_xxs,
+// block_iq3_s.
 #pragma once
 
 #include "tessera/format/lattice_format.hpp"
@@ -24,15 +25,18 @@ struct iq3_xxs {
 
     [[nodiscard]] static scales load_scales(const block& in) noexcept {
         scales s{in.super_scale, {}, {}};
-        for (std::size_t u = 0; u < 8; ++u) s.sub_scale[u] = static_cast<std::uint8_t>(word(in.signs_and_scales[u]) >> 28);
+        for (std::size_t u = 0; u < 8; ++u)
+            s.sub_scale[u] = static_cast<std::uint8_t>(word(in.signs_and_scales[u]) >> 28);
         return s;
     }
     static void add_scales(const scales& s, block& out) noexcept {
         out.super_scale = s.super_scale;
-        for (std::size_t u = 0; u < 8; ++u) add_word(static_cast<std::uint32_t>(s.sub_scale[u]) << 28, out.signs_and_scales[u]);
+        for (std::size_t u = 0; u < 8; ++u)
+            add_word(static_cast<std::uint32_t>(s.sub_scale[u]) << 28, out.signs_and_scales[u]);
     }
     [[nodiscard]] static lattice_code<2> load_code(const block& in, std::size_t b, std::size_t p) noexcept {
-        return {{in.indices[8 * b + 2 * p], in.indices[8 * b + 2 * p + 1]}, even_signs(word(in.signs_and_scales[b]) >> (7 * p))};
+        return {{in.indices[8 * b + 2 * p], in.indices[8 * b + 2 * p + 1]},
+                even_signs(word(in.signs_and_scales[b]) >> (7 * p))};
     }
     static void add_code(const lattice_code<2>& c, std::size_t b, std::size_t p, block& out) noexcept {
         out.indices[8 * b + 2 * p] = static_cast<std::uint8_t>(c.index[0]);

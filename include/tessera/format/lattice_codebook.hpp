@@ -19,10 +19,10 @@ template <std::size_t Words>
 /// The codewords, grouped by their upper half: what a search walks through.
 template <std::size_t Halves, std::size_t Entries>
 struct lattice_groups {
-    std::size_t count = 0;                            ///< groups
-    std::array<std::uint8_t, Halves> high{};          ///< the upper half that the codewords of a group share
-    std::array<std::uint16_t, Halves + 1> start{};    ///< where a group begins in `low`
-    std::array<std::uint8_t, Entries> low{};          ///< the codewords' lower halves
+    std::size_t count = 0;                          ///< groups
+    std::array<std::uint8_t, Halves> high{};        ///< the upper half that the codewords of a group share
+    std::array<std::uint16_t, Halves + 1> start{};  ///< where a group begins in `low`
+    std::array<std::uint8_t, Entries> low{};        ///< the codewords' lower halves; room is left at the end
 };
 
 }  // namespace detail
@@ -43,7 +43,7 @@ struct lattice_codebook {
     static_assert(half_points <= 128 && Points.size() == (half_points * half_points + 63) / 64);
 
     /// Codewords before each word of the bitmap; the last entry counts them all.
-    static constexpr auto rank = [] {
+    static constexpr std::array<std::uint16_t, Points.size() + 1> rank = [] {
         std::array<std::uint16_t, Points.size() + 1> before{};
         for (std::size_t i = 0; i < Points.size(); ++i)
             before[i + 1] = static_cast<std::uint16_t>(before[i] + std::popcount(Points[i]));
@@ -57,23 +57,25 @@ struct lattice_codebook {
         return static_cast<std::uint16_t>(rank[point / 64] + std::popcount(below));
     }
 
-    /// A codeword: its coordinates as bytes, the first in the lowest bits.
+    /// A codeword: its coordinates as bytes, the first in the lowest bits. (Tables have their types written out: what
+    /// is `auto` would be computed wherever the header is included, not only where it is used.)
     using word = std::conditional_t<Dimensions == 8, std::uint64_t, std::uint32_t>;
-    static constexpr auto words = [] {
+    static constexpr std::array<word, size> words = [] {
         std::array<word, size> all{};
         std::size_t next = 0;
         for (std::size_t point = 0; next < size; ++point)
             if (detail::has_point(Points, point)) {
                 std::size_t digits = point;
                 for (unsigned j = 0; j < Dimensions; ++j, digits /= levels.size())
-                    all[next] |= static_cast<word>(static_cast<std::uint8_t>(levels[digits % levels.size()])) << (8 * j);
+                    all[next] |= static_cast<word>(static_cast<std::uint8_t>(levels[digits % levels.size()]))
+                                 << (8 * j);
                 ++next;
             }
         return all;
     }();
 
     /// How many codewords have each of the possible upper halves.
-    static constexpr auto group_sizes = [] {
+    static constexpr std::array<std::size_t, half_points> group_sizes = [] {
         std::array<std::size_t, half_points> n{};
         for (std::size_t point = 0; point < half_points * half_points; ++point)
             n[point / half_points] += detail::has_point(Points, point) ? 1 : 0;
@@ -83,15 +85,11 @@ struct lattice_codebook {
     /// Groups of codewords with the same upper half, the small groups first: a loop over a group's entries then seldom
     /// changes its length, which processors predict. A group holds an even number of entries, so that a search can take
     /// two at a time: where there is an odd one out it comes twice.
-    static constexpr auto groups = [] {
-        constexpr std::size_t entries = [] {
-            std::size_t n = 0;
-            for (const std::size_t codewords : group_sizes) n += (codewords + 1) / 2 * 2;
-            return n;
-        }();
-        detail::lattice_groups<half_points, entries> all;
+    using group_list = detail::lattice_groups<half_points, size + half_points>;
+    static constexpr group_list groups = [] {
+        group_list all;
         std::size_t next = 0;
-        for (std::size_t pairs = 1; next < entries; ++pairs)
+        for (std::size_t pairs = 1; pairs <= (half_points + 1) / 2; ++pairs)
             for (std::size_t high = 0; high < half_points; ++high) {
                 if ((group_sizes[high] + 1) / 2 != pairs) continue;
                 for (std::size_t low = 0; low < half_points; ++low)

@@ -47,7 +47,8 @@ template <std::size_t N>
     return nibbles;
 }
 template <std::size_t N>
-[[nodiscard]] constexpr std::array<std::uint8_t, N / 2> store_nibbles(const std::array<std::uint8_t, N>& nibbles) noexcept {
+[[nodiscard]] constexpr std::array<std::uint8_t, N / 2> store_nibbles(
+    const std::array<std::uint8_t, N>& nibbles) noexcept {
     std::array<std::uint8_t, N / 2> bytes{};
     for (std::size_t i = 0; i < N; i += 2) bytes[i / 2] = static_cast<std::uint8_t>(nibbles[i] | nibbles[i + 1] << 4);
     return bytes;

@@ -34,7 +34,8 @@ struct lattice_scales {
 
     half super_scale;
     std::array<std::uint8_t, SubBlocks> sub_scale;
-    std::array<std::uint8_t, Shifted ? SubBlocks : 0> negative_shift{};  ///< 0 or 1, with lattice_signs::shift_of_sub_block
+    /// 1 where levels are shifted down, 0 where up; with lattice_signs::shift_of_sub_block.
+    std::array<std::uint8_t, Shifted ? SubBlocks : 0> negative_shift{};
 };
 
 /// A format in which eight weights are rounded together: one codeword of eight coordinates or two of four, and what
@@ -67,7 +68,8 @@ struct lattice_format : Layout {
         alignas(64) std::array<kernels::byte_group, groups> bytes;
         for (std::size_t b = 0; b < groups / 4; ++b)
             for (std::size_t p = 0; p < 4; ++p)
-                bytes[4 * b + p] = levels(Layout::load_code(in, b, p), shift(s, 4 * b / groups_of_sub_block + p / groups_of_sub_block));
+                bytes[4 * b + p] = levels(Layout::load_code(in, b, p),
+                                          shift(s, 4 * b / groups_of_sub_block + p / groups_of_sub_block));
         const auto* level = reinterpret_cast<const std::int8_t*>(bytes.data());
         for (std::size_t u = 0; u < sub_blocks; ++u) {
             const kernels::float_batch<Arch> factor(scale(s, u));
@@ -118,6 +120,11 @@ struct lattice_format : Layout {
     [[nodiscard]] static int shift([[maybe_unused]] const scales& s, [[maybe_unused]] std::size_t u) noexcept {
         if constexpr (signs == lattice_signs::shift_of_sub_block) return 1 - 2 * s.negative_shift[u];
         return 0;
+    }
+
+    /// How far from zero a level is with the shift of its sub-block; upwards, where the code has the shift.
+    [[nodiscard]] static int magnitude(int level, int shift) noexcept {
+        return std::abs(level + (signs == lattice_signs::shift_of_group ? 1 : shift));
     }
 
     /// Scale and shift of every group of the block.
@@ -188,8 +195,7 @@ private:
         for (const int shift : shifts)
             for (const int level : codebook::levels) {
                 for (std::size_t g = 0; g < groups; ++g) {
-                    const int extreme = std::abs(level + (signs == lattice_signs::shift_of_group ? 1 : shift));
-                    tried.scale[g] = largest[g / groups_of_sub_block] / static_cast<float>(extreme);
+                    tried.scale[g] = largest[g / groups_of_sub_block] / static_cast<float>(magnitude(level, shift));
                     tried.shift[g] = static_cast<float>(shift);
                 }
                 find.round(tried, codes);
@@ -210,7 +216,8 @@ private:
                     if constexpr (signs == lattice_signs::shift_of_sub_block) s.negative_shift[u] = shift < 0;
                 }
             }
-        s.super_scale = finite_scale<half>(*std::max_element(best.begin(), best.end()) / factor(scales::sub_scale_high));
+        s.super_scale =
+            finite_scale<half>(*std::max_element(best.begin(), best.end()) / factor(scales::sub_scale_high));
         for (std::size_t u = 0; u < sub_blocks; ++u)
             s.sub_scale[u] = static_cast<std::uint8_t>(nearest_sub_scale(best[u], static_cast<float>(s.super_scale)));
         return s;

@@ -81,8 +81,8 @@ public:
         }
     }
 
-    /// What the weighted squared errors would be if every point of the grid were a codeword, with any signs: a bound from
-    /// below, at a small part of the work, and with its minimum at nearly the same scale.
+    /// What the weighted squared errors would be if every point of the grid were a codeword, with any signs: a bound
+    /// from below, at a small part of the work, and with its minimum at nearly the same scale.
     void bounds(const factors& f, group_array& cost) const noexcept {
         for (std::size_t g = 0; g < Groups; g += lanes) {
             const batch scale = batch::load_aligned(f.scale.data() + g);
@@ -105,7 +105,8 @@ public:
             std::fill_n(error.data() + v, piece, chooses_shift ? std::numeric_limits<float>::infinity() : 0.0f);
             for (std::size_t k = 0; k < searches; ++k) {
                 const std::size_t first = k * words_apart + v;
-                tables_.template tabulate<false>(x + first, w_.data() + first, f.scale.data() + v, shifts(f, k, v), Groups);
+                tables_.template tabulate<false>(x + first, w_.data() + first, f.scale.data() + v, shifts(f, k, v),
+                                                 Groups);
                 tables_.least(part.data());
                 for (std::size_t i = 0; i < piece; ++i)
                     error[v + i] = chooses_shift ? std::min(error[v + i], part[i]) : error[v + i] + part[i];
@@ -118,8 +119,8 @@ public:
         for (std::size_t v = 0; v < Groups; v += piece) {
             for (std::size_t k = 0; k < searches; ++k) {
                 const std::size_t first = k * words_apart + v;
-                tables_.template tabulate<even>(x_.data() + first, w_.data() + first, f.scale.data() + v, shifts(f, k, v),
-                                                Groups);
+                tables_.template tabulate<even>(x_.data() + first, w_.data() + first, f.scale.data() + v,
+                                                shifts(f, k, v), Groups);
                 tables_.nearest(plain_[k], flipped_[k]);
             }
             for (std::size_t i = 0; i < piece; ++i) codes[v + i] = take(v + i, i);

@@ -12,11 +12,25 @@ namespace tessera {
 /// significant, so that multiplying by 3^n (modulo 256) brings digit n to the top.
 template <auto Fives, auto Fours>
 struct ternary_digits {
-    template <class Block>
-    static void unpack(const Block& in, std::array<std::uint8_t, 256>& codes) noexcept {
-        unpack_run<32, 5>((in.*Fives).data(), codes.data());
-        unpack_run<16, 5>((in.*Fives).data() + 32, codes.data() + 160);
-        unpack_run<4, 4>((in.*Fours).data(), codes.data() + 240);
+    template <std::size_t First, class Block>
+    [[nodiscard]] static kernels::byte_vector unpack(const Block& in) noexcept {
+        if constexpr (First < 160)
+            return digit(shifted<First / 32>(kernels::load_bytes((in.*Fives).data() + First % 32)));
+        else if constexpr (First < 240)
+            return digit(shifted<(First - 160) / 16>(kernels::load_bytes((in.*Fives).data() + 32)));
+        else {
+            // Four digits of four bytes: a quarter of the register for each digit.
+            using four_words [[gnu::vector_size(16)]] = std::uint32_t;
+            std::uint32_t word;
+            std::memcpy(&word, (in.*Fours).data(), sizeof word);
+            const auto bytes = reinterpret_cast<kernels::byte_vector>(four_words{word, word, word, word});
+            const auto quarter = [](kernels::byte_vector all, four_words mask) {
+                return all & reinterpret_cast<kernels::byte_vector>(mask);
+            };
+            return digit(quarter(bytes, four_words{~0u, 0, 0, 0}) | quarter(shifted<1>(bytes), four_words{0, ~0u, 0, 0}) |
+                         quarter(shifted<2>(bytes), four_words{0, 0, ~0u, 0}) |
+                         quarter(shifted<3>(bytes), four_words{0, 0, 0, ~0u}));
+        }
     }
     template <class Block>
     static void pack(const std::array<std::uint8_t, 256>& codes, Block& out) noexcept {
@@ -26,19 +40,15 @@ struct ternary_digits {
     }
 
 private:
-    template <std::size_t Bytes, unsigned Digits>
-    static void unpack_run(const std::uint8_t* bytes, std::uint8_t* codes) noexcept {
-        constexpr std::size_t unit = std::min<std::size_t>(Bytes, 16);
-        for (std::size_t b = 0; b < Bytes; b += unit) {
-            kernels::byte_vector rest{};
-            std::memcpy(&rest, bytes + b, unit);
-            for (unsigned n = 0; n < Digits; ++n) {
-                // Three times a byte, in 256ths, is the digit and what follows it.
-                const auto digit = -static_cast<kernels::byte_vector>((rest > 85) + (rest > 170));  // a true lane is -1
-                std::memcpy(codes + n * Bytes + b, &digit, unit);
-                rest = rest + rest + rest;
-            }
-        }
+    // Times 3^Digit, modulo 256: that digit comes to the top.
+    template <unsigned Digit>
+    [[nodiscard]] static kernels::byte_vector shifted(kernels::byte_vector bytes) noexcept {
+        for (unsigned n = 0; n < Digit; ++n) bytes = bytes + bytes + bytes;
+        return bytes;
+    }
+    // Three times a byte, in 256ths, is the top digit and what follows it.
+    [[nodiscard]] static kernels::byte_vector digit(kernels::byte_vector bytes) noexcept {
+        return -reinterpret_cast<kernels::byte_vector>((bytes > 85) + (bytes > 170));  // a true lane is -1
     }
     template <std::size_t Bytes, unsigned Digits>
     static void pack_run(const std::uint8_t* codes, std::uint8_t* bytes) noexcept {

@@ -20,15 +20,6 @@ struct member_pointer<Field Block::*> {
 };
 template <auto Member>
 using field_of = typename member_pointer<decltype(Member)>::field;
-
-// Writes N codes, sixteen at a time: `unpack.operator()<First>()` returns those from `First` on.
-template <std::size_t N, class Unpack>
-void unpack_planes(std::array<std::uint8_t, N>& codes, Unpack unpack) noexcept {
-    static_assert(N % 16 == 0);
-    [&]<std::size_t... I>(std::index_sequence<I...>) {
-        (kernels::store_bytes(unpack.template operator()<I * 16>(), codes.data() + I * 16), ...);
-    }(std::make_index_sequence<N / 16>{});
-}
 }  // namespace detail
 
 /// One plane of `Bits` bits and stride `Stride` (see kernels::bit_plane), in the byte array `Bytes` of the block.
@@ -44,20 +35,19 @@ struct planes {
     static constexpr unsigned bits = (Planes::bits + ...);
     static_assert(bits <= 8);
 
-    template <class Block, std::size_t N>
-    static void unpack(const Block& in, std::array<std::uint8_t, N>& codes) noexcept {
-        static_assert(((sizeof(in.*Planes::bytes) * 8 == N * Planes::bits) && ...));
-        detail::unpack_planes(codes, [&]<std::size_t First>() {
-            unsigned shift = 0;
-            kernels::byte_vector sixteen{};
-            ((sixteen |= Planes::template unpack<First>((in.*Planes::bytes).data())
-                         << static_cast<unsigned char>(std::exchange(shift, shift + Planes::bits))),
-             ...);
-            return sixteen;
-        });
+    /// The codes of weights First to First + 15, a multiple of 16.
+    template <std::size_t First, class Block>
+    [[nodiscard]] static kernels::byte_vector unpack(const Block& in) noexcept {
+        unsigned shift = 0;
+        kernels::byte_vector codes{};
+        ((codes |= Planes::template unpack<First>((in.*Planes::bytes).data())
+                   << static_cast<unsigned char>(std::exchange(shift, shift + Planes::bits))),
+         ...);
+        return codes;
     }
     template <class Block, std::size_t N>
     static void pack(const std::array<std::uint8_t, N>& codes, Block& out) noexcept {
+        static_assert(((sizeof(out.*Planes::bytes) * 8 == N * Planes::bits) && ...));
         pack_from<N, 0, Planes...>(codes, out);
     }
 

@@ -7,6 +7,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <span>
+#include <utility>
 
 #include "tessera/core/type_id.hpp"
 #include "tessera/format/codebook.hpp"
@@ -37,18 +38,17 @@ struct scalar_format : Layout {
     template <class Arch = kernels::default_arch>
     static void decode(const block& in, std::span<float, block_size> x) noexcept {
         using batch = kernels::float_batch<Arch>;
-        code_array codes;
-        planes::unpack(in, codes);
         std::array<float, scaling::sub_blocks> scales, mins;
         scaling::template expand<Arch>(scaling::load(in), scales, mins);
-        for (std::size_t g = 0; g < scaling::sub_blocks; ++g) {
-            const batch scale(scales[g]);
-            for (std::size_t i = g * sub_block_size; i < (g + 1) * sub_block_size; i += kernels::lanes<Arch>) {
-                batch weight = scale * codebook::template levels<Arch>(codes.data() + i);
+        for_each_sixteen([&]<std::size_t First>() {
+            constexpr std::size_t g = First / sub_block_size;
+            const kernels::byte_vector codes = planes::template unpack<First>(in);
+            for_each_part<Arch>([&]<std::size_t Part>() {
+                batch weight = batch(scales[g]) * codebook::template levels<Arch, Part>(codes);
                 if constexpr (scaling::has_min) weight = weight - batch(mins[g]);
-                weight.store_unaligned(x.data() + i);
-            }
-        }
+                weight.store_unaligned(x.data() + First + Part * kernels::lanes<Arch>);
+            });
+        });
     }
 
     static void encode(std::span<const float, block_size> x, block& out) noexcept { store(nearest_scales(x), x, out); }
@@ -72,7 +72,9 @@ struct scalar_format : Layout {
 
     static void load(const block& in, scales& s, code_array& codes) noexcept {
         s = scaling::load(in);
-        planes::unpack(in, codes);
+        for_each_sixteen([&]<std::size_t First>() {
+            kernels::store_bytes(planes::template unpack<First>(in), codes.data() + First);
+        });
     }
     static void store(const scales& s, const code_array& codes, block& out) noexcept {
         scaling::store(s, out);
@@ -133,6 +135,22 @@ struct scalar_format : Layout {
             }
         }
         return scaling::quantize(scale, min);
+    }
+
+private:
+    // visit.operator()<First>() for First = 0, 16, 32, ...
+    template <class Visit>
+    static void for_each_sixteen(Visit visit) noexcept {
+        [&]<std::size_t... I>(std::index_sequence<I...>) {
+            (visit.template operator()<I * 16>(), ...);
+        }(std::make_index_sequence<block_size / 16>{});
+    }
+    // visit.operator()<Part>() for the registers that sixteen floats fill.
+    template <class Arch, class Visit>
+    static void for_each_part(Visit visit) noexcept {
+        [&]<std::size_t... Part>(std::index_sequence<Part...>) {
+            (visit.template operator()<Part>(), ...);
+        }(std::make_index_sequence<16 / kernels::lanes<Arch>>{});
     }
 };
 

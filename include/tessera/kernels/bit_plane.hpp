@@ -5,18 +5,9 @@
 #include <cstdint>
 #include <cstring>
 
+#include "tessera/kernels/byte_vector.hpp"
+
 namespace tessera::kernels {
-
-/// Sixteen bytes that shift and combine as one: the compilers' own vector type, so that short constant loops over bytes
-/// become one instruction on every machine instead of being unrolled byte by byte.
-using byte_vector [[gnu::vector_size(16)]] = std::uint8_t;
-
-[[nodiscard]] inline byte_vector load_bytes(const std::uint8_t* from) noexcept {
-    byte_vector value;
-    std::memcpy(&value, from, sizeof value);
-    return value;
-}
-inline void store_bytes(byte_vector value, std::uint8_t* to) noexcept { std::memcpy(to, &value, sizeof value); }
 
 /// A plane of `Bits`-bit codes. Within a group of Stride * 8 / Bits weights, byte b holds the codes of weights b,
 /// b + Stride, b + 2 * Stride, ... from the low bits up.

@@ -13,9 +13,9 @@ namespace tessera::kernels {
 
 /// Finds, for `Registers` registers of vectors, the codewords c that minimise  cost(c) = sum_j w_j (x_j - scale c_j)^2.
 ///
-/// The cost is a sum over coordinates, so `tabulate` computes it for all points of the lower half of the coordinates and
-/// for all of the upper half; a codeword costs the sum of two table entries. Codewords with the same upper half are a
-/// group: the least of their lower costs is found first, with a minimum per codeword, and the upper cost added once.
+/// The cost is a sum over coordinates, so `tabulate` computes it for all points of the lower half of the coordinates
+/// and for all of the upper half; a codeword costs the sum of two table entries. Codewords with the same upper half are
+/// a group: the least of their lower costs is found first, with a minimum per codeword, and the upper cost added once.
 ///
 /// With `Flips`, a second pair of tables holds the least costs with exactly one sign of the half turned round, which is
 /// what codes with an even number of signs need. For x_j >= 0 one flip is never better than none, nor three than one.
@@ -24,6 +24,7 @@ namespace tessera::kernels {
 template <class Codebook, bool Flips, std::size_t Registers, class Arch = default_arch>
 class lattice_costs {
     using batch = float_batch<Arch>;
+    static constexpr std::size_t levels = Codebook::levels.size();
     static constexpr std::size_t quarter = Codebook::quarter_points;
     static constexpr std::size_t half = Codebook::half_points;
     static constexpr std::size_t step = Registers * lanes<Arch>;  // floats in a table for one point
@@ -37,17 +38,18 @@ public:
         std::array<std::uint16_t, vectors> point;
     };
 
-    /// Takes the vectors' coordinates and weights: coordinate j of vector v is x[j * stride + v], aligned; its levels are
-    /// shift[v] + c_j. Weights are not negative; all is small enough for the costs to be finite. `WithFlips` also fills
-    /// the tables of flips, which only `nearest` reads.
+    /// Takes the vectors' coordinates and weights: coordinate j of vector v is x[j * stride + v], aligned; its levels
+    /// are shift[v] + c_j. Weights are not negative; all is small enough for the costs to be finite. `WithFlips` also
+    /// fills the tables of flips, which only `nearest` reads.
     template <bool WithFlips>
     void tabulate(const float* x, const float* w, const float* scale, const float* shift, std::size_t stride) noexcept {
         for (std::size_t v = 0; v < step; v += lanes<Arch>) {
             const batch factor = batch::load_aligned(scale + v);
             const batch offset = factor * batch::load_aligned(shift + v);
-            const std::size_t upper = Codebook::dimensions / 2 * stride + v;
-            tabulate_half<WithFlips>(x + v, w + v, factor, offset, stride, low_.data() + v, low_flip_.data() + v);
-            tabulate_half<WithFlips>(x + upper, w + upper, factor, offset, stride, high_.data() + v, high_flip_.data() + v);
+            const std::size_t upper = Codebook::dimensions / 2 * stride + v, flip = WithFlips ? v : 0;
+            tabulate_half<WithFlips>(x + v, w + v, factor, offset, stride, low_.data() + v, low_flip_.data() + flip);
+            tabulate_half<WithFlips>(x + upper, w + upper, factor, offset, stride, high_.data() + v,
+                                     high_flip_.data() + flip);
         }
     }
 
@@ -70,14 +72,14 @@ public:
             const register_array low = least_of_group(low_, k);
             const float* high = high_.data() + groups.high[k] * step;
             const batch group(static_cast<float>(k));
-            for (std::size_t r = 0; r < Registers; ++r) best_none[r].take(low[r] + at(high, r), group);
+            for (std::size_t r = 0; r < Registers; ++r) best_none[r].take(low[r], at(high, r), group);
             if constexpr (Flips) {
                 const register_array low_flip = least_of_group(low_flip_, k);
                 const float* high_flip = high_flip_.data() + groups.high[k] * step;
                 const batch group_of_flip(static_cast<float>(k + half));
                 for (std::size_t r = 0; r < Registers; ++r) {
-                    best_one[r].take(low[r] + at(high_flip, r), group);
-                    best_one[r].take(low_flip[r] + at(high, r), group_of_flip);
+                    best_one[r].take(low[r], at(high_flip, r), group);
+                    best_one[r].take(low_flip[r], at(high, r), group_of_flip);
                 }
             }
         }
@@ -97,37 +99,43 @@ private:
         return batch::load_aligned(table + r * lanes<Arch>);
     }
 
-    struct quarter_costs {
-        std::array<batch, quarter> plain, flipped;
+    // Costs of N points; `flipped` is not used without flips.
+    template <std::size_t N>
+    struct cost_table {
+        std::array<batch, N> plain, flipped;
     };
 
-    // The best so far: its cost, and its group; plus `half` when the flip is in the lower half.
+    // The best so far: its cost, the lower half's part of it, and its group; plus `half` when the flip is in the lower
+    // half.
     struct found {
-        batch cost = batch(std::numeric_limits<float>::infinity()), group = batch(0.0f);
+        batch cost = batch(std::numeric_limits<float>::infinity()), low = batch(0.0f), group = batch(0.0f);
 
-        void take(batch new_cost, batch new_group) noexcept {
-            group = xsimd::select(new_cost < cost, new_group, group);
+        void take(batch new_low, batch new_high, batch new_group) noexcept {
+            const batch new_cost = new_low + new_high;
+            const auto better = new_cost < cost;
             cost = xsimd::min(new_cost, cost);
+            low = xsimd::select(better, new_low, low);
+            group = xsimd::select(better, new_group, group);
         }
     };
 
-    // Finds the entry of the group again that has the least cost.
+    // Finds the entry of the group again that the least cost came from.
     void name_points(const found& best, std::size_t r, nearest_points& to) const noexcept {
-        alignas(simd_alignment<Arch>) std::array<float, lanes<Arch>> group;
+        alignas(simd_alignment<Arch>) std::array<float, lanes<Arch>> low, group;
         best.cost.store_aligned(to.cost.data() + r * lanes<Arch>);
+        best.low.store_aligned(low.data());
         best.group.store_aligned(group.data());
         for (std::size_t i = 0; i < lanes<Arch>; ++i) {
             const std::size_t v = r * lanes<Arch> + i;
-            std::size_t k = static_cast<std::size_t>(group[i]);
+            auto k = static_cast<std::size_t>(group[i]);
             const float* costs = low_.data() + v;
             if (Flips && k >= half) {
                 k -= half;
                 costs = low_flip_.data() + v;
             }
-            std::size_t low = groups.low[groups.start[k]];
-            for (std::size_t e = groups.start[k] + 1u; e < groups.start[k + 1]; ++e)
-                low = costs[groups.low[e] * step] < costs[low * step] ? groups.low[e] : low;
-            to.point[v] = static_cast<std::uint16_t>(groups.high[k] * half + low);
+            std::size_t e = groups.start[k];
+            while (e + 1 < groups.start[k + 1] && costs[groups.low[e] * step] != low[i]) ++e;
+            to.point[v] = static_cast<std::uint16_t>(groups.high[k] * half + groups.low[e]);
         }
     }
 
@@ -136,58 +144,68 @@ private:
         least.fill(batch(std::numeric_limits<float>::infinity()));
         for (std::size_t e = groups.start[k]; e < groups.start[k + 1]; e += 2) {
             const std::size_t a = groups.low[e], b = groups.low[e + 1];
-            for (std::size_t r = 0; r < Registers; ++r) {
-                least[r] = xsimd::min(least[r], xsimd::min(at(table.data() + a * step, r), at(table.data() + b * step, r)));
-            }
+            for (std::size_t r = 0; r < Registers; ++r)
+                least[r] =
+                    xsimd::min(least[r], xsimd::min(at(table.data() + a * step, r), at(table.data() + b * step, r)));
         }
         return least;
     }
 
-    // Costs of the points of a quarter: of one coordinate, or of two.
     template <bool WithFlips>
-    [[nodiscard]] static quarter_costs tabulate_quarter(const float* x, const float* w, batch scale, batch offset,
-                                                        std::size_t stride) noexcept {
-        constexpr std::size_t levels = Codebook::levels.size();
-        quarter_costs costs;
-        for (std::size_t j = 0; j < Codebook::dimensions / 4; ++j) {
-            const batch value = batch::load_aligned(x + j * stride) - offset;
-            const batch weight = batch::load_aligned(w + j * stride);
-            std::array<batch, levels> plain, flipped;
-            for (std::size_t c = 0; c < levels; ++c) {
-                const batch level = scale * batch(static_cast<float>(Codebook::levels[c]));
-                const batch miss = value - level;
-                plain[c] = weight * miss * miss;
-                if constexpr (WithFlips) {
-                    const batch far_miss = value + level;
-                    flipped[c] = weight * far_miss * far_miss;
-                }
-            }
-            for (std::size_t c = levels; c-- > 0;)
-                for (std::size_t p = 0; p < (j == 0 ? 1 : levels); ++p) {
-                    const std::size_t to = j == 0 ? c : c * levels + p;
-                    if constexpr (WithFlips)
-                        costs.flipped[to] =
-                            j == 0 ? flipped[c] : xsimd::min(costs.flipped[p] + plain[c], costs.plain[p] + flipped[c]);
-                    costs.plain[to] = j == 0 ? plain[c] : costs.plain[p] + plain[c];
-                }
+    [[nodiscard]] static cost_table<levels> tabulate_coordinate(const float* x, const float* w, batch scale,
+                                                                batch offset) noexcept {
+        const batch value = batch::load_aligned(x) - offset;
+        const batch weight = batch::load_aligned(w);
+        cost_table<levels> costs;
+        for (std::size_t c = 0; c < levels; ++c) {
+            const batch level = scale * batch(static_cast<float>(Codebook::levels[c]));
+            const batch miss = value - level, miss_of_flip = value + level;
+            costs.plain[c] = weight * miss * miss;
+            if constexpr (WithFlips) costs.flipped[c] = weight * miss_of_flip * miss_of_flip;
         }
         return costs;
+    }
+
+    // Calls store(number, plain, flipped) for the points of two neighbouring parts together; the first is the lower.
+    template <bool WithFlips, std::size_t A, std::size_t B, class Store>
+    static void combine(const cost_table<A>& low, const cost_table<B>& high, Store&& store) noexcept {
+        for (std::size_t b = 0; b < B; ++b)
+            for (std::size_t a = 0; a < A; ++a) {
+                const batch plain = low.plain[a] + high.plain[b];
+                if constexpr (WithFlips)
+                    store(b * A + a, plain, xsimd::min(low.flipped[a] + high.plain[b], low.plain[a] + high.flipped[b]));
+                else
+                    store(b * A + a, plain, plain);
+            }
+    }
+
+    template <bool WithFlips>
+    [[nodiscard]] static cost_table<quarter> tabulate_quarter(const float* x, const float* w, batch scale, batch offset,
+                                                              std::size_t stride) noexcept {
+        const auto first = tabulate_coordinate<WithFlips>(x, w, scale, offset);
+        if constexpr (quarter == levels) {
+            return first;
+        } else {
+            cost_table<quarter> costs;
+            combine<WithFlips>(first, tabulate_coordinate<WithFlips>(x + stride, w + stride, scale, offset),
+                               [&](std::size_t number, batch plain, batch flipped) {
+                                   costs.plain[number] = plain;
+                                   if constexpr (WithFlips) costs.flipped[number] = flipped;
+                               });
+            return costs;
+        }
     }
 
     template <bool WithFlips>
     static void tabulate_half(const float* x, const float* w, batch scale, batch offset, std::size_t stride, float* to,
                               float* flip_to) noexcept {
         const std::size_t upper = Codebook::dimensions / 4 * stride;
-        const quarter_costs low = tabulate_quarter<WithFlips>(x, w, scale, offset, stride);
-        const quarter_costs high = tabulate_quarter<WithFlips>(x + upper, w + upper, scale, offset, stride);
-        for (std::size_t b = 0; b < quarter; ++b)
-            for (std::size_t a = 0; a < quarter; ++a) {
-                const std::size_t place = (b * quarter + a) * step;
-                (low.plain[a] + high.plain[b]).store_aligned(to + place);
-                if constexpr (WithFlips)
-                    xsimd::min(low.flipped[a] + high.plain[b], low.plain[a] + high.flipped[b])
-                        .store_aligned(flip_to + place);
-            }
+        combine<WithFlips>(tabulate_quarter<WithFlips>(x, w, scale, offset, stride),
+                           tabulate_quarter<WithFlips>(x + upper, w + upper, scale, offset, stride),
+                           [&](std::size_t number, batch plain, batch flipped) {
+                               plain.store_aligned(to + number * step);
+                               if constexpr (WithFlips) flipped.store_aligned(flip_to + number * step);
+                           });
     }
 
     alignas(simd_alignment<Arch>) half_table low_, high_;

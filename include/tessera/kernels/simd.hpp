@@ -19,6 +19,8 @@
 #pragma GCC diagnostic pop
 #endif
 
+#include "tessera/kernels/byte_vector.hpp"
+
 namespace tessera::kernels {
 
 using default_arch = xsimd::default_arch;
@@ -50,17 +52,24 @@ template <class Arch, class Byte>
 }
 
 template <class Arch>
+[[nodiscard]] inline byte_vector permute(byte_vector table, byte_vector positions, xsimd::generic) noexcept {
+    byte_vector found;
+    for (int i = 0; i < 16; ++i) found[i] = table[positions[i]];
+    return found;
+}
+
+template <class Arch>
 inline void narrow(float_batch<Arch> values, std::uint8_t* to, xsimd::generic) noexcept {
     alignas(simd_alignment<Arch>) float_array<Arch> each;
     values.store_aligned(each.data());
     for (std::size_t i = 0; i < lanes<Arch>; ++i) to[i] = static_cast<std::uint8_t>(static_cast<int>(each[i]));
 }
 
-template <class Arch, class Entry>
-[[nodiscard]] inline float_batch<Arch> look_up(const Entry* table, const std::uint8_t* positions,
+template <class Arch>
+[[nodiscard]] inline float_batch<Arch> look_up(const float* table, const std::uint8_t* positions,
                                                xsimd::generic) noexcept {
     alignas(simd_alignment<Arch>) float_array<Arch> found;
-    for (std::size_t i = 0; i < lanes<Arch>; ++i) found[i] = static_cast<float>(table[positions[i]]);
+    for (std::size_t i = 0; i < lanes<Arch>; ++i) found[i] = table[positions[i]];
     return float_batch<Arch>::load_aligned(found.data());
 }
 
@@ -85,6 +94,26 @@ template <class Arch>
 }
 #endif
 
+#if XSIMD_WITH_SSSE3
+// Three families of machines that have the instruction; none derives from another in xsimd.
+[[nodiscard]] inline byte_vector shuffle(byte_vector table, byte_vector positions) noexcept {
+    return reinterpret_cast<byte_vector>(
+        _mm_shuffle_epi8(reinterpret_cast<__m128i>(table), reinterpret_cast<__m128i>(positions)));
+}
+template <class Arch>
+[[nodiscard]] inline byte_vector permute(byte_vector table, byte_vector positions, xsimd::ssse3) noexcept {
+    return shuffle(table, positions);
+}
+template <class Arch>
+[[nodiscard]] inline byte_vector permute(byte_vector table, byte_vector positions, xsimd::avx) noexcept {
+    return shuffle(table, positions);
+}
+template <class Arch>
+[[nodiscard]] inline byte_vector permute(byte_vector table, byte_vector positions, xsimd::avx512f) noexcept {
+    return shuffle(table, positions);
+}
+#endif
+
 #if XSIMD_WITH_AVX2
 [[nodiscard]] inline __m128i load_eight(const void* from) noexcept {
     return _mm_loadl_epi64(static_cast<const __m128i*>(from));
@@ -105,11 +134,10 @@ inline void narrow(float_batch<Arch> values, std::uint8_t* to, xsimd::avx2) noex
     const __m128i both = _mm_unpacklo_epi32(_mm256_castsi256_si128(packed), _mm256_extracti128_si256(packed, 1));
     _mm_storel_epi64(reinterpret_cast<__m128i*>(to), both);
 }
-template <class Arch>
-[[nodiscard]] inline float_batch<Arch> look_up(const std::int8_t* table, const std::uint8_t* positions,
-                                               xsimd::avx2) noexcept {
-    const __m128i entries = _mm_loadu_si128(reinterpret_cast<const __m128i*>(table));
-    return _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_shuffle_epi8(entries, load_eight(positions))));
+template <class Arch, class Byte, std::size_t Part>
+[[nodiscard]] inline float_batch<Arch> widen_part(byte_vector bytes, xsimd::avx2) noexcept {
+    const __m128i part = _mm_bsrli_si128(reinterpret_cast<__m128i>(bytes), Part * 8);
+    return _mm256_cvtepi32_ps(std::is_signed_v<Byte> ? _mm256_cvtepi8_epi32(part) : _mm256_cvtepu8_epi32(part));
 }
 template <class Arch>
 [[nodiscard]] inline float_batch<Arch> look_up(const float* table, const std::uint8_t* positions,
@@ -134,11 +162,10 @@ template <class Arch>
 inline void narrow(float_batch<Arch> values, std::uint8_t* to, xsimd::avx512f) noexcept {
     _mm_storeu_si128(reinterpret_cast<__m128i*>(to), _mm512_cvtepi32_epi8(_mm512_cvttps_epi32(values)));
 }
-template <class Arch>
-[[nodiscard]] inline float_batch<Arch> look_up(const std::int8_t* table, const std::uint8_t* positions,
-                                               xsimd::avx512f) noexcept {
-    return _mm512_cvtepi32_ps(
-        _mm512_cvtepi8_epi32(_mm_shuffle_epi8(load_sixteen(table), load_sixteen(positions))));
+template <class Arch, class Byte, std::size_t Part>
+[[nodiscard]] inline float_batch<Arch> widen_part(byte_vector bytes, xsimd::avx512f) noexcept {
+    const auto all = reinterpret_cast<__m128i>(bytes);
+    return _mm512_cvtepi32_ps(std::is_signed_v<Byte> ? _mm512_cvtepi8_epi32(all) : _mm512_cvtepu8_epi32(all));
 }
 template <class Arch>
 [[nodiscard]] inline float_batch<Arch> look_up(const float* table, const std::uint8_t* positions,
@@ -162,12 +189,18 @@ template <class Arch>
     return vcvtq_f32_s32(vmovl_s16(vget_low_s16(vmovl_s8(vreinterpret_s8_u8(load_four(from))))));
 }
 template <class Arch>
-[[nodiscard]] inline float_batch<Arch> look_up(const std::int8_t* table, const std::uint8_t* positions,
-                                               xsimd::neon64) noexcept {
-    const int8x8_t found = vqtbl1_s8(vld1q_s8(table), load_four(positions));
-    return vcvtq_f32_s32(vmovl_s16(vget_low_s16(vmovl_s8(found))));
+[[nodiscard]] inline byte_vector permute(byte_vector table, byte_vector positions, xsimd::neon64) noexcept {
+    return reinterpret_cast<byte_vector>(
+        vqtbl1q_u8(reinterpret_cast<uint8x16_t>(table), reinterpret_cast<uint8x16_t>(positions)));
 }
 #endif
+
+template <class Arch, class Byte, std::size_t Part>
+[[nodiscard]] inline float_batch<Arch> widen_part(byte_vector bytes, xsimd::generic) noexcept {
+    std::array<Byte, 16> each;
+    store_bytes(bytes, each.data());
+    return widen<Arch>(each.data() + Part * lanes<Arch>, Arch{});
+}
 
 }  // namespace detail
 
@@ -183,10 +216,22 @@ inline void narrow(float_batch<Arch> values, std::uint8_t* to) noexcept {
     detail::narrow<Arch>(values, to, Arch{});
 }
 
-/// The entries of a table at lanes<Arch> consecutive positions. A table of signed bytes has 16 entries, a table of
-/// floats any number; no position is beyond it.
-template <class Arch, class Entry>
-[[nodiscard]] inline float_batch<Arch> look_up(const Entry* table, const std::uint8_t* positions) noexcept {
+/// The same for the Part-th lanes<Arch> bytes of sixteen.
+template <class Arch, class Byte, std::size_t Part>
+[[nodiscard]] inline float_batch<Arch> widen_part(byte_vector bytes) noexcept {
+    static_assert((Part + 1) * lanes<Arch> <= 16);
+    return detail::widen_part<Arch, Byte, Part>(bytes, Arch{});
+}
+
+/// The bytes of a table at sixteen positions, each below 16.
+template <class Arch>
+[[nodiscard]] inline byte_vector permute(byte_vector table, byte_vector positions) noexcept {
+    return detail::permute<Arch>(table, positions, Arch{});
+}
+
+/// The entries of a table at lanes<Arch> consecutive positions, none of them beyond its end.
+template <class Arch>
+[[nodiscard]] inline float_batch<Arch> look_up(const float* table, const std::uint8_t* positions) noexcept {
     return detail::look_up<Arch>(table, positions, Arch{});
 }
 
