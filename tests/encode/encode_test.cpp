@@ -358,8 +358,8 @@ TEST_CASE("weighted is never worse than storing zeros, however hard the row and 
     for_each_quantizing_format([&](const type_layout& format) {
         CHECK(failures(rows, importances, [&](const auto& row, const auto& importance) {
                   const auto decoded = codec::encode_decode(format, weighted{}, row, importance);
-                  const double zeros = energy(row, importance), two_steps = energy(constant(0x1p-23f), importance);
-                  return squared_error(decoded, row, importance) <= 1.0001 * zeros + two_steps;  // of the smallest half
+                  const double zeros = energy(row, importance), steps = energy(constant(0x1p-22f), importance);
+                  return squared_error(decoded, row, importance) <= 1.0001 * zeros + steps;  // of the smallest half
               }) == "");
     });
 }

@@ -10,6 +10,7 @@
 #include <numeric>
 #include <span>
 
+#include "tessera/encode/sub_block_tiles.hpp"
 #include "tessera/format/concepts.hpp"
 #include "tessera/format/scaling.hpp"
 #include "tessera/kernels/residual_moments.hpp"
@@ -41,154 +42,39 @@ class scale_search {
     using codebook = typename F::codebook;
     using moments = kernels::residual_moments<batch>;
 
-    static constexpr std::size_t lanes = kernels::lanes<Arch>;
-    static constexpr std::size_t sub_blocks = scaling::sub_blocks;
-    static constexpr std::size_t sub_size = F::sub_block_size;
+    using tiling = sub_block_tiles<F, Arch>;
+    using unit_array = typename tiling::unit_array;
+
+    static constexpr std::size_t sub_blocks = tiling::sub_blocks;
+    static constexpr std::size_t sub_size = tiling::sub_size;
+    static constexpr std::size_t tiles = tiling::tiles;
+    static constexpr std::size_t units = tiling::units;
     static constexpr bool has_min = scaling::has_min;
 
 public:
     /// Blocks that one pass works on.
-    static constexpr std::size_t blocks = std::max<std::size_t>(1, lanes / sub_blocks);
-    static_assert(blocks * sub_blocks % lanes == 0, "sub-blocks and lanes are powers of two");
+    static constexpr std::size_t blocks = tiling::blocks;
 
     /// Scales for x.size() / F::block_size blocks, at most `blocks`; those after them are left unspecified. There are as
     /// many importances as weights, or none. Importances that are no positive number count as 0, and weights of
     /// importance 0 as 0, which every format comes close to; a sub-block without any importance is treated as evenly
     /// important. Blocks whose squares would overflow or vanish, or that hold NaN, get the scales of the plain reference.
     void operator()(std::span<const float> x, std::span<const float> importance, std::array<scales, blocks>& out) {
-        load(x, importance);
+        tiles_.load(x, importance);
         for (std::size_t t = 0; t < tiles; ++t) search_sub_blocks(t);
         if constexpr (scaling::has_sub_scales)
             settle_two_levels(out);
         else
             settle_independent(out);
         for (std::size_t b = 0; b < blocks; ++b)
-            if (!squares_are_safe(b)) out[b] = plain_scales(b);
+            if (!tiles_.squares_are_safe(b)) out[b] = F::nearest_scales(tiles_.block(b));
     }
 
 private:
-    static constexpr std::size_t tiles = blocks * sub_blocks / lanes;
-    static constexpr std::size_t units = blocks * sub_blocks;
-
-    static constexpr std::size_t alignment = kernels::simd_alignment<Arch>;
-    using unit_array = std::array<float, units>;
-    struct alignas(alignment) lane_array : std::array<float, lanes> {};
-
-    [[nodiscard]] static auto of_block(const unit_array& values, std::size_t block) noexcept {
-        return std::span<const float, sub_blocks>(values.data() + block * sub_blocks, sub_blocks);
-    }
-    [[nodiscard]] static batch load_tile(const unit_array& values, std::size_t t) noexcept {
-        return batch::load_aligned(values.data() + t * lanes);
-    }
-    static void store_tile(batch value, unit_array& values, std::size_t t) noexcept {
-        value.store_aligned(values.data() + t * lanes);
-    }
-
-    // Transposes: weight i of sub-block (unit) u goes to lane u % lanes of row i of tile u / lanes. Importances are
-    // scaled to a mean of 1 over the block.
-    void load(std::span<const float> x, std::span<const float> importance) noexcept {
-        const std::size_t count = x.size() / F::block_size;
-        if (count < blocks) {
-            x_.fill(0.0f);
-            w_.fill(1.0f);
-        }
-        for (std::size_t b = 0; b < count; ++b) {
-            const float* from = x.data() + b * F::block_size;
-            const float* weights = importance.empty() ? nullptr : importance.data() + b * F::block_size;
-            const float unit = weights == nullptr ? 0.0f : normalizer(weights);
-            for (std::size_t g = 0; g < sub_blocks; ++g) {
-                const std::size_t u = b * sub_blocks + g;
-                const std::size_t row = (u / lanes) * sub_size * lanes + u % lanes;
-                for (std::size_t i = 0; i < sub_size; ++i) x_[row + i * lanes] = from[g * sub_size + i];
-                for (std::size_t i = 0; i < sub_size; ++i)
-                    w_[row + i * lanes] = weights == nullptr ? 1.0f : weights[g * sub_size + i] * unit;
-            }
-        }
-        for (std::size_t t = 0; t < tiles; ++t) {
-            float* tile = x_.data() + t * sub_size * lanes;
-            float* weights = w_.data() + t * sub_size * lanes;
-            const batch zero(0.0f), one(1.0f);
-            batch total = zero;
-            for (std::size_t i = 0; i < sub_size; ++i) {
-                const batch usable = only_positive(batch::load_aligned(weights + i * lanes));
-                usable.store_aligned(weights + i * lanes);
-                total += usable;
-            }
-            const mask none = total == zero;
-            store_tile(xsimd::select(none, batch(static_cast<float>(sub_size)), total), weight_, t);
-            batch largest = zero, poison = zero;
-            for (std::size_t i = 0; i < sub_size; ++i) {
-                const batch weight = xsimd::select(none, one, batch::load_aligned(weights + i * lanes));
-                weight.store_aligned(weights + i * lanes);
-                const batch value = xsimd::select(weight == zero, zero, batch::load_aligned(tile + i * lanes));
-                value.store_aligned(tile + i * lanes);
-                largest = xsimd::max(largest, xsimd::abs(value));
-                poison += value * zero;  // NaN when one of them is not finite
-            }
-            store_tile(largest + poison, largest_, t);
-        }
-    }
-
-    // What is no positive number becomes 0.
-    [[nodiscard]] static batch only_positive(batch x) noexcept {
-        return xsimd::select((x > batch(0.0f)) & (x <= batch(std::numeric_limits<float>::max())), x, batch(0.0f));
-    }
-
-    // The factor that brings a block's importances to a mean of 1; 0 when there are none.
-    [[nodiscard]] static float normalizer(const float* importance) noexcept {
-        batch largest(0.0f), total(0.0f);
-        for (std::size_t i = 0; i < F::block_size; i += lanes)
-            largest = xsimd::max(largest, only_positive(batch::load_unaligned(importance + i)));
-        lane_array each;
-        largest.store_aligned(each.data());
-        // Below 1, so that the sum does not overflow.
-        const float inverse = kernels::reciprocal_or_zero(*std::max_element(each.begin(), each.end()));
-        for (std::size_t i = 0; i < F::block_size; i += lanes)
-            total += only_positive(batch::load_unaligned(importance + i)) * batch(inverse);
-        total.store_aligned(each.data());
-        const float sum = std::accumulate(each.begin(), each.end(), 0.0f);
-        return inverse * (static_cast<float>(F::block_size) * kernels::reciprocal_or_zero(sum));
-    }
-
-    [[nodiscard]] bool squares_are_safe(std::size_t b) const noexcept {
-        const auto sizes = of_block(largest_, b);
-        float largest = 0.0f;
-        for (const float size : sizes) {
-            if (!(size < 0x1p50f)) return false;
-            largest = std::max(largest, size);
-        }
-        return largest > 0x1p-50f;
-    }
-
-    // The plain reference's scales for the weights as they were loaded.
-    [[nodiscard]] scales plain_scales(std::size_t b) const noexcept {
-        std::array<float, F::block_size> x;
-        for (std::size_t i = 0; i < F::block_size; ++i) {
-            const std::size_t u = b * sub_blocks + i / sub_size;
-            x[i] = x_[((u / lanes) * sub_size + i % sub_size) * lanes + u % lanes];
-        }
-        return F::nearest_scales(x);
-    }
-
-    static void normalize(const float* importance, std::array<float, F::block_size>& weights) noexcept {
-        float largest = 0.0f;
-        for (std::size_t i = 0; i < F::block_size; ++i) {
-            weights[i] = importance[i] > 0.0f && importance[i] <= std::numeric_limits<float>::max() ? importance[i] : 0.0f;
-            largest = std::max(largest, weights[i]);
-        }
-        // First below 1, so that the sum does not overflow.
-        const float inverse = kernels::reciprocal_or_zero(largest);
-        float sum = 0.0f;
-        for (float& weight : weights) sum += weight *= inverse;
-        const float unit = static_cast<float>(F::block_size) * kernels::reciprocal_or_zero(sum);
-        for (float& weight : weights) weight *= unit;
-    }
-
     [[nodiscard]] moments sum(std::size_t t, batch scale, batch min) const noexcept {
         const batch inverse = batch(1.0f) / scale;
         const mask usable = (inverse - inverse) == batch(0.0f);  // neither infinite nor NaN
-        return kernels::sum_residuals<codebook, has_min, Arch>(x_.data() + t * sub_size * lanes,
-                                                               w_.data() + t * sub_size * lanes, sub_size, scale,
+        return kernels::sum_residuals<codebook, has_min, Arch>(tiles_.x(t), tiles_.w(t), sub_size, scale,
                                                                xsimd::select(usable, inverse, batch(0.0f)), min);
     }
 
@@ -223,7 +109,7 @@ private:
     }
 
     void try_scale(std::size_t t, batch scale, batch min, solution& best) const noexcept {
-        const solution found = solve(sum(t, scale, min), load_tile(weight_, t), scale, min);
+        const solution found = solve(sum(t, scale, min), tiles_.weight().tile(t), scale, min);
         const mask better = found.error < best.error;
         best.scale = xsimd::select(better, found.scale, best.scale);
         best.min = xsimd::select(better, found.min, best.min);
@@ -244,10 +130,10 @@ private:
     }();
 
     void search_sub_blocks(std::size_t t) noexcept {
-        const float* x = x_.data() + t * sub_size * lanes;
+        const float* x = tiles_.x(t);
         batch lowest = batch::load_aligned(x), highest = lowest;
         for (std::size_t i = 1; i < sub_size; ++i) {
-            const batch value = batch::load_aligned(x + i * lanes);
+            const batch value = batch::load_aligned(x + i * tiling::lanes);
             lowest = xsimd::min(lowest, value);
             highest = xsimd::max(highest, value);
         }
@@ -283,14 +169,14 @@ private:
             }
         }
         for (int i = 0; i < 2; ++i) try_scale(t, best.scale, best.min, best);
-        store_tile(best.scale, scale_, t);
-        store_tile(best.min, min_, t);
+        scale_.set_tile(t, best.scale);
+        min_.set_tile(t, best.min);
     }
 
     // --- independent scales ---
 
     void settle_independent(std::array<scales, blocks>& out) noexcept {
-        for (std::size_t b = 0; b < blocks; ++b) out[b] = scaling::quantize(of_block(scale_, b), of_block(min_, b));
+        for (std::size_t b = 0; b < blocks; ++b) out[b] = scaling::quantize(scale_.of_block(b), min_.of_block(b));
         if constexpr (requires { scaling::scalar::highest_bits; }) try_neighbours(out);
     }
 
@@ -308,7 +194,7 @@ private:
                 scale_[u] = static_cast<float>(tried[u]);
             }
             for (std::size_t t = 0; t < tiles; ++t)
-                store_tile(sum(t, load_tile(scale_, t), batch(0.0f)).rr, error_, t);
+                error_.set_tile(t, sum(t, scale_.tile(t), batch(0.0f)).rr);
             for (std::size_t u = 0; u < units; ++u)
                 if (error_[u] < least[u]) {
                     least[u] = error_[u];
@@ -321,7 +207,7 @@ private:
 
     void settle_two_levels(std::array<scales, blocks>& out) noexcept {
         for (std::size_t b = 0; b < blocks; ++b) {
-            out[b] = current_[b] = scaling::quantize(of_block(scale_, b), of_block(min_, b));
+            out[b] = current_[b] = scaling::quantize(scale_.of_block(b), min_.of_block(b));
             best_error_[b] = std::numeric_limits<float>::infinity();
         }
         sum_moments();
@@ -348,12 +234,12 @@ private:
     // The moments of all units for the codes that scale_ and min_ lead to.
     void sum_moments() noexcept {
         for (std::size_t t = 0; t < tiles; ++t) {
-            const moments sums = sum(t, load_tile(scale_, t), load_tile(min_, t));
-            store_tile(sums.rr, rr_, t);
-            store_tile(sums.rq, rq_, t);
-            store_tile(sums.qq, qq_, t);
-            store_tile(sums.r, r_, t);
-            store_tile(sums.q, q_, t);
+            const moments sums = sum(t, scale_.tile(t), min_.tile(t));
+            rr_.set_tile(t, sums.rr);
+            rq_.set_tile(t, sums.rq);
+            qq_.set_tile(t, sums.qq);
+            r_.set_tile(t, sums.r);
+            q_.set_tile(t, sums.q);
         }
     }
 
@@ -361,9 +247,9 @@ private:
     // to sub_scale_ and sub_min_, and that error, to error_. With ds and dm the changes against scale_ and min_ it is
     //     rr + ds (ds qq - 2 rq - 2 dm q) + dm (2 r + dm W).
     void choose_integers(std::size_t t) noexcept {
-        const batch super_scale = load_tile(super_scale_, t), super_min = load_tile(super_min_, t);
+        const batch super_scale = super_scale_.tile(t), super_min = super_min_.tile(t);
         const batch zero(0.0f), two(2.0f), low(scaling::sub_scale_low), high(scaling::sub_scale_high);
-        const batch scale = load_tile(scale_, t), rr = load_tile(rr_, t), rq = load_tile(rq_, t), qq = load_tile(qq_, t);
+        const batch scale = scale_.tile(t), rr = rr_.tile(t), rq = rq_.tile(t), qq = qq_.tile(t);
         const auto inverse = [&](batch x) { return xsimd::select(x == zero, zero, batch(1.0f) / x); };
         const auto nearest = [&](batch x, batch from, batch to) {
             return kernels::round_to_even(xsimd::min(xsimd::max(x, from), to));
@@ -371,11 +257,11 @@ private:
         const batch start = nearest((scale + rq * inverse(qq)) * inverse(super_scale), low, high);
         if constexpr (!has_min) {
             const batch ds = start * super_scale - scale;
-            store_tile(start, sub_scale_, t);
-            store_tile(rr + ds * (ds * qq - two * rq), error_, t);
+            sub_scale_.set_tile(t, start);
+            error_.set_tile(t, rr + ds * (ds * qq - two * rq));
         } else {
-            const batch min = load_tile(min_, t), r = load_tile(r_, t), q = load_tile(q_, t);
-            const batch weight = load_tile(weight_, t), inverse_min = inverse(super_min);
+            const batch min = min_.tile(t), r = r_.tile(t), q = q_.tile(t);
+            const batch weight = tiles_.weight().tile(t), inverse_min = inverse(super_min);
             const batch inverse_weight = batch(1.0f) / weight;
             batch best_scale = start, best_min = zero, least(std::numeric_limits<float>::infinity());
             for (const float step : {0.0f, -1.0f, 1.0f}) {
@@ -391,9 +277,9 @@ private:
                 best_scale = xsimd::select(better, integer, best_scale);
                 best_min = xsimd::select(better, min_integer, best_min);
             }
-            store_tile(best_scale, sub_scale_, t);
-            store_tile(best_min, sub_min_, t);
-            store_tile(least, error_, t);
+            sub_scale_.set_tile(t, best_scale);
+            sub_min_.set_tile(t, best_min);
+            error_.set_tile(t, least);
         }
     }
 
@@ -407,10 +293,9 @@ private:
         }
     }
 
-    [[nodiscard]] float block_sum(const unit_array& values, std::size_t b) const noexcept {
-        float total = 0.0f;
-        for (std::size_t g = 0; g < sub_blocks; ++g) total += values[b * sub_blocks + g];
-        return total;
+    [[nodiscard]] static float block_sum(const unit_array& values, std::size_t b) noexcept {
+        const auto of_block = values.of_block(b);
+        return std::accumulate(of_block.begin(), of_block.end(), 0.0f);
     }
 
     // Every unit's lane gets the value of its block.
@@ -462,7 +347,7 @@ private:
                 const double scale = s.sub_scale[g], rq = rq_[u], qq = qq_[u];
                 a += scale * scale * qq;
                 if constexpr (has_min) {
-                    const double min = s.sub_min[g], q = q_[u], weight = weight_[u];
+                    const double min = s.sub_min[g], q = q_[u], weight = tiles_.weight()[u];
                     c += scale * min * q;
                     e += min * min * weight;
                     f += scale * (rq + double{scale_[u]} * qq - double{min_[u]} * q);
@@ -502,10 +387,10 @@ private:
         }
     }
 
-    alignas(alignment) std::array<float, units * sub_size> x_, w_;
-    alignas(alignment) unit_array largest_, weight_, scale_, min_, error_;  // largest: magnitude; weight: sum of w
+    tiling tiles_;
+    unit_array scale_, min_, error_;
     // Of scales in two levels: sums behind the present codes, integers and block values spread over the units.
-    alignas(alignment) unit_array rr_, rq_, qq_, r_, q_, sub_scale_, sub_min_, super_scale_{}, super_min_{};
+    unit_array rr_, rq_, qq_, r_, q_, sub_scale_, sub_min_, super_scale_{}, super_min_{};
     std::array<scales, blocks> current_;
     std::array<float, blocks> best_error_;
 };
