@@ -100,9 +100,9 @@ TEST_CASE("an architecture of one's own is a value") {
     const memory_source source = make_tiny_model(shape);
     const auto tokens = support::random_tokens(2 * 9, shape.vocabulary);
     model::decoder_spec spec = model::make_decoder_spec(source.metadata());
-    spec.rope.pairing = model::rope_pairing::halves;
-    spec.rope.dims = 6;
-    spec.activation = model::activation::gelu;
+    spec.global.rope.pairing = model::rope_pairing::halves;
+    spec.global.rope.dims = 6;
+    spec.block.activation = model::activation::gelu;
     const model::decoder decoder(source, spec);
     plain_decoder same(source, shape,
                        {.rope = plain_decoder::pairs::halves, .activation = plain_decoder::gate::gelu, .rope_dims = 6});
