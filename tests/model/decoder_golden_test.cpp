@@ -28,7 +28,7 @@ std::set<std::string> golden_models(const support::fs::path& folder) {
 
 // Differences from libllama, relative to the largest logit.
 double tolerance(const std::string& name) {
-    if (name.starts_with("gemma")) return 1e-3;         // libllama's GELU goes through a table of half precision
+    if (name.starts_with("gemma")) return 1e-3;       // libllama's GELU goes through a table of half precision
     if (name == "deepseek_v2lite_yarn") return 1e-4;  // 27 random layers
     return 1e-5;
 }

@@ -26,8 +26,7 @@ inline void apply_gate(activation kind, float* gate, const float* up, std::size_
         for (std::size_t i = 0; i < count; ++i) gate[i] = result(gate[i], up[i]);
     };
     switch (kind) {
-        case activation::silu:
-            return combine([](float g, float u) { return g * sigmoid(g) * u; });
+        case activation::silu: return combine([](float g, float u) { return g * sigmoid(g) * u; });
         case activation::gelu:
             return combine([](float g, float u) { return g * sigmoid(1.59576912f * (g + 0.044715f * g * g * g)) * u; });
         case activation::clamped_silu:

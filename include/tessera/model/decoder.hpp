@@ -124,14 +124,14 @@ private:
         const serial_products guard;
         const layer_weights& layer = weights_.layers[l];
         const bool local = spec_.layers[l].mixer == mixer_kind::local_attention;
-        const layer_run<Source> run{*source_, spec_, local ? spec_.local : spec_.global,
-                                    local ? ropes.local : ropes.global, l, state.window, options_.threads};
+        const layer_run<Source> run{
+            *source_,     spec_,           local ? spec_.local : spec_.global, local ? ropes.local : ropes.global, l,
+            state.window, options_.threads};
         matrix x;
         rms_norm_rows(state.values, layer.mixer_norm, spec_.norm_epsilon, x, options_.threads);
         std::visit([&](const auto& weights) { mix(run, weights, x); }, layer.mixer);
-        add_normed(layer.mixer_post_norm, state.values, [&](matrix& out) {
-            add_projection(*source_, layer.mixer_output, x, out, options_.threads);
-        });
+        add_normed(layer.mixer_post_norm, state.values,
+                   [&](matrix& out) { add_projection(*source_, layer.mixer_output, x, out, options_.threads); });
         rms_norm_rows(state.values, layer.network_norm, spec_.norm_epsilon, x, options_.threads);
         add_normed(layer.network_post_norm, state.values, [&](matrix& out) {
             std::visit([&](const auto& weights) { add_network(run, weights, x, out); }, layer.network);

@@ -46,11 +46,11 @@ struct architecture {
     yarn_target yarn = yarn_target::rotations;
     bool latent_attention = false;
     head_order delta_heads = head_order::grouped;
-    bool scaled_embedding = false;               ///< by the square root of the width
-    std::optional<float> local_rope_base = {};   ///< local layers have their own unscaled rope; where no key says more
-    std::optional<float> attention_cap = {};     ///< a cap, by key or this; nothing: never
-    std::optional<float> logit_cap = {};         ///< as attention_cap
-    std::size_t layers_with_width_scale = 0;     ///< models of so many layers scale attention by width / heads
+    bool scaled_embedding = false;              ///< by the square root of the width
+    std::optional<float> local_rope_base = {};  ///< local layers have their own unscaled rope; where no key says more
+    std::optional<float> attention_cap = {};    ///< a cap, by key or this; nothing: never
+    std::optional<float> logit_cap = {};        ///< as attention_cap
+    std::size_t layers_with_width_scale = 0;    ///< models of so many layers scale attention by width / heads
 };
 
 /// One row per architecture. Source: libllama's models of August 2026.
@@ -123,9 +123,7 @@ inline constexpr std::array architectures = std::to_array<architecture>({
     {.name = "deepseek2",  // DeepSeek V2, V3 and R1, Kimi K2
      .pairing = rope_pairing::adjacent,
      .block = {.expert_bias = presence::optional},
-     .routing = {.weighting = expert_weighting::as_is,
-                 .in_metadata = true,
-                 .shared = shared_width::count_of_experts},
+     .routing = {.weighting = expert_weighting::as_is, .in_metadata = true, .shared = shared_width::count_of_experts},
      .yarn = yarn_target::scores,
      .latent_attention = true},
 });

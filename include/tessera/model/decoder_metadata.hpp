@@ -132,7 +132,8 @@ inline void read_layers(const metadata_reader& read, const architecture& row, de
         if (spec.local.chunk == 0) pattern.period = 0;
     } else if (pattern.others == mixer_kind::local_attention) {
         spec.local.window = read.count_or("attention.sliding_window", pattern.window, 0);
-        pattern.period = spec.local.window == 0 ? 1 : read.count_or("attention.sliding_window_pattern", pattern.period, 0);
+        pattern.period =
+            spec.local.window == 0 ? 1 : read.count_or("attention.sliding_window_pattern", pattern.period, 0);
     } else if (pattern.others == mixer_kind::delta_net) {
         spec.delta_net = read_delta_net(read, row.delta_heads);
         pattern.period = read.count_or("full_attention_interval", pattern.period, 1);

@@ -28,10 +28,10 @@ struct rope_spec {
 
 /// Which keys a query sees and how positions enter. No query sees later keys.
 struct attention_scope {
-    rope_spec rope;          ///< 0 dims: no rotation
-    std::size_t window = 0;  ///< keys that a query sees, its own included; 0: no such limit
-    std::size_t chunk = 0;   ///< a query sees the keys of its chunk of so many positions; 0: no such limit
-    bool unit_heads = false;  ///< queries and keys are scaled to a mean square of 1 behind the rotation
+    rope_spec rope = {};          ///< 0 dims: no rotation
+    std::size_t window = 0;       ///< keys that a query sees, its own included; 0: no such limit
+    std::size_t chunk = 0;        ///< a query sees the keys of its chunk of so many positions; 0: no such limit
+    bool unit_heads = false;      ///< queries and keys are scaled to a mean square of 1 behind the rotation
     std::size_t growth_step = 0;  ///< queries at position p grow by 1 + 0.1 ln(floor((p+1)/step) + 1); 0: they do not
 };
 
@@ -87,9 +87,9 @@ enum class presence { absent, optional, required };
 
 /// Where the norms of a block stand, and what they are called.
 enum class block_norms {
-    before,         ///< attn_norm before attention, ffn_norm before the network
-    before_as_post, ///< the same places; the second is called post_attention_norm, as Hugging Face does
-    around,         ///< attn_norm and post_attention_norm around attention, ffn_norm and post_ffw_norm around the network
+    before,          ///< attn_norm before attention, ffn_norm before the network
+    before_as_post,  ///< the same places; the second is called post_attention_norm, as Hugging Face does
+    around,  ///< attn_norm and post_attention_norm around attention, ffn_norm and post_ffw_norm around the network
 };
 
 /// The parts of every block.

@@ -54,8 +54,7 @@ attention_weights bind_attention(weight_binder<Source>& binder, const decoder_sp
     const std::size_t values = spec.kv_heads * spec.value_size;
     attention_weights weights;
     if (binder.has(block + "attn_qkv.weight")) {
-        const linear all =
-            binder.matrix(block + "attn_qkv", spec.width, queries + keys + values, parts.attention_bias);
+        const linear all = binder.matrix(block + "attn_qkv", spec.width, queries + keys + values, parts.attention_bias);
         weights.query = slice(all, 0, queries);
         weights.key = slice(all, queries, keys);
         weights.value = slice(all, queries + keys, values);
@@ -110,8 +109,9 @@ delta_net_weights bind_delta_net(weight_binder<Source>& binder, const decoder_sp
         weights.decay.push_back(binder.matrix(block + "ssm_alpha", spec.width, net.value_heads));
     }
     const std::vector<float> kernels = binder.values(block + "ssm_conv1d.weight", {net.kernel, channels});
-    weights.kernel = const_matrix_map(kernels.data(), static_cast<Eigen::Index>(channels),
-                                      static_cast<Eigen::Index>(net.kernel)).transpose();
+    weights.kernel =
+        const_matrix_map(kernels.data(), static_cast<Eigen::Index>(channels), static_cast<Eigen::Index>(net.kernel))
+            .transpose();
     weights.decay_bias = binder.values(block + "ssm_dt.bias", {net.value_heads});
     weights.decay_scale = binder.values(block + "ssm_a", {net.value_heads});
     weights.head_norm = binder.values(block + "ssm_norm.weight", {net.head_size});

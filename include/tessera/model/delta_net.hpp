@@ -117,8 +117,8 @@ void mix(const layer_run<Source>& run, const delta_net_weights& weights, matrix&
     const std::size_t windows = static_cast<std::size_t>(x.rows()) / run.window;
     parallel_for(windows * net.value_heads, run.threads, [&](std::size_t i) {
         const std::size_t head = i % net.value_heads;
-        const std::size_t key_head = net.order == head_order::tiled ? head % net.key_heads
-                                                                    : head / (net.value_heads / net.key_heads);
+        const std::size_t key_head =
+            net.order == head_order::tiled ? head % net.key_heads : head / (net.value_heads / net.key_heads);
         const Eigen::Index query_column = static_cast<Eigen::Index>(key_head) * size;
         const Eigen::Index key_column = query_column + keys * size;
         const std::size_t value_column = (2 * net.key_heads + head) * net.head_size;

@@ -77,8 +77,7 @@ void add_network(const layer_run<Source>& run, const expert_weights& weights, co
 
     const matrix gates = projected(run.source, weights.shared_gate, in, run.threads);
     std::vector<routed_token> all;
-    for (Eigen::Index token = 0; token < in.rows(); ++token)
-        all.push_back({token, sigmoid(gates(token, 0))});
+    for (Eigen::Index token = 0; token < in.rows(); ++token) all.push_back({token, sigmoid(gates(token, 0))});
     add_experts(run, {&weights.shared, 1}, {&all, 1}, weight_target::output, in, out);
 }
 

@@ -75,8 +75,8 @@ inline void keep_best_groups(const expert_spec& spec, std::span<float> candidate
         if (!gate_all) detail::apply_gating(spec.gating, weights);
         double scale = spec.scale;
         if (spec.weighting == expert_weighting::renormalised)
-            scale /= std::max(kernels::sum<double>(weights.size(), [&](std::size_t i) { return weights[i]; }),
-                              smallest_sum);
+            scale /=
+                std::max(kernels::sum<double>(weights.size(), [&](std::size_t i) { return weights[i]; }), smallest_sum);
         for (std::size_t i = 0; i < spec.used; ++i)
             routed[chosen[i]].push_back({token, static_cast<float>(double{weights[i]} * scale)});
     }
