@@ -10,6 +10,7 @@
 #include <doctest/doctest.h>
 #include <nlohmann/json.hpp>
 
+#include "model/counting_source.hpp"
 #include "support/support.hpp"
 #include "tessera/gguf/reader.hpp"
 #include "tessera/model/decoder.hpp"
@@ -83,5 +84,36 @@ TEST_CASE("logits agree with libllama's") {
     for (const model::architecture& row : model::architectures) {
         CAPTURE(row.name);
         CHECK(architectures.contains(std::string(row.name)));
+    }
+}
+
+TEST_CASE("a pass reads every row of every matrix once, in every architecture") {
+    const auto folder = support::shared("golden/architectures");
+    if (!folder) return;
+    for (const std::string& name : golden_models(*folder)) {
+        CAPTURE(name);
+        const gguf::reader reader(*folder / (name + ".gguf"));
+        const support::counting_source source(reader);
+        const model::decoder decoder(source, {.threads = 2});
+        std::vector<std::int32_t> tokens;
+        for (std::int32_t i = 0; i < 400; ++i) tokens.push_back(i * i % 37);  // enough for every expert
+        model::activations state = decoder.embed(tokens, 40);
+        source.take();
+        decoder.run(state);
+        const auto reads = source.take();
+        for (const tensor_info& info : reader.tensors()) {
+            const std::string& tensor = info.name;
+            const bool used = tensor.starts_with("blk.") && tensor.find("nextn") == std::string::npos &&
+                              !(name == "glm4moe" && tensor.starts_with("blk.3."));
+            const bool matrix = info.rank > 1 && tensor.find("conv1d") == std::string::npos &&
+                                tensor.find("exps.bias") == std::string::npos;
+            CAPTURE(tensor);
+            if (used && matrix) {
+                REQUIRE(reads.contains(tensor));
+                CHECK(std::ranges::all_of(reads.at(tensor), [](int n) { return n == 1; }));
+            } else if (tensor.find("gate_inp_shexp") == std::string::npos) {
+                CHECK(!reads.contains(tensor));
+            }
+        }
     }
 }

@@ -107,7 +107,10 @@ TEST_CASE("metadata of every kind of layer are checked against each other and th
 TEST_CASE("parts that an architecture requires are asked for, parts that it lacks are not ignored") {
     const auto folder = support::shared("golden/architectures");
     if (!folder) return;
-    const std::vector<std::pair<std::string, std::string>> required{
+    struct part {
+        std::string model, tensor;
+    };
+    const std::vector<part> required{
         {"qwen2_yarn", "blk.1.attn_k.bias"},
         {"qwen3", "blk.0.attn_q_norm.weight"},
         {"gptoss", "blk.2.attn_sinks.weight"},
@@ -118,9 +121,10 @@ TEST_CASE("parts that an architecture requires are asked for, parts that it lack
         {"deepseek_v3", "blk.0.attn_kv_a_norm.weight"},
         {"qwen35moe_fused", "blk.0.ffn_gate_up_exps.weight"},
     };
-    for (const auto& [name, tensor] : required) {
+    for (const part& p : required) {
+        const std::string& tensor = p.tensor;
         CAPTURE(tensor);
-        const gguf::reader reader(*folder / (name + ".gguf"));
+        const gguf::reader reader(*folder / (p.model + ".gguf"));
         edited_model model(reader);
         model.drop(tensor);
         const std::string missing = tensor.ends_with("gate_up_exps.weight") ? "blk.0.ffn_gate_exps.weight" : tensor;

@@ -129,9 +129,9 @@ private:
             state.window, options_.threads};
         matrix x;
         rms_norm_rows(state.values, layer.mixer_norm, spec_.norm_epsilon, x, options_.threads);
-        std::visit([&](const auto& weights) { mix(run, weights, x); }, layer.mixer);
+        std::visit([&](const auto& weights) { mix(run, weights, x); }, layer.mixer.heads);
         add_normed(layer.mixer_post_norm, state.values,
-                   [&](matrix& out) { add_projection(*source_, layer.mixer_output, x, out, options_.threads); });
+                   [&](matrix& out) { add_projection(*source_, layer.mixer.output, x, out, options_.threads); });
         rms_norm_rows(state.values, layer.network_norm, spec_.norm_epsilon, x, options_.threads);
         add_normed(layer.network_post_norm, state.values, [&](matrix& out) {
             std::visit([&](const auto& weights) { add_network(run, weights, x, out); }, layer.network);
