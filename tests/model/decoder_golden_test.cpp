@@ -27,12 +27,10 @@ std::set<std::string> golden_models(const support::fs::path& folder) {
     return names;
 }
 
-// Differences from libllama, relative to the largest logit.
-double tolerance(const std::string& name) {
-    if (name.starts_with("gemma")) return 1e-3;       // libllama's GELU goes through a table of half precision
-    if (name == "deepseek_v2lite_yarn") return 1e-4;  // 27 random layers
-    return 1e-5;
-}
+// Differences from libllama, relative to the largest logit. Rounding alone makes 3e-5 of them: random layers, 27 in
+// one model, carry a difference of one unit in the last place that far. libllama's GELU goes through a table of half
+// precision.
+double tolerance(const std::string& name) { return name.starts_with("gemma") ? 1e-3 : 1e-4; }
 
 template <class Source>
 std::vector<float> all_logits(const model::decoder<Source>& decoder, std::span<const std::int32_t> tokens,
