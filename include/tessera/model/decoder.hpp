@@ -2,23 +2,24 @@
 #pragma once
 
 #include <algorithm>
-#include <cmath>
 #include <cstddef>
 #include <cstdint>
 #include <span>
-#include <string>
 #include <utility>
+#include <variant>
 #include <vector>
 
 #include "tessera/core/error.hpp"
+#include "tessera/core/parallel.hpp"
 #include "tessera/core/progress.hpp"
 #include "tessera/core/view.hpp"
-#include "tessera/model/attention.hpp"
-#include "tessera/model/decoder_architectures.hpp"
+#include "tessera/model/activation.hpp"
+#include "tessera/model/decoder_metadata.hpp"
 #include "tessera/model/decoder_spec.hpp"
 #include "tessera/model/decoder_weights.hpp"
 #include "tessera/model/experts.hpp"
-#include "tessera/model/feed_forward.hpp"
+#include "tessera/model/finite.hpp"
+#include "tessera/model/layer_run.hpp"
 #include "tessera/model/linear.hpp"
 #include "tessera/model/matrix.hpp"
 #include "tessera/model/norm.hpp"
@@ -29,6 +30,8 @@ namespace tessera::model {
 
 struct decoder_options {
     int threads = 0;  ///< 0: all of the machine's
+    /// Tokens that sequences may have: matters to models whose rotations differ for long ones. At least the window.
+    std::size_t context = 0;
 };
 
 /// The hidden states of windows of tokens on their way through the layers: one row per token, window after window.
@@ -72,25 +75,27 @@ public:
         activations state{matrix(static_cast<Eigen::Index>(tokens.size()), static_cast<Eigen::Index>(spec_.width)),
                           window};
         for_each_row_block(state.values.rows(), options_.threads, [&](Eigen::Index first, Eigen::Index rows) {
-            for (Eigen::Index r = first; r < first + rows; ++r)
+            for (Eigen::Index r = first; r < first + rows; ++r) {
                 source_->read(*weights_.embedding, static_cast<std::uint64_t>(tokens[static_cast<std::size_t>(r)]), 1,
                               row(state.values, r));
+                if (spec_.embedding_scale != 1.0) state.values.row(r) *= static_cast<float>(spec_.embedding_scale);
+            }
         });
-        require_finite(state.values, window, "embedding");
+        require_finite(state.values, window, "embedding", options_.threads);
         return state;
     }
 
     /// Sends `state` through every layer. Throws naming layer and window when a number is not finite.
     void run(activations& state, progress_callback report = {}) const {
-        const rope_table rope = make_rope(state);
-        for (std::size_t l = 0; l < spec_.layers; ++l) {
-            run_layer(l, rope, state);
-            if (report) report({.stage = "decode", .unit = "layers", .done = l + 1, .total = spec_.layers});
+        const rope_tables ropes = make_ropes(state);
+        for (std::size_t l = 0; l < spec_.layers.size(); ++l) {
+            run_layer(l, ropes, state);
+            if (report) report({.stage = "decode", .unit = "layers", .done = l + 1, .total = spec_.layers.size()});
         }
     }
 
     /// Sends `state` through one layer: for those who keep states and run a part of the model again.
-    void run_layer(std::size_t layer, activations& state) const { run_layer(layer, make_rope(state), state); }
+    void run_layer(std::size_t layer, activations& state) const { run_layer(layer, make_ropes(state), state); }
 
     /// The logits that follow from hidden states behind the last layer: rows x width in, rows x vocabulary out.
     void logits(matrix_view hidden, mutable_matrix_view out) const {
@@ -99,71 +104,49 @@ public:
         rms_norm_rows(map(hidden), weights_.output_norm, spec_.norm_epsilon, normed, options_.threads);
         matrix_map logits = map(out);
         project(*source_, weights_.output, normed, logits, options_.threads);
+        if (spec_.logit_cap != 0)
+            parallel_for(out.rows(), options_.threads, [&](std::size_t r) { soft_cap(out.row(r), spec_.logit_cap); });
     }
 
 private:
-    [[nodiscard]] rope_table make_rope(const activations& state) const {
-        return {spec_.rope, weights_.rope_factors, state.window};
+    struct rope_tables {
+        rope_table global, local;
+    };
+
+    [[nodiscard]] rope_tables make_ropes(const activations& state) const {
+        const auto context = static_cast<double>(std::max(state.window, options_.context));
+        const bool is_long = context > spec_.global.rope.original_context && !weights_.long_rope_factors.empty();
+        const std::vector<float>& factors = is_long ? weights_.long_rope_factors : weights_.rope_factors;
+        return {{spec_.global.rope, factors, state.window}, {spec_.local.rope, factors, state.window}};
     }
 
-    void run_layer(std::size_t l, const rope_table& rope, activations& state) const {
+    void run_layer(std::size_t l, const rope_tables& ropes, activations& state) const {
         const serial_products guard;
         const layer_weights& layer = weights_.layers[l];
-        add_attention(layer, rope, state);
-        add_feed_forward(layer, concat("layer ", l, ", router"), state);
-        require_finite(state.values, state.window, concat("layer ", l));
-    }
-
-    void add_attention(const layer_weights& layer, const rope_table& rope, activations& state) const {
-        const int threads = options_.threads;
-        matrix normed;
-        rms_norm_rows(state.values, layer.attention_norm, spec_.norm_epsilon, normed, threads);
-        const auto projected = [&](const linear& weights) {
-            matrix heads(normed.rows(), static_cast<Eigen::Index>(weights.outputs));
-            project(*source_, weights, normed, heads, threads);
-            return heads;
-        };
-        matrix queries = projected(layer.query);
-        matrix keys = projected(layer.key);
-        const matrix values = projected(layer.value);
-        apply_rope(rope, spec_.head_size, state.window, queries, threads);
-        apply_rope(rope, spec_.head_size, state.window, keys, threads);
-        matrix& attended = normed;  // its old content has been used up
-        attend(spec_, state.window, queries, keys, values, attended, threads);
-        add_projection(*source_, layer.attention_output, attended, state.values, threads);
-    }
-
-    void add_feed_forward(const layer_weights& layer, const std::string& router, activations& state) const {
-        const int threads = options_.threads;
-        matrix normed;
-        rms_norm_rows(state.values, layer.feed_forward_norm, spec_.norm_epsilon, normed, threads);
-        if (spec_.experts.count == 0) {
-            const feed_forward_weights& dense = layer.experts.front();
-            matrix inner;
-            gate_and_up(*source_, dense, spec_.activation, normed, inner, threads);
-            add_projection(*source_, dense.down, inner, state.values, threads);
-            return;
-        }
-        matrix logits(normed.rows(), static_cast<Eigen::Index>(spec_.experts.count));
-        project(*source_, layer.router, normed, logits, threads);
-        require_finite(logits, state.window, router);
-        add_experts(*source_, layer.experts, route(spec_.experts, logits), spec_.activation, normed, state.values,
-                    threads);
-    }
-
-    void require_finite(const matrix& values, std::size_t window, const std::string& where) const {
-        for_each_row_block(values.rows(), options_.threads, [&](Eigen::Index first, Eigen::Index rows) {
-            for (Eigen::Index r = first; r < first + rows; ++r) {
-                const float* x = values.row(r).data();
-                const auto columns = static_cast<std::size_t>(values.cols());
-                // 0 unless one of them is infinite or NaN
-                if (kernels::sum<float>(columns, [x](std::size_t i) { return x[i] * 0.0f; }) == 0.0f) continue;
-                const float* bad = std::find_if(x, x + columns, [](float v) { return !std::isfinite(v); });
-                const auto token = static_cast<std::size_t>(r);
-                fail(where, ": window ", token / window, ", token ", token % window,
-                     ": wanted finite activations, got ", *bad);
-            }
+        const bool local = spec_.layers[l].mixer == mixer_kind::local_attention;
+        const layer_run<Source> run{
+            *source_,     spec_,           local ? spec_.local : spec_.global, local ? ropes.local : ropes.global, l,
+            state.window, options_.threads};
+        matrix x;
+        rms_norm_rows(state.values, layer.mixer_norm, spec_.norm_epsilon, x, options_.threads);
+        std::visit([&](const auto& weights) { mix(run, weights, x); }, layer.mixer.heads);
+        add_normed(layer.mixer_post_norm, state.values,
+                   [&](matrix& out) { add_projection(*source_, layer.mixer.output, x, out, options_.threads); });
+        rms_norm_rows(state.values, layer.network_norm, spec_.norm_epsilon, x, options_.threads);
+        add_normed(layer.network_post_norm, state.values, [&](matrix& out) {
+            std::visit([&](const auto& weights) { add_network(run, weights, x, out); }, layer.network);
         });
+        require_finite(state.values, state.window, concat("layer ", l), options_.threads);
+    }
+
+    // residual += norm(what `add` adds), or just what it adds when there is no norm.
+    template <class Add>
+    void add_normed(std::span<const float> norm, matrix& residual, Add&& add) const {
+        if (norm.empty()) return add(residual);
+        matrix update = matrix::Zero(residual.rows(), residual.cols());
+        add(update);
+        rms_norm_rows(update, norm, spec_.norm_epsilon, update, options_.threads);
+        residual += update;
     }
 
     const Source* source_;

@@ -1,34 +1,131 @@
-// The architectures the decoder knows, and how metadata fill in the rest.
+// The architectures the decoder knows: what their names imply.
 #pragma once
 
 #include <array>
-#include <cmath>
 #include <cstddef>
-#include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
-#include <vector>
 
 #include "tessera/core/error.hpp"
-#include "tessera/core/metadata.hpp"
 #include "tessera/model/decoder_spec.hpp"
 
 namespace tessera::model {
 
+/// Of every `period` layers the last one has attention over everything; the others mix as `others` says.
+struct layer_pattern {
+    mixer_kind others = mixer_kind::attention;
+    std::size_t period = 1;  ///< where the metadata have no other
+    std::size_t window = 0;  ///< of local layers, where the metadata have no other
+    std::size_t chunk = 0;   ///< of local layers; they alone are rotated, then (llama4)
+};
+
+/// How the inner width of the shared expert is given.
+enum class shared_width { none, one_expert, count_of_experts, own_key };
+
+/// What an architecture implies about its experts.
+struct routing_defaults {
+    expert_gating gating = expert_gating::softmax;
+    expert_weighting weighting = expert_weighting::renormalised;
+    bool in_metadata = false;  ///< metadata may say otherwise
+    weight_target target = weight_target::output;
+    shared_width shared = shared_width::none;
+};
+
+/// What YaRN's factor 0.1 ln(scale) + 1 multiplies: rotated numbers, or the products of queries and keys (squared, with
+/// a weight of its own).
+enum class yarn_target { rotations, scores };
+
 /// What the name in `general.architecture` implies: nothing of this is written in a model's metadata.
 struct architecture {
     std::string_view name;
-    rope_pairing pairing;
-    model::activation activation;
-    expert_weighting weighting;
+    rope_pairing pairing = rope_pairing::halves;
+    block_spec block = {};
+    layer_pattern pattern = {};
+    routing_defaults routing = {};
+    yarn_target yarn = yarn_target::rotations;
+    bool latent_attention = false;
+    head_order delta_heads = head_order::grouped;
+    bool scaled_embedding = false;              ///< by the square root of the width
+    std::optional<float> local_rope_base = {};  ///< local layers have their own unscaled rope; where no key says more
+    std::optional<float> attention_cap = {};    ///< a cap, by key or this; nothing: never
+    std::optional<float> logit_cap = {};        ///< as attention_cap
+    std::size_t layers_with_width_scale = 0;    ///< models of so many layers scale attention by width / heads
 };
 
-/// One row per architecture.
+/// One row per architecture. Source: libllama's models of August 2026.
 inline constexpr std::array architectures = std::to_array<architecture>({
     {.name = "llama",  // with Mistral, SmolLM2 and, by its experts, Mixtral
+     .pairing = rope_pairing::adjacent},
+    {.name = "llama4",
      .pairing = rope_pairing::adjacent,
-     .activation = activation::silu,
-     .weighting = expert_weighting::renormalised},
+     .pattern = {.others = mixer_kind::local_attention, .period = 4, .chunk = 8192},
+     .routing = {.gating = expert_gating::sigmoid_of_chosen,
+                 .weighting = expert_weighting::as_is,
+                 .target = weight_target::input,
+                 .shared = shared_width::one_expert}},
+    {.name = "qwen2", .block = {.attention_bias = presence::required}},
+    {.name = "qwen2moe",
+     .block = {.attention_bias = presence::required, .gated_shared = true},
+     .routing = {.weighting = expert_weighting::as_is, .shared = shared_width::own_key}},
+    {.name = "qwen3", .block = {.head_norms = presence::required}},
+    {.name = "qwen3moe", .block = {.head_norms = presence::required}},
+    {.name = "qwen3next",
+     .block = {.norms = block_norms::before_as_post,
+               .head_norms = presence::required,
+               .gated_attention = true,
+               .gated_shared = true},
+     .pattern = {.others = mixer_kind::delta_net, .period = 4},
+     .routing = {.shared = shared_width::own_key}},
+    {.name = "qwen35",
+     .block = {.norms = block_norms::before_as_post, .head_norms = presence::required, .gated_attention = true},
+     .pattern = {.others = mixer_kind::delta_net, .period = 4},
+     .delta_heads = head_order::tiled},
+    {.name = "qwen35moe",
+     .block = {.norms = block_norms::before_as_post,
+               .head_norms = presence::required,
+               .gated_attention = true,
+               .gated_shared = true},
+     .pattern = {.others = mixer_kind::delta_net, .period = 4},
+     .routing = {.shared = shared_width::own_key},
+     .delta_heads = head_order::tiled},
+    {.name = "gemma2",
+     .block = {.norms = block_norms::around, .activation = activation::gelu},
+     .pattern = {.others = mixer_kind::local_attention, .period = 2, .window = 4096},
+     .scaled_embedding = true,
+     .attention_cap = 50.0f,
+     .logit_cap = 30.0f,
+     .layers_with_width_scale = 46},
+    {.name = "gemma3",
+     .block = {.norms = block_norms::around, .head_norms = presence::required, .activation = activation::gelu},
+     .pattern = {.others = mixer_kind::local_attention, .period = 6},
+     .scaled_embedding = true,
+     .local_rope_base = 10000.0f,
+     .logit_cap = 0.0f,
+     .layers_with_width_scale = 62},
+    {.name = "phi3", .block = {.fused_gate = true}},
+    {.name = "gpt-oss",
+     .block = {.norms = block_norms::before_as_post,
+               .attention_bias = presence::required,
+               .sinks = presence::required,
+               .activation = activation::clamped_silu},
+     .pattern = {.others = mixer_kind::local_attention, .period = 2, .window = 128},
+     .routing = {.gating = expert_gating::softmax_of_chosen, .weighting = expert_weighting::as_is}},
+    {.name = "glm4moe",
+     .block = {.norms = block_norms::before_as_post,
+               .attention_bias = presence::required,
+               .head_norms = presence::optional,
+               .expert_bias = presence::required},
+     .routing = {.gating = expert_gating::sigmoid,
+                 .weighting = expert_weighting::as_is,
+                 .in_metadata = true,
+                 .shared = shared_width::count_of_experts}},
+    {.name = "deepseek2",  // DeepSeek V2, V3 and R1, Kimi K2
+     .pairing = rope_pairing::adjacent,
+     .block = {.expert_bias = presence::optional},
+     .routing = {.weighting = expert_weighting::as_is, .in_metadata = true, .shared = shared_width::count_of_experts},
+     .yarn = yarn_target::scores,
+     .latent_attention = true},
 });
 
 /// The row of a name. Throws, listing the known names, when there is none.
@@ -39,113 +136,6 @@ inline constexpr std::array architectures = std::to_array<architecture>({
         known += (known.empty() ? "" : ", ") + std::string(row.name);
     }
     fail("metadata key general.architecture: wanted an architecture this decoder knows (", known, "), got ", name);
-}
-
-namespace detail {
-
-// Reads the keys of one architecture and checks their ranges.
-class spec_reader {
-public:
-    spec_reader(const metadata& properties, std::string_view architecture)
-        : properties_(properties), prefix_(std::string(architecture) + '.') {}
-
-    // Counts are bounded so that no product of two of them, times four bytes, can wrap.
-    static constexpr std::uint64_t largest_count = std::uint64_t{1} << 24;
-
-    [[nodiscard]] std::size_t count(std::string_view key, std::uint64_t low, std::uint64_t high = largest_count) const {
-        return in_range(key, properties_.require_count(name(key)), low, high);
-    }
-    [[nodiscard]] std::size_t count_or(std::string_view key, std::uint64_t otherwise, std::uint64_t low,
-                                       std::uint64_t high = largest_count) const {
-        return in_range(key, properties_.get_count(name(key)).value_or(otherwise), low, high);
-    }
-    // A float above `above`.
-    [[nodiscard]] double number(std::string_view key, float above) const {
-        return in_range(key, properties_.require<float>(name(key)), above);
-    }
-    [[nodiscard]] double number_or(std::string_view key, float otherwise, float above) const {
-        return in_range(key, properties_.get_or<float>(name(key), otherwise), above);
-    }
-    [[nodiscard]] std::string text_or(std::string_view key, std::string_view otherwise) const {
-        return properties_.get_or<std::string>(name(key), std::string(otherwise));
-    }
-    [[nodiscard]] std::string name(std::string_view key) const { return prefix_ + std::string(key); }
-
-private:
-    [[nodiscard]] std::size_t in_range(std::string_view key, std::uint64_t value, std::uint64_t low,
-                                       std::uint64_t high) const {
-        if (value < low || value > high)
-            fail("metadata key ", name(key), ": wanted ", low, " to ", high, ", got ", value);
-        return value;
-    }
-    [[nodiscard]] double in_range(std::string_view key, float value, float above) const {
-        if (!(value > above && std::isfinite(value)))
-            fail("metadata key ", name(key), ": wanted a number above ", above, ", got ", value);
-        return double{value};
-    }
-
-    const metadata& properties_;
-    std::string prefix_;
-};
-
-[[nodiscard]] inline rope_spec read_rope(const spec_reader& read, const architecture& row, std::size_t head_size) {
-    rope_spec rope;
-    rope.pairing = row.pairing;
-    rope.dims = read.count_or("rope.dimension_count", head_size, 2, head_size);
-    if (rope.dims % 2 != 0)
-        fail("metadata key ", read.name("rope.dimension_count"), ": wanted an even number, got ", rope.dims);
-    rope.base = read.number_or("rope.freq_base", 10000.0f, 1.0f);
-    rope.attention_factor = read.number_or("rope.scaling.attn_factor", 1.0f, 0.0f);
-    const std::string scaling = read.text_or("rope.scaling.type", "linear");
-    if (scaling == "none") return rope;
-    if (scaling != "linear" && scaling != "yarn")
-        fail("metadata key ", read.name("rope.scaling.type"), ": wanted none, linear or yarn, got ", scaling);
-    rope.factor = read.number_or("rope.scaling.factor", 1.0f, 0.0f);
-    rope.scaling = scaling == "yarn" ? rope_scaling::yarn : rope_scaling::linear;
-    if (rope.scaling == rope_scaling::yarn)
-        rope.original_context = static_cast<double>(
-            read.count_or("rope.scaling.original_context_length", read.count("context_length", 1), 1));
-    return rope;
-}
-
-[[nodiscard]] inline expert_spec read_experts(const spec_reader& read, const architecture& row) {
-    expert_spec experts;
-    experts.count = read.count_or("expert_count", 0, 0, 1024);
-    if (experts.count == 0) return experts;
-    experts.used = read.count("expert_used_count", 1, experts.count);
-    experts.weighting = row.weighting;
-    return experts;
-}
-
-}  // namespace detail
-
-/// The architecture of a model, from its metadata. Throws naming the key when the architecture is unknown, a key is
-/// missing or has another type, or a number is out of range. Source: GGUF's generic keys and libllama's loader.
-[[nodiscard]] inline decoder_spec make_decoder_spec(const metadata& properties) {
-    const architecture& row = find_architecture(properties.require<std::string>("general.architecture"));
-    const detail::spec_reader read(properties, row.name);
-    decoder_spec spec;
-    spec.architecture = row.name;
-    spec.activation = row.activation;
-    spec.layers = read.count("block_count", 1, 512);
-    spec.width = read.count("embedding_length", 1);
-    spec.feed_forward = read.count("feed_forward_length", 1);
-    spec.heads = read.count("attention.head_count", 1);
-    spec.kv_heads = read.count_or("attention.head_count_kv", spec.heads, 1, spec.heads);
-    if (spec.heads % spec.kv_heads != 0)
-        fail("metadata key ", read.name("attention.head_count_kv"), ": wanted a divisor of the ", spec.heads,
-             " heads, got ", spec.kv_heads);
-    const std::size_t even_share = spec.width / spec.heads;
-    spec.head_size = read.count_or("attention.key_length", even_share, 2, 1 << 16);
-    spec.value_size = read.count_or("attention.value_length", even_share, 1, 1 << 16);
-    spec.norm_epsilon = read.number("attention.layer_norm_rms_epsilon", 0.0f);
-    spec.attention_scale = 1.0 / std::sqrt(static_cast<double>(spec.head_size));
-    spec.rope = detail::read_rope(read, row, spec.head_size);
-    spec.experts = detail::read_experts(read, row);
-
-    const auto* tokens = properties.get<std::vector<std::string>>("tokenizer.ggml.tokens");
-    spec.vocabulary = read.count_or("vocab_size", tokens == nullptr ? 0 : tokens->size(), 1);
-    return spec;
 }
 
 }  // namespace tessera::model

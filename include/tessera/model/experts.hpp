@@ -1,75 +1,84 @@
-// Mixture of experts: which token goes where, and the sum of what comes back.
+// Mixture of experts: the sum of what comes back from them.
 #pragma once
 
-#include <algorithm>
 #include <cstddef>
+#include <numeric>
 #include <span>
 #include <vector>
 
-#include "tessera/kernels/softmax.hpp"
+#include "tessera/core/error.hpp"
+#include "tessera/model/activation.hpp"
 #include "tessera/model/decoder_spec.hpp"
 #include "tessera/model/feed_forward.hpp"
+#include "tessera/model/finite.hpp"
+#include "tessera/model/layer_run.hpp"
+#include "tessera/model/linear.hpp"
 #include "tessera/model/matrix.hpp"
+#include "tessera/model/routing.hpp"
 
 namespace tessera::model {
 
-/// A token that an expert works on, and the weight of the result.
-struct routed_token {
-    Eigen::Index token;
-    float weight;
+struct expert_weights {
+    linear router;
+    std::vector<float> selection_bias;  ///< one number per expert, or none
+    std::vector<feed_forward_weights> experts;
+    feed_forward_weights shared;  ///< sees every token, if it has tensors
+    linear shared_gate;           ///< one logit per token, if it has a tensor
 };
-
-/// Chooses the experts of every token from the router's logits, which become probabilities. Returns the tokens of each
-/// expert in ascending order. Of equal probabilities the first wins.
-[[nodiscard]] inline std::vector<std::vector<routed_token>> route(const expert_spec& spec, matrix& logits) {
-    constexpr double smallest_sum = 0x1p-14;  // guards the division; libllama's value
-    std::vector<std::vector<routed_token>> routed(spec.count);
-    std::vector<std::size_t> chosen(spec.used);
-    std::vector<float> candidates;
-    for (Eigen::Index token = 0; token < logits.rows(); ++token) {
-        const std::span<float> probabilities = row(logits, token);
-        kernels::softmax(probabilities);
-        candidates.assign(probabilities.begin(), probabilities.end());
-        double sum = 0.0;
-        for (std::size_t& expert : chosen) {
-            expert = kernels::argmax(candidates);
-            candidates[expert] = -1.0f;
-            sum += double{probabilities[expert]};
-        }
-        const double scale =
-            spec.weighting == expert_weighting::renormalised ? spec.scale / std::max(sum, smallest_sum) : spec.scale;
-        for (const std::size_t expert : chosen)
-            routed[expert].push_back({token, static_cast<float>(double{probabilities[expert]} * scale)});
-    }
-    return routed;
-}
 
 /// out += the weighted sum of the chosen experts' results, for every row of `in`. One expert after the other, so that
 /// the weights of each are read once and sums have one order.
 template <tensor_source Source>
-void add_experts(const Source& source, std::span<const feed_forward_weights> experts,
-                 std::span<const std::vector<routed_token>> routed, activation kind, const matrix& in, matrix& out,
-                 int threads) {
+void add_experts(const layer_run<Source>& run, std::span<const feed_forward_weights> experts,
+                 std::span<const std::vector<routed_token>> routed, weight_target target, const matrix& in,
+                 matrix& out) {
+    const bool weigh_input = target == weight_target::input;
     matrix gathered, inner, results;
     for (std::size_t e = 0; e < experts.size(); ++e) {
         const std::vector<routed_token>& tokens = routed[e];
         if (tokens.empty()) continue;
         const auto count = static_cast<Eigen::Index>(tokens.size());
         gathered.resize(count, in.cols());
-        for_each_row_block(count, threads, [&](Eigen::Index first, Eigen::Index rows) {
-            for (Eigen::Index r = first; r < first + rows; ++r)
-                gathered.row(r) = in.row(tokens[static_cast<std::size_t>(r)].token);
-        });
-        gate_and_up(source, experts[e], kind, gathered, inner, threads);
-        results.resize(count, out.cols());
-        project(source, experts[e].down, inner, results, threads);
-        for_each_row_block(count, threads, [&](Eigen::Index first, Eigen::Index rows) {
+        for_each_row_block(count, run.threads, [&](Eigen::Index first, Eigen::Index rows) {
             for (Eigen::Index r = first; r < first + rows; ++r) {
                 const auto [token, weight] = tokens[static_cast<std::size_t>(r)];
-                out.row(token) += weight * results.row(r);
+                gathered.row(r) = (weigh_input ? weight : 1.0f) * in.row(token);
+            }
+        });
+        gate_and_up(run.source, experts[e], run.spec.block.activation, gathered, inner, run.threads);
+        results.resize(count, out.cols());
+        project(run.source, experts[e].down, inner, results, run.threads);
+        for_each_row_block(count, run.threads, [&](Eigen::Index first, Eigen::Index rows) {
+            for (Eigen::Index r = first; r < first + rows; ++r) {
+                const auto [token, weight] = tokens[static_cast<std::size_t>(r)];
+                out.row(token) += (weigh_input ? 1.0f : weight) * results.row(r);
             }
         });
     }
+}
+
+/// out += what a dense network makes of every row of `in`.
+template <tensor_source Source>
+void add_network(const layer_run<Source>& run, const feed_forward_weights& weights, const matrix& in, matrix& out) {
+    matrix inner;
+    gate_and_up(run.source, weights, run.spec.block.activation, in, inner, run.threads);
+    add_projection(run.source, weights.down, inner, out, run.threads);
+}
+
+/// out += what the chosen experts, and the shared one, make of every row of `in`.
+template <tensor_source Source>
+void add_network(const layer_run<Source>& run, const expert_weights& weights, const matrix& in, matrix& out) {
+    const expert_spec& spec = run.spec.experts;
+    matrix logits = projected(run.source, weights.router, in, run.threads);
+    require_finite(logits, run.window, concat("layer ", run.layer, ", router"), run.threads);
+    add_experts(run, weights.experts, route(spec, weights.selection_bias, logits), spec.target, in, out);
+    if (weights.shared.down.tensor == nullptr) return;
+    if (weights.shared_gate.tensor == nullptr) return add_network(run, weights.shared, in, out);
+
+    const matrix gates = projected(run.source, weights.shared_gate, in, run.threads);
+    std::vector<routed_token> all;
+    for (Eigen::Index token = 0; token < in.rows(); ++token) all.push_back({token, sigmoid(gates(token, 0))});
+    add_experts(run, {&weights.shared, 1}, {&all, 1}, weight_target::output, in, out);
 }
 
 }  // namespace tessera::model

@@ -3,7 +3,7 @@
 
 #include <cstddef>
 
-#include "tessera/kernels/exp.hpp"
+#include "tessera/model/activation.hpp"
 #include "tessera/model/decoder_spec.hpp"
 #include "tessera/model/linear.hpp"
 #include "tessera/model/matrix.hpp"
@@ -14,20 +14,6 @@ namespace tessera::model {
 struct feed_forward_weights {
     linear gate, up, down;
 };
-
-/// gate[i] = activation(gate[i]) * up[i]. Both activations are x * sigmoid(a(x)): the tanh in GELU's approximation is a
-/// sigmoid of twice its argument.
-inline void apply_gate(activation kind, float* gate, const float* up, std::size_t count) noexcept {
-    const auto combine = [=](auto argument) {
-        for (std::size_t i = 0; i < count; ++i) gate[i] = gate[i] / (1.0f + kernels::exp(-argument(gate[i]))) * up[i];
-    };
-    switch (kind) {
-        case activation::silu:
-            return combine([](float x) { return x; });
-        case activation::gelu:
-            return combine([](float x) { return 1.59576912f * (x + 0.044715f * x * x * x); });
-    }
-}
 
 /// inner = activation(gate(x)) * up(x) for every row x of `in`. Both matrices pass through memory together, so that
 /// only one buffer of tokens x inner width is needed.

@@ -26,6 +26,16 @@ struct linear {
     [[nodiscard]] std::size_t inputs() const noexcept { return tensor->columns(); }
 };
 
+/// Rows [first, first + count) of a matrix.
+[[nodiscard]] inline linear slice(const linear& whole, std::uint64_t first, std::size_t count) {
+    linear part{whole.tensor, whole.first_row + first, count, {}};
+    if (!whole.bias.empty()) {
+        const auto begin = whole.bias.begin() + static_cast<std::ptrdiff_t>(first);
+        part.bias.assign(begin, begin + static_cast<std::ptrdiff_t>(count));
+    }
+    return part;
+}
+
 /// One piece of the product of N weight matrices of equal shape with the same activations.
 template <std::size_t N>
 struct product_tile {
@@ -101,6 +111,14 @@ void project(const Source& source, const linear& layer, const In& in, Out& out, 
         block.noalias() = in.middleRows(tile.first_token, tile.tokens) * tile.weight(0).transpose();
         tile.add_bias(layer, block);
     });
+}
+
+/// W x + bias for every row x of `in`.
+template <tensor_source Source, class In>
+[[nodiscard]] matrix projected(const Source& source, const linear& layer, const In& in, int threads) {
+    matrix out(in.rows(), static_cast<Eigen::Index>(layer.outputs));
+    project(source, layer, in, out, threads);
+    return out;
 }
 
 /// y += W x + bias for every row x of `in` and y of `out`.

@@ -18,30 +18,29 @@ class rope_table {
 public:
     /// `factors` holds dims / 2 divisors of the angles, or none.
     rope_table(const rope_spec& spec, std::span<const float> factors, std::size_t positions)
-        : pairing_(spec.pairing), pairs_(spec.dims / 2) {
+        : pairing_(spec.pairing), first_(spec.first), pairs_(spec.dims / 2) {
         std::vector<double> step(pairs_);  // the angle from one position to the next
         for (std::size_t i = 0; i < pairs_; ++i) {
             const double exponent = -2.0 * static_cast<double>(i) / static_cast<double>(spec.dims);
             step[i] = std::pow(spec.base, exponent) / (factors.empty() ? 1.0 : double{factors[i]});
         }
-        double magnitude = spec.attention_factor;
         if (spec.scaling == rope_scaling::linear)
             for (double& s : step) s /= spec.factor;
         if (spec.scaling == rope_scaling::yarn) {
             const yarn_ramp kept(spec);
             for (std::size_t i = 0; i < pairs_; ++i)
                 step[i] = step[i] / spec.factor * (1.0 - kept(i)) + step[i] * kept(i);
-            magnitude *= 0.1 * std::log(spec.factor) + 1.0;
         }
         turns_.reserve(positions * pairs_);
         for (std::size_t p = 0; p < positions; ++p)
             for (const double s : step)
-                turns_.push_back({static_cast<float>(std::cos(static_cast<double>(p) * s) * magnitude),
-                                  static_cast<float>(std::sin(static_cast<double>(p) * s) * magnitude)});
+                turns_.push_back({static_cast<float>(std::cos(static_cast<double>(p) * s) * spec.magnitude),
+                                  static_cast<float>(std::sin(static_cast<double>(p) * s) * spec.magnitude)});
     }
 
     /// Turns one head's query or key, at `head`, in place.
     void apply(float* head, std::size_t position) const noexcept {
+        head += first_;
         const turn* turns = turns_.data() + position * pairs_;
         if (pairing_ == rope_pairing::adjacent)
             for (std::size_t i = 0; i < pairs_; ++i) rotate(turns[i], head[2 * i], head[2 * i + 1]);
@@ -78,6 +77,7 @@ private:
     }
 
     rope_pairing pairing_;
+    std::size_t first_;
     std::size_t pairs_;
     std::vector<turn> turns_;  // position after position
 };

@@ -1,0 +1,31 @@
+// Finds numbers that are not finite, and says where.
+#pragma once
+
+#include <algorithm>
+#include <cmath>
+#include <cstddef>
+#include <string_view>
+
+#include "tessera/core/error.hpp"
+#include "tessera/kernels/reduce.hpp"
+#include "tessera/model/matrix.hpp"
+
+namespace tessera::model {
+
+/// Throws naming place, window and token when a number of an activation is infinite or NaN.
+inline void require_finite(const matrix& values, std::size_t window, std::string_view where, int threads) {
+    for_each_row_block(values.rows(), threads, [&](Eigen::Index first, Eigen::Index rows) {
+        for (Eigen::Index r = first; r < first + rows; ++r) {
+            const float* x = values.row(r).data();
+            const auto columns = static_cast<std::size_t>(values.cols());
+            // 0 unless one of them is infinite or NaN
+            if (kernels::sum<float>(columns, [x](std::size_t i) { return x[i] * 0.0f; }) == 0.0f) continue;
+            const float* bad = std::find_if(x, x + columns, [](float v) { return !std::isfinite(v); });
+            const auto token = static_cast<std::size_t>(r);
+            fail(where, ": window ", token / window, ", token ", token % window, ": wanted finite activations, got ",
+                 *bad);
+        }
+    });
+}
+
+}  // namespace tessera::model

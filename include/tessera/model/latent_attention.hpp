@@ -1,0 +1,65 @@
+// Attention over a compressed state that all heads share (MLA).
+#pragma once
+
+#include <cstddef>
+#include <vector>
+
+#include "tessera/model/attention.hpp"
+#include "tessera/model/layer_run.hpp"
+#include "tessera/model/linear.hpp"
+#include "tessera/model/matrix.hpp"
+#include "tessera/model/norm.hpp"
+
+namespace tessera::model {
+
+struct latent_weights {
+    linear query_down;              ///< hidden state -> compressed query, where queries are compressed
+    std::vector<float> query_norm;  ///< of the compressed query; empty: queries come straight from the hidden state
+    linear query;                   ///< -> heads x (plain, rotated)
+    linear state;                   ///< hidden state -> rank + rotated
+    std::vector<float> state_norm;  ///< of the first rank numbers
+    std::vector<linear> keys;       ///< per head, plain -> rank: what a key's plain part is made with, transposed
+    std::vector<linear> values;     ///< per head, rank -> value
+};
+
+/// From normed hidden states to what the heads yield (heads x latent.value_size), in place. Instead of expanding keys
+/// and values for every head, queries are brought to the compressed state's own numbers: q . (K c) = (K' q) . c. Then
+/// all heads share one key, the state, which is its own value, too.
+template <tensor_source Source>
+void mix(const layer_run<Source>& run, const latent_weights& weights, matrix& x) {
+    const decoder_spec& spec = run.spec;
+    const auto heads = static_cast<Eigen::Index>(spec.heads);
+    const auto rank = static_cast<Eigen::Index>(spec.latent.rank);
+    const auto rotated = static_cast<Eigen::Index>(spec.global.rope.dims);
+    const auto own = static_cast<Eigen::Index>(spec.latent.head_size);
+    const auto value = static_cast<Eigen::Index>(spec.latent.value_size);
+
+    matrix state = projected(run.source, weights.state, x, run.threads);
+    rms_norm_rows(state, weights.state_norm, spec.norm_epsilon, state, run.threads);
+    if (!weights.query_norm.empty()) {
+        x = projected(run.source, weights.query_down, x, run.threads);
+        rms_norm_rows(x, weights.query_norm, spec.norm_epsilon, x, run.threads);
+    }
+    x = projected(run.source, weights.query, x, run.threads);
+
+    matrix queries(x.rows(), heads * (rank + rotated));
+    for (Eigen::Index h = 0; h < heads; ++h) {
+        auto shared = queries.middleCols(h * (rank + rotated), rank);
+        project(run.source, weights.keys[static_cast<std::size_t>(h)], x.middleCols(h * own, own - rotated), shared,
+                run.threads);
+        queries.middleCols(h * (rank + rotated) + rank, rotated) = x.middleCols(h * own + own - rotated, rotated);
+    }
+    place_heads(run, {}, spec.head_size, queries);
+    place_heads(run, {}, spec.head_size, state);
+    matrix mixed;
+    attend(run, queries, state, state, {}, mixed);
+
+    x.resize(x.rows(), heads * value);
+    for (Eigen::Index h = 0; h < heads; ++h) {
+        auto yielded = x.middleCols(h * value, value);
+        project(run.source, weights.values[static_cast<std::size_t>(h)], mixed.middleCols(h * rank, rank), yielded,
+                run.threads);
+    }
+}
+
+}  // namespace tessera::model
