@@ -21,7 +21,8 @@ concept tensor_source = requires(const S& source, const tensor_info& info, std::
 };
 
 /// A source that also hands out rows as they are stored, in the type that `info` names. The view lives as long as the
-/// source; an empty one means that these bytes exist only after a transform.
+/// source; an empty one means that these bytes exist only after a transform. A source may then still make them: its
+/// `repacked(info, first_row, rows)` returns the bytes, or none where it would have to encode.
 template <class S>
 concept packed_tensor_source =
     tensor_source<S> && requires(const S& source, const tensor_info& info, std::uint64_t row) {
