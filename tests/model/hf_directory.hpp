@@ -149,9 +149,8 @@ private:
         std::string data = old.substr(8 + length);
         for (const byte_tensor& tensor : byte_tensors) {
             const std::vector<std::uint64_t> shape(tensor.dims.rbegin(), tensor.dims.rend());
-            header[tensor.name] = {{"dtype", "U8"},
-                                   {"shape", shape},
-                                   {"data_offsets", {data.size(), data.size() + tensor.bytes.size()}}};
+            header[tensor.name] = {
+                {"dtype", "U8"}, {"shape", shape}, {"data_offsets", {data.size(), data.size() + tensor.bytes.size()}}};
             data += tensor.bytes;
         }
         write_text(file, safetensors_bytes(header.dump(), data));

@@ -3,6 +3,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include <doctest/doctest.h>
@@ -178,9 +179,8 @@ TEST_CASE("Gemma 3, alone and as the text part of a model with pictures") {
     family.convert_like("gemma3");
 
     family.directory.config["rope_local_base_freq"] = 5000.0;
-    family.convert([](const hf_model& model) {
-        CHECK(model.metadata().require<float>("gemma3.rope.freq_base_swa") == 5000.0f);
-    });
+    family.convert(
+        [](const hf_model& model) { CHECK(model.metadata().require<float>("gemma3.rope.freq_base_swa") == 5000.0f); });
 
     // Both ways to say where the text part is. What its configuration leaves out has its defaults, or is outside.
     for (const std::string before : {"language_model.model.", "model.language_model."}) {
@@ -200,7 +200,11 @@ TEST_CASE("Gemma 3, alone and as the text part of a model with pictures") {
             other.directory.weights.add(rename(info.name), std::span(info.dims).first(info.rank),
                                         family.directory.values(info.name));
         other.wanted = family.wanted;
+        other.directory.config["text_config"]["bos_token_id"] = 5;
         other.convert_like("gemma3", {"gemma3.attention.layer_norm_rms_epsilon"});
+        other.convert([](const hf_model& model) {
+            CHECK(model.metadata().require<std::uint32_t>("tokenizer.ggml.bos_token_id") == 5);
+        });
     }
 }
 
@@ -304,6 +308,22 @@ TEST_CASE("GLM 4.5: a dense layer, experts, and a layer that predicts a further 
     family.same("nextn.hnorm.weight", "hnorm.weight", {embedding});
     family.same("nextn.shared_head_norm.weight", "shared_head.norm.weight", {embedding});
     family.convert_like("glm4moe");
+
+    // A vocabulary with what the tokenizer's files do not tell apart.
+    const support::scratch_dir folder;
+    family.directory.write(folder.path());
+    nlohmann::json tokenizer = nlohmann::json::parse(support::read_text(folder / "tokenizer.json"));
+    int id = 20;
+    for (const char* text : {"<|endoftext|>", "[gMASK]", "<|user|>", "<|observation|>"})
+        tokenizer["added_tokens"].push_back({{"id", id++}, {"content", text}, {"special", true}});
+    support::write_text(folder / "tokenizer.json", tokenizer.dump());
+    support::write_text(folder / "tokenizer_config.json", R"({"eos_token": "<|endoftext|>", "unk_token": "<unk>"})");
+    const hf_model model(folder.path());
+    for (const auto& [role, wanted] : {std::pair("eos", 20u), std::pair("bos", 21u), std::pair("eot", 22u),
+                                       std::pair("eom", 23u), std::pair("unknown", 0u)}) {
+        CAPTURE(role);
+        CHECK(model.metadata().require<std::uint32_t>(std::string("tokenizer.ggml.") + role + "_token_id") == wanted);
+    }
 
     // A checkpoint may lack that layer, whatever config.json says.
     without_next.convert([](const hf_model& model) {

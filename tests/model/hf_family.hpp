@@ -32,14 +32,10 @@ struct hf_family {
     float norm_shift = 0.0f;
 
     hf_family(const char* architecture, std::uint64_t layers) {
-        directory.config = {{"architectures", {architecture}},
-                            {"hidden_size", embedding},
-                            {"num_hidden_layers", layers},
-                            {"num_attention_heads", heads},
-                            {"num_key_value_heads", key_heads},
-                            {"vocab_size", vocabulary},
-                            {"max_position_embeddings", 64},
-                            {"rms_norm_eps", 1e-5},
+        directory.config = {{"architectures", {architecture}},  {"hidden_size", embedding},
+                            {"num_hidden_layers", layers},      {"num_attention_heads", heads},
+                            {"num_key_value_heads", key_heads}, {"vocab_size", vocabulary},
+                            {"max_position_embeddings", 64},    {"rms_norm_eps", 1e-5},
                             {"tie_word_embeddings", false}};
     }
 
@@ -101,9 +97,9 @@ struct hf_family {
         for (std::uint64_t expert = 0; expert < count; ++expert)
             for (const char* kind : {"gate", "up", "down"}) {
                 const bool is_down = *kind == 'd';
-                const values one = in_layer(
-                    "mlp.experts." + std::to_string(expert) + "." + kind + "_proj.weight",
-                    is_down ? std::vector<std::uint64_t>{size, embedding} : std::vector<std::uint64_t>{embedding, size});
+                const values one = in_layer("mlp.experts." + std::to_string(expert) + "." + kind + "_proj.weight",
+                                            is_down ? std::vector<std::uint64_t>{size, embedding}
+                                                    : std::vector<std::uint64_t>{embedding, size});
                 values& stack = wanted[block + "ffn_" + kind + "_exps.weight"];
                 stack.insert(stack.end(), one.begin(), one.end());
             }
@@ -126,7 +122,8 @@ struct hf_family {
                 model.read(info, first, rows, part);
                 REQUIRE(std::equal(part.begin(), part.end(),
                                    all.begin() + static_cast<std::ptrdiff_t>(first * info.columns())));
-                if (const auto bytes = model.packed(info, first, rows); !bytes.empty() && info.type() == tessera::type_id::f32)
+                if (const auto bytes = model.packed(info, first, rows);
+                    !bytes.empty() && info.type() == tessera::type_id::f32)
                     REQUIRE(std::memcmp(bytes.data(), part.data(), bytes.size()) == 0);
             }
             if (info.rank == 1 || !info.name.ends_with(".weight")) CHECK(info.type() == tessera::type_id::f32);

@@ -112,10 +112,9 @@ void add_gpt_oss_layer(hf_family& family, std::uint64_t layer, std::size_t size)
     family.same("ffn_down_exps.bias", "mlp.experts.down_proj_bias", {embedding, 4});
     const values both = family.in_layer("mlp.experts.gate_up_proj_bias", {2 * size, 4});
     for (const std::size_t odd : {0u, 1u})
-        family.wanted[family.block + (odd ? "ffn_up_exps.bias" : "ffn_gate_exps.bias")] =
-            filled(1, 4, size, [&](std::size_t, std::size_t expert, std::size_t i) {
-                return both[expert * 2 * size + 2 * i + odd];
-            });
+        family.wanted[family.block + (odd ? "ffn_up_exps.bias" : "ffn_gate_exps.bias")] = filled(
+            1, 4, size,
+            [&](std::size_t, std::size_t expert, std::size_t i) { return both[expert * 2 * size + 2 * i + odd]; });
 }
 
 }  // namespace
@@ -157,8 +156,10 @@ TEST_CASE("gpt-oss as published: MXFP4 blocks keep every bit") {
         packed_tensor made;
         for (std::size_t i = 0; i < rows * 4 * columns / 2; ++i) made.codes += static_cast<char>(random());
         for (std::size_t i = 0; i < rows * 4 * columns / 32; ++i) made.scales += static_cast<char>(100 + random() % 40);
-        family.directory.byte_tensors.push_back({family.prefix + name + "_blocks", {16, columns / 32, rows, 4}, made.codes});
-        family.directory.byte_tensors.push_back({family.prefix + name + "_scales", {columns / 32, rows, 4}, made.scales});
+        family.directory.byte_tensors.push_back(
+            {family.prefix + name + "_blocks", {16, columns / 32, rows, 4}, made.codes});
+        family.directory.byte_tensors.push_back(
+            {family.prefix + name + "_scales", {columns / 32, rows, 4}, made.scales});
         return made;
     };
     const auto code_of = [](const packed_tensor& from, std::size_t i) {
@@ -191,7 +192,8 @@ TEST_CASE("gpt-oss as published: MXFP4 blocks keep every bit") {
         tessera::select::plan plan;
         for (const auto& info : model.tensors()) plan.choices.push_back({.target = info, .source = info.layout});
         tessera::memory_sink sink;
-        tessera::quantize_model(model, plan, model.metadata(), tessera::weighted{}, sink, {.threads = 2, .piece_weights = 96});
+        tessera::quantize_model(model, plan, model.metadata(), tessera::weighted{}, sink,
+                                {.threads = 2, .piece_weights = 96});
         for (const std::size_t odd : {0u, 1u}) {
             const auto& info = *sink.find(odd ? "blk.0.ffn_up_exps.weight" : "blk.0.ffn_gate_exps.weight");
             REQUIRE(info.type() == tessera::type_id::mxfp4);
@@ -201,7 +203,8 @@ TEST_CASE("gpt-oss as published: MXFP4 blocks keep every bit") {
                 for (std::size_t row = 0; row < size; ++row)
                     for (std::size_t block = 0; block < embedding / 32; ++block) {
                         const std::size_t first = row_of_both(expert, row, odd) * embedding + block * 32;
-                        REQUIRE(std::to_integer<int>(bytes[at++]) == static_cast<unsigned char>(both.scales[first / 32]));
+                        REQUIRE(std::to_integer<int>(bytes[at++]) ==
+                                static_cast<unsigned char>(both.scales[first / 32]));
                         for (std::size_t j = 0; j < 16; ++j)
                             REQUIRE(std::to_integer<int>(bytes[at++]) ==
                                     code_of(both, first + j) + 16 * code_of(both, first + j + 16));
@@ -403,7 +406,8 @@ TEST_CASE("Qwen3-Next: linear attention's projections are apart in GGUF") {
 TEST_CASE("Qwen3.5, dense and with experts: value heads take turns in GGUF") {
     for (const bool has_experts : {false, true}) {
         CAPTURE(has_experts);
-        hf_family family = hybrid(has_experts ? "Qwen3_5MoeForConditionalGeneration" : "Qwen3_5ForCausalLM", has_experts);
+        hf_family family =
+            hybrid(has_experts ? "Qwen3_5MoeForConditionalGeneration" : "Qwen3_5ForCausalLM", has_experts);
         auto& config = family.directory.config;
         config.erase("partial_rotary_factor");
         config.erase("rope_theta");
@@ -443,9 +447,8 @@ TEST_CASE("Qwen3.5, dense and with experts: value heads take turns in GGUF") {
             const std::string la = "linear_attn.";
             auto& wanted = family.wanted;
             const std::string& block = family.block;
-            wanted[block + "attn_qkv.weight"] =
-                in_turns(family.in_layer(la + "in_proj_qkv.weight", {embedding, mixed}), linear_head * embedding,
-                         keys_end * embedding);
+            wanted[block + "attn_qkv.weight"] = in_turns(family.in_layer(la + "in_proj_qkv.weight", {embedding, mixed}),
+                                                         linear_head * embedding, keys_end * embedding);
             wanted[block + "attn_gate.weight"] =
                 in_turns(family.in_layer(la + "in_proj_z.weight", {embedding, linear_values * linear_head}),
                          linear_head * embedding);
@@ -453,8 +456,8 @@ TEST_CASE("Qwen3.5, dense and with experts: value heads take turns in GGUF") {
                 in_turns(family.in_layer(la + "in_proj_b.weight", {embedding, linear_values}), embedding);
             wanted[block + "ssm_alpha.weight"] =
                 in_turns(family.in_layer(la + "in_proj_a.weight", {embedding, linear_values}), embedding);
-            wanted[block + "ssm_conv1d.weight"] =
-                in_turns(family.in_layer(la + "conv1d.weight", {kernel, 1, mixed}), linear_head * kernel, keys_end * kernel);
+            wanted[block + "ssm_conv1d.weight"] = in_turns(family.in_layer(la + "conv1d.weight", {kernel, 1, mixed}),
+                                                           linear_head * kernel, keys_end * kernel);
             wanted[block + "ssm_dt.bias"] = in_turns(family.in_layer(la + "dt_bias", {linear_values}), 1);
             wanted[block + "ssm_a"] = negative_exp(in_turns(family.in_layer(la + "A_log", {linear_values}), 1));
             family.same("ssm_norm.weight", la + "norm.weight", {linear_head});

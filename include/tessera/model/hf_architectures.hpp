@@ -20,14 +20,28 @@ namespace tessera::model {
 
 /// Every architecture that can be converted.
 inline constexpr std::array hf_architectures{
-    hf::llama,    hf::mistral,       hf::mixtral,
-    hf::llama4,   hf::llama4_with_pictures,
-    hf::qwen2,    hf::qwen2moe,      hf::qwen3,  hf::qwen3moe,
+    hf::llama,
+    hf::mistral,
+    hf::mixtral,
+    hf::llama4,
+    hf::llama4_with_pictures,
+    hf::qwen2,
+    hf::qwen2moe,
+    hf::qwen3,
+    hf::qwen3moe,
     hf::qwen3next,
-    hf::qwen35,   hf::qwen35_with_pictures, hf::qwen35moe, hf::qwen35moe_with_pictures,
-    hf::gemma2,   hf::gemma3,        hf::gemma3_with_pictures,
-    hf::phi3,     hf::deepseek2,     hf::deepseek3,
-    hf::gpt_oss,  hf::glm4moe,
+    hf::qwen35,
+    hf::qwen35_with_pictures,
+    hf::qwen35moe,
+    hf::qwen35moe_with_pictures,
+    hf::gemma2,
+    hf::gemma3,
+    hf::gemma3_with_pictures,
+    hf::phi3,
+    hf::deepseek2,
+    hf::deepseek3,
+    hf::gpt_oss,
+    hf::glm4moe,
 };
 
 /// The architecture that config.json names. Throws when it names none or none of the table's.

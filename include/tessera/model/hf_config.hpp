@@ -81,8 +81,7 @@ public:
     /// A list of finite positive numbers; empty when the key is absent.
     [[nodiscard]] std::vector<double> positive_numbers(std::string_view key) const {
         return list<double>(key, "a list of positive numbers", [](const nlohmann::json& v) {
-            return v.is_number() && v.get<double>() > 0 &&
-                   v.get<double>() <= double{std::numeric_limits<float>::max()};
+            return v.is_number() && v.get<double>() > 0 && v.get<double>() <= double{std::numeric_limits<float>::max()};
         });
     }
 
@@ -105,7 +104,8 @@ public:
             if (!value.is_null()) merged.json_[name] = value;
         return merged;
     }
-    /// This object with the values of `defaults`, a JSON object, for keys that it lacks. Precondition: it is valid JSON.
+    /// This object with the values of `defaults`, a JSON object, for keys that it lacks. Precondition: it is valid
+    /// JSON.
     [[nodiscard]] hf_config completed_with(std::string_view defaults) const {
         hf_config completed = *this;
         const nlohmann::json values = nlohmann::json::parse(defaults);

@@ -17,11 +17,11 @@ struct hf_dimensions {
     std::uint64_t embedding = 0;
     std::uint64_t vocabulary = 0;
     std::uint64_t heads = 0;
-    std::uint64_t key_heads = 0;   ///< divides `heads`
-    std::uint64_t head_size = 0;   ///< even: rotary embedding turns pairs
-    std::uint64_t rotary = 0;      ///< values of a head that rotary embedding turns; even
-    std::uint64_t query_rows = 0;  ///< heads * head_size
-    std::uint64_t key_rows = 0;    ///< key_heads * head_size
+    std::uint64_t key_heads = 0;         ///< divides `heads`
+    std::uint64_t head_size = 0;         ///< even: rotary embedding turns pairs
+    std::uint64_t rotary = 0;            ///< values of a head that rotary embedding turns; even
+    std::uint64_t query_rows = 0;        ///< heads * head_size
+    std::uint64_t key_rows = 0;          ///< key_heads * head_size
     std::uint64_t gated_query_rows = 0;  ///< queries and gates
     std::uint64_t fused_rows = 0;        ///< queries, keys, values
 
@@ -42,20 +42,20 @@ struct hf_dimensions {
 
     // Attention through a latent vector (DeepSeek).
     std::uint64_t query_rank = 0;
-    std::uint64_t latent = 0;           ///< the rank of keys and values
-    std::uint64_t plain_key = 0;        ///< values of a key without rotary embedding
-    std::uint64_t rotary_key = 0;       ///< and with it
-    std::uint64_t value_size = 0;       ///< of a head
-    std::uint64_t latent_key = 0;       ///< latent + rotary_key
-    std::uint64_t unfolded_head = 0;    ///< plain_key + value_size: rows that unfold the latent vector for one head
-    std::uint64_t unfolded_rows = 0;    ///< heads * unfolded_head
-    std::uint64_t value_rows = 0;       ///< heads * value_size
+    std::uint64_t latent = 0;         ///< the rank of keys and values
+    std::uint64_t plain_key = 0;      ///< values of a key without rotary embedding
+    std::uint64_t rotary_key = 0;     ///< and with it
+    std::uint64_t value_size = 0;     ///< of a head
+    std::uint64_t latent_key = 0;     ///< latent + rotary_key
+    std::uint64_t unfolded_head = 0;  ///< plain_key + value_size: rows that unfold the latent vector for one head
+    std::uint64_t unfolded_rows = 0;  ///< heads * unfolded_head
+    std::uint64_t value_rows = 0;     ///< heads * value_size
 
     // Layers with linear attention (Qwen3-Next).
-    std::uint64_t attention_interval = 1;   ///< every how many layers there is full attention
+    std::uint64_t attention_interval = 1;  ///< every how many layers there is full attention
     std::uint64_t linear_kernel = 0;
-    std::uint64_t linear_head = 0;          ///< size of a head, of keys and values alike
-    std::uint64_t linear_key_heads = 0;     ///< divides linear_value_heads
+    std::uint64_t linear_head = 0;       ///< size of a head, of keys and values alike
+    std::uint64_t linear_key_heads = 0;  ///< divides linear_value_heads
     std::uint64_t linear_value_heads = 0;
     std::uint64_t linear_key_rows = 0;
     std::uint64_t linear_value_rows = 0;
@@ -131,8 +131,7 @@ private:
             if (experts == 0) experts = config.count(key, 1024).value_or(0);
         // Where both kinds of layers are, Llama 4 has the plain ones' size under the longer name.
         const bool has_plain = config.contains("intermediate_size_mlp") || config.contains("intermediate_size");
-        if (has_plain || experts == 0)
-            feed_forward = first_of(config, {"intermediate_size_mlp", "intermediate_size"});
+        if (has_plain || experts == 0) feed_forward = first_of(config, {"intermediate_size_mlp", "intermediate_size"});
         fused_feed_forward = 2 * feed_forward;
         if (experts == 0) return;
 

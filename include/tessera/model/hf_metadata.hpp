@@ -1,17 +1,21 @@
 // GGUF metadata of a Hugging Face model directory, but for the vocabulary.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
 #include <limits>
+#include <span>
 #include <string>
 #include <string_view>
 #include <system_error>
 #include <utility>
+#include <vector>
 
+#include "tessera/core/error.hpp"
 #include "tessera/core/metadata.hpp"
 #include "tessera/model/hf_config.hpp"
 #include "tessera/model/hf_dimensions.hpp"
@@ -85,6 +89,18 @@ inline void apply_metadata_rules(metadata& properties, const std::string& prefix
             }
             case kind::size: break;  // above
         }
+    }
+}
+
+/// Sets tokenizer.ggml.*_token_id for the roles that no token has yet, as far as the vocabulary has their texts.
+inline void apply_special_tokens(metadata& properties, std::span<const hf_special_token> special_tokens) {
+    if (special_tokens.empty()) return;
+    const auto tokens = properties.require<std::vector<std::string>>("tokenizer.ggml.tokens");
+    for (const hf_special_token& special : special_tokens) {
+        std::string key = concat("tokenizer.ggml.", special.role, "_token_id");
+        const auto found = std::find(tokens.begin(), tokens.end(), special.text);
+        if (!properties.contains(key) && found != tokens.end())
+            properties.set(std::move(key), static_cast<std::uint32_t>(found - tokens.begin()));
     }
 }
 

@@ -117,6 +117,7 @@ private:
         for (const auto& [key, value] : sizes) metadata_.set(key, value);
         for (const auto& [key, value] : text::tokenizer_metadata(directory, dimensions.vocabulary))
             metadata_.set(key, value);
+        apply_special_tokens(metadata_, architecture.special_tokens);
     }
 
     // How many weights share a scale in 8-bit checkpoints. Other quantized ones lack the weights this library needs.
@@ -126,7 +127,8 @@ private:
         const std::string method = quantization->text("quant_method").value_or("nothing");
         if (method == "mxfp4") return {};
         if (method != "fp8" && method != "fbgemm_fp8" && method != "compressed-tensors")
-            quantization->reject("quant_method", "wanted a model in full precision, 8-bit floats or MXFP4, got ", method);
+            quantization->reject("quant_method", "wanted a model in full precision, 8-bit floats or MXFP4, got ",
+                                 method);
         const std::vector<std::uint64_t> block = quantization->counts("weight_block_size");
         if (block.empty()) return {};
         if (block.size() != 2)
@@ -140,7 +142,8 @@ private:
         for (const std::string_view prefix : architecture.left_out) maker.skip(prefix);
         const hf_next_token& next = architecture.next_token;
         if (next.what == hf_next_token::fate::none) return;
-        const char* key = config.contains("mtp_num_hidden_layers") ? "mtp_num_hidden_layers" : "num_nextn_predict_layers";
+        const char* key =
+            config.contains("mtp_num_hidden_layers") ? "mtp_num_hidden_layers" : "num_nextn_predict_layers";
         const std::uint64_t limit = config.count(key, 512).value_or(0);
         for (std::uint64_t n = 0; n < limit; ++n) {
             const std::string prefix = hf_layer_prefix(next.prefix, dimensions, dimensions.layers + n);

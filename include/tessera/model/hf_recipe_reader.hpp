@@ -76,7 +76,8 @@ public:
     void release(const hf_recipe& recipe, std::uint64_t first_row, std::uint64_t rows) const {
         if (recipe.parts.empty() || recipe.is_vector()) return;
         if (recipe.transposed_rows > 0) {  // every row of the source has a part of every row
-            const std::uint64_t first = first_row / recipe.info.dims[1], last = (first_row + rows - 1) / recipe.info.dims[1];
+            const std::uint64_t first = first_row / recipe.info.dims[1],
+                                last = (first_row + rows - 1) / recipe.info.dims[1];
             return source_.release(*recipe.parts.front().source, first * recipe.transposed_rows,
                                    (last - first + 1) * recipe.transposed_rows);
         }

@@ -33,12 +33,12 @@ struct hf_part {
 /// One GGUF tensor and where its rows come from.
 struct hf_recipe {
     tensor_info info;
-    std::vector<hf_part> parts;               ///< stacked one after another
-    std::optional<hf_row_map> columns = {};   ///< of the source; none: as they are
-    float (*value)(float) = nullptr;          ///< none: as it is
-    std::uint64_t transposed_rows = 0;        ///< of one matrix of the source; 0: not transposed
+    std::vector<hf_part> parts;                 ///< stacked one after another
+    std::optional<hf_row_map> columns = {};     ///< of the source; none: as they are
+    float (*value)(float) = nullptr;            ///< none: as it is
+    std::uint64_t transposed_rows = 0;          ///< of one matrix of the source; 0: not transposed
     const tensor_info* block_scales = nullptr;  ///< of MXFP4 blocks; `parts` then has their codes
-    std::vector<float> values = {};           ///< the tensor itself when it has no parts
+    std::vector<float> values = {};             ///< the tensor itself when it has no parts
 
     [[nodiscard]] bool is_vector() const noexcept { return info.rank == 1; }
     /// True when rows are the source's, but for their order and type.

@@ -32,7 +32,8 @@ public:
         if (!scaling_) scaling_ = config.object("rope_parameters");
         if (config.contains("rope_local_base_freq")) local_base_ = config.require_positive("rope_local_base_freq");
         if (scaling_)
-            if (const auto local = scaling_->object("sliding_attention")) local_base_ = local->require_positive("rope_theta");
+            if (const auto local = scaling_->object("sliding_attention"))
+                local_base_ = local->require_positive("rope_theta");
         if (scaling_)
             if (const auto full = scaling_->object("full_attention")) scaling_ = full;
         if (scaling_ && scaling_->contains("rope_theta"))

@@ -37,8 +37,9 @@ struct hf_transform {
     hf_row_maps (*rows)(const hf_dimensions&) = nullptr;
     hf_row_map (*columns)(const hf_dimensions&) = nullptr;
     float (*value)(float) = nullptr;
-    hf_dimension matrices = {};               ///< of a stack that the source holds as one tensor
-    std::array<hf_dimension, 3> source = {};  ///< the source's dimensions where they are not the rule's, row length first
+    hf_dimension matrices = {};  ///< of a stack that the source holds as one tensor
+    std::array<hf_dimension, 3> source =
+        {};  ///< the source's dimensions where they are not the rule's, row length first
     /// Columns of the source become rows. Each matrix is this many of its rows; `rows` then chooses columns of one.
     hf_dimension transposed = {};
     /// The source is a pair of tensors, X_blocks and X_scales, whose bytes become blocks of this format.
@@ -76,6 +77,12 @@ struct hf_next_token {
     std::string_view prefix = {};
 };
 
+/// A token with a role that the tokenizer's files do not tell: "eot" is tokenizer.ggml.eot_token_id.
+struct hf_special_token {
+    std::string_view role;
+    std::string_view text;
+};
+
 /// How the frequencies of rotary embedding get into a file.
 enum class hf_rope_style {
     standard,        ///< base, and linear or YaRN scaling
@@ -92,9 +99,10 @@ struct hf_architecture {
     std::array<hf_layer_rules, 10> layer;  ///< the tensors of one layer, in the order they are written
     std::array<hf_metadata_rules, 4> metadata;
     hf_rope_style rope = hf_rope_style::standard;
-    std::string_view defaults = "{}";      ///< what config.json may leave out, as JSON
+    std::string_view defaults = "{}";  ///< what config.json may leave out, as JSON
     hf_next_token next_token = {};
     std::span<const std::string_view> left_out = {};  ///< how the names of tensors begin that are not converted
+    std::span<const hf_special_token> special_tokens = {};
 };
 
 }  // namespace tessera::model

@@ -124,7 +124,8 @@ public:
         for (std::uint64_t r = 0; r < rows; ++r) {
             const std::span<float> to = out.subspan(r * columns, columns);
             if (!is_whole) {
-                const byte_view from = stored_rows(own, first_row + r, 1).subspan(first_column * bytes, columns * bytes);
+                const byte_view from =
+                    stored_rows(own, first_row + r, 1).subspan(first_column * bytes, columns * bytes);
                 own.tensor.element->decode(from, to);
                 continue;
             }

@@ -158,13 +158,20 @@ inline hf_row_maps expert_ups(const hf_dimensions& d) {
 /// One matrix per expert, or all in one tensor, as newer checkpoints have them: gate rows, then up rows.
 inline constexpr std::array routed_experts = std::to_array<hf_tensor_rule>({
     {"ffn_gate_inp.weight", "mlp.gate.weight", embedding, experts},
-    {"ffn_gate_exps.weight", "mlp.experts.gate_up_proj", embedding, expert_feed_forward, required,
+    {"ffn_gate_exps.weight",
+     "mlp.experts.gate_up_proj",
+     embedding,
+     expert_feed_forward,
+     required,
      {.rows = expert_gates, .matrices = experts, .source = {embedding, fused_expert_feed_forward, experts}}},
     {"ffn_gate_exps.weight", "mlp.experts.{expert}.gate_proj.weight", embedding, expert_feed_forward},
-    {"ffn_down_exps.weight", "mlp.experts.down_proj", expert_feed_forward, embedding, required,
-     {.matrices = experts}},
+    {"ffn_down_exps.weight", "mlp.experts.down_proj", expert_feed_forward, embedding, required, {.matrices = experts}},
     {"ffn_down_exps.weight", "mlp.experts.{expert}.down_proj.weight", expert_feed_forward, embedding},
-    {"ffn_up_exps.weight", "mlp.experts.gate_up_proj", embedding, expert_feed_forward, required,
+    {"ffn_up_exps.weight",
+     "mlp.experts.gate_up_proj",
+     embedding,
+     expert_feed_forward,
+     required,
      {.rows = expert_ups, .matrices = experts, .source = {embedding, fused_expert_feed_forward, experts}}},
     {"ffn_up_exps.weight", "mlp.experts.{expert}.up_proj.weight", embedding, expert_feed_forward},
 });
@@ -178,8 +185,14 @@ inline constexpr std::array shared_experts = std::to_array<hf_tensor_rule>({
 
 /// The parts of models of text and pictures that are not text.
 inline constexpr std::array pictures = std::to_array<std::string_view>({
-    "vision_tower.", "model.vision_tower.", "multi_modal_projector.", "model.multi_modal_projector.",
-    "vision_model.", "model.vision_model.", "visual.", "model.visual.",
+    "vision_tower.",
+    "model.vision_tower.",
+    "multi_modal_projector.",
+    "model.multi_modal_projector.",
+    "vision_model.",
+    "model.vision_model.",
+    "visual.",
+    "model.visual.",
 });
 
 }  // namespace tessera::model::hf

@@ -41,11 +41,8 @@ inline constexpr hf_architecture gemma3{
     .hf_name = "Gemma3ForCausalLM",
     .gguf_name = "gemma3",
     .last = shifted_last_tensors,
-    .layer = {{{gemma_attention_norm},
-               {attention},
-               {shifted_head_norms},
-               {gemma_feed_forward_norms},
-               {gated_feed_forward}}},
+    .layer =
+        {{{gemma_attention_norm}, {attention}, {shifted_head_norms}, {gemma_feed_forward_norms}, {gated_feed_forward}}},
     .metadata = {common_metadata, head_metadata, gemma3_metadata},
     .defaults = R"({"tie_word_embeddings": true, "vocab_size": 262208, "num_attention_heads": 8,
                     "num_key_value_heads": 4, "head_dim": 256, "rms_norm_eps": 1e-6, "rope_theta": 1000000.0,

@@ -33,6 +33,14 @@ inline constexpr std::array glm_metadata = std::to_array<hf_metadata_rule>({
     optional_size("nextn_predict_layers", &hf_dimensions::next_layers),
 });
 
+/// What begins a prompt, what ends an answer, and what ends a call of a tool. Source: llama.cpp's converter.
+inline constexpr std::array glm_special_tokens = std::to_array<hf_special_token>({
+    {"bos", "[gMASK]"},
+    {"eot", "<|user|>"},
+    {"unknown", "<|endoftext|>"},
+    {"eom", "<|observation|>"},
+});
+
 inline constexpr hf_architecture glm4moe{
     .hf_name = "Glm4MoeForCausalLM",
     .gguf_name = "glm4moe",
@@ -49,6 +57,7 @@ inline constexpr hf_architecture glm4moe{
     .metadata = {common_metadata, head_metadata, routing_metadata, glm_metadata},
     .defaults = R"({"partial_rotary_factor": 0.5, "scoring_func": "sigmoid"})",
     .next_token = {hf_next_token::fate::kept, "model.layers.{layer}."},
+    .special_tokens = glm_special_tokens,
 };
 
 }  // namespace tessera::model::hf
