@@ -319,10 +319,12 @@ TEST_CASE("GLM 4.5: a dense layer, experts, and a layer that predicts a further 
     support::write_text(folder / "tokenizer.json", tokenizer.dump());
     support::write_text(folder / "tokenizer_config.json", R"({"eos_token": "<|endoftext|>", "unk_token": "<unk>"})");
     const hf_model model(folder.path());
-    for (const auto& [role, wanted] : {std::pair("eos", 20u), std::pair("bos", 21u), std::pair("eot", 22u),
-                                       std::pair("eom", 23u), std::pair("unknown", 0u)}) {
-        CAPTURE(role);
-        CHECK(model.metadata().require<std::uint32_t>(std::string("tokenizer.ggml.") + role + "_token_id") == wanted);
+    const std::pair<const char*, std::uint32_t> roles[] = {
+        {"eos", 20}, {"bos", 21}, {"eot", 22}, {"eom", 23}, {"unknown", 0}};
+    for (const auto& role : roles) {
+        CAPTURE(role.first);
+        CHECK(model.metadata().require<std::uint32_t>(std::string("tokenizer.ggml.") + role.first + "_token_id") ==
+              role.second);
     }
 
     // A checkpoint may lack that layer, whatever config.json says.

@@ -149,16 +149,18 @@ struct hf_family {
 
             const auto architecture = golden.metadata().require<std::string>("general.architecture");
             CHECK(model.metadata().require<std::string>("general.architecture") == architecture);
-            for (const auto& [key, value] : golden.metadata()) {
+            for (const tessera::metadata::entry& entry : golden.metadata()) {
+                const std::string& key = entry.first;
                 if (!key.starts_with(architecture + ".")) continue;
                 CAPTURE(key);
                 const auto* own = model.metadata().find(key);
                 REQUIRE(own != nullptr);
-                CHECK(tessera::type_name(*own) == tessera::type_name(value));
-                if (std::find(computed.begin(), computed.end(), key) == computed.end()) CHECK((*own == value));
+                CHECK(tessera::type_name(*own) == tessera::type_name(entry.second));
+                if (std::find(computed.begin(), computed.end(), key) == computed.end()) CHECK((*own == entry.second));
             }
-            for (const auto& [key, value] : model.metadata())
-                if (key.starts_with(architecture + ".")) CHECK_MESSAGE(golden.metadata().contains(key), key);
+            for (const tessera::metadata::entry& entry : model.metadata())
+                if (entry.first.starts_with(architecture + "."))
+                    CHECK_MESSAGE(golden.metadata().contains(entry.first), entry.first);
         });
     }
 };
