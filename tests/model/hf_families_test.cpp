@@ -61,6 +61,7 @@ TEST_CASE("Qwen2, with YaRN") {
         family.add_feed_forward(48);
     }
     family.convert_like("qwen2_yarn");
+    family.break_config();
 }
 
 TEST_CASE("Qwen3") {
@@ -91,6 +92,7 @@ TEST_CASE("Qwen2Moe") {
         add_shared_expert(family, 20);
     }
     family.convert_like("qwen2moe");
+    family.break_config();
 
     family.directory.config.erase("num_experts");
     const support::scratch_dir folder;
@@ -128,6 +130,7 @@ TEST_CASE("Qwen3Moe, with experts apart and in one tensor") {
             family.wanted[family.block + "ffn_up_exps.weight"] = picked(both, embedding, ups);
         }
         family.convert_like("qwen3moe");
+        family.break_config();
     }
 }
 
@@ -159,6 +162,7 @@ TEST_CASE("Gemma 2: tied unless said otherwise, norms stored less 1") {
     family.add_ends();
     for (std::uint64_t layer = 0; layer < 4; ++layer) add_gemma_layer(family, layer, 48);
     family.convert_like("gemma2");
+    family.break_config();
 }
 
 TEST_CASE("Gemma 3, alone and as the text part of a model with pictures") {
@@ -177,6 +181,7 @@ TEST_CASE("Gemma 3, alone and as the text part of a model with pictures") {
         family.add_head_norms(16);
     }
     family.convert_like("gemma3");
+    family.break_config();
 
     family.directory.config["rope_local_base_freq"] = 5000.0;
     family.convert(
@@ -250,6 +255,7 @@ TEST_CASE("Phi 3: fused projections stay, factors for long and short contexts") 
         family.same("ffn_down.weight", "mlp.down_proj.weight", {40, embedding});
     }
     family.convert_like("phi3_long", {"phi3.rope.scaling.attn_factor"});
+    family.break_config();
     family.convert([](const hf_model& model) {
         CHECK(model.metadata().require<float>("phi3.rope.scaling.attn_factor") ==
               doctest::Approx(std::sqrt(1.0 + std::log(8.0) / std::log(256.0))));
@@ -308,6 +314,7 @@ TEST_CASE("GLM 4.5: a dense layer, experts, and a layer that predicts a further 
     family.same("nextn.hnorm.weight", "hnorm.weight", {embedding});
     family.same("nextn.shared_head_norm.weight", "shared_head.norm.weight", {embedding});
     family.convert_like("glm4moe");
+    family.break_config();
 
     // A vocabulary with what the tokenizer's files do not tell apart.
     const support::scratch_dir folder;

@@ -132,7 +132,39 @@ struct hf_family {
         check(model);
     }
 
-    /// As above, then compares names, shapes and metadata with a file that stock llama.cpp loads. `computed` are keys
+    /// Breaks every key of config.json in several ways: the directory must open or be refused, in words that begin with
+    /// its name.
+    void break_config() const {
+        const scratch_dir folder;
+        directory.write(folder.path());
+        const nlohmann::json nothing(nlohmann::json::value_t::discarded);
+        std::size_t refused = 0;
+        const auto open_with = [&](const nlohmann::json& config, const std::string& key) {
+            CAPTURE(key);
+            write_text(folder / "config.json", config.dump());
+            try {
+                const tessera::model::hf_model model(folder.path());
+            } catch (const tessera::error& error) {
+                ++refused;
+                CHECK_MESSAGE(std::string(error.what()).starts_with(folder.path().string()), error.what());
+            }
+        };
+        for (const auto& entry : directory.config.items())
+            for (const nlohmann::json& value :
+                 {nothing, nlohmann::json(0), nlohmann::json(1), nlohmann::json(-1), nlohmann::json(7),
+                  nlohmann::json(4294967295u), nlohmann::json(1e300), nlohmann::json("x"), nlohmann::json::array({1}),
+                  nlohmann::json::object()}) {
+                nlohmann::json broken = directory.config;
+                if (value.is_discarded())
+                    broken.erase(entry.key());
+                else
+                    broken[entry.key()] = value;
+                open_with(broken, entry.key() + " " + (value.is_discarded() ? "gone" : value.dump()));
+            }
+        CHECK(refused > 5 * directory.config.size());
+    }
+
+    /// As convert, then compares names, shapes and metadata with a file that stock llama.cpp loads. `computed` are keys
     /// whose values differ.
     void convert_like(const char* golden_name, const std::vector<std::string>& computed = {}) const {
         convert([&](const tessera::model::hf_model& model) {

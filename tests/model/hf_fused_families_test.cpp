@@ -72,6 +72,7 @@ TEST_CASE("Llama 4: experts are cut and turned around") {
             });
     }
     family.convert_like("llama4");
+    family.break_config();
 
     config["rope_scaling"] = {{"rope_type", "llama3"},
                               {"factor", 8.0},
@@ -136,6 +137,7 @@ TEST_CASE("gpt-oss in full precision: gate and up columns alternate") {
             });
     }
     family.convert_like("gptoss");
+    family.break_config();
 }
 
 TEST_CASE("gpt-oss as published: MXFP4 blocks keep every bit") {
@@ -296,6 +298,7 @@ TEST_CASE("DeepSeek V3: what unfolds the latent vector is cut into keys and valu
     family.directory.add("model.layers.3.eh_proj.weight", {2 * embedding, embedding});
     family.directory.add("model.layers.3.mlp.experts.0.up_proj.weight", {embedding, 16});
     family.convert_like("deepseek_v3_yarn");
+    family.break_config();
 
     family.directory.add("model.layers.4.eh_proj.weight", {2 * embedding, embedding});
     const support::scratch_dir folder;
@@ -401,6 +404,7 @@ TEST_CASE("Qwen3-Next: linear attention's projections are apart in GGUF") {
         family.wanted[family.block + "attn_gate.weight"] = gates;
     }
     family.convert_like("qwen3next");
+    family.break_config();
 }
 
 TEST_CASE("Qwen3.5, dense and with experts: value heads take turns in GGUF") {
@@ -471,6 +475,7 @@ TEST_CASE("Qwen3.5, dense and with experts: value heads take turns in GGUF") {
             }
         }
         family.convert_like(has_experts ? "qwen35moe" : "qwen35");
+        if (!has_experts) family.break_config();
 
         // With a layer that predicts a further token.
         (has_experts ? config["text_config"] : config)["mtp_num_hidden_layers"] = 1;

@@ -120,7 +120,8 @@ private:
         apply_special_tokens(metadata_, architecture.special_tokens);
     }
 
-    // How many weights share a scale in 8-bit checkpoints. Other quantized ones lack the weights this library needs.
+    // How many weights share a scale in 8-bit checkpoints. Other quantized ones than MXFP4, whose tensors the
+    // architecture names, lack the weights this library needs.
     static safetensors::scale_block scale_block_of(const hf_config& config) {
         const auto quantization = config.object("quantization_config");
         if (!quantization) return {};
@@ -199,8 +200,10 @@ private:
 
     std::string make_size_label(std::uint64_t experts) const {
         std::uint64_t shared = 0, stacked = 0;
-        for (const hf_recipe& recipe : recipes_)
-            (recipe.info.rank == 3 ? stacked : shared) += recipe.parts.empty() ? 0 : recipe.info.weights();
+        for (const hf_recipe& recipe : recipes_) {
+            const bool is_of_experts = recipe.info.name.find("_exps.") != std::string::npos;
+            (is_of_experts ? stacked : shared) += recipe.parts.empty() ? 0 : recipe.info.weights();
+        }
         return size_label(shared, stacked, experts);
     }
 

@@ -96,6 +96,9 @@ inline constexpr std::array gpt_oss_experts = std::to_array<hf_tensor_rule>({
 });
 
 inline constexpr std::array gpt_oss_metadata = std::to_array<hf_metadata_rule>({
+    size("expert_count", "num_local_experts", &hf_dimensions::experts),
+    {"expert_used_count", "num_experts_per_tok"},
+    size("expert_feed_forward_length", "intermediate_size", &hf_dimensions::expert_feed_forward),
     {"attention.sliding_window", "sliding_window"},
 });
 
@@ -104,7 +107,7 @@ inline constexpr hf_architecture gpt_oss{
     .gguf_name = "gpt-oss",
     .last = last_tensors,
     .layer = {{{attention_norm}, {attention}, {gpt_oss_attention}, {post_attention_norm}, {gpt_oss_experts}}},
-    .metadata = {common_metadata, head_metadata, expert_metadata, gpt_oss_metadata},
+    .metadata = {common_metadata, head_metadata, gpt_oss_metadata},
     .defaults = R"({"head_dim": 64, "sliding_window": 128})",
 };
 
