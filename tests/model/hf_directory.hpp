@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <cstring>
 #include <filesystem>
 #include <functional>
 #include <random>
@@ -13,6 +14,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "safetensors/raw_file.hpp"
 #include "support/support.hpp"
 #include "tessera/core/half.hpp"
 #include "tessera/safetensors/writer.hpp"
@@ -35,6 +37,13 @@ std::vector<float> values_of(const Source& source, std::string_view name) {
 struct hf_directory {
     nlohmann::json config;
     tessera::memory_source weights;
+    /// Tensors of bytes; dimensions in GGUF's order.
+    struct byte_tensor {
+        std::string name;
+        std::vector<std::uint64_t> dims;
+        std::string bytes;
+    };
+    std::vector<byte_tensor> byte_tensors = {};
 
     static constexpr std::uint64_t embedding = 16, feed_forward = 12, layers = 2, heads = 4, key_heads = 2,
                                    vocabulary = 10;
@@ -109,6 +118,7 @@ struct hf_directory {
 
     void write(const fs::path& folder) const {
         tessera::safetensors::write(folder / "model.safetensors", weights);
+        if (!byte_tensors.empty()) append_byte_tensors(folder / "model.safetensors");
         write_text(folder / "config.json", config.dump());
         nlohmann::json vocabulary_of_letters = {{"<unk>", 0}, {"<s>", 1}, {"</s>", 2}};
         for (std::uint64_t id = 3; id < vocabulary; ++id)
@@ -130,6 +140,22 @@ struct hf_directory {
     }
 
 private:
+    // Writes a file again, with the tensors of bytes behind the others.
+    void append_byte_tensors(const fs::path& file) const {
+        const std::string old = read_text(file);
+        std::uint64_t length = 0;
+        std::memcpy(&length, old.data(), sizeof length);
+        nlohmann::json header = nlohmann::json::parse(old.substr(8, length));
+        std::string data = old.substr(8 + length);
+        for (const byte_tensor& tensor : byte_tensors) {
+            const std::vector<std::uint64_t> shape(tensor.dims.rbegin(), tensor.dims.rend());
+            header[tensor.name] = {
+                {"dtype", "U8"}, {"shape", shape}, {"data_offsets", {data.size(), data.size() + tensor.bytes.size()}}};
+            data += tensor.bytes;
+        }
+        write_text(file, safetensors_bytes(header.dump(), data));
+    }
+
     void add_attention() {
         add("model.embed_tokens.weight", {embedding, vocabulary});
         for (std::uint64_t layer = 0; layer < layers; ++layer) {

@@ -114,6 +114,13 @@ TEST_CASE("every element type: shape, type, values") {
     std::vector<float> room(3);
     CHECK_THROWS_AS(source.read(*source.find("u8"), 0, 1, room), tessera::error);
     CHECK_THROWS_AS(source.read(*source.find("f32"), 2, 1, room), tessera::error);
+
+    std::vector<float> part(4);  // of both rows, two columns
+    source.read(*source.find("f32"), 0, 2, 1, 2, part);
+    CHECK(part == std::vector<float>{2, 3, 5, -6});
+    CHECK_THROWS_AS(source.read(*source.find("f32"), 0, 2, 2, 2, part), tessera::error);
+    CHECK_THROWS_AS(source.read(*source.find("f32"), 0, 1, 1, 2, part), tessera::error);
+    CHECK_THROWS_AS(source.read(*source.find("u8"), 0, 1, 0, 1, std::span(part).first(1)), tessera::error);
     CHECK_THROWS_AS(source.read(*source.find("f32"), 0, 2, room), tessera::error);
     CHECK(source.find("none") == nullptr);
 }
@@ -154,6 +161,9 @@ TEST_CASE("8-bit floats with scales: per tensor, per row, per block, per block o
         std::vector<float> row(l.columns);
         for (std::uint64_t r = 0; r < l.rows * l.stack; ++r) {
             source.read(info, r, 1, row);
+            std::vector<float> part(2);
+            source.read(info, r, 1, 3, 2, part);
+            CHECK(std::equal(part.begin(), part.end(), row.begin() + 3));
             for (std::uint64_t c = 0; c < l.columns; ++c) {
                 const std::uint64_t grid_row = r / l.rows * grid_rows + r % l.rows / l.block_rows;
                 const float scale = scales[grid_row * grid_columns + c / l.block_columns];

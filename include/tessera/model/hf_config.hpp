@@ -78,12 +78,40 @@ public:
         });
     }
 
+    /// A list of finite positive numbers; empty when the key is absent.
+    [[nodiscard]] std::vector<double> positive_numbers(std::string_view key) const {
+        return list<double>(key, "a list of positive numbers", [](const nlohmann::json& v) {
+            return v.is_number() && v.get<double>() > 0 && v.get<double>() <= double{std::numeric_limits<float>::max()};
+        });
+    }
+
     /// An object inside this one.
     [[nodiscard]] std::optional<hf_config> object(std::string_view key) const {
         const nlohmann::json* value = find(key);
         if (value == nullptr) return std::nullopt;
         if (!value->is_object()) wrong(key, "an object", *value);
         return hf_config(*value, concat(where_, key, "."));
+    }
+
+    /// This object with the object `key` of it laid over it, where there is one: models of text and pictures have what
+    /// belongs to the text in "text_config".
+    [[nodiscard]] hf_config overlaid_with(std::string_view key) const {
+        const nlohmann::json* part = find(key);
+        if (part == nullptr) return *this;
+        if (!part->is_object()) wrong(key, "an object", *part);
+        hf_config merged = *this;
+        for (const auto& [name, value] : part->items())
+            if (!value.is_null()) merged.json_[name] = value;
+        return merged;
+    }
+    /// This object with the values of `defaults`, a JSON object, for keys that it lacks. Precondition: it is valid
+    /// JSON.
+    [[nodiscard]] hf_config completed_with(std::string_view defaults) const {
+        hf_config completed = *this;
+        const nlohmann::json values = nlohmann::json::parse(defaults);
+        for (const auto& [key, value] : values.items())
+            if (!contains(key)) completed.json_[key] = value;
+        return completed;
     }
 
     /// Throws: `key` is there and has the right type, but its value will not do. `parts` say what was wanted and got.

@@ -1,20 +1,25 @@
 // GGUF metadata of a Hugging Face model directory, but for the vocabulary.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
 #include <limits>
+#include <span>
 #include <string>
 #include <string_view>
 #include <system_error>
 #include <utility>
+#include <vector>
 
+#include "tessera/core/error.hpp"
 #include "tessera/core/metadata.hpp"
-#include "tessera/model/hf_architectures.hpp"
 #include "tessera/model/hf_config.hpp"
+#include "tessera/model/hf_dimensions.hpp"
+#include "tessera/model/hf_rules.hpp"
 
 namespace tessera::model {
 
@@ -52,14 +57,50 @@ namespace tessera::model {
 
 /// Sets `prefix` + key for every rule. Throws naming the key when config.json lacks a required one or has a wrong type.
 inline void apply_metadata_rules(metadata& properties, const std::string& prefix, const hf_config& config,
-                                 hf_metadata_rules rules) {
+                                 const hf_dimensions& dimensions, hf_metadata_rules rules) {
+    using kind = hf_metadata_rule::kind;
+    const auto set = [&](const hf_metadata_rule& rule, auto value) {
+        properties.set(prefix + std::string(rule.gguf), value);
+    };
     for (const hf_metadata_rule& rule : rules) {
-        if (rule.need == hf_need::optional && !config.contains(rule.config)) continue;
-        std::string key = prefix + std::string(rule.gguf);
-        if (rule.type == hf_metadata_rule::kind::count)
-            properties.set(std::move(key), static_cast<std::uint32_t>(config.require_count(rule.config)));
-        else
-            properties.set(std::move(key), static_cast<float>(config.require_positive(rule.config)));
+        const bool is_required = rule.need == hf_need::required;
+        if (rule.type == kind::size) {
+            const std::uint64_t value = dimensions.*rule.dimension;
+            if (value == 0 && is_required) config.reject(rule.config, "wanted an integer from 1 on, got nothing");
+            if (value != 0) set(rule, static_cast<std::uint32_t>(value));
+            continue;
+        }
+        if (!is_required && !config.contains(rule.config)) continue;
+        switch (rule.type) {
+            case kind::count:
+                set(rule, static_cast<std::uint32_t>(is_required ? config.require_count(rule.config)
+                                                                 : config.count(rule.config).value_or(0)));
+                break;
+            case kind::number: set(rule, static_cast<float>(config.require_positive(rule.config))); break;
+            case kind::flag:
+                if (config.flag(rule.config).value_or(false)) set(rule, true);
+                break;
+            case kind::gating: {
+                const std::string function = config.text(rule.config).value_or("nothing");
+                if (function != "softmax" && function != "sigmoid")
+                    config.reject(rule.config, "wanted softmax or sigmoid, got ", function);
+                set(rule, std::uint32_t{function == "softmax" ? 1u : 2u});
+                break;
+            }
+            case kind::size: break;  // above
+        }
+    }
+}
+
+/// Sets tokenizer.ggml.*_token_id for the roles that no token has yet, as far as the vocabulary has their texts.
+inline void apply_special_tokens(metadata& properties, std::span<const hf_special_token> special_tokens) {
+    if (special_tokens.empty()) return;
+    const auto tokens = properties.require<std::vector<std::string>>("tokenizer.ggml.tokens");
+    for (const hf_special_token& special : special_tokens) {
+        std::string key = concat("tokenizer.ggml.", special.role, "_token_id");
+        const auto found = std::find(tokens.begin(), tokens.end(), special.text);
+        if (!properties.contains(key) && found != tokens.end())
+            properties.set(std::move(key), static_cast<std::uint32_t>(found - tokens.begin()));
     }
 }
 

@@ -14,12 +14,14 @@
 
 #include "tessera/core/bytes.hpp"
 #include "tessera/core/error.hpp"
+#include "tessera/core/half.hpp"
 #include "tessera/core/metadata.hpp"
 #include "tessera/core/tensor_info.hpp"
 #include "tessera/model/hf_architectures.hpp"
 #include "tessera/model/hf_config.hpp"
 #include "tessera/model/hf_dimensions.hpp"
 #include "tessera/model/hf_metadata.hpp"
+#include "tessera/model/hf_recipe_reader.hpp"
 #include "tessera/model/hf_recipes.hpp"
 #include "tessera/model/hf_rope.hpp"
 #include "tessera/safetensors/reader.hpp"
@@ -32,7 +34,8 @@ namespace tessera::model {
 /// A directory with config.json, safetensors and a tokenizer, seen as the GGUF model it converts to.
 ///
 /// Nothing is converted ahead: a tensor is a list of source tensors and a map of rows, so memory stays at what a read
-/// asks for. Matrices keep their source's type (8-bit floats appear as F32); vectors, norms and routers are F32.
+/// asks for. Matrices keep their source's type (8-bit floats appear as F32); vectors, norms and routers are F32. Of
+/// models of text and pictures, it is the text part.
 /// general.file_type is left to whoever writes a file. Reading is thread-safe.
 class hf_model {
 public:
@@ -56,54 +59,52 @@ public:
         if (out.size() != rows * info.columns())
             fail(table_.where(), ": tensor ", info.name, ": wanted room for ", rows, " x ", info.columns(),
                  " floats, got ", out.size());
-        if (rows == 0) return;
-        if (recipe.parts.empty()) {
-            std::copy(recipe.values.begin(), recipe.values.end(), out.begin());
-        } else if (recipe.is_vector()) {
-            std::vector<float> values(out.size());
-            source_.read(*recipe.parts.front(), 0, 1, values);
-            for (std::size_t i = 0; i < out.size(); ++i) out[i] = values[recipe.rows(i)];
-        } else {
-            read_rows(recipe, first_row, rows, out);
-            if (rows * recipe.parts.front()->row_bytes() >= safetensors::reader::release_bytes)
-                release_rows(recipe, first_row, rows);  // a permuted tensor took many small reads: no single one did
-        }
+        const hf_recipe_reader reader(source_);
+        reader.read(recipe, first_row, rows, out);
+        // Transforms take many small reads: no single one has given its memory back.
+        if (rows * info.columns() * sizeof(half) >= safetensors::reader::release_bytes)
+            reader.release(recipe, first_row, rows);
     }
 
     /// Rows as they are stored; empty when they are stored in another type, or do not follow each other in one tensor.
     [[nodiscard]] byte_view packed(const tensor_info& info, std::uint64_t first_row, std::uint64_t rows) const {
+        return hf_recipe_reader(source_).packed(recipes_[table_.locate(info, first_row, rows)], first_row, rows);
+    }
+
+    /// The bytes of rows that are stored in the type of `info`, but laid out otherwise; none for other tensors.
+    [[nodiscard]] std::vector<std::byte> repacked(const tensor_info& info, std::uint64_t first_row,
+                                                  std::uint64_t rows) const {
         const hf_recipe& recipe = recipes_[table_.locate(info, first_row, rows)];
-        if (rows == 0) return {};
-        if (recipe.parts.empty()) return as_byte_view(std::span(recipe.values));
-        const tensor_info& part = *recipe.parts[recipe.is_vector() ? 0 : first_row / recipe.rows.rows()];
-        if (part.type() != info.type()) return {};
-        if (recipe.is_vector())
-            return recipe.rows.run(0, info.columns()) == info.columns() ? source_.packed(part, 0, 1) : byte_view{};
-        const std::uint64_t row = first_row % recipe.rows.rows();
-        return recipe.rows.run(row, rows) == rows ? source_.packed(part, recipe.rows(row), rows) : byte_view{};
+        if (!recipe.block_scales) return {};
+        std::vector<std::byte> bytes(rows * info.row_bytes());
+        hf_recipe_reader(source_).repack(recipe, first_row, rows, bytes);
+        return bytes;
     }
 
     /// Lets the system take back the memory of rows that are done with; they can be read again. read() does this by
     /// itself after large reads, users of packed() who walk over a large model do it here.
     void release(const tensor_info& info, std::uint64_t first_row, std::uint64_t rows) const {
         const hf_recipe& recipe = recipes_[table_.locate(info, first_row, rows)];
-        if (!recipe.is_vector()) release_rows(recipe, first_row, rows);
+        if (rows > 0) hf_recipe_reader(source_).release(recipe, first_row, rows);
     }
 
 private:
     hf_model(const std::filesystem::path& directory, const hf_config& config)
         : source_(directory, {.block = scale_block_of(config)}) {
         const hf_architecture& architecture = find_hf_architecture(config);
-        const hf_dimensions dimensions(config);
-        const hf_rope rope(config);
+        const hf_config text = config.overlaid_with("text_config").completed_with(architecture.defaults);
+        hf_dimensions dimensions(text);
+        const hf_rope rope(text, architecture.rope);
         const std::string prefix = std::string(architecture.gguf_name) + ".";
+        hf_recipe_maker maker(source_, dimensions, directory.string());
+        find_next_layers(architecture, text, dimensions, maker);
 
         // Checked before the tensors are, written behind general.*.
         tessera::metadata sizes;
-        apply_metadata_rules(sizes, prefix, config, hf_common_metadata);
-        apply_metadata_rules(sizes, prefix, config, architecture.metadata);
-        rope.write(sizes, prefix, dimensions.head_size);
-        recipes_ = make_recipes(architecture, dimensions, config, rope, directory);
+        for (const hf_metadata_rules& rules : architecture.metadata)
+            apply_metadata_rules(sizes, prefix, text, dimensions, rules);
+        rope.write(sizes, prefix);
+        recipes_ = make_recipes(architecture, dimensions, text, rope, maker);
         std::vector<tensor_info> infos;
         for (const hf_recipe& recipe : recipes_) infos.push_back(recipe.info);
         table_ = tensor_table(std::move(infos), directory.string());
@@ -116,15 +117,19 @@ private:
         for (const auto& [key, value] : sizes) metadata_.set(key, value);
         for (const auto& [key, value] : text::tokenizer_metadata(directory, dimensions.vocabulary))
             metadata_.set(key, value);
+        apply_special_tokens(metadata_, architecture.special_tokens);
     }
 
-    // How many weights share a scale in 8-bit checkpoints. Other quantized ones lack the weights this library needs.
+    // How many weights share a scale in 8-bit checkpoints. Other quantized ones than MXFP4, whose tensors the
+    // architecture names, lack the weights this library needs.
     static safetensors::scale_block scale_block_of(const hf_config& config) {
         const auto quantization = config.object("quantization_config");
         if (!quantization) return {};
         const std::string method = quantization->text("quant_method").value_or("nothing");
+        if (method == "mxfp4") return {};
         if (method != "fp8" && method != "fbgemm_fp8" && method != "compressed-tensors")
-            quantization->reject("quant_method", "wanted a model in full precision or 8-bit floats, got ", method);
+            quantization->reject("quant_method", "wanted a model in full precision, 8-bit floats or MXFP4, got ",
+                                 method);
         const std::vector<std::uint64_t> block = quantization->counts("weight_block_size");
         if (block.empty()) return {};
         if (block.size() != 2)
@@ -132,32 +137,52 @@ private:
         return {.rows = block[0], .columns = block[1]};
     }
 
-    std::vector<hf_recipe> make_recipes(const hf_architecture& architecture, const hf_dimensions& dimensions,
-                                        const hf_config& config, const hf_rope& rope,
-                                        const std::filesystem::path& directory) const {
-        hf_recipe_maker maker(source_, dimensions, directory.string());
-        if (std::vector<float> factors = rope.frequency_factors(dimensions.head_size); !factors.empty())
-            maker.add("rope_freqs.weight", std::move(factors));
-        for (const hf_tensor_rule& rule : hf_first_tensors) maker.add(rule);
-        for (std::uint64_t layer = 0; layer < dimensions.layers; ++layer) {
-            const std::string number = std::to_string(layer) + ".";
-            for (const hf_tensor_rules& rules : architecture.layer)
-                for (const hf_tensor_rule& rule : rules) maker.add(rule, "blk." + number, "model.layers." + number);
+    // Takes the layers behind the last into the dimensions, or leaves them out, if the checkpoint has them at all.
+    static void find_next_layers(const hf_architecture& architecture, const hf_config& config,
+                                 hf_dimensions& dimensions, hf_recipe_maker& maker) {
+        for (const std::string_view prefix : architecture.left_out) maker.skip(prefix);
+        const hf_next_token& next = architecture.next_token;
+        if (next.what == hf_next_token::fate::none) return;
+        const char* key =
+            config.contains("mtp_num_hidden_layers") ? "mtp_num_hidden_layers" : "num_nextn_predict_layers";
+        const std::uint64_t limit = config.count(key, 512).value_or(0);
+        for (std::uint64_t n = 0; n < limit; ++n) {
+            const std::string prefix = hf_layer_prefix(next.prefix, dimensions, dimensions.layers + n);
+            if (!maker.has(prefix)) return;
+            if (next.what == hf_next_token::fate::kept)
+                dimensions.append_next_layers(n + 1);
+            else
+                maker.skip(prefix);
         }
+    }
+
+    std::vector<hf_recipe> make_recipes(const hf_architecture& architecture, const hf_dimensions& dimensions,
+                                        const hf_config& config, const hf_rope& rope, hf_recipe_maker& maker) const {
+        const auto add_factors = [&](const char* name, std::vector<float> factors) {
+            if (!factors.empty()) maker.add(name, std::move(factors));
+        };
+        add_factors("rope_freqs.weight", rope.frequency_factors(dimensions.rotary));
+        add_factors("rope_factors_long.weight", rope.long_factors(dimensions.rotary));
+        add_factors("rope_factors_short.weight", rope.short_factors(dimensions.rotary));
+        maker.add(hf::first_tensors);
+        for (std::uint64_t layer = 0; layer < dimensions.blocks; ++layer)
+            for (const hf_layer_rules& group : architecture.layer)
+                if (!group.applies || group.applies(dimensions, layer))
+                    maker.add(group.rules, "blk." + std::to_string(layer) + ".",
+                              hf_layer_prefix(group.prefix, dimensions, layer));
         const bool is_tied = config.flag("tie_word_embeddings").value_or(false);
-        for (const hf_tensor_rule& rule : hf_last_tensors) {
+        for (const hf_tensor_rule& rule : architecture.last) {
             if (!is_tied || rule.gguf != "output.weight")
                 maker.add(rule);
-            else if (const tensor_info* copy = source_.find(rule.source))
-                maker.skip(require_tied(*copy));
+            else if (const tensor_info* copy = maker.find(std::string(rule.source)))
+                maker.skip(require_tied(*copy, *maker.find(std::string(hf::first_tensors.front().source))));
         }
         return maker.finish();
     }
 
     // Loaders use the embeddings where there is no output matrix. A stored copy would take bytes and say nothing new;
     // one that differs is never used by transformers, so a file with it would be another model.
-    const tensor_info& require_tied(const tensor_info& copy) const {
-        const tensor_info& original = *source_.find(hf_first_tensors.front().source);
+    const tensor_info& require_tied(const tensor_info& copy, const tensor_info& original) const {
         bool is_equal = copy.dims == original.dims;
         const std::uint64_t step = std::max<std::uint64_t>(1, (1 << 20) / original.columns());
         for (std::uint64_t row = 0; is_equal && row < original.rows(); row += step) {
@@ -175,48 +200,11 @@ private:
 
     std::string make_size_label(std::uint64_t experts) const {
         std::uint64_t shared = 0, stacked = 0;
-        for (const hf_recipe& recipe : recipes_)
-            (recipe.info.rank == 3 ? stacked : shared) += recipe.parts.empty() ? 0 : recipe.info.weights();
-        return size_label(shared, stacked, experts);
-    }
-
-    // Calls use(part, begin, end, done) for every part with some of the rows: its rows [begin, end), after `done`
-    // others.
-    template <class Use>
-    static void for_each_part(const hf_recipe& recipe, std::uint64_t first_row, std::uint64_t rows, Use&& use) {
-        const std::uint64_t part_rows = recipe.rows.rows();
-        for (std::uint64_t done = 0; done < rows;) {
-            const std::uint64_t begin = (first_row + done) % part_rows;
-            const std::uint64_t end = std::min(part_rows, begin + rows - done);
-            use(*recipe.parts[(first_row + done) / part_rows], begin, end, done);
-            done += end - begin;
+        for (const hf_recipe& recipe : recipes_) {
+            const bool is_of_experts = recipe.info.name.find("_exps.") != std::string::npos;
+            (is_of_experts ? stacked : shared) += recipe.parts.empty() ? 0 : recipe.info.weights();
         }
-    }
-
-    void read_rows(const hf_recipe& recipe, std::uint64_t first_row, std::uint64_t rows, std::span<float> out) const {
-        const std::uint64_t columns = recipe.info.columns();
-        for_each_part(recipe, first_row, rows,
-                      [&](const tensor_info& part, std::uint64_t begin, std::uint64_t end, std::uint64_t done) {
-                          for (std::uint64_t row = begin; row < end;) {
-                              const std::uint64_t run = recipe.rows.run(row, end - row);
-                              const std::uint64_t at = done + row - begin;
-                              source_.read(part, recipe.rows(row), run, out.subspan(at * columns, run * columns));
-                              row += run;
-                          }
-                      });
-    }
-
-    // Releases from the lowest to the highest source row. Rows between that were not asked for may be read again.
-    void release_rows(const hf_recipe& recipe, std::uint64_t first_row, std::uint64_t rows) const {
-        for_each_part(recipe, first_row, rows,
-                      [&](const tensor_info& part, std::uint64_t begin, std::uint64_t end, std::uint64_t) {
-                          std::uint64_t lowest = recipe.rows.rows(), highest = 0;
-                          for (std::uint64_t row = begin; row < end; row += recipe.rows.run(row, end - row)) {
-                              lowest = std::min(lowest, recipe.rows(row));
-                              highest = std::max(highest, recipe.rows(row) + recipe.rows.run(row, end - row));
-                          }
-                          source_.release(part, lowest, highest - lowest);
-                      });
+        return size_label(shared, stacked, experts);
     }
 
     safetensors::reader source_;

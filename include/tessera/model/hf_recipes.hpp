@@ -5,54 +5,107 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
+#include <unordered_map>
 #include <utility>
 #include <vector>
 
 #include "tessera/core/error.hpp"
 #include "tessera/core/tensor_info.hpp"
 #include "tessera/core/type_id.hpp"
-#include "tessera/model/hf_architectures.hpp"
 #include "tessera/model/hf_dimensions.hpp"
 #include "tessera/model/hf_row_map.hpp"
+#include "tessera/model/hf_rules.hpp"
 #include "tessera/safetensors/reader.hpp"
 #include "tessera/tensor/tensor_table.hpp"
 
 namespace tessera::model {
 
+/// Some rows of a source tensor; one row for a vector. Of a transposed tensor, `rows` are columns of each matrix.
+struct hf_part {
+    const tensor_info* source;  ///< belongs to the reader
+    hf_row_map rows;
+};
+
 /// One GGUF tensor and where its rows come from.
 struct hf_recipe {
     tensor_info info;
-    std::vector<const tensor_info*> parts;  ///< stacked one after another; they belong to the reader
-    hf_row_map rows{1};                     ///< of every part; of its values when the tensor is a vector
-    std::vector<float> values = {};         ///< the tensor itself when it has no parts
+    std::vector<hf_part> parts;                 ///< stacked one after another
+    std::optional<hf_row_map> columns = {};     ///< of the source; none: as they are
+    float (*value)(float) = nullptr;            ///< none: as it is
+    std::uint64_t transposed_rows = 0;          ///< of one matrix of the source; 0: not transposed
+    const tensor_info* block_scales = nullptr;  ///< of MXFP4 blocks; `parts` then has their codes
+    std::vector<float> values = {};             ///< the tensor itself when it has no parts
 
     [[nodiscard]] bool is_vector() const noexcept { return info.rank == 1; }
+    /// True when rows are the source's, but for their order and type.
+    [[nodiscard]] bool has_plain_rows() const noexcept {
+        return !columns && value == nullptr && transposed_rows == 0 && block_scales == nullptr;
+    }
 };
 
 /// Turns rules into recipes and keeps count of what has been used.
 class hf_recipe_maker {
 public:
     hf_recipe_maker(const safetensors::reader& source, const hf_dimensions& dimensions, std::string where)
-        : source_(source), dimensions_(dimensions), where_(std::move(where)), is_used_(source.tensors().size()) {}
+        : source_(source), dimensions_(dimensions), where_(std::move(where)), is_used_(source.tensors().size()) {
+        for (const tensor_info& tensor : source.tensors()) by_name_.emplace(text_name(tensor.name), &tensor);
+    }
 
-    /// Adds the tensor of a rule, or nothing when it is optional and not there. The prefixes come before its names.
-    /// Throws naming the tensor when it is missing, has another shape than config.json says, or holds no floats.
+    /// The source tensor of this name, or null. In models of text and pictures, the text part's names are those of a
+    /// model of its own but for an inserted word, which is passed over.
+    [[nodiscard]] const tensor_info* find(const std::string& name) const {
+        const auto found = by_name_.find(name);
+        return found == by_name_.end() ? nullptr : found->second;
+    }
+    [[nodiscard]] static std::string text_name(std::string name) {
+        constexpr std::string_view word = "language_model.";
+        const std::size_t at = name.find(word);
+        return at == std::string::npos ? name : name.erase(at, word.size());
+    }
+
+    /// Adds the tensors of some rules: of alternatives, the first whose source is there; nothing for optional ones that
+    /// are not. The prefixes come before their names. Throws naming the tensor when it is missing, has another shape
+    /// than config.json says, or holds no floats.
+    void add(hf_tensor_rules rules, const std::string& gguf_prefix = "", const std::string& source_prefix = "") {
+        for (std::size_t i = 0; i < rules.size(); ++i) {
+            const bool has_alternative = i + 1 < rules.size() && rules[i + 1].gguf == rules[i].gguf;
+            if (has_alternative && find(source_prefix + part_name(rules[i], 0)) == nullptr) continue;
+            add(rules[i], gguf_prefix, source_prefix);
+            while (i + 1 < rules.size() && rules[i + 1].gguf == rules[i].gguf) ++i;
+        }
+    }
+
     void add(const hf_tensor_rule& rule, const std::string& gguf_prefix = "", const std::string& source_prefix = "") {
+        const hf_transform& transform = rule.transform;
+        const std::vector<const tensor_info*> sources = find_sources(rule, source_prefix);
+        if (sources.empty()) return;
         const std::uint64_t columns = dimensions_.*rule.columns.value;
         const std::uint64_t rows = dimensions_.*rule.rows.value;
         const bool is_vector = rule.rows.value == &hf_dimensions::one;
-        const std::vector<const tensor_info*> parts = find_parts(rule, source_prefix);
-        if (parts.empty()) return;
-        for (const tensor_info* part : parts) require_shape(*part, rule, columns, rows);
+        const std::uint64_t matrices = transform.matrices.value ? dimensions_.*transform.matrices.value : 1;
 
-        hf_recipe recipe{.info = {.name = gguf_prefix + std::string(rule.gguf)}, .parts = parts};
-        recipe.info.dims = {columns, rows, is_stack(rule) ? parts.size() : 1, 1};
-        recipe.info.rank = is_vector ? 1 : is_stack(rule) ? 3 : 2;
-        recipe.info.layout = layout_for(recipe.info, parts);
-        recipe.rows = rule.row_map ? rule.row_map(dimensions_) : hf_row_map(is_vector ? columns : rows);
+        hf_recipe recipe{.info = {.name = gguf_prefix + std::string(rule.gguf)}, .parts = {}};
+        recipe.info.dims = {columns, rows, is_stack(rule) ? sources.size() : matrices, 1};
+        recipe.info.rank = is_vector ? 1 : is_stack(rule) || transform.matrices.value ? 3 : 2;
+        recipe.value = transform.value;
+        if (transform.packed == hf_transform::packing::mxfp4)
+            recipe.block_scales = &require_blocks(*sources.front(), rule, source_prefix);
+        else
+            for (const tensor_info* source : sources) require_shape(*source, rule);
+        recipe.info.layout = recipe.block_scales ? *find_type(type_id::mxfp4) : layout_for(recipe, sources);
+        if (transform.transposed.value) recipe.transposed_rows = dimensions_.*transform.transposed.value;
+
+        if (transform.columns) recipe.columns = transform.columns(dimensions_);
+        if (transform.rows && is_vector) recipe.columns = transform.rows(dimensions_).front();
+        const std::uint64_t all_rows = transform.transposed.value ? rows : rows * matrices;
+        const hf_row_maps maps =
+            transform.rows && !is_vector ? transform.rows(dimensions_) : hf_row_maps{hf_row_map(all_rows)};
+        for (const tensor_info* source : sources)
+            for (const hf_row_map& map : maps) recipe.parts.push_back({source, map});
         recipes_.push_back(std::move(recipe));
     }
 
@@ -66,6 +119,16 @@ public:
 
     /// Marks a tensor as deliberately left out.
     void skip(const tensor_info& tensor) { is_used_[position(tensor)] = true; }
+    /// Marks all tensors whose names, without the word of the text part, begin so.
+    void skip(std::string_view prefix) {
+        for (const auto& [name, tensor] : by_name_)
+            if (name.starts_with(prefix)) skip(*tensor);
+    }
+    /// True when the name of some tensor begins so.
+    [[nodiscard]] bool has(std::string_view prefix) const {
+        return std::any_of(by_name_.begin(), by_name_.end(),
+                           [&](const auto& entry) { return entry.first.starts_with(prefix); });
+    }
 
     /// The recipes, in the order they were added. Throws naming a tensor of the source that no rule has used.
     [[nodiscard]] std::vector<hf_recipe> finish() {
@@ -79,6 +142,12 @@ public:
 private:
     static bool is_stack(const hf_tensor_rule& rule) { return rule.source.find(expert_mark) != std::string_view::npos; }
 
+    static std::string part_name(const hf_tensor_rule& rule, std::uint64_t expert) {
+        std::string name(rule.source);
+        if (is_stack(rule)) name.replace(name.find(expert_mark), expert_mark.size(), std::to_string(expert));
+        return name;
+    }
+
     // Constants that older checkpoints carry, and scales of activations and caches beside 8-bit weights.
     static bool is_never_needed(std::string_view name) {
         constexpr std::array suffixes = std::to_array<std::string_view>(
@@ -86,42 +155,81 @@ private:
         return std::any_of(suffixes.begin(), suffixes.end(), [&](std::string_view s) { return name.ends_with(s); });
     }
 
-    std::vector<const tensor_info*> find_parts(const hf_tensor_rule& rule, const std::string& prefix) {
-        std::vector<const tensor_info*> parts;
-        const std::uint64_t count = is_stack(rule) ? dimensions_.experts : 1;
-        for (std::uint64_t expert = 0; expert < count; ++expert) {
-            std::string name = prefix + std::string(rule.source);
-            if (is_stack(rule)) name.replace(name.find(expert_mark), expert_mark.size(), std::to_string(expert));
-            const tensor_info* found = source_.find(name);
-            if (found == nullptr) {
-                if (rule.need == hf_need::optional) return {};
-                fail(where_, ": tensor ", name, ": wanted by the architecture, got no such tensor");
-            }
-            is_used_[position(*found)] = true;
-            parts.push_back(found);
-        }
-        return parts;
+    const tensor_info& require(const std::string& name) {
+        const tensor_info* found = find(name);
+        if (found == nullptr) fail(where_, ": tensor ", name, ": wanted by the architecture, got no such tensor");
+        is_used_[position(*found)] = true;
+        return *found;
     }
 
-    void require_shape(const tensor_info& part, const hf_tensor_rule& rule, std::uint64_t columns,
-                       std::uint64_t rows) const {
-        if (part.dims != std::array<std::uint64_t, 4>{columns, rows, 1, 1})
-            fail(where_, ": tensor ", part.name, ": wanted [", rule.columns.name, ", ", rule.rows.name, "] = [",
-                 columns, ", ", rows, "] from config.json, got ", shape_text(part));
+    std::vector<const tensor_info*> find_sources(const hf_tensor_rule& rule, const std::string& prefix) {
+        std::vector<const tensor_info*> sources;
+        const std::uint64_t count = is_stack(rule) ? dimensions_.experts : 1;
+        for (std::uint64_t expert = 0; expert < count; ++expert) {
+            const std::string name = prefix + part_name(rule, expert);
+            if (rule.need == hf_need::optional && find(name) == nullptr) return {};
+            sources.push_back(&require(name));
+        }
+        return sources;
+    }
+
+    // What the rule says about the source's shape.
+    std::array<hf_dimension, 3> source_shape(const hf_tensor_rule& rule) const {
+        constexpr hf_dimension one{"1", &hf_dimensions::one};
+        if (rule.transform.source[0].value) return rule.transform.source;
+        return {rule.columns, rule.rows, rule.transform.matrices.value ? rule.transform.matrices : one};
+    }
+
+    void require_shape(const tensor_info& part, const hf_tensor_rule& rule) const {
+        std::array<std::uint64_t, 4> dims{1, 1, 1, 1};
+        std::string names, numbers;
+        std::size_t d = 0;
+        for (const hf_dimension& dimension : source_shape(rule)) {
+            dims[d] = dimensions_.*dimension.value;
+            if (d == 2 && dimension.value == &hf_dimensions::one) break;
+            names += (d > 0 ? ", " : "") + std::string(dimension.name);
+            numbers += (d > 0 ? ", " : "") + std::to_string(dims[d]);
+            ++d;
+        }
+        if (part.dims != dims)
+            fail(where_, ": tensor ", part.name, ": wanted [", names, "] = [", numbers, "] from config.json, got ",
+                 shape_text(part));
         const type_id type = part.type();
         if (type != type_id::f32 && type != type_id::f16 && type != type_id::bf16 && type != type_id::f64)
             fail(where_, ": tensor ", part.name, ": wanted floats, got ", shape_text(part));
     }
 
-    // GGUF's loaders want vectors, norms and routers in F32. Other tensors keep the type of their source.
-    static type_layout layout_for(const tensor_info& info, std::span<const tensor_info* const> parts) {
+    // The scales of MXFP4 blocks, whose shapes are checked: 16 bytes of codes and one of scale for 32 weights.
+    const tensor_info& require_blocks(const tensor_info& codes, const hf_tensor_rule& rule, const std::string& prefix) {
+        constexpr std::string_view suffix = "_blocks";
+        const std::string_view name = rule.source.substr(0, rule.source.size() - suffix.size());
+        const tensor_info& scales = require(prefix + std::string(name) + "_scales");
+        const auto shape = source_shape(rule);
+        const std::uint64_t columns = dimensions_.*shape[0].value, rows = dimensions_.*shape[1].value,
+                            matrices = dimensions_.*shape[2].value;
+        const auto check = [&](const tensor_info& info, std::array<std::uint64_t, 4> wanted) {
+            tensor_info right = codes;
+            right.dims = wanted;
+            if (info.dims != wanted || info.type() != type_id::i8 || columns % 32 != 0)
+                fail(where_, ": tensor ", info.name, ": wanted bytes, ", shape_text(right), " for rows of ", columns,
+                     " weights in blocks of 32, got ", shape_text(info));
+        };
+        check(codes, {16, columns / 32, rows, matrices});
+        check(scales, {columns / 32, rows, matrices, 1});
+        return scales;
+    }
+
+    // GGUF's loaders want vectors, biases, norms, routers and convolutions in F32. Other tensors keep the type of their
+    // source.
+    static type_layout layout_for(const hf_recipe& recipe, std::span<const tensor_info* const> parts) {
         const type_layout& f32 = *find_type(type_id::f32);
         const type_layout& first = parts.front()->layout;
         const bool is_uniform =
             std::all_of(parts.begin(), parts.end(), [&](const tensor_info* p) { return p->type() == first.id; });
-        const bool is_router = info.name.ends_with("ffn_gate_inp.weight");
-        const bool is_norm = info.name.ends_with("_norm.weight");
-        return info.rank == 1 || is_norm || is_router || !is_uniform || first.id == type_id::f64 ? f32 : first;
+        const std::string_view name = recipe.info.name;
+        const bool is_small = recipe.info.rank == 1 || !name.ends_with(".weight") || name.ends_with("_norm.weight") ||
+                              name.ends_with("ffn_gate_inp.weight") || name.ends_with("ssm_conv1d.weight");
+        return is_small || recipe.value || !is_uniform || first.id == type_id::f64 ? f32 : first;
     }
 
     std::size_t position(const tensor_info& tensor) const {
@@ -133,8 +241,22 @@ private:
     const safetensors::reader& source_;
     const hf_dimensions& dimensions_;
     std::string where_;
+    std::unordered_map<std::string, const tensor_info*> by_name_;
     std::vector<bool> is_used_;
     std::vector<hf_recipe> recipes_;
 };
+
+/// The prefix of a layer's names in the source.
+[[nodiscard]] inline std::string hf_layer_prefix(std::string_view pattern, const hf_dimensions& dimensions,
+                                                 std::uint64_t layer) {
+    std::string prefix(pattern);
+    const auto insert = [&](std::string_view mark, std::uint64_t number) {
+        if (const std::size_t at = prefix.find(mark); at != std::string::npos)
+            prefix.replace(at, mark.size(), std::to_string(number));
+    };
+    insert("{layer}", layer);
+    insert("{next}", layer - dimensions.layers);  // where it occurs, the layer is behind the last
+    return prefix;
+}
 
 }  // namespace tessera::model

@@ -1,6 +1,7 @@
 // A model from whatever a path names: a GGUF file or a Hugging Face directory.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <filesystem>
 #include <span>
@@ -34,6 +35,18 @@ public:
     }
     [[nodiscard]] byte_view packed(const tensor_info& info, std::uint64_t first_row, std::uint64_t rows) const {
         return std::visit([&](const auto& source) { return source.packed(info, first_row, rows); }, source_);
+    }
+    /// The bytes of rows that are stored in the type of `info`, but laid out otherwise; none for other tensors.
+    [[nodiscard]] std::vector<std::byte> repacked(const tensor_info& info, std::uint64_t first_row,
+                                                  std::uint64_t rows) const {
+        return std::visit(
+            [&](const auto& source) {
+                if constexpr (requires { source.repacked(info, first_row, rows); })
+                    return source.repacked(info, first_row, rows);
+                else
+                    return std::vector<std::byte>();
+            },
+            source_);
     }
     /// Lets the system take back the memory of rows that are done with, where the source can.
     void release(const tensor_info& info, std::uint64_t first_row, std::uint64_t rows) const {

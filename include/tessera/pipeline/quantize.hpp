@@ -131,7 +131,9 @@ std::vector<weight_error> quantize_model(const Source& source, const select::pla
         if constexpr (packed_tensor_source<Source>)
             if (info.type() == target.type()) copied = source.packed(info, first_row, rows);
         std::vector<std::byte> encoded;
-        if (copied.empty()) {
+        if constexpr (requires { encoded = source.repacked(info, first_row, rows); })
+            if (info.type() == target.type() && copied.empty()) encoded = source.repacked(info, first_row, rows);
+        if (copied.empty() && encoded.empty()) {
             const std::size_t count = rows * target.columns();
             const auto weights = std::make_unique_for_overwrite<float[]>(count);
             const std::span<float> values(weights.get(), count);

@@ -1,6 +1,7 @@
 // Reads safetensors files: one, or a set of shards.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
@@ -108,6 +109,29 @@ public:
         if (own.scales)
             apply_scales(own.scales->grid, own.scales->tensor, maps_[own.scales->file].bytes(), info, first_row, out);
         if (rows * own.tensor.row_bytes() >= release_bytes) release(info, first_row, rows);
+    }
+
+    /// As above, but of every row only `columns` values from `first_column` on.
+    void read(const tensor_info& info, std::uint64_t first_row, std::uint64_t rows, std::uint64_t first_column,
+              std::uint64_t columns, std::span<float> out) const {
+        const stored& own = tensors_[table_.locate(info, first_row, rows)];
+        if (first_column > info.columns() || columns > info.columns() - first_column || out.size() != rows * columns)
+            fail(table_.where(), ": tensor ", info.name, ": wanted columns below ", info.columns(), ", got ", columns,
+                 " from ", first_column, " on, and room for ", out.size(), " floats");
+        const bool is_whole = own.scales || own.tensor.element->decode == nullptr;  // to scale, or to refuse
+        std::vector<float> row(is_whole ? info.columns() : 0);
+        const std::uint64_t bytes = own.tensor.element->bytes;
+        for (std::uint64_t r = 0; r < rows; ++r) {
+            const std::span<float> to = out.subspan(r * columns, columns);
+            if (!is_whole) {
+                const byte_view from =
+                    stored_rows(own, first_row + r, 1).subspan(first_column * bytes, columns * bytes);
+                own.tensor.element->decode(from, to);
+                continue;
+            }
+            read(info, first_row + r, 1, row);
+            std::copy_n(row.begin() + static_cast<std::ptrdiff_t>(first_column), columns, to.begin());
+        }
     }
 
     /// Rows as they are stored; empty for 8-bit floats, whose bytes no GGUF type has.

@@ -81,7 +81,10 @@ inline void require_different(const std::vector<std::string>& tokens, const std:
 
     const hf::json tokenizer_json = hf::read_json_object_if_there(json_path);
     const hf::json tokenizer_config = hf::read_json_object_if_there(tokenizer_config_path);
-    const hf::json config = hf::read_json_object_if_there(config_path);
+    hf::json config = hf::read_json_object_if_there(config_path);
+    // Models of text and pictures have what belongs to the text in a part of its own.
+    if (const auto text = config.find("text_config"); text != config.end() && text->is_object())
+        config.update(hf::json(*text));
     const hf::json_value tokenizer_root = hf::root_of(tokenizer_json, json_path);
     const hf::json_value tokenizer_config_root = hf::root_of(tokenizer_config, tokenizer_config_path);
 
