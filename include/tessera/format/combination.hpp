@@ -79,8 +79,7 @@ struct packed_codes {
         constexpr std::size_t count = sizeof(in.*Bytes) * 8 / Bits;
         kernels::byte_vector codes{};
         for_each_plane<count>([&]<class Plane, unsigned Shift>() {
-            codes |= Plane::template unpack<First>((in.*Bytes).data() + count * Shift / 8)
-                     << static_cast<unsigned char>(Shift);
+            codes |= Plane::template unpack<First, Shift>((in.*Bytes).data() + count * Shift / 8);
         });
         return codes;
     }

@@ -4,7 +4,6 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
-#include <utility>
 
 #include "tessera/kernels/bit_plane.hpp"
 
@@ -38,12 +37,7 @@ struct planes {
     /// The codes of weights First to First + 15, a multiple of 16.
     template <std::size_t First, class Block>
     [[nodiscard]] static kernels::byte_vector unpack(const Block& in) noexcept {
-        unsigned shift = 0;
-        kernels::byte_vector codes{};
-        ((codes |= Planes::template unpack<First>((in.*Planes::bytes).data())
-                   << static_cast<unsigned char>(std::exchange(shift, shift + Planes::bits))),
-         ...);
-        return codes;
+        return unpack_from<First, 0, Planes...>(in);
     }
     template <class Block, std::size_t N>
     static void pack(const std::array<std::uint8_t, N>& codes, Block& out) noexcept {
@@ -52,6 +46,15 @@ struct planes {
     }
 
 private:
+    template <std::size_t First, unsigned Shift, class Plane, class... Rest, class Block>
+    [[nodiscard]] static kernels::byte_vector unpack_from(const Block& in) noexcept {
+        const auto codes = Plane::template unpack<First, Shift>((in.*Plane::bytes).data());
+        if constexpr (sizeof...(Rest) == 0)
+            return codes;
+        else
+            return codes | unpack_from<First, Shift + Plane::bits, Rest...>(in);
+    }
+
     template <std::size_t N, unsigned Shift, class First, class... Rest, class Block>
     static void pack_from(const std::array<std::uint8_t, N>& codes, Block& out) noexcept {
         First::template pack<N, Shift>(codes.data(), (out.*First::bytes).data());

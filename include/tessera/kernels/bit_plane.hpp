@@ -17,16 +17,16 @@ struct bit_plane {
     static_assert(Stride % 16 == 0 || Stride == 8 || Stride == 1);
     static constexpr std::size_t group_size = Stride * (8 / Bits);
 
-    /// The codes of weights First to First + 15, a multiple of 16.
-    template <std::size_t First>
+    /// The codes of weights First to First + 15, a multiple of 16, as bits from Shift up.
+    template <std::size_t First, unsigned Shift = 0>
     [[nodiscard]] static byte_vector unpack(const std::uint8_t* bytes) noexcept {
         if constexpr (Stride % 16 == 0) {
-            constexpr auto shift = static_cast<unsigned char>(First % group_size / Stride * Bits);
-            return static_cast<byte_vector>(load_bytes(bytes + first_byte<First>) >> shift) & mask;
+            constexpr auto place = static_cast<int>(First % group_size / Stride * Bits);
+            return move_codes<Shift, place - static_cast<int>(Shift)>(load_bytes(bytes + first_byte<First>));
         } else {
             using word_pair [[gnu::vector_size(16)]] = std::uint64_t;
-            return reinterpret_cast<byte_vector>(
-                word_pair{unpack_eight<First>(bytes), unpack_eight<First + 8>(bytes)});
+            return move_codes<Shift, -static_cast<int>(Shift)>(reinterpret_cast<byte_vector>(
+                word_pair{unpack_eight<First>(bytes), unpack_eight<First + 8>(bytes)}));
         }
     }
 
@@ -58,6 +58,17 @@ struct bit_plane {
 private:
     static constexpr std::uint8_t mask = static_cast<std::uint8_t>((1u << Bits) - 1u);
     static constexpr std::uint64_t every_byte = 0x0101'0101'0101'0101u;
+
+    // Codes come down by `Down` bits (or up), to bits from Shift up; all others are cleared. There are no shifts of
+    // bytes, so 16 bits move together: what crosses from one byte to the other is among the bits that are cleared.
+    template <unsigned Shift, int Down>
+    [[nodiscard]] static byte_vector move_codes(byte_vector codes) noexcept {
+        using two_bytes [[gnu::vector_size(16)]] = std::uint16_t;
+        auto pairs = reinterpret_cast<two_bytes>(codes);
+        if constexpr (Down > 0) pairs = pairs >> Down;
+        if constexpr (Down < 0) pairs = pairs << -Down;
+        return reinterpret_cast<byte_vector>(pairs) & static_cast<std::uint8_t>(mask << Shift);
+    }
 
     template <std::size_t First>
     static constexpr std::size_t first_byte = First / group_size * Stride + First % group_size % Stride;
