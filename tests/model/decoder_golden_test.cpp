@@ -10,12 +10,14 @@
 #include <doctest/doctest.h>
 #include <nlohmann/json.hpp>
 
+#include "model/all_logits.hpp"
 #include "model/counting_source.hpp"
 #include "support/support.hpp"
 #include "tessera/gguf/reader.hpp"
 #include "tessera/model/decoder.hpp"
 
 using namespace tessera;
+using support::all_logits;
 
 namespace {
 
@@ -31,16 +33,6 @@ std::set<std::string> golden_models(const support::fs::path& folder) {
 // one model, carry a difference of one unit in the last place that far. libllama's GELU goes through a table of half
 // precision.
 double tolerance(const std::string& name) { return name.starts_with("gemma") ? 1e-3 : 1e-4; }
-
-template <class Source>
-std::vector<float> all_logits(const model::decoder<Source>& decoder, std::span<const std::int32_t> tokens,
-                              std::size_t window) {
-    model::activations state = decoder.embed(tokens, window);
-    decoder.run(state);
-    std::vector<float> logits(tokens.size() * decoder.vocabulary());
-    decoder.logits(state.view(), {std::span(logits), decoder.vocabulary()});
-    return logits;
-}
 
 }  // namespace
 

@@ -10,6 +10,7 @@
 
 #include <doctest/doctest.h>
 
+#include "model/all_logits.hpp"
 #include "model/counting_source.hpp"
 #include "model/tiny_model.hpp"
 #include "support/support.hpp"
@@ -18,19 +19,10 @@
 namespace {
 
 using namespace tessera;
+using support::all_logits;
 using support::make_tiny_model;
 using support::plain_decoder;
 using support::tiny_shape;
-
-template <class Source>
-std::vector<float> all_logits(const model::decoder<Source>& decoder, std::span<const std::int32_t> tokens,
-                              std::size_t window) {
-    model::activations state = decoder.embed(tokens, window);
-    decoder.run(state);
-    std::vector<float> logits(tokens.size() * decoder.vocabulary());
-    decoder.logits(state.view(), {std::span(logits), decoder.vocabulary()});
-    return logits;
-}
 
 // The largest difference from the oracle, relative to the largest logit.
 template <class Source>

@@ -212,23 +212,27 @@ private:
         }
         sum_moments();
         search_super_scales();
-        for (int round = 0; round < 2; ++round) {
-            solve_super_scales();
-            for (std::size_t b = 0; b < blocks; ++b)
-                for (std::size_t g = 0; g < sub_blocks; ++g) {
-                    scale_[b * sub_blocks + g] = current_[b].scale(g);
-                    min_[b * sub_blocks + g] = current_[b].min(g);
-                }
-            sum_moments();
-            keep_best(out);
-            if (round == 1) break;
-            for (std::size_t b = 0; b < blocks; ++b)
-                for (std::size_t g = 0; g < sub_blocks; ++g) {
-                    super_scale_[b * sub_blocks + g] = static_cast<float>(current_[b].super_scale);
-                    super_min_[b * sub_blocks + g] = static_cast<float>(current_[b].super_min);
-                }
-            take_integers();
-        }
+        refit(out);
+        fill(super_scale_, [&](std::size_t b, std::size_t) { return static_cast<float>(current_[b].super_scale); });
+        fill(super_min_, [&](std::size_t b, std::size_t) { return static_cast<float>(current_[b].super_min); });
+        take_integers();
+        refit(out);
+    }
+
+    // Solves the block's values again for the integers of current_, rounds all weights again, keeps the best.
+    void refit(std::array<scales, blocks>& out) noexcept {
+        solve_super_scales();
+        fill(scale_, [&](std::size_t b, std::size_t g) { return current_[b].scale(g); });
+        fill(min_, [&](std::size_t b, std::size_t g) { return current_[b].min(g); });
+        sum_moments();
+        keep_best(out);
+    }
+
+    // Every unit gets value(block, sub-block).
+    template <class Value>
+    static void fill(unit_array& to, Value value) noexcept {
+        for (std::size_t b = 0; b < blocks; ++b)
+            for (std::size_t g = 0; g < sub_blocks; ++g) to[b * sub_blocks + g] = value(b, g);
     }
 
     // The moments of all units for the codes that scale_ and min_ lead to.
@@ -298,12 +302,6 @@ private:
         return std::accumulate(of_block.begin(), of_block.end(), 0.0f);
     }
 
-    // Every unit's lane gets the value of its block.
-    void spread(const std::array<float, blocks>& values, float factor, unit_array& to) const noexcept {
-        for (std::size_t b = 0; b < blocks; ++b)
-            for (std::size_t g = 0; g < sub_blocks; ++g) to[b * sub_blocks + g] = values[b] * factor;
-    }
-
     // Tries block scales that give the largest sub-scale an integer at, near and beyond the end of the range; then
     // minimums likewise. The best go to super_scale_ and super_min_, the integers for them to current_.
     void search_super_scales() noexcept {
@@ -317,7 +315,7 @@ private:
             least.fill(std::numeric_limits<float>::infinity());
             for (const int beyond : {0, 1, -1, -2, -3, -5, -7}) {
                 const float factor = static_cast<float>(widest) / static_cast<float>(widest + beyond);
-                spread(value, factor, of_units);
+                fill(of_units, [&](std::size_t b, std::size_t) { return value[b] * factor; });
                 for (std::size_t t = 0; t < tiles; ++t) choose_integers(t);
                 for (std::size_t b = 0; b < blocks; ++b) {
                     const float error = block_sum(error_, b);
@@ -327,9 +325,9 @@ private:
                 }
             }
             value = best;
-            spread(value, 1.0f, of_units);
+            fill(of_units, [&](std::size_t b, std::size_t) { return value[b]; });
         };
-        spread(min, 1.0f, super_min_);
+        fill(super_min_, [&](std::size_t b, std::size_t) { return min[b]; });
         search(std::max(-scaling::sub_scale_low, scaling::sub_scale_high), scale, super_scale_);
         if constexpr (has_min) search(scaling::sub_min_high, min, super_min_);
         take_integers();

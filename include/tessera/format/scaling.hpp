@@ -58,7 +58,7 @@ struct values_in<std::array<Value, N>> {
 }  // namespace detail
 
 /// Every sub-block has a scale of its own, stored as one value of a small float type: `Scales` is a field of that type,
-/// or an array of them. `Offset` may name a field of the same form that holds minus the minimum, of either sign.
+/// or an array of them. `Offsets` may name a field of the same form that holds minus the minimum, of either sign.
 template <auto Scales, auto Offsets = nullptr>
 struct scale_per_sub_block {
     using field = detail::values_in<detail::field_of<Scales>>;
@@ -188,16 +188,20 @@ struct two_level_scales {
     }
 };
 
+namespace detail {
+// Two levels as large as fields of bytes allow.
+template <auto Scale, auto SubScales, auto Min>
+using byte_levels =
+    two_level_scales<field_of<Scale>, std::tuple_size_v<field_of<SubScales>>,
+                     std::is_signed_v<typename field_of<SubScales>::value_type> ? -128 : 0, 127,
+                     std::is_null_pointer_v<decltype(Min)> ? 0 : 255>;
+}  // namespace detail
+
 /// Two levels with a byte for each integer: the sub-scales an array of std::int8_t (-128 to 127) or std::uint8_t (up to
 /// 127, so that both fit the same kernels), the sub-minimums, if any, an array of std::uint8_t.
 template <auto Scale, auto SubScales, auto Min = nullptr, auto SubMins = nullptr>
-struct byte_sub_scales
-    : two_level_scales<detail::field_of<Scale>, std::tuple_size_v<detail::field_of<SubScales>>,
-                       std::is_signed_v<typename detail::field_of<SubScales>::value_type> ? -128 : 0, 127,
-                       std::is_null_pointer_v<decltype(Min)> ? 0 : 255> {
-    using base = two_level_scales<detail::field_of<Scale>, std::tuple_size_v<detail::field_of<SubScales>>,
-                                  std::is_signed_v<typename detail::field_of<SubScales>::value_type> ? -128 : 0, 127,
-                                  std::is_null_pointer_v<decltype(Min)> ? 0 : 255>;
+struct byte_sub_scales : detail::byte_levels<Scale, SubScales, Min> {
+    using base = detail::byte_levels<Scale, SubScales, Min>;
     using scales = typename base::scales;
 
     template <class Block>

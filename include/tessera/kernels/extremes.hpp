@@ -1,10 +1,9 @@
 // The smallest and the largest of a few values.
 #pragma once
 
-#include <algorithm>
-#include <array>
 #include <cstddef>
 
+#include "tessera/kernels/lanes.hpp"
 #include "tessera/kernels/simd.hpp"
 
 namespace tessera::kernels {
@@ -24,15 +23,7 @@ template <std::size_t Count, class Arch>
         low = xsimd::min(value, low);
         high = xsimd::max(value, high);
     }
-    alignas(simd_alignment<Arch>) std::array<float, lanes<Arch>> lows, highs;
-    low.store_aligned(lows.data());
-    high.store_aligned(highs.data());
-    for (std::size_t width = lanes<Arch> / 2; width > 0; width /= 2)
-        for (std::size_t i = 0; i < width; ++i) {
-            lows[i] = std::min(lows[i], lows[i + width]);
-            highs[i] = std::max(highs[i], highs[i + width]);
-        }
-    return {lows[0], highs[0]};
+    return {-max_lane<Arch>(-low), max_lane<Arch>(high)};
 }
 
 }  // namespace tessera::kernels

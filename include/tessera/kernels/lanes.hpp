@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cstddef>
 #include <numeric>
 
 #include "tessera/kernels/simd.hpp"
@@ -26,8 +27,10 @@ template <class Arch>
 /// The largest lane. There is no NaN.
 template <class Arch>
 [[nodiscard]] inline float max_lane(float_batch<Arch> values) noexcept {
-    const detail::lane_values<Arch> each(values);
-    return *std::max_element(each.begin(), each.end());
+    detail::lane_values<Arch> each(values);
+    for (std::size_t width = lanes<Arch> / 2; width > 0; width /= 2)  // in halves: few steps wait for each other
+        for (std::size_t i = 0; i < width; ++i) each[i] = std::max(each[i], each[i + width]);
+    return each[0];
 }
 
 }  // namespace tessera::kernels

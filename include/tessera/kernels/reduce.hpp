@@ -43,6 +43,12 @@ template <class Sum, class Term>
     return sums<Sum, 1>(count, [&](std::size_t i) { return std::array{term(i)}; })[0];
 }
 
+/// True when no value is infinite or NaN.
+[[nodiscard]] inline bool all_finite(std::span<const float> values) noexcept {
+    const float* x = values.data();
+    return sum<float>(values.size(), [x](std::size_t i) { return x[i] * 0.0f; }) == 0.0f;  // NaN if one is not
+}
+
 /// The largest value, ignoring NaN; minus infinity when there is none.
 [[nodiscard]] inline float max(std::span<const float> values) noexcept {
     std::array<float, reduction_lanes> partial;

@@ -210,17 +210,17 @@ template <class Arch, class Byte>
     return detail::widen<Arch>(from, Arch{});
 }
 
-/// Stores the integers in a register of floats, each from -128 to 255, as lanes<Arch> bytes.
-template <class Arch>
-inline void narrow(float_batch<Arch> values, std::uint8_t* to) noexcept {
-    detail::narrow<Arch>(values, to, Arch{});
-}
-
 /// The same for the Part-th lanes<Arch> bytes of sixteen.
 template <class Arch, class Byte, std::size_t Part>
 [[nodiscard]] inline float_batch<Arch> widen_part(byte_vector bytes) noexcept {
     static_assert((Part + 1) * lanes<Arch> <= 16);
     return detail::widen_part<Arch, Byte, Part>(bytes, Arch{});
+}
+
+/// Stores the integers in a register of floats, each from -128 to 255, as lanes<Arch> bytes.
+template <class Arch>
+inline void narrow(float_batch<Arch> values, std::uint8_t* to) noexcept {
+    detail::narrow<Arch>(values, to, Arch{});
 }
 
 /// The bytes of a table at sixteen positions, each below 16.

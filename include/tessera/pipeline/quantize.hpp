@@ -20,6 +20,7 @@
 #include "tessera/core/view.hpp"
 #include "tessera/encode/encoders.hpp"
 #include "tessera/format/builtin.hpp"
+#include "tessera/kernels/reduce.hpp"
 #include "tessera/measure/weight_error.hpp"
 #include "tessera/select/plan.hpp"
 #include "tessera/tensor/concepts.hpp"
@@ -48,15 +49,10 @@ namespace detail {
 /// Throws when a row holds NaN or infinity. `what` tells where the rows come from or go to.
 inline void require_finite(const tensor_info& info, std::uint64_t first_row, std::span<const float> rows,
                            const char* what) {
-    const auto all_finite = [](std::span<const float> values) {
-        float sum = 0.0f;
-        for (const float x : values) sum += x * 0.0f;  // NaN as soon as one value is not finite
-        return sum == 0.0f;
-    };
     const std::size_t columns = info.columns();
     for (std::size_t r = 0; r * columns < rows.size(); ++r) {
         const auto row = rows.subspan(r * columns, columns);
-        if (all_finite(row)) continue;
+        if (kernels::all_finite(row)) continue;
         const auto bad = std::find_if(row.begin(), row.end(), [](float x) { return !std::isfinite(x); });
         fail("tensor ", info.name, ": row ", first_row + r, ", column ", bad - row.begin(), ": ", what,
              ": wanted a finite number, got ", *bad);
