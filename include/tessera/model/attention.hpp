@@ -131,6 +131,7 @@ void apply_head_gates(const layer_run<Source>& run, const matrix& queries, matri
 /// From normed hidden states to what the heads yield (heads x value_size), in place.
 template <tensor_source Source>
 void mix(const layer_run<Source>& run, const attention_weights& weights, matrix& x) {
+    run.observe(x, {&weights.query, &weights.key, &weights.value});
     matrix queries = projected(run.source, weights.query, x, run.threads);
     matrix keys = projected(run.source, weights.key, x, run.threads);
     const matrix values = projected(run.source, weights.value, x, run.threads);

@@ -23,6 +23,7 @@
 #include "tessera/model/linear.hpp"
 #include "tessera/model/matrix.hpp"
 #include "tessera/model/norm.hpp"
+#include "tessera/model/observer.hpp"
 #include "tessera/model/rope.hpp"
 #include "tessera/tensor/concepts.hpp"
 
@@ -86,26 +87,34 @@ public:
     }
 
     /// Sends `state` through every layer. Throws naming layer and window when a number is not finite.
-    void run(activations& state, progress_callback report = {}) const {
+    void run(activations& state, progress_callback report = {}, input_observer observer = {}) const {
         const rope_tables ropes = make_ropes(state);
         for (std::size_t l = 0; l < spec_.layers.size(); ++l) {
-            run_layer(l, ropes, state);
+            run_layer(l, ropes, state, observer);
             if (report) report({.stage = "decode", .unit = "layers", .done = l + 1, .total = spec_.layers.size()});
         }
     }
 
     /// Sends `state` through one layer: for those who keep states and run a part of the model again.
-    void run_layer(std::size_t layer, activations& state) const { run_layer(layer, make_ropes(state), state); }
+    void run_layer(std::size_t layer, activations& state, input_observer observer = {}) const {
+        run_layer(layer, make_ropes(state), state, observer);
+    }
 
     /// The logits that follow from hidden states behind the last layer: rows x width in, rows x vocabulary out.
     void logits(matrix_view hidden, mutable_matrix_view out) const {
         const serial_products guard;
-        matrix normed;
-        rms_norm_rows(map(hidden), weights_.output_norm, spec_.norm_epsilon, normed, options_.threads);
+        const matrix normed = output_input(hidden);
         matrix_map logits = map(out);
         project(*source_, weights_.output, normed, logits, options_.threads);
         if (spec_.logit_cap != 0)
             parallel_for(out.rows(), options_.threads, [&](std::size_t r) { soft_cap(out.row(r), spec_.logit_cap); });
+    }
+
+    /// Shows the observer what the output matrix is multiplied with, given hidden states behind the last layer.
+    void observe_output(matrix_view hidden, input_observer observer) const {
+        const linear* const output = &weights_.output;
+        const matrix normed = output_input(hidden);
+        observer({spec_.layers.size(), {&output, 1}, normed});
     }
 
 private:
@@ -120,16 +129,23 @@ private:
         return {{spec_.global.rope, factors, state.window}, {spec_.local.rope, factors, state.window}};
     }
 
-    void run_layer(std::size_t l, const rope_tables& ropes, activations& state) const {
+    [[nodiscard]] matrix output_input(matrix_view hidden) const {
+        matrix normed;
+        rms_norm_rows(map(hidden), weights_.output_norm, spec_.norm_epsilon, normed, options_.threads);
+        return normed;
+    }
+
+    void run_layer(std::size_t l, const rope_tables& ropes, activations& state, input_observer observer) const {
         const serial_products guard;
         const layer_weights& layer = weights_.layers[l];
         const bool local = spec_.layers[l].mixer == mixer_kind::local_attention;
         const layer_run<Source> run{
             *source_,     spec_,           local ? spec_.local : spec_.global, local ? ropes.local : ropes.global, l,
-            state.window, options_.threads};
+            state.window, options_.threads, observer};
         matrix x;
         rms_norm_rows(state.values, layer.mixer_norm, spec_.norm_epsilon, x, options_.threads);
         std::visit([&](const auto& weights) { mix(run, weights, x); }, layer.mixer.heads);
+        run.observe(x, {&layer.mixer.output});
         add_normed(layer.mixer_post_norm, state.values,
                    [&](matrix& out) { add_projection(*source_, layer.mixer.output, x, out, options_.threads); });
         rms_norm_rows(state.values, layer.network_norm, spec_.norm_epsilon, x, options_.threads);

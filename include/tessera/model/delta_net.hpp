@@ -101,6 +101,10 @@ void mix(const layer_run<Source>& run, const delta_net_weights& weights, matrix&
     const auto size = static_cast<Eigen::Index>(net.head_size);
     const auto keys = static_cast<Eigen::Index>(net.key_heads);
     const double epsilon = run.spec.norm_epsilon;
+    std::vector<const linear*> shared{&weights.channels, &weights.gate};
+    for (const auto* pieces : {&weights.rate, &weights.decay})
+        for (const linear& piece : *pieces) shared.push_back(&piece);
+    run.observe(x, shared);
     matrix channels = projected(run.source, weights.channels, x, run.threads);
     const matrix rates = detail::project_pieces(run, weights.rate, x);
     const matrix decays = detail::project_pieces(run, weights.decay, x);

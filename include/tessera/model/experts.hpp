@@ -45,7 +45,9 @@ void add_experts(const layer_run<Source>& run, std::span<const feed_forward_weig
                 gathered.row(r) = (weigh_input ? weight : 1.0f) * in.row(token);
             }
         });
+        run.observe(gathered, {&experts[e].gate, &experts[e].up});
         gate_and_up(run.source, experts[e], run.spec.block.activation, gathered, inner, run.threads);
+        run.observe(inner, {&experts[e].down});
         results.resize(count, out.cols());
         project(run.source, experts[e].down, inner, results, run.threads);
         for_each_row_block(count, run.threads, [&](Eigen::Index first, Eigen::Index rows) {
@@ -61,7 +63,9 @@ void add_experts(const layer_run<Source>& run, std::span<const feed_forward_weig
 template <tensor_source Source>
 void add_network(const layer_run<Source>& run, const feed_forward_weights& weights, const matrix& in, matrix& out) {
     matrix inner;
+    run.observe(in, {&weights.gate, &weights.up});
     gate_and_up(run.source, weights, run.spec.block.activation, in, inner, run.threads);
+    run.observe(inner, {&weights.down});
     add_projection(run.source, weights.down, inner, out, run.threads);
 }
 
@@ -69,12 +73,14 @@ void add_network(const layer_run<Source>& run, const feed_forward_weights& weigh
 template <tensor_source Source>
 void add_network(const layer_run<Source>& run, const expert_weights& weights, const matrix& in, matrix& out) {
     const expert_spec& spec = run.spec.experts;
+    run.observe(in, {&weights.router});
     matrix logits = projected(run.source, weights.router, in, run.threads);
     require_finite(logits, run.window, concat("layer ", run.layer, ", router"), run.threads);
     add_experts(run, weights.experts, route(spec, weights.selection_bias, logits), spec.target, in, out);
     if (weights.shared.down.tensor == nullptr) return;
     if (weights.shared_gate.tensor == nullptr) return add_network(run, weights.shared, in, out);
 
+    run.observe(in, {&weights.shared_gate});
     const matrix gates = projected(run.source, weights.shared_gate, in, run.threads);
     std::vector<routed_token> all;
     for (Eigen::Index token = 0; token < in.rows(); ++token) all.push_back({token, sigmoid(gates(token, 0))});

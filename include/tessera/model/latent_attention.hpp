@@ -34,19 +34,24 @@ void mix(const layer_run<Source>& run, const latent_weights& weights, matrix& x)
     const auto own = static_cast<Eigen::Index>(spec.latent.head_size);
     const auto value = static_cast<Eigen::Index>(spec.latent.value_size);
 
+    const bool compressed = !weights.query_norm.empty();
+    run.observe(x, {compressed ? &weights.query_down : &weights.query, &weights.state});
     matrix state = projected(run.source, weights.state, x, run.threads);
     rms_norm_rows(state, weights.state_norm, spec.norm_epsilon, state, run.threads);
-    if (!weights.query_norm.empty()) {
+    if (compressed) {
         x = projected(run.source, weights.query_down, x, run.threads);
         rms_norm_rows(x, weights.query_norm, spec.norm_epsilon, x, run.threads);
+        run.observe(x, {&weights.query});
     }
     x = projected(run.source, weights.query, x, run.threads);
 
     matrix queries(x.rows(), heads * (rank + rotated));
     for (Eigen::Index h = 0; h < heads; ++h) {
         auto shared = queries.middleCols(h * (rank + rotated), rank);
-        project(run.source, weights.keys[static_cast<std::size_t>(h)], x.middleCols(h * own, own - rotated), shared,
-                run.threads);
+        const auto plain = x.middleCols(h * own, own - rotated);
+        const linear& key = weights.keys[static_cast<std::size_t>(h)];
+        run.observe(plain, {&key});
+        project(run.source, key, plain, shared, run.threads);
         queries.middleCols(h * (rank + rotated) + rank, rotated) = x.middleCols(h * own + own - rotated, rotated);
     }
     place_heads(run, {}, spec.head_size, queries);
@@ -57,8 +62,10 @@ void mix(const layer_run<Source>& run, const latent_weights& weights, matrix& x)
     x.resize(x.rows(), heads * value);
     for (Eigen::Index h = 0; h < heads; ++h) {
         auto yielded = x.middleCols(h * value, value);
-        project(run.source, weights.values[static_cast<std::size_t>(h)], mixed.middleCols(h * rank, rank), yielded,
-                run.threads);
+        const auto attended = mixed.middleCols(h * rank, rank);
+        const linear& value_up = weights.values[static_cast<std::size_t>(h)];
+        run.observe(attended, {&value_up});
+        project(run.source, value_up, attended, yielded, run.threads);
     }
 }
 

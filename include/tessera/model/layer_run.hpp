@@ -2,8 +2,12 @@
 #pragma once
 
 #include <cstddef>
+#include <initializer_list>
+#include <span>
 
 #include "tessera/model/decoder_spec.hpp"
+#include "tessera/model/linear.hpp"
+#include "tessera/model/observer.hpp"
 #include "tessera/model/rope.hpp"
 #include "tessera/tensor/concepts.hpp"
 
@@ -19,6 +23,17 @@ struct layer_run {
     std::size_t layer;
     std::size_t window;  ///< tokens in a window
     int threads;
+    input_observer observer;
+
+    /// Shows the observer, if there is one, the rows that these linear layers are about to be multiplied with.
+    template <class Rows>
+    void observe(const Rows& rows, std::span<const linear* const> shared) const {
+        if (observer) observer({layer, shared, rows});
+    }
+    template <class Rows>
+    void observe(const Rows& rows, std::initializer_list<const linear*> shared) const {
+        observe(rows, std::span<const linear* const>(shared.begin(), shared.size()));
+    }
 };
 
 }  // namespace tessera::model
