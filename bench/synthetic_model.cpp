@@ -1,12 +1,14 @@
 // Writes a llama-shaped GGUF of random BF16 weights, for measuring memory and speed on files of any size:
-//   synthetic_model OUT.gguf LAYERS [WIDTH]
-// WIDTH (a multiple of 256, default 2048) is the hidden size; the feed-forward size is 4 WIDTH, the vocabulary 8192.
+//   synthetic_model OUT.gguf LAYERS [WIDTH [VOCABULARY.gguf]]
+// WIDTH (a multiple of 256, default 2048) is the hidden size; the feed-forward size is 4 WIDTH. The vocabulary is another
+// model's, for programs that read text, or else 8192 tokens without names.
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
 #include <exception>
 #include <random>
 #include <string>
+#include <variant>
 #include <vector>
 
 #include "tessera/core/half.hpp"
@@ -18,10 +20,22 @@ namespace {
 
 using namespace tessera;
 
-void write_model(const std::string& path, std::uint32_t layers, std::uint32_t width) {
-    constexpr std::uint32_t vocabulary = 8192;
-    const std::uint32_t heads = width / 64;
+// The vocabulary in the metadata of a GGUF file, or one without names.
+metadata vocabulary_metadata(const char* path) {
     metadata properties;
+    properties.set("tokenizer.ggml.model", std::string("no_vocab"));
+    if (path == nullptr) return properties;
+    const gguf::reader model(path);
+    for (const auto& [key, value] : model.metadata())
+        if (key.starts_with("tokenizer.")) properties.set(key, value);
+    return properties;
+}
+
+void write_model(const std::string& path, std::uint32_t layers, std::uint32_t width, metadata properties) {
+    const auto* names = properties.find("tokenizer.ggml.tokens");
+    const std::uint32_t vocabulary =
+        names == nullptr ? 8192 : static_cast<std::uint32_t>(std::get<std::vector<std::string>>(*names).size());
+    const std::uint32_t heads = width / 64;
     properties.set("general.architecture", std::string("llama"));
     properties.set("general.name", std::string("synthetic"));
     properties.set("llama.block_count", layers);
@@ -33,7 +47,6 @@ void write_model(const std::string& path, std::uint32_t layers, std::uint32_t wi
     properties.set("llama.attention.layer_norm_rms_epsilon", 1e-5f);
     properties.set("llama.rope.dimension_count", std::uint32_t{64});
     properties.set("llama.vocab_size", vocabulary);
-    properties.set("tokenizer.ggml.model", std::string("no_vocab"));
 
     std::vector<tensor_info> tensors;
     const auto add = [&](std::string name, std::uint64_t columns, std::uint64_t rows) {
@@ -80,12 +93,13 @@ void write_model(const std::string& path, std::uint32_t layers, std::uint32_t wi
 int main(int argc, char** argv) {
     const long layers = argc > 2 ? std::strtol(argv[2], nullptr, 10) : 0;
     const long width = argc > 3 ? std::strtol(argv[3], nullptr, 10) : 2048;
-    if (argc < 3 || argc > 4 || layers < 1 || layers > 512 || width < 256 || width > 16384 || width % 256 != 0) {
-        std::fputs("usage: synthetic_model OUT.gguf LAYERS [WIDTH]\n", stderr);
+    if (argc < 3 || argc > 5 || layers < 1 || layers > 512 || width < 256 || width > 16384 || width % 256 != 0) {
+        std::fputs("usage: synthetic_model OUT.gguf LAYERS [WIDTH [VOCABULARY.gguf]]\n", stderr);
         return 2;
     }
     try {
-        write_model(argv[1], static_cast<std::uint32_t>(layers), static_cast<std::uint32_t>(width));
+        write_model(argv[1], static_cast<std::uint32_t>(layers), static_cast<std::uint32_t>(width),
+                    vocabulary_metadata(argc > 4 ? argv[4] : nullptr));
     } catch (const std::exception& e) {
         std::fprintf(stderr, "synthetic_model: %s\n", e.what());
         return 1;
