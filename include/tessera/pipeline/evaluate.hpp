@@ -2,6 +2,7 @@
 #pragma once
 
 #include <algorithm>
+#include <concepts>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -53,6 +54,17 @@ decltype(auto) in_context(std::string_view where, Function&& f) {
 
 }  // namespace detail
 
+/// Logits of scored positions of windows of tokens: `logits(first, out)` gives those of positions first .. first +
+/// out.rows(), counted through all windows. `role` ("reference") names the model in errors and progress.
+template <class L>
+concept logits_source = requires(const L& model, std::size_t first, mutable_matrix_view out) {
+    { model.role() } -> std::convertible_to<std::string_view>;
+    { model.vocabulary() } -> std::convertible_to<std::size_t>;
+    { model.tokens() } -> std::convertible_to<std::span<const std::int32_t>>;
+    { model.window() } -> std::convertible_to<std::size_t>;
+    model.logits(first, out);
+};
+
 /// A model and, once it has run over some windows of tokens, its hidden states at the scored positions. Kept, it is
 /// compared with any number of others. Source and tokens must outlive it.
 template <tensor_source Source>
@@ -67,14 +79,9 @@ public:
     /// Sends whole windows of `window` tokens through all layers. The first token of a window is what the caller put
     /// there, usually the begin-of-sequence token. Throws when the tokens make no whole windows or nothing is scored.
     void run(std::span<const std::int32_t> tokens, std::size_t window, progress_callback report = {}) {
-        const scored_positions scored = scored_positions::of_window(window);
-        if (tokens.empty() || scored.count == 0)
+        if (tokens.empty() || scored_positions::of_window(window).count == 0)
             fail(role_, ": wanted at least one window of three tokens, got ", tokens.size(), " tokens in windows of ",
                  window);
-        tokens_ = tokens;
-        window_ = window;
-        width_ = decoder_.spec().width;
-        hidden_.clear();
         detail::in_context(role_, [&] {
             model::activations state = decoder_.embed(tokens, window);
             const auto forward = [&](progress p) {
@@ -82,22 +89,32 @@ public:
                 report(p);
             };
             decoder_.run(state, report ? progress_callback(forward) : progress_callback());
-
-            hidden_.reserve(tokens.size() / window * scored.count * width_);
-            for (std::size_t w = 0; w < tokens.size(); w += window) {
-                const auto rows = state.view().values().subspan((w + scored.first) * width_, scored.count * width_);
-                hidden_.insert(hidden_.end(), rows.begin(), rows.end());
-            }
+            keep(tokens, state);
         });
     }
 
-    /// Logits of scored positions first .. first + out.rows(), counted through all windows.
+    /// Takes the hidden states that `tokens` have behind the last layer, for those who run the layers themselves.
+    void keep(std::span<const std::int32_t> tokens, const model::activations& state) {
+        const scored_positions scored = scored_positions::of_window(state.window);
+        TESSERA_ASSERT(scored.count > 0, "windows have scored positions");
+        tokens_ = tokens;
+        window_ = state.window;
+        width_ = decoder_.spec().width;
+        hidden_.clear();
+        hidden_.reserve(tokens.size() / window_ * scored.count * width_);
+        for (std::size_t w = 0; w < tokens.size(); w += window_) {
+            const auto rows = state.view().values().subspan((w + scored.first) * width_, scored.count * width_);
+            hidden_.insert(hidden_.end(), rows.begin(), rows.end());
+        }
+    }
+
     void logits(std::size_t first, mutable_matrix_view out) const {
         detail::in_context(role_, [&] {
             decoder_.logits({std::span(hidden_).subspan(first * width_, out.rows() * width_), width_}, out);
         });
     }
 
+    [[nodiscard]] const model::decoder<Source>& decoder() const noexcept { return decoder_; }
     [[nodiscard]] std::string_view role() const noexcept { return role_; }
     [[nodiscard]] std::size_t vocabulary() const noexcept { return decoder_.vocabulary(); }
     [[nodiscard]] std::span<const std::int32_t> tokens() const noexcept { return tokens_; }
@@ -113,8 +130,7 @@ private:
 };
 
 /// Throws unless both models predict tokens of a vocabulary of the same size.
-template <class P, class Q>
-void require_same_vocabulary(const scored_model<P>& p, const scored_model<Q>& q) {
+void require_same_vocabulary(const logits_source auto& p, const logits_source auto& q) {
     if (p.vocabulary() != q.vocabulary())
         fail(q.role(), ": wanted the ", p.role(), "'s vocabulary of ", p.vocabulary(), " tokens, got ", q.vocabulary());
 }
@@ -122,8 +138,8 @@ void require_same_vocabulary(const scored_model<P>& p, const scored_model<Q>& q)
 /// Compares two models that have run over the same windows: tile by tile of scored positions both sets of logits are
 /// computed and fed to the metric, never more than `options.logits_bytes` of them. The result does not depend on the
 /// number of threads. Throws when the vocabularies differ in size.
-template <metric Metric = kl_divergence, tensor_source Reference, tensor_source Candidate>
-[[nodiscard]] Metric compare(const scored_model<Reference>& p, const scored_model<Candidate>& q,
+template <metric Metric = kl_divergence>
+[[nodiscard]] Metric compare(const logits_source auto& p, const logits_source auto& q,
                              const evaluate_options& options = {}, progress_callback report = {}) {
     require_same_vocabulary(p, q);
     TESSERA_ASSERT(p.window() > 0 && p.window() == q.window() && std::ranges::equal(p.tokens(), q.tokens()),

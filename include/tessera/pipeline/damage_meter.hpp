@@ -1,0 +1,175 @@
+// What a change of one tensor costs at the model's output.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "tessera/core/block_index.hpp"
+#include "tessera/core/view.hpp"
+#include "tessera/measure/kl_divergence.hpp"
+#include "tessera/model/decoder.hpp"
+#include "tessera/pipeline/evaluate.hpp"
+#include "tessera/select/rules.hpp"
+#include "tessera/tensor/concepts.hpp"
+#include "tessera/tensor/overlay_source.hpp"
+
+namespace tessera {
+
+/// Where in the forward pass a tensor acts. A table that is embedding and output at once is two subjects.
+enum class tensor_role { embedding, layer, output };
+
+/// A tensor that plans decide about, in one of its roles.
+struct damage_subject {
+    const tensor_info& info;
+    tensor_role role;
+    std::size_t layer = 0;  ///< where role is layer
+    /// The name of the role: the tensor's, but "output.weight" for a table in its role as output.
+    [[nodiscard]] std::string_view name() const {
+        return role == tensor_role::output ? std::string_view("output.weight") : std::string_view(info.name);
+    }
+};
+
+/// Changes rows of a tensor, in place, to what a candidate would have: edit(info, first_row, rows). The change of a row
+/// depends on the row only. Called from several threads.
+template <class E>
+concept row_edit = requires(const E& edit, const tensor_info& info, std::uint64_t row, std::span<float> rows) {
+    edit(info, row, rows);
+};
+
+namespace detail {
+
+/// Logits that are computed once, where they fit.
+template <logits_source Source>
+class kept_logits {
+public:
+    kept_logits(const Source& source, std::size_t positions, std::size_t most_bytes) : source_(&source) {
+        const std::size_t vocabulary = source.vocabulary();
+        if (positions > most_bytes / sizeof(float) / vocabulary) return;
+        logits_ = std::make_unique_for_overwrite<float[]>(positions * vocabulary);
+        source.logits(0, {{logits_.get(), positions * vocabulary}, vocabulary});
+    }
+
+    [[nodiscard]] std::string_view role() const noexcept { return source_->role(); }
+    [[nodiscard]] std::size_t vocabulary() const noexcept { return source_->vocabulary(); }
+    [[nodiscard]] std::span<const std::int32_t> tokens() const noexcept { return source_->tokens(); }
+    [[nodiscard]] std::size_t window() const noexcept { return source_->window(); }
+    void logits(std::size_t first, mutable_matrix_view out) const {
+        if (logits_ == nullptr) return source_->logits(first, out);
+        std::copy_n(logits_.get() + first * out.columns(), out.values().size(), out.values().data());
+    }
+
+private:
+    const Source* source_;
+    std::unique_ptr<float[]> logits_;
+};
+
+}  // namespace detail
+
+/// Measures tensor by tensor what edits cost, on windows of tokens. The model runs up to a tensor's layer once; an edit
+/// costs the layers from there on. Source and tokens must outlive it.
+template <tensor_source Source>
+class damage_meter {
+public:
+    damage_meter(const Source& source, std::span<const std::int32_t> tokens, std::size_t window,
+                 const evaluate_options& options = {})
+        : tokens_(tokens),
+          window_(window),
+          options_(options),
+          overlay_(source),
+          reference_("reference", source, options.threads),
+          candidate_("candidate", overlay_, options.threads) {}
+
+    /// The tensors that plans decide about, in the order of the forward pass.
+    [[nodiscard]] std::vector<damage_subject> subjects() const {
+        std::vector<damage_subject> all;
+        const std::size_t layers = reference_.decoder().spec().layers.size();
+        const tensor_info* embedding = nullptr;
+        const tensor_info* output = nullptr;
+        for (const tensor_info& info : overlay_.tensors()) {
+            if (info.name == "token_embd.weight") embedding = &info;
+            if (info.name == "output.weight") output = &info;
+        }
+        all.push_back({*embedding, tensor_role::embedding});  // the decoder would not have opened without one
+        for (std::size_t l = 0; l < layers; ++l)
+            for (const tensor_info& info : overlay_.tensors())
+                if (block_index(info.name) == l && !select::stays_full_precision(info))
+                    all.push_back({info, tensor_role::layer, l});
+        all.push_back({output == nullptr ? *embedding : *output, tensor_role::output});
+        return all;
+    }
+
+    /// Calls visit(subject, measure) for every subject in turn. measure(edit) returns the divergence, as kl_divergence,
+    /// of the model whose only change is the edit of this subject.
+    template <class Visit>
+    void for_each_subject(Visit&& visit) {
+        model::activations below = reference_.decoder().embed(tokens_, window_);  // the layer at work
+        {
+            model::activations state = below;
+            reference_.decoder().run(state);
+            reference_.keep(tokens_, state);
+        }
+        const std::size_t positions = tokens_.size() / window_ * scored_positions::of_window(window_).count;
+        const detail::kept_logits reference(reference_, positions, 2 * options_.logits_bytes);
+        std::size_t layer = 0;
+        for (const damage_subject& subject : subjects()) {
+            const std::size_t until = subject.role == tensor_role::embedding ? 0
+                                      : subject.role == tensor_role::layer   ? subject.layer
+                                                                             : reference_.decoder().spec().layers.size();
+            for (; layer < until; ++layer) reference_.decoder().run_layer(layer, below);
+            visit(subject, [&]<row_edit Edit>(const Edit& edit) {
+                const edited scope(overlay_, subject.info, edit);
+                if (subject.role == tensor_role::output) {
+                    candidate_.keep(tokens_, below);
+                } else {
+                    model::activations state = subject.role == tensor_role::embedding
+                                                   ? candidate_.decoder().embed(tokens_, window_)
+                                                   : below;
+                    const std::size_t layers = candidate_.decoder().spec().layers.size();
+                    if (subject.role == tensor_role::layer) candidate_.decoder().run_layer(layer, state);
+                    scope.end();
+                    for (std::size_t l = subject.role == tensor_role::layer ? layer + 1 : 0; l < layers; ++l)
+                        candidate_.decoder().run_layer(l, state);
+                    candidate_.keep(tokens_, state);
+                }
+                return compare(reference, candidate_, options_);
+            });
+        }
+    }
+
+private:
+    // A tensor is edited while this lives, or until its end.
+    class edited {
+    public:
+        template <class Edit>
+        edited(overlay_source<Source>& overlay, const tensor_info& info, const Edit& edit)
+            : overlay_(overlay), info_(info) {
+            overlay.replace(info, [&overlay, &edit](const tensor_info& read, std::uint64_t first_row, std::uint64_t rows,
+                                                    std::span<float> out) {
+                overlay.base().read(read, first_row, rows, out);
+                edit(read, first_row, out);
+            });
+        }
+        edited(const edited&) = delete;
+        edited& operator=(const edited&) = delete;
+        ~edited() { end(); }
+        void end() const { overlay_.replace(info_, {}); }
+
+    private:
+        overlay_source<Source>& overlay_;
+        const tensor_info& info_;
+    };
+
+    std::span<const std::int32_t> tokens_;
+    std::size_t window_;
+    evaluate_options options_;
+    overlay_source<Source> overlay_;
+    scored_model<Source> reference_;
+    scored_model<overlay_source<Source>> candidate_;
+};
+
+}  // namespace tessera
