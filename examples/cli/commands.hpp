@@ -38,10 +38,17 @@ struct pin {
     std::string format;
 };
 
+/// How much columns matter.
+struct importance_options {
+    std::filesystem::path file;        ///< an importance matrix, GGUF or legacy; empty: all columns count alike
+    std::uint64_t enough_tokens = 64;  ///< experts that fewer reached are blended with the others
+};
+
 struct quantize_options {
     std::filesystem::path model;
     std::string format;
     std::vector<pin> pins;
+    importance_options importances;
     output_options output;
 };
 void quantize(const quantize_options& options);

@@ -99,11 +99,21 @@ void add_quantize(CLI::App& app, cli::quantize_options& options) {
         ->type_name("REGEX=FORMAT")
         ->expected(1)
         ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
+    command->add_option("--imatrix", options.importances.file,
+                        "An importance matrix, of tessera calibrate or llama-imatrix (GGUF or .dat)")
+        ->type_name("FILE");
+    command
+        ->add_option("--enough-tokens", options.importances.enough_tokens,
+                     "Experts that fewer tokens reached are blended with the average of the others")
+        ->check(CLI::Range(std::uint64_t{0}, std::uint64_t{1} << 32).description(""))
+        ->type_name("N")
+        ->capture_default_str();
     add_output(*command, options.output);
     command->footer("Vectors, norms and routers stay F32. A tensor whose rows the format cannot take gets the smallest\n"
                     "larger format that can, and is named.\n\n"
                     "Examples:\n  tessera quantize fable-3m-F16.gguf -f Q4_K -o fable-3m-Q4_K.gguf\n"
                     "  tessera quantize models/fable-3m -f Q4_K -o out.gguf --pin 'ffn_down=Q6_K' --pin '^token_embd=Q8_0'\n"
+                    "  tessera quantize models/fable-3m -f IQ3_XXS -o out.gguf --imatrix imatrix.gguf\n"
                     "  tessera quantize models/fable-3m -f Q4_0 -o out.gguf --dry-run");
     command->callback([&options] { cli::quantize(options); });
 }

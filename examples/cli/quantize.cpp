@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "commands.hpp"
+#include "importances.hpp"
 #include "model_summary.hpp"
 #include "open.hpp"
 #include "tessera/format/builtin.hpp"
@@ -61,7 +62,9 @@ void quantize(const quantize_options& options) {
         std::cout << "note: " << options.model.string() << " is quantized already (" << stored.main_format()
                   << "); its error adds to the new one\n";
     const select::first_match rule(pins, select::uniform{*builtin_formats::find(options.format)});
-    write_model(model, select::make_plan(model.tensors(), rule, fallback_formats::layouts), options.output);
+    const select::plan plan = select::make_plan(model.tensors(), rule, fallback_formats::layouts);
+    const auto importances = load_importances(options.importances, plan);
+    write_model(model, plan, options.output, importances ? &*importances : nullptr);
 }
 
 }  // namespace cli

@@ -57,6 +57,13 @@ std::string bytes_text(std::uint64_t bytes) {
     return exact + " bytes" + (bytes >= 1000 ? " (" + metric(static_cast<double>(bytes)) + "B)" : "");
 }
 
+std::string some_of(const std::vector<std::string>& names) {
+    constexpr std::size_t shown = 4;
+    std::string text;
+    for (std::size_t i = 0; i < std::min(shown, names.size()); ++i) text += (i ? ", " : "") + names[i];
+    return names.size() > shown ? text + " and " + std::to_string(names.size() - shown) + " more" : text;
+}
+
 text_table::text_table(std::vector<std::string> headings) {
     for (std::string& heading : headings) {
         is_right_.push_back(heading.starts_with('>'));

@@ -18,6 +18,9 @@ std::string fixed(double value, int digits);
 /// A number of bytes, exact and in round figures: "1,632,992 bytes (1.63 MB)".
 std::string bytes_text(std::uint64_t bytes);
 
+/// The first few of a list, and how many more there are: "a, b, c, d and 3 more".
+std::string some_of(const std::vector<std::string>& names);
+
 /// Left-aligned words and right-aligned numbers under a heading. A heading that begins with '>' aligns its column right.
 class text_table {
 public:

@@ -42,11 +42,8 @@ void print_replacements(const plan& plan) {
             kinds[{c.wanted.name, c.target.layout.name, c.target.columns()}].push_back(c.target.name);
     for (const auto& [kind, names] : kinds) {
         const auto& [wanted, got, columns] = kind;
-        constexpr std::size_t shown = 4;
-        std::cout << "note: rows of " << columns << " weights do not fit " << wanted << "; written as " << got << ": ";
-        for (std::size_t i = 0; i < std::min(shown, names.size()); ++i) std::cout << (i ? ", " : "") << names[i];
-        if (names.size() > shown) std::cout << " and " << names.size() - shown << " more";
-        std::cout << '\n';
+        std::cout << "note: rows of " << columns << " weights do not fit " << wanted << "; written as " << got << ": "
+                  << some_of(names) << '\n';
     }
 }
 
@@ -66,23 +63,26 @@ void print_formats(const model_summary& summary) {
 }
 
 // The error over all tensors that changed, and of the worst of them.
-void print_errors(const plan& plan, const std::vector<tessera::weight_error>& errors) {
+void print_errors(const plan& plan, const std::vector<tessera::encoding_error>& errors,
+                  tessera::weight_error tessera::encoding_error::*kind, std::string_view title) {
     tessera::weight_error total;
     std::size_t worst = 0;
     for (std::size_t t = 0; t < errors.size(); ++t) {
-        if (errors[t].squared_error == 0) continue;
-        total += errors[t];
-        if (errors[t].relative() > errors[worst].relative()) worst = t;
+        const tessera::weight_error& error = errors[t].*kind;
+        total += error;
+        if (error.relative() > (errors[worst].*kind).relative()) worst = t;
     }
     if (total.squared_error == 0) return;
-    std::cout << "relative error of the weights: " << fixed(total.relative(), 5) << ", worst "
-              << fixed(errors[worst].relative(), 5) << " in " << plan.choices[worst].target.name << '\n';
+    std::cout << title << fixed(total.relative(), 5) << ", worst " << fixed((errors[worst].*kind).relative(), 5)
+              << " in " << plan.choices[worst].target.name << '\n';
 }
 
 }  // namespace
 
-void write_model(const tessera::any_model& model, const plan& plan, const output_options& output) {
-    const tessera::metadata properties = tessera::output_metadata(model.metadata(), plan);
+void write_model(const tessera::any_model& model, const plan& plan, const output_options& output,
+                 const loaded_importances* importances) {
+    tessera::metadata properties = tessera::output_metadata(model.metadata(), plan);
+    if (importances != nullptr) tessera::note_importances(properties, importances->path.string(), importances->file);
     const std::vector<tessera::tensor_info> targets = plan.targets();
     const model_summary summary(targets);
     const std::string size_text = bytes_text(tessera::gguf::file_size(targets, properties)) + ", " +
@@ -99,14 +99,18 @@ void write_model(const tessera::any_model& model, const plan& plan, const output
     tessera::gguf::writer file(output.path, {.inputs = model.files(),
                                              .existing = output.force ? existing_file::replace : existing_file::refuse});
     const auto started = std::chrono::steady_clock::now();
-    std::vector<tessera::weight_error> errors;
+    std::vector<tessera::encoding_error> errors;
     {
         progress_line line;
-        errors = tessera::quantize_model(model, plan, properties, tessera::weighted{}, file, {.threads = output.threads}, line);
+        errors = tessera::quantize_model(model, plan, properties, tessera::weighted{}, file,
+                                         {.threads = output.threads,
+                                          .importances = importances ? &importances->file.importances : nullptr},
+                                         line);
     }
     const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - started).count();
     print_formats(summary);
-    print_errors(plan, errors);
+    print_errors(plan, errors, &tessera::encoding_error::plain, "relative error of the weights: ");
+    print_errors(plan, errors, &tessera::encoding_error::weighed, "  weighed by importance: ");
     print_replacements(plan);
     std::cout << "wrote " << output.path.string() << ": " << size_text << ", in " << fixed(seconds, 1) << " s\n";
 }

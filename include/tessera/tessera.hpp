@@ -1,6 +1,7 @@
 // Umbrella of umbrellas: everything. A program that needs less includes less and compiles faster.
 #pragma once
 
+#include "tessera/calibrate.hpp"
 #include "tessera/config.hpp"
 #include "tessera/encode.hpp"
 #include "tessera/format.hpp"

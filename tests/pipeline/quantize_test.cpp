@@ -67,11 +67,11 @@ TEST_CASE("quantize_model writes what the plan says, with the error it reports")
                 norm += std::pow(double{original[i]}, 2);
             }
             // Tensors copied byte for byte report nothing; the others what a decoder finds.
-            CHECK(errors[t].squared_error == doctest::Approx(error));
+            CHECK(errors[t].plain.squared_error == doctest::Approx(error));
             if (to.type() == from.type())
                 CHECK(error == 0);
             else
-                CHECK(errors[t].relative() == doctest::Approx(std::sqrt(error / norm)));
+                CHECK(errors[t].plain.relative() == doctest::Approx(std::sqrt(error / norm)));
         }
         CHECK(sink.tensors()[1].type() == type_id::f32);
         if (F::block_size == 256) {  // does not fit rows of 96: the next larger that does
@@ -82,6 +82,50 @@ TEST_CASE("quantize_model writes what the plan says, with the error it reports")
                                                             : type_id::q8_0));
         }
     });
+}
+
+TEST_CASE("every matrix is encoded with its own importances, whatever the pieces") {
+    const memory_source model = small_model();
+    const tensor_info& stack = model.tensors()[2];
+    importance_table importances;
+    tensor_importance entry{{}, {9, 0, 9, 9}};
+    for (const float x : gaussian(512 * 4, 5)) entry.mean_squares.push_back(x * x);
+    importances.add(stack.name, entry);
+
+    const select::plan plan = plan_for(model, type_id::q4_k);
+    memory_sink sink;
+    const auto errors = quantize_model(model, plan, {}, weighted{}, sink,
+                                       {.threads = 2, .piece_weights = 512 * 7, .importances = &importances});
+    std::vector<float> weights(512 * 40);
+    weight_error wanted;
+    for (std::size_t m = 0; m < 4; ++m) {
+        model.read(stack, 40 * m, 40, weights);
+        const matrix_view view(weights, 512);
+        const auto own = std::span<const float>(entry.mean_squares).subspan(512 * m, m == 1 ? 0 : 512);
+        const auto packed = quantize<q4_k>(view, own);
+        const byte_view got = sink.packed(sink.tensors()[2], 40 * m, 40);
+        CHECK(std::equal(got.begin(), got.end(), std::as_bytes(packed.blocks()).begin()));
+        if (m != 1) wanted += measure_error(view, packed, own);
+    }
+    CHECK(errors[2].weighed.squared_error == doctest::Approx(wanted.squared_error));
+    CHECK(errors[2].weighed.relative() == doctest::Approx(wanted.relative()));
+    CHECK(errors[0].weighed.squared_error == 0);
+
+    importance_table foreign;
+    foreign.add(stack.name, {{1, 2, 3}, {9}});
+    memory_sink untouched;
+    CHECK_THROWS_AS(quantize_model(model, plan, {}, weighted{}, untouched, {.importances = &foreign}), error);
+    CHECK(untouched.tensors().empty());
+}
+
+TEST_CASE("the metadata tell which importance matrix was used") {
+    metadata properties;
+    const imatrix_file file{.datasets = {"\xc3\xa4" + std::string(124, 'x') + "\xc3\xa4"}, .chunk_count = 7};
+    note_importances(properties, "dir/imatrix.gguf", file);
+    CHECK(properties.require<std::string>("quantize.imatrix.file") == "dir/imatrix.gguf");
+    CHECK(properties.require<std::string>("quantize.imatrix.dataset") == "\xc3\xa4" + std::string(124, 'x'));
+    CHECK(properties.require<std::uint32_t>("quantize.imatrix.entries_count") == 0);
+    CHECK(properties.require<std::uint32_t>("quantize.imatrix.chunks_count") == 7);
 }
 
 TEST_CASE("the file is the same for any number of threads and size of pieces") {

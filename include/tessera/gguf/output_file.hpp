@@ -10,6 +10,7 @@
 #include <cstdint>
 #include <cstring>
 #include <filesystem>
+#include <span>
 #include <string>
 #include <system_error>
 #include <utility>
@@ -18,6 +19,23 @@
 #include "tessera/core/error.hpp"
 
 namespace tessera::gguf {
+
+/// What to do about a file that has the output's name already.
+enum class existing_file { refuse, replace };
+
+/// Throws when `path` is one of the inputs, under whatever name, or is taken and may not be replaced.
+inline void require_destination(const std::filesystem::path& path, std::span<const std::filesystem::path> inputs,
+                                existing_file existing) {
+    std::error_code unknown;  // what cannot be looked at now will show when the file is created
+    if (!std::filesystem::exists(path, unknown)) return;
+    for (const std::filesystem::path& input : inputs)
+        if (std::filesystem::equivalent(path, input, unknown))
+            fail(path.string(), ": wanted an output that is none of the inputs, got ", input.string());
+    if (existing == existing_file::refuse)
+        fail(path.string(), ": wanted a name that is free, got a file that exists");
+    if (!std::filesystem::is_regular_file(path, unknown))
+        fail(path.string(), ": wanted a regular file to replace, got something else");
+}
 
 /// Writes beside the final name, as `<name>.partial-<process>-<number>`, and renames in publish(). A file that was not
 /// published disappears with the object.
@@ -92,6 +110,15 @@ inline void sync_folder(const std::filesystem::path& folder) {
     ::close(descriptor);
     // A file system that cannot flush folders says EINVAL: there is nothing to wait for.
     if (result != 0 && reason != EINVAL) fail(folder.string(), ": cannot flush: ", std::strerror(reason));
+}
+
+/// Writes a file in one go, replacing what has its name.
+inline void write_file(const std::filesystem::path& name, byte_view bytes) {
+    output_file file(name, bytes.size());
+    file.write_at(0, bytes);
+    file.sync();
+    file.publish();
+    sync_folder(name.has_parent_path() ? name.parent_path() : std::filesystem::path("."));
 }
 
 }  // namespace tessera::gguf

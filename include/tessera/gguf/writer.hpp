@@ -24,9 +24,6 @@
 
 namespace tessera::gguf {
 
-/// What to do about a file that has the output's name already.
-enum class existing_file { refuse, replace };
-
 struct writer_options {
     std::vector<std::filesystem::path> inputs{};  ///< files that the output must not be, under whatever name
     existing_file existing = existing_file::refuse;
@@ -124,15 +121,7 @@ private:
     }
 
     void require_destination(const std::filesystem::path& path) const {
-        std::error_code unknown;  // what cannot be looked at now will show when the file is created
-        if (!std::filesystem::exists(path, unknown)) return;
-        for (const std::filesystem::path& input : options_.inputs)
-            if (std::filesystem::equivalent(path, input, unknown))
-                fail(path.string(), ": wanted an output that is none of the inputs, got ", input.string());
-        if (options_.existing == existing_file::refuse)
-            fail(path.string(), ": wanted a name that is free, got a file that exists");
-        if (!std::filesystem::is_regular_file(path, unknown))
-            fail(path.string(), ": wanted a regular file to replace, got something else");
+        gguf::require_destination(path, options_.inputs, options_.existing);
     }
 
     void require_room(std::uint64_t needed) const {

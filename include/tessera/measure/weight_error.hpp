@@ -42,6 +42,18 @@ struct weight_error {
     }
 };
 
+/// The error of an encoded tensor: of its weights as such, and with each weighed by the importance of its column, over
+/// the rows for which there were importances.
+struct encoding_error {
+    weight_error plain, weighed;
+
+    encoding_error& operator+=(const encoding_error& other) noexcept {
+        plain += other.plain;
+        weighed += other.weighed;
+        return *this;
+    }
+};
+
 /// The error of a packed matrix against the matrix it was packed from.
 template <block_format F>
 [[nodiscard]] weight_error measure_error(matrix_view original, const packed_matrix<F>& packed,

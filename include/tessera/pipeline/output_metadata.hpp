@@ -2,12 +2,14 @@
 #pragma once
 
 #include <algorithm>
+#include <cstddef>
 #include <cstdint>
 #include <map>
 #include <string>
 #include <string_view>
 #include <utility>
 
+#include "tessera/calibrate/imatrix_file.hpp"
 #include "tessera/core/metadata.hpp"
 #include "tessera/gguf/file_type.hpp"
 #include "tessera/select/plan.hpp"
@@ -32,6 +34,19 @@ namespace tessera {
         if (const auto number = gguf::uniform_file_type(most->first)) properties.set("general.file_type", *number);
     if (quantized) properties.set("general.quantization_version", std::uint32_t{2});
     return properties;
+}
+
+/// Notes, under llama.cpp's keys, which importance matrix the weights were encoded with.
+inline void note_importances(metadata& properties, std::string_view path, const imatrix_file& file) {
+    const auto cut = [](std::string_view text) {  // as long as stock readers keep, in whole characters
+        std::size_t size = std::min<std::size_t>(text.size(), 127);
+        while (size > 0 && size < text.size() && (static_cast<unsigned char>(text[size]) & 0xc0) == 0x80) --size;
+        return std::string(text.substr(0, size));
+    };
+    properties.set("quantize.imatrix.file", cut(path));
+    if (!file.datasets.empty()) properties.set("quantize.imatrix.dataset", cut(file.datasets.front()));
+    properties.set("quantize.imatrix.entries_count", static_cast<std::uint32_t>(file.importances.size()));
+    if (file.chunk_count > 0) properties.set("quantize.imatrix.chunks_count", file.chunk_count);
 }
 
 }  // namespace tessera

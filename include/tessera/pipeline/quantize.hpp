@@ -12,6 +12,7 @@
 #include <string>
 #include <vector>
 
+#include "tessera/calibrate/importance_table.hpp"
 #include "tessera/core/bytes.hpp"
 #include "tessera/core/error.hpp"
 #include "tessera/core/metadata.hpp"
@@ -42,6 +43,7 @@ requires encoder_for<Encoder, F>
 struct quantize_options {
     int threads = 0;                        ///< 0: all of the machine's
     std::uint64_t piece_weights = 1 << 20;  ///< weights that one thread has in flight, at least one row
+    const importance_table* importances = nullptr;  ///< null: all columns count alike
 };
 
 namespace detail {
@@ -60,9 +62,9 @@ inline void require_finite(const tensor_info& info, std::uint64_t first_row, std
 }
 
 template <class Formats, class Encoder>
-weight_error encode_rows(const tensor_info& target, std::uint64_t first_row, std::span<float> weights,
+encoding_error encode_rows(const tensor_info& target, std::uint64_t first_row, std::span<float> weights,
                          std::span<const float> importance, const Encoder& encoder, std::vector<std::byte>& bytes) {
-    weight_error sums;
+    encoding_error sums;
     const std::size_t columns = target.columns();
     const std::size_t rows = weights.size() / columns;
     bytes.resize(rows * target.row_bytes());
@@ -76,7 +78,8 @@ weight_error encode_rows(const tensor_info& target, std::uint64_t first_row, std
             encoder(format_tag<F>{}, row, importance, std::span<block>(packed));
             decode_blocks<F>(packed, decoded);
             require_finite(target, first_row + r, decoded, "does not fit the type it is written in");
-            sums.add_row(row, decoded);
+            sums.plain.add_row(row, decoded);
+            if (!importance.empty()) sums.weighed.add_row(row, decoded, importance);
             std::memcpy(bytes.data() + r * target.row_bytes(), packed.data(), target.row_bytes());
         }
     });
@@ -88,31 +91,36 @@ weight_error encode_rows(const tensor_info& target, std::uint64_t first_row, std
 /// Writes every tensor of `source` to `sink` in the type the plan gives it, with `properties` as metadata. Tensors that
 /// keep their type are copied byte for byte. Returns the error per tensor, in the plan's order.
 ///
-/// The bytes written depend on source, plan and encoder only. Throws when a weight is not finite, or does not fit its
-/// type; the sink is then not finished.
+/// The bytes written depend on source, plan, encoder and importances only. Throws when importances are those of another
+/// model, a weight is not finite, or one does not fit its type; the sink is then not finished.
 template <class Formats = builtin_formats, tensor_source Source, class Encoder, tensor_sink Sink>
-std::vector<weight_error> quantize_model(const Source& source, const select::plan& plan, const metadata& properties,
-                                         const Encoder& encoder, Sink& sink, const quantize_options& options = {},
-                                         progress_callback report = {}) {
-    struct piece {
+std::vector<encoding_error> quantize_model(const Source& source, const select::plan& plan, const metadata& properties,
+                                           const Encoder& encoder, Sink& sink, const quantize_options& options = {},
+                                           progress_callback report = {}) {
+    static const importance_table none;
+    const importance_table& importances = options.importances == nullptr ? none : *options.importances;
+    const std::vector<tensor_info> targets = plan.targets();
+    importances.require_fit(targets);
+
+    struct piece {  // of one matrix
         std::size_t tensor;
         std::uint64_t first_row, rows;
     };
     std::vector<piece> pieces;
     std::uint64_t total = 0;
-    for (std::size_t t = 0; t < plan.choices.size(); ++t) {
-        const tensor_info& target = plan.choices[t].target;
+    for (std::size_t t = 0; t < targets.size(); ++t) {
+        const tensor_info& target = targets[t];
         const std::uint64_t step =
             std::max<std::uint64_t>(1, options.piece_weights / std::max<std::uint64_t>(1, target.columns()));
-        for (std::uint64_t row = 0; row < target.rows(); row += step)
-            pieces.push_back({t, row, std::min(step, target.rows() - row)});
+        for (std::uint64_t matrix = 0; matrix < target.rows(); matrix += target.dims[1])
+            for (std::uint64_t row = 0; row < target.dims[1]; row += step)
+                pieces.push_back({t, matrix + row, std::min(step, target.dims[1] - row)});
         total += target.weights();
     }
 
-    const std::vector<tensor_info> targets = plan.targets();
     sink.begin(std::span<const tensor_info>(targets), properties);
 
-    std::vector<weight_error> piece_errors(pieces.size());
+    std::vector<encoding_error> piece_errors(pieces.size());
     std::mutex reporting;
     std::uint64_t done = 0;
     parallel_for(pieces.size(), options.threads, [&](std::size_t p) {
@@ -135,7 +143,8 @@ std::vector<weight_error> quantize_model(const Source& source, const select::pla
             const std::span<float> values(weights.get(), count);
             source.read(info, first_row, rows, values);
             detail::require_finite(info, first_row, values, "cannot be quantized");
-            piece_errors[p] = detail::encode_rows<Formats>(target, first_row, values, {}, encoder, encoded);
+            piece_errors[p] = detail::encode_rows<Formats>(
+                target, first_row, values, importances.find(target, first_row / target.dims[1]), encoder, encoded);
         }
         sink.write(target, first_row, copied.empty() ? byte_view(encoded) : copied);
         if constexpr (requires { source.release(info, first_row, rows); })
@@ -149,7 +158,7 @@ std::vector<weight_error> quantize_model(const Source& source, const select::pla
     });
     sink.finish();
 
-    std::vector<weight_error> errors(targets.size());
+    std::vector<encoding_error> errors(targets.size());
     for (std::size_t p = 0; p < pieces.size(); ++p)  // in order, so that the sums do not depend on threads
         errors[pieces[p].tensor] += piece_errors[p];
     return errors;

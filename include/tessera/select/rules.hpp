@@ -6,6 +6,7 @@
 #include <string_view>
 
 #include "tessera/core/tensor_info.hpp"
+#include "tessera/core/type_id.hpp"
 
 namespace tessera::select {
 
@@ -32,6 +33,22 @@ namespace tessera::select {
     for (const std::string_view part : parts)
         if (name.find(part) != std::string_view::npos) return true;
     return false;
+}
+
+/// True where stock tools refuse to encode a tensor without importances: types of so few bits that plain rounding
+/// ruins the matrices of a layer. Source: llama-quantize.
+[[nodiscard]] inline bool needs_importances(const tensor_info& target) noexcept {
+    for (const std::string_view name : {"token_embd.weight", "per_layer_token_embd.weight", "output.weight"})
+        if (target.name == name) return false;
+    switch (target.type()) {
+        case type_id::iq1_s:
+        case type_id::iq1_m:
+        case type_id::iq2_xxs:
+        case type_id::iq2_xs:
+        case type_id::iq2_s:
+        case type_id::iq3_xxs: return true;
+        default: return false;
+    }
 }
 
 /// `wanted` where the tensor's rows are whole blocks of it. Where they are not: of the types in `available` that take

@@ -1,0 +1,76 @@
+#include "importances.hpp"
+
+#include <algorithm>
+#include <cstddef>
+#include <iostream>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "terminal.hpp"
+#include "tessera/calibrate/imatrix.hpp"
+#include "tessera/calibrate/rare_matrices.hpp"
+#include "tessera/core/error.hpp"
+#include "tessera/select/rules.hpp"
+
+namespace cli {
+
+namespace {
+
+using tessera::select::choice;
+using tessera::select::plan;
+
+bool is_encoded(const choice& c) { return c.target.layout.block_size > 1 && c.target.type() != c.source.id; }
+
+// Tensors whose columns will all count alike, and among them those whose format asks for more.
+void print_missing(const plan& plan, const tessera::importance_table& importances, bool has_file) {
+    std::vector<std::string> missing, needed;
+    for (const choice& c : plan.choices) {
+        if (!is_encoded(c) || importances.find(c.target.name) != nullptr) continue;
+        missing.push_back(c.target.name);
+        if (tessera::select::needs_importances(c.target)) needed.push_back(c.target.name);
+    }
+    if (has_file && !missing.empty())
+        std::cout << "note: no importances for " << some_of(missing) << ": encoded with all columns alike\n";
+    if (!needed.empty())
+        std::cout << "warning: formats of so few bits need importances (--imatrix), or much more is lost: "
+                  << some_of(needed) << '\n';
+}
+
+void print_blended(const std::vector<tessera::rare_matrix>& rare, std::uint64_t enough) {
+    std::map<std::string, std::vector<std::string>> experts;  // of each tensor
+    for (const tessera::rare_matrix& r : rare)
+        experts[r.tensor].push_back(std::to_string(r.matrix) + " (" + std::to_string(r.tokens) + ")");
+    for (const auto& [tensor, list] : experts)
+        std::cout << "note: " << tensor << ": fewer than " << enough << " tokens reached experts (tokens) " << some_of(list)
+                  << ": blended with the average of all\n";
+}
+
+void print_unreached(const plan& plan, const tessera::importance_table& importances) {
+    for (const choice& c : plan.choices)
+        if (const auto* entry = importances.find(c.target.name); entry != nullptr && entry->unreached() > 0)
+            std::cout << "note: " << c.target.name << ": no token reached " << entry->unreached() << " of "
+                      << entry->tokens.size() << " matrices: encoded with all columns alike\n";
+}
+
+}  // namespace
+
+std::optional<loaded_importances> load_importances(const importance_options& options, const plan& plan) {
+    if (options.file.empty()) {
+        print_missing(plan, {}, false);
+        return std::nullopt;
+    }
+    loaded_importances loaded{options.file, tessera::read_imatrix(options.file)};
+    tessera::importance_table& importances = loaded.file.importances;
+    try {
+        importances.require_fit(plan.targets());
+    } catch (const tessera::error& e) {
+        tessera::fail(options.file.string(), ": ", e.what());
+    }
+    print_missing(plan, importances, true);
+    print_blended(tessera::blend_rare_matrices(importances, options.enough_tokens), options.enough_tokens);
+    print_unreached(plan, importances);
+    return loaded;
+}
+
+}  // namespace cli

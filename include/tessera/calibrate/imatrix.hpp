@@ -1,0 +1,34 @@
+// Importance-matrix files in and out.
+#pragma once
+
+#include <filesystem>
+#include <string_view>
+
+#include "tessera/calibrate/imatrix_file.hpp"
+#include "tessera/calibrate/imatrix_gguf.hpp"
+#include "tessera/calibrate/imatrix_legacy.hpp"
+#include "tessera/core/bytes.hpp"
+#include "tessera/core/mapped_file.hpp"
+#include "tessera/gguf/output_file.hpp"
+#include "tessera/gguf/serialize.hpp"
+#include "tessera/gguf/writer.hpp"
+
+namespace tessera {
+
+/// Reads an importance matrix; its first bytes tell which format it is in. Throws naming the file when it is neither.
+[[nodiscard]] inline imatrix_file read_imatrix(const std::filesystem::path& path) {
+    const mapped_file file(path);
+    const std::string_view text(reinterpret_cast<const char*>(file.bytes().data()), file.bytes().size());
+    if (text.starts_with(gguf::magic)) return read_imatrix_gguf(path);
+    return parse_imatrix_legacy(file.bytes(), path.string());
+}
+
+/// Writes an importance matrix: a name that ends in .dat gets the legacy format, every other one GGUF.
+inline void write_imatrix(const std::filesystem::path& path, const imatrix_file& file,
+                          const gguf::writer_options& options = {}) {
+    if (path.extension() != ".dat") return write_imatrix_gguf(path, file, options);
+    gguf::require_destination(path, options.inputs, options.existing);
+    gguf::write_file(path, imatrix_legacy_bytes(file));
+}
+
+}  // namespace tessera

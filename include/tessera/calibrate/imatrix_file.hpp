@@ -1,0 +1,34 @@
+// What an importance-matrix file says, whichever of llama.cpp's two formats it is in.
+#pragma once
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "tessera/calibrate/importance_table.hpp"
+#include "tessera/core/metadata.hpp"
+
+namespace tessera {
+
+/// Importances and where they come from.
+struct imatrix_file {
+    importance_table importances{};
+    std::vector<std::string> datasets{};  ///< names of the texts
+    std::uint32_t chunk_size = 512;     ///< tokens in a window; legacy files do not tell: llama.cpp's default
+    std::uint32_t chunk_count = 0;      ///< windows
+    metadata properties{};              ///< other keys; lost in the legacy format
+};
+
+namespace detail {
+
+/// Windows of `chunk_size` tokens that the most used matrix of an entry saw.
+[[nodiscard]] inline std::uint64_t chunks_of(const tensor_importance& entry, std::uint32_t chunk_size) {
+    const std::uint64_t most = *std::ranges::max_element(entry.tokens);
+    return most / chunk_size + (most % chunk_size != 0 ? 1 : 0);
+}
+
+}  // namespace detail
+
+}  // namespace tessera

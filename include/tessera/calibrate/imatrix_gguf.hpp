@@ -1,0 +1,126 @@
+// Importance matrices as GGUF: two F32 tensors per weight, the sums of squares and the tokens they are over.
+#pragma once
+
+#include <cmath>
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <map>
+#include <span>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "tessera/calibrate/imatrix_file.hpp"
+#include "tessera/core/bytes.hpp"
+#include "tessera/core/error.hpp"
+#include "tessera/core/tensor_info.hpp"
+#include "tessera/gguf/reader.hpp"
+#include "tessera/gguf/writer.hpp"
+
+namespace tessera {
+
+namespace detail {
+
+inline constexpr std::string_view imatrix_type = "imatrix";  // of general.type
+inline constexpr std::string_view squares_suffix = ".in_sum2";
+inline constexpr std::string_view counts_suffix = ".counts";
+
+[[nodiscard]] inline std::vector<float> all_values(const gguf::reader& file, const tensor_info& info) {
+    std::vector<float> values(info.weights());
+    file.read(info, 0, info.rows(), values);
+    return values;
+}
+
+// Sums and counts as they lie in the file; the places of both are checked, the means by importance_table.
+[[nodiscard]] inline tensor_importance mean_squares(std::string_view name, std::vector<float> sums,
+                                                    std::span<const float> counts) {
+    if (sums.size() % counts.size() != 0)
+        fail(name, ": wanted sums for each of ", counts.size(), " counts, got ", sums.size());
+    tensor_importance entry;
+    for (const float count : counts) {
+        if (!(count >= 0.0f) || !(count < 0x1p63f)) fail(name, ": wanted a count of tokens, got ", count);
+        entry.tokens.push_back(static_cast<std::uint64_t>(std::llround(count)));
+    }
+    const std::size_t columns = sums.size() / counts.size();
+    for (std::size_t i = 0; i < sums.size(); ++i) {
+        const auto count = static_cast<double>(entry.tokens[i / columns]);
+        if (!std::isfinite(sums[i])) fail(name, ": wanted finite sums, got ", sums[i], " at place ", i);
+        sums[i] = count == 0 ? 0.0f : static_cast<float>(double{sums[i]} / count);
+    }
+    entry.mean_squares = std::move(sums);
+    return entry;
+}
+
+}  // namespace detail
+
+/// Reads an importance matrix in GGUF. Throws, naming the file, when it is none or holds what cannot be.
+[[nodiscard]] inline imatrix_file read_imatrix_gguf(const std::filesystem::path& path) {
+    using namespace detail;
+    const gguf::reader file(path);
+    const std::string where = path.string();
+    imatrix_file result;
+    for (const auto& [key, value] : file.metadata())
+        if (key != "general.type" && !key.starts_with("imatrix.")) result.properties.set(key, value);
+    const auto number = [&](const char* key, std::uint32_t otherwise) {
+        return static_cast<std::uint32_t>(file.metadata().get_count(key).value_or(otherwise));
+    };
+    result.chunk_count = number("imatrix.chunk_count", 0);
+    result.chunk_size = number("imatrix.chunk_size", result.chunk_size);
+    if (result.chunk_size == 0) fail(where, ": key imatrix.chunk_size: wanted at least 1, got 0");
+    result.datasets = file.metadata().get_or("imatrix.datasets", std::vector<std::string>());
+
+    for (const tensor_info& sums : file.tensors()) {
+        if (!sums.name.ends_with(squares_suffix)) continue;
+        const std::string name = sums.name.substr(0, sums.name.size() - squares_suffix.size());
+        const tensor_info* counts = file.find(name + std::string(counts_suffix));
+        if (counts == nullptr) fail(where, ": tensor ", sums.name, ": wanted ", name, counts_suffix, ", too, got none");
+        result.importances.add(
+            name, mean_squares(concat(where, ": tensor ", sums.name), all_values(file, sums), all_values(file, *counts)));
+    }
+    for (const tensor_info& counts : file.tensors())
+        if (const std::string_view name = counts.name; name.ends_with(counts_suffix))
+            if (!result.importances.find(name.substr(0, name.size() - counts_suffix.size())))
+                fail(where, ": tensor ", name, ": wanted its sums, too, got none");
+    if (result.importances.empty() && file.metadata().get_or("general.type", std::string()) != imatrix_type)
+        fail(where, ": wanted an importance matrix, got a GGUF file of another kind");
+    return result;
+}
+
+/// Writes an importance matrix that llama.cpp's tools read. Throws as gguf::writer does.
+inline void write_imatrix_gguf(const std::filesystem::path& path, const imatrix_file& file,
+                               const gguf::writer_options& options = {}) {
+    using namespace detail;
+    metadata properties;
+    properties.set("general.type", std::string(imatrix_type));
+    properties.set("imatrix.datasets", file.datasets);
+    properties.set("imatrix.chunk_count", file.chunk_count);
+    properties.set("imatrix.chunk_size", file.chunk_size);
+    for (const auto& [key, value] : file.properties) properties.set(key, value);
+
+    std::vector<tensor_info> tensors;
+    const auto announce = [&](std::string name, std::uint64_t columns, std::uint64_t rows) {
+        tensors.push_back({.name = std::move(name), .dims = {columns, rows, 1, 1}, .rank = 2});
+    };
+    for (const auto& [name, entry] : file.importances) {
+        const std::size_t matrices = entry.tokens.size();
+        announce(concat(name, squares_suffix), entry.mean_squares.size() / matrices, matrices);
+        announce(concat(name, counts_suffix), 1, matrices);
+    }
+    gguf::writer out(path, options);
+    out.begin(tensors, properties);
+    auto next = tensors.begin();
+    for (const auto& [name, entry] : file.importances) {
+        std::vector<float> sums, counts;
+        const std::size_t columns = entry.mean_squares.size() / entry.tokens.size();
+        for (const std::uint64_t tokens : entry.tokens) counts.push_back(static_cast<float>(tokens));
+        for (std::size_t i = 0; i < entry.mean_squares.size(); ++i)
+            sums.push_back(static_cast<float>(double{entry.mean_squares[i]} * double{counts[i / columns]}));
+        out.write(*next++, 0, as_byte_view(std::span(sums)));
+        out.write(*next++, 0, as_byte_view(std::span(counts)));
+    }
+    out.finish();
+}
+
+}  // namespace tessera
