@@ -1,6 +1,14 @@
 // Umbrella: from names and shapes to a plan.
 #pragma once
 
+#include "tessera/select/budget.hpp"
+#include "tessera/select/concepts.hpp"
+#include "tessera/select/damage_table.hpp"
+#include "tessera/select/menu.hpp"
+#include "tessera/select/multiple_choice.hpp"
 #include "tessera/select/plan.hpp"
+#include "tessera/select/recipe.hpp"
+#include "tessera/select/recipe_table.hpp"
 #include "tessera/select/rules.hpp"
 #include "tessera/select/strategies.hpp"
+#include "tessera/select/tied_table.hpp"

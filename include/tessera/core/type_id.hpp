@@ -42,6 +42,15 @@ inline constexpr std::array type_layouts = std::to_array<type_layout>({
     {type_id::q1_0, "Q1_0", 128, 18},     {type_id::q2_0, "Q2_0", 64, 18},
 });
 
+/// True when two names are equal but for the case of ASCII letters: "q4_k" finds "Q4_K".
+[[nodiscard]] constexpr bool same_format_name(std::string_view a, std::string_view b) noexcept {
+    if (a.size() != b.size()) return false;
+    const auto upper = [](char c) { return c >= 'a' && c <= 'z' ? static_cast<char>(c - 'a' + 'A') : c; };
+    for (std::size_t i = 0; i < a.size(); ++i)
+        if (upper(a[i]) != upper(b[i])) return false;
+    return true;
+}
+
 /// The layout of a type, or null when the id names none.
 [[nodiscard]] constexpr const type_layout* find_type(type_id id) noexcept {
     for (const type_layout& layout : type_layouts)

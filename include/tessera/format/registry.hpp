@@ -13,6 +13,7 @@
 
 #include "tessera/core/bytes.hpp"
 #include "tessera/core/error.hpp"
+#include "tessera/core/type_id.hpp"
 #include "tessera/format/concepts.hpp"
 
 namespace tessera {
@@ -22,15 +23,6 @@ template <block_format F>
 struct format_tag {
     using type = F;
 };
-
-/// True when two names are equal but for the case of ASCII letters: "q4_k" finds "Q4_K".
-[[nodiscard]] constexpr bool same_format_name(std::string_view a, std::string_view b) noexcept {
-    if (a.size() != b.size()) return false;
-    const auto upper = [](char c) { return c >= 'a' && c <= 'z' ? static_cast<char>(c - 'a' + 'A') : c; };
-    for (std::size_t i = 0; i < a.size(); ++i)
-        if (upper(a[i]) != upper(b[i])) return false;
-    return true;
-}
 
 /// A list of formats: the one place that dispatch, names and tests read.
 template <gguf_format... Formats>

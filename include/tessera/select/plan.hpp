@@ -2,8 +2,10 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "tessera/core/tensor_info.hpp"
@@ -12,9 +14,11 @@ namespace tessera::select {
 
 /// Why a tensor has the type it has.
 enum class reason {
-    requested,   ///< the strategy's choice
+    unchanged,   ///< nobody had an opinion: it keeps its type
+    requested,   ///< a rule's choice
     kept,        ///< a tensor that is never quantized (norms, biases, routers)
     row_length,  ///< the rows are no whole number of the wanted type's blocks
+    budget,      ///< chosen together with the others, for the least damage within a limit
 };
 
 /// One tensor's entry.
@@ -23,11 +27,16 @@ struct choice {
     type_layout source = type_layouts[0];  ///< as it is stored now
     type_layout wanted = type_layouts[0];  ///< what was asked for; differs from the target's for reason::row_length
     reason why = reason::requested;
+    std::optional<double> damage = {};  ///< predicted mean KL divergence in nats, where it is known
+    std::string made_from = {};         ///< the source's tensor, where it has another name: a table written twice
+
+    [[nodiscard]] std::string_view source_name() const noexcept { return made_from.empty() ? target.name : made_from; }
 };
 
-/// Choices in the order of the source's tensors.
+/// Choices in the order of the source's tensors; what is written a second time comes last.
 struct plan {
     std::vector<choice> choices;
+    std::optional<double> gap = {};  ///< proven: the least value of what was minimised is at most this share lower
 
     [[nodiscard]] std::vector<tensor_info> targets() const {
         std::vector<tensor_info> infos;
@@ -40,14 +49,25 @@ struct plan {
         for (const choice& c : choices) sum += c.target.bytes();
         return sum;
     }
+    /// The model's weights; those of a table that is written twice count once.
     [[nodiscard]] std::uint64_t weights() const noexcept {
         std::uint64_t sum = 0;
-        for (const choice& c : choices) sum += c.target.weights();
+        for (const choice& c : choices)
+            if (c.made_from.empty()) sum += c.target.weights();
         return sum;
     }
     /// Bits of tensor data per weight, over all tensors.
     [[nodiscard]] double bits_per_weight() const noexcept {
         return weights() == 0 ? 0.0 : 8.0 * static_cast<double>(bytes()) / static_cast<double>(weights());
+    }
+    /// The sum of the predicted damages, or nothing where one of them is not known.
+    [[nodiscard]] std::optional<double> damage() const noexcept {
+        double sum = 0.0;
+        for (const choice& c : choices) {
+            if (!c.damage) return std::nullopt;
+            sum += *c.damage;
+        }
+        return sum;
     }
 };
 

@@ -1,4 +1,4 @@
-// Strategies that choose tensor by tensor, and how they combine.
+// Strategies that choose tensor by tensor, how strategies combine, and how they become a plan.
 #pragma once
 
 #include <concepts>
@@ -7,16 +7,11 @@
 #include <tuple>
 #include <utility>
 
+#include "tessera/select/concepts.hpp"
 #include "tessera/select/plan.hpp"
 #include "tessera/select/rules.hpp"
 
 namespace tessera::select {
-
-/// Says which type a tensor should have, or nothing when it has no opinion. A lambda will do.
-template <class R>
-concept type_rule = requires(const R& rule, const tensor_info& info) {
-    { rule(info) } -> std::convertible_to<std::optional<type_layout>>;
-};
 
 /// The same type for every tensor.
 struct uniform {
@@ -36,43 +31,81 @@ struct pinned {
 template <class Predicate>
 pinned(Predicate, type_layout) -> pinned<Predicate>;
 
-/// The first rule with an opinion decides.
-template <type_rule... Rules>
+/// Settles a choice in the wanted type, or in the next larger of `available` where the rows do not fit.
+inline void settle(choice& made, const type_layout& wanted, reason why, std::span<const type_layout> available) {
+    const type_layout& layout = fitting(made.target, wanted, available);
+    made.wanted = wanted;
+    made.why = layout.id == wanted.id ? why : reason::row_length;
+    made.target = with_layout(std::move(made.target), layout);
+}
+
+/// A rule settles what is open, tensor by tensor.
+template <type_rule Rule>
+void settle(plan& draft, const Rule& rule, std::span<const type_layout> available) {
+    for (choice& made : draft.choices) {
+        if (made.why != reason::unchanged) continue;
+        const std::optional<type_layout> wanted = rule(made.target);
+        if (wanted) settle(made, *wanted, reason::requested, available);
+    }
+}
+template <selection_strategy Strategy>
+void settle(plan& draft, const Strategy& strategy, std::span<const type_layout> available) {
+    strategy.settle(draft, available);
+}
+
+/// The first with an opinion decides: rules and strategies in the order they are asked. Of rules alone it is a rule,
+/// too.
+template <class... Parts>
+    requires((type_rule<Parts> || selection_strategy<Parts>) && ...)
 struct first_match {
-    std::tuple<Rules...> rules;
-    explicit first_match(Rules... list) : rules(std::move(list)...) {}
-    std::optional<type_layout> operator()(const tensor_info& info) const {
+    std::tuple<Parts...> parts;
+    explicit first_match(Parts... list) : parts(std::move(list)...) {}
+
+    std::optional<type_layout> operator()(const tensor_info& info) const
+        requires(type_rule<Parts> && ...)
+    {
         return std::apply(
             [&](const auto&... rule) {
                 std::optional<type_layout> answer;
                 (void)((answer = rule(info), answer.has_value()) || ...);
                 return answer;
             },
-            rules);
+            parts);
+    }
+    void settle(plan& draft, std::span<const type_layout> available) const
+        requires(!(type_rule<Parts> && ...))
+    {
+        std::apply([&](const auto&... part) { (select::settle(draft, part, available), ...); }, parts);
     }
 };
 
-/// A rule's answers for every tensor, within the rules all files obey: tensors that stay in full precision become F32,
-/// rows that do not fit get the next larger type of `available`, tensors without an answer keep the type they have.
-template <type_rule Rule>
-[[nodiscard]] plan make_plan(std::span<const tensor_info> tensors, const Rule& rule,
-                             std::span<const type_layout> available) {
-    plan result;
-    result.choices.reserve(tensors.size());
+/// A plan that leaves open every tensor but those that stay in full precision, which become F32.
+[[nodiscard]] inline plan open_plan(std::span<const tensor_info> tensors) {
+    plan draft;
+    draft.choices.reserve(tensors.size());
     for (const tensor_info& info : tensors) {
-        choice made{.target = info, .source = info.layout};
+        choice made{.target = info, .source = info.layout, .wanted = info.layout, .why = reason::unchanged};
         if (stays_full_precision(info)) {
             made.wanted = *find_type(type_id::f32);
             made.why = reason::kept;
-        } else {
-            made.wanted = rule(info).value_or(info.layout);
+            made.target = with_layout(info, made.wanted);
+            made.damage = 0.0;
         }
-        const type_layout& layout = fitting(info, made.wanted, available);
-        if (layout.id != made.wanted.id) made.why = reason::row_length;
-        made.target = with_layout(info, layout);
-        result.choices.push_back(std::move(made));
+        draft.choices.push_back(std::move(made));
     }
-    return result;
+    return draft;
+}
+
+/// What a rule or strategy makes of every tensor, within the rules all files obey: tensors that stay in full precision
+/// become F32, rows that do not fit get the next larger type of `available`, tensors without an answer keep the type
+/// they have.
+template <class Strategy>
+    requires(type_rule<Strategy> || selection_strategy<Strategy>)
+[[nodiscard]] plan make_plan(std::span<const tensor_info> tensors, const Strategy& strategy,
+                             std::span<const type_layout> available) {
+    plan draft = open_plan(tensors);
+    settle(draft, strategy, available);
+    return draft;
 }
 
 }  // namespace tessera::select

@@ -1,0 +1,91 @@
+// The formats a strategy may choose from.
+#pragma once
+
+#include <algorithm>
+#include <array>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "tessera/core/error.hpp"
+#include "tessera/core/tensor_info.hpp"
+#include "tessera/select/rules.hpp"
+
+namespace tessera::select {
+
+/// May a tensor keep the type it is stored in, without any damage?
+enum class stored_type { excluded, allowed };
+
+/// Formats to choose from, in no order.
+struct menu {
+    std::vector<type_layout> formats;
+    stored_type stored = stored_type::allowed;
+
+    /// The layouts this tensor may be written in: those whose blocks its rows fill; when there is none, what `available`
+    /// has instead of them.
+    [[nodiscard]] std::vector<type_layout> of(const tensor_info& info, std::span<const type_layout> available) const {
+        std::vector<type_layout> found;
+        for (const type_layout& format : formats)
+            if (info.columns() % format.block_size == 0) found.push_back(format);
+        if (stored == stored_type::allowed) found.push_back(info.layout);
+        if (found.empty())
+            for (const type_layout& format : formats) found.push_back(fitting(info, format, available));
+        return found;
+    }
+};
+
+/// A named menu. The names are part of the command line.
+struct menu_preset {
+    std::string_view name;
+    std::string_view formats;  ///< separated by commas
+};
+
+inline constexpr std::array menu_presets = std::to_array<menu_preset>({
+    {"kquants", "Q8_0,Q6_K,Q5_K,Q4_K,Q3_K,Q2_K,stored"},
+    {"kquants-iquants",
+     "Q8_0,Q6_K,Q5_K,Q4_K,IQ4_NL,IQ4_XS,Q3_K,IQ3_S,IQ3_XXS,Q2_K,IQ2_S,IQ2_XS,IQ2_XXS,IQ1_M,IQ1_S,stored"},
+    {"arm-friendly", "Q8_0,Q5_1,Q5_0,Q4_1,Q4_0,IQ4_NL,stored"},
+    {"legacy", "Q8_0,Q5_1,Q5_0,Q4_1,Q4_0,stored"},
+});
+
+namespace detail {
+inline void add_to_menu(menu& chosen, std::string_view text, std::span<const type_layout> formats) {
+    while (!text.empty()) {
+        const std::string_view name = text.substr(0, text.find(','));
+        text.remove_prefix(std::min(text.size(), name.size() + 1));
+        if (name == "stored" || name == "all") chosen.stored = stored_type::allowed;
+        if (name == "all") chosen.formats.assign(formats.begin(), formats.end());
+        if (name == "stored" || name == "all") continue;
+        const auto preset =
+            std::find_if(menu_presets.begin(), menu_presets.end(), [&](const auto& p) { return p.name == name; });
+        if (preset != menu_presets.end()) {
+            add_to_menu(chosen, preset->formats, formats);
+            continue;
+        }
+        const auto format = std::find_if(formats.begin(), formats.end(),
+                                         [&](const type_layout& layout) { return same_format_name(layout.name, name); });
+        if (format == formats.end()) {
+            std::string known = "all, stored, ";
+            for (const menu_preset& p : menu_presets) known += std::string(p.name) + ", ";
+            for (const type_layout& layout : formats) known += std::string(layout.name) + ", ";
+            known.resize(known.size() - 2);
+            fail("formats to choose from: wanted one of ", known, ", got ", name.empty() ? "nothing" : name);
+        }
+        const auto is_there = [&](const type_layout& layout) { return layout.id == format->id; };
+        if (std::none_of(chosen.formats.begin(), chosen.formats.end(), is_there)) chosen.formats.push_back(*format);
+    }
+}
+}  // namespace detail
+
+/// A menu from names of `formats` and presets, separated by commas: "arm-friendly,Q6_K". "all" is all of `formats`;
+/// "stored" adds the type a tensor is stored in, as every preset does. Throws on any other name.
+[[nodiscard]] inline menu parse_menu(std::string_view text, std::span<const type_layout> formats) {
+    menu chosen{.formats = {}, .stored = stored_type::excluded};
+    detail::add_to_menu(chosen, text, formats);
+    if (chosen.formats.empty() && chosen.stored == stored_type::excluded)
+        fail("formats to choose from: wanted at least one, got \"", text, "\"");
+    return chosen;
+}
+
+}  // namespace tessera::select
