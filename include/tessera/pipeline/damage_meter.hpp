@@ -14,31 +14,23 @@
 #include "tessera/measure/kl_divergence.hpp"
 #include "tessera/model/decoder.hpp"
 #include "tessera/pipeline/evaluate.hpp"
+#include "tessera/pipeline/row_edits.hpp"
 #include "tessera/select/rules.hpp"
+#include "tessera/select/tied_table.hpp"
 #include "tessera/tensor/concepts.hpp"
 #include "tessera/tensor/overlay_source.hpp"
 
 namespace tessera {
 
 /// Where in the forward pass a tensor acts. A table that is embedding and output at once is two subjects.
-enum class tensor_role { embedding, layer, output };
+enum class damage_role { embedding, layer, output };
 
 /// A tensor that plans decide about, in one of its roles.
 struct damage_subject {
-    const tensor_info& info;
-    tensor_role role;
+    const tensor_info* stored;  ///< as the source has it
+    tensor_info info;           ///< the same under the name of its role: an embedding table as output is "output.weight"
+    damage_role role;
     std::size_t layer = 0;  ///< where role is layer
-    /// The name of the role: the tensor's, but "output.weight" for a table in its role as output.
-    [[nodiscard]] std::string_view name() const {
-        return role == tensor_role::output ? std::string_view("output.weight") : std::string_view(info.name);
-    }
-};
-
-/// Changes rows of a tensor, in place, to what a candidate would have: edit(info, first_row, rows). The change of a row
-/// depends on the row only. Called from several threads.
-template <class E>
-concept row_edit = requires(const E& edit, const tensor_info& info, std::uint64_t row, std::span<float> rows) {
-    edit(info, row, rows);
 };
 
 namespace detail {
@@ -91,15 +83,17 @@ public:
         const tensor_info* embedding = nullptr;
         const tensor_info* output = nullptr;
         for (const tensor_info& info : overlay_.tensors()) {
-            if (info.name == "token_embd.weight") embedding = &info;
-            if (info.name == "output.weight") output = &info;
+            if (info.name == select::embedding_name) embedding = &info;
+            if (info.name == select::output_name) output = &info;
         }
-        all.push_back({*embedding, tensor_role::embedding});  // the decoder would not have opened without one
+        all.push_back({embedding, *embedding, damage_role::embedding});  // the decoder would not have opened without one
         for (std::size_t l = 0; l < layers; ++l)
             for (const tensor_info& info : overlay_.tensors())
                 if (block_index(info.name) == l && !select::stays_full_precision(info))
-                    all.push_back({info, tensor_role::layer, l});
-        all.push_back({output == nullptr ? *embedding : *output, tensor_role::output});
+                    all.push_back({&info, info, damage_role::layer, l});
+        all.push_back({output == nullptr ? embedding : output, *embedding, damage_role::output});
+        if (output != nullptr) all.back().info = *output;
+        all.back().info.name = select::output_name;
         return all;
     }
 
@@ -117,22 +111,22 @@ public:
         const detail::kept_logits reference(reference_, positions, 2 * options_.logits_bytes);
         std::size_t layer = 0;
         for (const damage_subject& subject : subjects()) {
-            const std::size_t until = subject.role == tensor_role::embedding ? 0
-                                      : subject.role == tensor_role::layer   ? subject.layer
+            const std::size_t until = subject.role == damage_role::embedding ? 0
+                                      : subject.role == damage_role::layer   ? subject.layer
                                                                              : reference_.decoder().spec().layers.size();
             for (; layer < until; ++layer) reference_.decoder().run_layer(layer, below);
             visit(subject, [&]<row_edit Edit>(const Edit& edit) {
-                const edited scope(overlay_, subject.info, edit);
-                if (subject.role == tensor_role::output) {
+                const edited scope(overlay_, subject, edit);
+                if (subject.role == damage_role::output) {
                     candidate_.keep(tokens_, below);
                 } else {
-                    model::activations state = subject.role == tensor_role::embedding
+                    model::activations state = subject.role == damage_role::embedding
                                                    ? candidate_.decoder().embed(tokens_, window_)
                                                    : below;
                     const std::size_t layers = candidate_.decoder().spec().layers.size();
-                    if (subject.role == tensor_role::layer) candidate_.decoder().run_layer(layer, state);
+                    if (subject.role == damage_role::layer) candidate_.decoder().run_layer(layer, state);
                     scope.end();
-                    for (std::size_t l = subject.role == tensor_role::layer ? layer + 1 : 0; l < layers; ++l)
+                    for (std::size_t l = subject.role == damage_role::layer ? layer + 1 : 0; l < layers; ++l)
                         candidate_.decoder().run_layer(l, state);
                     candidate_.keep(tokens_, state);
                 }
@@ -146,22 +140,22 @@ private:
     class edited {
     public:
         template <class Edit>
-        edited(overlay_source<Source>& overlay, const tensor_info& info, const Edit& edit)
-            : overlay_(overlay), info_(info) {
-            overlay.replace(info, [&overlay, &edit](const tensor_info& read, std::uint64_t first_row, std::uint64_t rows,
-                                                    std::span<float> out) {
-                overlay.base().read(read, first_row, rows, out);
-                edit(read, first_row, out);
+        edited(overlay_source<Source>& overlay, const damage_subject& subject, const Edit& edit)
+            : overlay_(overlay), stored_(*subject.stored) {
+            overlay.replace(stored_, [&](const tensor_info& info, std::uint64_t first_row, std::uint64_t rows,
+                                         std::span<float> out) {
+                overlay_.base().read(info, first_row, rows, out);
+                edit(subject.info, first_row, out);
             });
         }
         edited(const edited&) = delete;
         edited& operator=(const edited&) = delete;
         ~edited() { end(); }
-        void end() const { overlay_.replace(info_, {}); }
+        void end() const { overlay_.replace(stored_, {}); }
 
     private:
         overlay_source<Source>& overlay_;
-        const tensor_info& info_;
+        const tensor_info& stored_;
     };
 
     std::span<const std::int32_t> tokens_;

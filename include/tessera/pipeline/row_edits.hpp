@@ -6,9 +6,9 @@
 #include <cstddef>
 #include <cstdint>
 #include <span>
-#include <string_view>
 #include <vector>
 
+#include "tessera/calibrate/importance_table.hpp"
 #include "tessera/core/tensor_info.hpp"
 #include "tessera/encode/encoders.hpp"
 #include "tessera/format/builtin.hpp"
@@ -16,6 +16,13 @@
 #include "tessera/tensor/concepts.hpp"
 
 namespace tessera {
+
+/// Changes rows of a tensor, in place, to what a candidate would have: edit(info, first_row, rows). The change of a row
+/// depends on the row only. Called from several threads.
+template <class E>
+concept row_edit = requires(const E& edit, const tensor_info& info, std::uint64_t row, std::span<float> rows) {
+    edit(info, row, rows);
+};
 
 /// Adds noise of a known size: every weight moves by `relative` times the root mean square of its 32 neighbours, up or
 /// down at random. That is what errors of block formats look like, without their bias.
@@ -54,10 +61,10 @@ private:
 };
 
 /// Rounds rows as a format and an encoder do. Rows are whole blocks of the format.
-template <class Importances, class Encoder = weighted, class Formats = builtin_formats>
+template <class Encoder = weighted, class Formats = builtin_formats>
 struct stored_in {
     type_layout layout;
-    const Importances& importances;
+    const importance_table& importances;
     Encoder encoder = {};
 
     void operator()(const tensor_info& info, std::uint64_t first_row, std::span<float> rows) const {
@@ -74,19 +81,26 @@ struct stored_in {
     }
 };
 
-/// The error an edit makes in about `rows` rows of a tensor, evenly spread, each column weighed by its importance.
-template <tensor_source Source, class Importances, class Edit>
-[[nodiscard]] weight_error sampled_error(const Source& source, const tensor_info& info, const Importances& importances,
-                                         const Edit& edit, std::uint64_t rows) {
+/// The error that an edit makes in about `rows` rows of a tensor, evenly spread: `stored` as the source knows it, `info`
+/// as edits and importances do. Each column is weighed by its importance, each matrix by the tokens that reach it.
+template <tensor_source Source, row_edit Edit>
+[[nodiscard]] weight_error sampled_error(const Source& source, const tensor_info& stored, const tensor_info& info,
+                                         const importance_table& importances, const Edit& edit, std::uint64_t rows) {
+    const tensor_importance* entry = importances.find(info.name);
     weight_error sums;
     std::vector<float> original(info.columns()), edited;
     const std::uint64_t count = std::min(rows, info.rows());
     for (std::uint64_t i = 0; i < count; ++i) {
         const std::uint64_t row = (2 * i + 1) * info.rows() / (2 * count);
-        source.read(info, row, 1, std::span(original));
+        const std::uint64_t matrix = row / info.dims[1];
+        source.read(stored, row, 1, std::span(original));
         edited = original;
         edit(info, row, std::span(edited));
-        sums.add_row(original, edited, importances.find(info, row / info.dims[1]));
+        weight_error of_row;
+        of_row.add_row(original, edited, importances.find(info, matrix));
+        const bool each = entry != nullptr && entry->tokens.size() > 1;
+        const double tokens = each ? static_cast<double>(entry->tokens[matrix]) : 1.0;
+        sums += {tokens * of_row.squared_error, tokens * of_row.squared_norm};
     }
     return sums;
 }

@@ -1,0 +1,143 @@
+// The damage table: what every format on every tensor is predicted to cost, from a few measurements per tensor.
+#pragma once
+
+#include <algorithm>
+#include <cmath>
+#include <concepts>
+#include <cstddef>
+#include <cstdint>
+#include <iterator>
+#include <span>
+#include <string>
+#include <tuple>
+#include <utility>
+#include <vector>
+
+#include "tessera/calibrate/importance_table.hpp"
+#include "tessera/core/error.hpp"
+#include "tessera/core/parallel.hpp"
+#include "tessera/core/progress.hpp"
+#include "tessera/encode/encoders.hpp"
+#include "tessera/format/builtin.hpp"
+#include "tessera/pipeline/damage_meter.hpp"
+#include "tessera/pipeline/evaluate.hpp"
+#include "tessera/pipeline/row_edits.hpp"
+#include "tessera/select/damage_curve.hpp"
+#include "tessera/select/damage_table.hpp"
+#include "tessera/select/menu.hpp"
+#include "tessera/tensor/concepts.hpp"
+
+namespace tessera {
+
+/// What the real encoder makes of a tensor in one format: the root of its relative squared error, columns weighed by
+/// importance.
+struct format_error {
+    type_layout layout;
+    double relative_error;
+};
+
+/// Measures a few points of a tensor's damage curve: m.edits(errors) is how many points there will be,
+/// m(errors, measure_noise, measure_format) takes them. measure_noise(size) and measure_format(layout) edit the tensor,
+/// run the model and return a select::damage_point.
+template <class M>
+concept damage_measure = requires(const M& m, std::span<const format_error> errors,
+                                  select::damage_point (*noise)(double), select::damage_point (*format)(type_layout)) {
+    { m(errors, noise, format) } -> std::same_as<std::vector<select::damage_point>>;
+};
+
+/// Random errors of known sizes. Independent of formats and encoders, and precise: divergence follows the square of the
+/// size closely. Blind to what encoders do to a tensor beside adding noise, which matters from about 15 % error on.
+struct perturbation {
+    std::vector<double> sizes{0.05, 0.15};
+
+    std::vector<select::damage_point> operator()(std::span<const format_error>, auto&& measure_noise, auto&&) const {
+        std::vector<select::damage_point> points;
+        for (const double size : sizes) points.push_back(measure_noise(size));
+        return points;
+    }
+};
+
+/// The tensor in real formats: those whose errors come nearest to the given ones.
+struct direct {
+    std::vector<double> errors{0.07, 0.15, 0.3};
+
+    std::vector<select::damage_point> operator()(std::span<const format_error> formats, auto&&,
+                                                 auto&& measure_format) const {
+        std::vector<type_id> taken;
+        std::vector<select::damage_point> points;
+        for (const double wanted : errors) {
+            const auto distance = [&](const format_error& f) { return std::abs(std::log(f.relative_error / wanted)); };
+            const format_error& nearest = *std::ranges::min_element(formats, {}, distance);
+            if (std::ranges::find(taken, nearest.layout.id) != taken.end()) continue;
+            taken.push_back(nearest.layout.id);
+            points.push_back(measure_format(nearest.layout));
+        }
+        return points;
+    }
+};
+
+struct measure_damage_options {
+    evaluate_options evaluate = {};
+    std::uint64_t sample_weights = std::uint64_t{1} << 16;  ///< of each tensor, for the errors of formats
+};
+
+/// Measures what the tensors of a model cost, in nats of mean KL divergence on whole windows of `window` tokens, and
+/// predicts the damage of every format of the menu: the measured curve of damage over error, at the error that
+/// `encoder` makes in sampled rows. Work grows with tensors times measured points, hardly with formats. `fallback`
+/// has the types for rows that no format of the menu takes.
+///
+/// Throws as decoders and encoders do, and when importances are those of another model.
+template <class Formats = builtin_formats, class Encoder = weighted, damage_measure Measure = direct, tensor_source Source>
+[[nodiscard]] select::damage_table measure_damage(const Source& source, const importance_table& importances,
+                                                  std::span<const std::int32_t> tokens, std::size_t window,
+                                                  const select::menu& menu, std::span<const type_layout> fallback,
+                                                  const Measure& measure = {}, const Encoder& encoder = {},
+                                                  const measure_damage_options& options = {},
+                                                  progress_callback report = {}) {
+    importances.require_fit(source.tensors());
+    damage_meter meter(source, tokens, window, options.evaluate);
+    select::damage_table table;
+    const std::size_t total = meter.subjects().size();
+    meter.for_each_subject([&](const damage_subject& subject, auto&& divergence_of) {
+        const tensor_info& info = subject.info;
+        const std::uint64_t rows = std::max<std::uint64_t>(8, options.sample_weights / info.columns());
+        const auto stored = [&](const type_layout& layout) {
+            return stored_in<Encoder, Formats>{layout, importances, encoder};
+        };
+        const auto error_of = [&](const auto& edit) {
+            return sampled_error(source, *subject.stored, info, importances, edit, rows).relative();
+        };
+        const auto point_of = [&](const auto& edit, double relative_error) {
+            const estimate mean = divergence_of(edit).result().mean;
+            return select::damage_point{relative_error, mean.value, mean.error};
+        };
+
+        std::vector<format_error> errors;
+        for (const type_layout& layout : menu.of(info, fallback))
+            if (layout.id != info.type()) errors.push_back({layout, 0.0});
+        parallel_for(errors.size(), options.evaluate.threads,
+                     [&](std::size_t f) { errors[f].relative_error = error_of(stored(errors[f].layout)); });
+        std::vector<format_error> lossy;
+        std::ranges::copy_if(errors, std::back_inserter(lossy), [](const auto& f) { return f.relative_error > 0.0; });
+
+        select::tensor_damage entry{.name = info.name};
+        if (!lossy.empty()) {
+            const auto measure_noise = [&](double size) {
+                const noise edit{size};
+                return point_of(edit, error_of(edit));
+            };
+            const auto measure_format = [&](const type_layout& layout) {
+                const auto found = std::ranges::find(lossy, layout.id, [](const auto& f) { return f.layout.id; });
+                return point_of(stored(layout), found->relative_error);
+            };
+            const select::damage_curve curve(measure(std::span<const format_error>(lossy), measure_noise, measure_format));
+            std::tie(entry.sensitivity, entry.sensitivity_error) = curve.sensitivity();
+            for (const format_error& f : errors) entry.options.push_back({f.layout, curve(f.relative_error)});
+        }
+        table.tensors.push_back(std::move(entry));
+        if (report) report({.stage = "measure", .unit = "tensors", .done = table.tensors.size(), .total = total});
+    });
+    return table;
+}
+
+}  // namespace tessera
