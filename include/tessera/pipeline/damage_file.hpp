@@ -28,17 +28,17 @@ inline constexpr std::string_view damage_file_kind = "tessera damage table";
                                                 std::span<const tensor_info> tensors) {
     nlohmann::ordered_json file = detail::json_file(damage_file_kind, identify(tensors));
     file["unit"] = "nats of mean KL divergence";
-    file["tensors"] = nlohmann::ordered_json::array();
+    nlohmann::ordered_json rows = nlohmann::ordered_json::array();
     for (const select::tensor_damage& tensor : table.tensors) {
         nlohmann::ordered_json damage = nlohmann::ordered_json::object();
         for (const select::damage_option& option : tensor.options)
             damage[std::string(option.layout.name)] = option.damage;
-        file["tensors"].push_back({{"name", tensor.name},
-                                   {"sensitivity", tensor.sensitivity},
-                                   {"sensitivity_error", tensor.sensitivity_error},
-                                   {"damage", std::move(damage)}});
+        rows.push_back({{"name", tensor.name},
+                        {"sensitivity", tensor.sensitivity},
+                        {"sensitivity_error", tensor.sensitivity_error},
+                        {"damage", std::move(damage)}});
     }
-    return file.dump(1) + "\n";
+    return detail::json_text(file, rows);
 }
 
 /// A table from JSON text, for the model with these tensors; `where` starts every message. Throws when the text is no

@@ -38,13 +38,13 @@ public:
     void each(Function&& f) const {
         if (!value_->is_array()) refuse("an array");
         for (std::size_t i = 0; i < value_->size(); ++i)
-            f(json_place{(*value_)[i], where_ + "[" + std::to_string(i) + "]"});
+            f(json_place((*value_)[i], where_ + "[" + std::to_string(i) + "]"));
     }
     /// Calls f(key, json_place) for every member. Throws when this is no object.
     template <class Function>
     void each_member(Function&& f) const {
         if (!value_->is_object()) refuse("an object");
-        for (const auto& [key, value] : value_->items()) f(key, json_place{value, member(key)});
+        for (const auto& [key, value] : value_->items()) f(key, json_place(value, member(key)));
     }
 
     [[nodiscard]] const std::string& text() const {
@@ -62,6 +62,7 @@ public:
         return number;
     }
     [[nodiscard]] const type_layout& format() const { return format_named(text()); }
+    /// The format of a name that stands here, or in a key of this object.
     [[nodiscard]] const type_layout& format_named(std::string_view name) const {
         const type_layout* found = stored_formats::find(name);
         if (found == nullptr) fail(where_, ": wanted one of ", stored_formats::names(), ", got ", name);
@@ -107,6 +108,16 @@ inline void require_json_file(const json_place& file, std::string_view kind, con
         return concat(m.tensors, " tensors, ", m.weights, " weights, fingerprint ", m.fingerprint);
     };
     if (got != model) fail(file.where(), ": made for another model: wanted ", describe(model), ", got ", describe(got));
+}
+
+/// The text of a file that ends with a list of tensors, one on each line, as a person wants to read and edit it.
+[[nodiscard]] inline std::string json_text(const nlohmann::ordered_json& head, const nlohmann::ordered_json& tensors) {
+    constexpr auto invalid = nlohmann::ordered_json::error_handler_t::replace;
+    std::string text = head.dump(1, ' ', false, invalid);
+    text.resize(text.rfind('\n'));  // the closing brace comes last
+    text += ",\n \"tensors\": [";
+    for (std::size_t t = 0; t < tensors.size(); ++t) text += (t ? ",\n  " : "\n  ") + tensors[t].dump(-1, ' ', false, invalid);
+    return text + "\n ]\n}\n";
 }
 
 /// Writes a text to a file that gets its name only when it is complete. Throws naming the path when it cannot.

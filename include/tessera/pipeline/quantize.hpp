@@ -121,6 +121,7 @@ std::vector<weight_error> quantize_model(const Source& source, const select::pla
         const std::uint64_t rows = pieces[p].rows;
         const tensor_info& target = targets[t];
         tensor_info info = target;
+        info.name = plan.choices[t].source_name();
         info.layout = plan.choices[t].source;
 
         byte_view copied;
