@@ -15,6 +15,7 @@
 #include "tessera/core/tensor_info.hpp"
 #include "tessera/pipeline/json_file.hpp"
 #include "tessera/pipeline/model_identity.hpp"
+#include "tessera/pipeline/text_file.hpp"
 #include "tessera/safetensors/json.hpp"
 #include "tessera/select/damage_table.hpp"
 #include "tessera/select/tied_table.hpp"
@@ -71,7 +72,7 @@ inline constexpr std::string_view damage_file_kind = "tessera damage table";
 /// Writes damage_to_json to a file. Throws naming the path when it cannot.
 inline void save_damage(const std::filesystem::path& path, const select::damage_table& table,
                         std::span<const tensor_info> tensors) {
-    detail::write_text_file(path, damage_to_json(table, tensors));
+    write_text_file(path, damage_to_json(table, tensors));
 }
 
 /// Reads what save_damage wrote, or what a person made of it.

@@ -4,8 +4,6 @@
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
-#include <filesystem>
-#include <span>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -15,7 +13,6 @@
 #include "tessera/core/error.hpp"
 #include "tessera/core/type_id.hpp"
 #include "tessera/format/builtin.hpp"
-#include "tessera/gguf/output_file.hpp"
 #include "tessera/pipeline/model_identity.hpp"
 
 namespace tessera::detail {
@@ -118,13 +115,6 @@ inline void require_json_file(const json_place& file, std::string_view kind, con
     text += ",\n \"tensors\": [";
     for (std::size_t t = 0; t < tensors.size(); ++t) text += (t ? ",\n  " : "\n  ") + tensors[t].dump(-1, ' ', false, invalid);
     return text + "\n ]\n}\n";
-}
-
-/// Writes a text to a file that gets its name only when it is complete. Throws naming the path when it cannot.
-inline void write_text_file(const std::filesystem::path& path, std::string_view text) {
-    gguf::output_file file(path, text.size());
-    file.write_at(0, std::as_bytes(std::span(text)));
-    file.publish();
 }
 
 }  // namespace tessera::detail

@@ -24,6 +24,7 @@
 #include "tessera/pipeline/json_file.hpp"
 #include "tessera/pipeline/model_identity.hpp"
 #include "tessera/pipeline/output_metadata.hpp"
+#include "tessera/pipeline/text_file.hpp"
 #include "tessera/safetensors/json.hpp"
 #include "tessera/select/plan.hpp"
 #include "tessera/select/rules.hpp"
@@ -159,7 +160,7 @@ namespace detail {
 
 /// Writes plan_to_json to a file. Throws naming the path when it cannot.
 inline void save_plan(const std::filesystem::path& path, const select::plan& plan, const metadata& properties) {
-    detail::write_text_file(path, plan_to_json(plan, properties));
+    write_text_file(path, plan_to_json(plan, properties));
 }
 
 /// Reads what save_plan wrote, or what a person made of it.
