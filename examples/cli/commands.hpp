@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -44,14 +45,39 @@ struct importance_options {
     std::uint64_t enough_tokens = 64;  ///< experts that fewer reached are blended with the others
 };
 
+/// Formats chosen by name: pins first, then one format for all or a recipe of llama.cpp.
+struct named_formats {
+    std::string format;  ///< this or a recipe
+    std::string recipe;
+    std::vector<pin> pins;
+};
+
 struct quantize_options {
     std::filesystem::path model;
-    std::string format;
-    std::vector<pin> pins;
+    named_formats names;
+    std::filesystem::path plan;  ///< a plan file instead of names
     importance_options importances;
     output_options output;
 };
 void quantize(const quantize_options& options);
+
+/// Which format every tensor should have, without writing a model.
+struct plan_options {
+    std::filesystem::path model;
+    std::filesystem::path damage;  ///< a damage file
+    named_formats names;
+    std::optional<std::uint64_t> target_bytes;  ///< of the whole file; these, a format, a recipe, or the curve
+    std::optional<double> target_bits_per_weight;
+    std::optional<double> target_kld;
+    std::string menu = "all";  ///< formats to choose from within a target
+    bool curve = false;        ///< the least damage over a range of sizes instead of one plan
+    bool json = false;         ///< print the curve as JSON
+    std::filesystem::path svg;           ///< draw the curve
+    std::filesystem::path output;        ///< the plan file
+    std::filesystem::path tensor_types;  ///< the plan as options of llama-quantize
+    bool force = false;                  ///< replace existing files
+};
+void plan(const plan_options& options);
 
 /// How far candidates are from a reference on a text.
 struct evaluate_options {

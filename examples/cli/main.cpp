@@ -1,15 +1,20 @@
 // The program `tessera`: reads the command line and calls the command.
 #include <CLI/CLI.hpp>
 
+#include <charconv>
+#include <cmath>
 #include <exception>
 #include <filesystem>
 #include <iostream>
 #include <regex>
 #include <string>
+#include <vector>
 
 #include "commands.hpp"
 #include "terminal.hpp"
+#include "tessera/core/byte_count.hpp"
 #include "tessera/format/builtin.hpp"
+#include "tessera/select/recipe_table.hpp"
 #include "tessera/version.hpp"
 
 namespace {
@@ -27,7 +32,26 @@ const CLI::Validator is_format(
         name = found->name;
         return {};
     },
-    "FORMAT", "format");
+    "", "format");
+
+/// llama.cpp's own spelling of its mixes.
+const CLI::Validator is_recipe(
+    [](std::string& name) -> std::string {
+        const tessera::select::mix* found = tessera::select::find_mix(name);
+        if (found == nullptr) return "wanted one of " + tessera::select::mix_names() + ", got " + name;
+        name = found->name;
+        return {};
+    },
+    "", "recipe");
+
+const CLI::Validator is_positive(
+    [](std::string& text) -> std::string {
+        double number = 0.0;
+        const auto [end, problem] = std::from_chars(text.data(), text.data() + text.size(), number);
+        const bool is_number = problem == std::errc() && end == text.data() + text.size();
+        return is_number && number > 0.0 && std::isfinite(number) ? "" : "wanted a number above 0, got " + text;
+    },
+    "");
 
 cli::pin parse_pin(const std::string& text) {
     const std::size_t equals = text.rfind('=');
@@ -41,6 +65,29 @@ cli::pin parse_pin(const std::string& text) {
         throw CLI::ValidationError("--pin " + text, std::string("not a regular expression: ") + e.what());
     }
     return pin;
+}
+
+void add_pins(CLI::App& command, std::vector<cli::pin>& pins) {
+    command
+        .add_option_function<std::vector<std::string>>(
+            "--pin",
+            [&pins](const std::vector<std::string>& texts) {
+                for (const std::string& text : texts) pins.push_back(parse_pin(text));
+            },
+            "Another format where the expression is found in a tensor's name;\nmay be repeated, the first that matches decides")
+        ->type_name("REGEX=FORMAT")
+        ->expected(1)
+        ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
+}
+
+/// One format for all, or a recipe: members of a group of which exactly one is to be given.
+void add_names(CLI::Option_group& group, cli::named_formats& names) {
+    group.add_option("-f,--format", names.format, "The format of all matrices: " + builtin_formats::names())
+        ->transform(is_format)
+        ->type_name("FORMAT");
+    group.add_option("--recipe", names.recipe, "A mix of llama.cpp's: " + tessera::select::mix_names())
+        ->transform(is_recipe)
+        ->type_name("NAME");
 }
 
 void add_threads(CLI::App& command, int& threads) {
@@ -80,42 +127,89 @@ void add_convert(CLI::App& app, cli::convert_options& options) {
     command->callback([&options] { cli::convert(options); });
 }
 
+void add_importances(CLI::App& command, cli::importance_options& importances) {
+    command
+        .add_option("--imatrix", importances.file, "An importance matrix, of tessera calibrate or llama-imatrix (GGUF or .dat)")
+        ->type_name("FILE");
+    command
+        .add_option("--enough-tokens", importances.enough_tokens,
+                    "Experts that fewer tokens reached are blended with the average of the others")
+        ->check(CLI::Range(std::uint64_t{0}, std::uint64_t{1} << 32).description(""))
+        ->type_name("N")
+        ->capture_default_str();
+}
+
 void add_quantize(CLI::App& app, cli::quantize_options& options) {
     CLI::App* command = app.add_subcommand("quantize", "Write a model in a smaller format");
     command->add_option("MODEL", options.model, "A full-precision GGUF file or Hugging Face model directory")
         ->required()
         ->type_name("");
-    command->add_option("-f,--format", options.format, "The format of all matrices: " + builtin_formats::names())
-        ->required()
-        ->transform(is_format)
-        ->type_name("FORMAT");
-    command
-        ->add_option_function<std::vector<std::string>>(
-            "--pin",
-            [&options](const std::vector<std::string>& texts) {
-                for (const std::string& text : texts) options.pins.push_back(parse_pin(text));
-            },
-            "Another format where the expression is found in a tensor's name;\nmay be repeated, the first that matches decides")
-        ->type_name("REGEX=FORMAT")
-        ->expected(1)
-        ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
-    command->add_option("--imatrix", options.importances.file,
-                        "An importance matrix, of tessera calibrate or llama-imatrix (GGUF or .dat)")
-        ->type_name("FILE");
-    command
-        ->add_option("--enough-tokens", options.importances.enough_tokens,
-                     "Experts that fewer tokens reached are blended with the average of the others")
-        ->check(CLI::Range(std::uint64_t{0}, std::uint64_t{1} << 32).description(""))
-        ->type_name("N")
-        ->capture_default_str();
+    CLI::Option_group* formats = command->add_option_group("Formats", "Exactly one of these");
+    add_names(*formats, options.names);
+    CLI::Option* plan = formats->add_option("--plan", options.plan, "A plan that tessera plan made")->type_name("FILE");
+    formats->require_option(1);
+    add_pins(*command, options.names.pins);
+    command->get_option("--pin")->excludes(plan);
+    add_importances(*command, options.importances);
     add_output(*command, options.output);
     command->footer("Vectors, norms and routers stay F32. A tensor whose rows the format cannot take gets the smallest\n"
                     "larger format that can, and is named.\n\n"
                     "Examples:\n  tessera quantize fable-3m-F16.gguf -f Q4_K -o fable-3m-Q4_K.gguf\n"
                     "  tessera quantize models/fable-3m -f Q4_K -o out.gguf --pin 'ffn_down=Q6_K' --pin '^token_embd=Q8_0'\n"
                     "  tessera quantize models/fable-3m -f IQ3_XXS -o out.gguf --imatrix imatrix.gguf\n"
-                    "  tessera quantize models/fable-3m -f Q4_0 -o out.gguf --dry-run");
+                    "  tessera quantize models/fable-3m --recipe Q4_K_M -o out.gguf --dry-run\n"
+                    "  tessera quantize models/fable-3m --plan plan.json -o out.gguf");
     command->callback([&options] { cli::quantize(options); });
+}
+
+void add_plan(CLI::App& app, cli::plan_options& options) {
+    CLI::App* command = app.add_subcommand("plan", "Choose every tensor's format, for a size or a divergence");
+    command->add_option("MODEL", options.model, "A full-precision GGUF file or Hugging Face model directory")
+        ->required()
+        ->type_name("");
+    CLI::Option_group* target = command->add_option_group("Target", "Exactly one of these");
+    target
+        ->add_option_function<std::string>(
+            "--target-size",
+            [&options](const std::string& text) {
+                try {
+                    options.target_bytes = tessera::parse_byte_count(text);
+                } catch (const tessera::error& e) {
+                    throw CLI::ValidationError("--target-size", e.what());
+                }
+            },
+            "The least divergence in a file of at most this size: 4.2GiB, 4200MB, 1632992")
+        ->type_name("SIZE");
+    target->add_option("--target-bpw", options.target_bits_per_weight, "The least divergence in so many bits per weight")
+        ->check(is_positive)
+        ->type_name("BITS");
+    target->add_option("--target-kld", options.target_kld, "The least size with at most this mean KL divergence, in nats")
+        ->check(is_positive)
+        ->type_name("NATS");
+    add_names(*target, options.names);
+    CLI::Option* curve = target->add_flag("--curve", options.curve, "The least divergence for every size");
+    target->require_option(1);
+    command->add_option("--damage", options.damage, "What each format costs each tensor, as it was measured")->type_name("FILE");
+    add_pins(*command, options.names.pins);
+    command
+        ->add_option("--formats", options.menu,
+                     "What targets choose from: formats, all, kquants, kquants-iquants, arm-friendly,\n"
+                     "legacy, stored (the type a tensor has), separated by commas")
+        ->type_name("LIST")
+        ->capture_default_str();
+    command->add_option("-o,--output", options.output, "Write the plan, for tessera quantize --plan")->excludes(curve)->type_name("FILE");
+    command->add_option("--tensor-types", options.tensor_types, "Write the plan as --tensor-type options of llama-quantize")
+        ->excludes(curve)
+        ->type_name("FILE");
+    command->add_option("--svg", options.svg, "Draw the curve")->needs(curve)->type_name("FILE");
+    command->add_flag("--json", options.json, "Print the curve as JSON")->needs(curve);
+    command->add_flag("--force", options.force, "Replace files that exist");
+    command->footer("A plan is a file to read and edit: the name and format of every tensor count.\n\n"
+                    "Examples:\n  tessera plan model-BF16.gguf --damage damage.json --target-size 4.2GiB -o plan.json\n"
+                    "  tessera plan model-BF16.gguf --damage damage.json --target-bpw 4.5 --formats arm-friendly -o plan.json\n"
+                    "  tessera plan model-BF16.gguf --damage damage.json --curve --svg curve.svg\n"
+                    "  tessera plan models/fable-3m --recipe Q4_K_M --tensor-types options.txt");
+    command->callback([&options] { cli::plan(options); });
 }
 
 void add_evaluate(CLI::App& app, cli::evaluate_options& options) {
@@ -154,10 +248,12 @@ int main(int argc, char** argv) {
 
     cli::inspect_options inspect;
     cli::convert_options convert;
+    cli::plan_options plan;
     cli::quantize_options quantize;
     cli::evaluate_options evaluate;
     add_inspect(app, inspect);
     add_convert(app, convert);
+    add_plan(app, plan);
     add_quantize(app, quantize);
     add_evaluate(app, evaluate);
 

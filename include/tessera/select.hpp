@@ -3,10 +3,12 @@
 
 #include "tessera/select/budget.hpp"
 #include "tessera/select/concepts.hpp"
+#include "tessera/select/curve.hpp"
 #include "tessera/select/damage_table.hpp"
 #include "tessera/select/menu.hpp"
 #include "tessera/select/multiple_choice.hpp"
 #include "tessera/select/plan.hpp"
+#include "tessera/select/predict.hpp"
 #include "tessera/select/recipe.hpp"
 #include "tessera/select/recipe_table.hpp"
 #include "tessera/select/rules.hpp"

@@ -10,6 +10,7 @@
 #include <doctest/doctest.h>
 
 #include "support/support.hpp"
+#include "tessera/core/byte_count.hpp"
 #include "tessera/core/checked.hpp"
 #include "tessera/core/function_ref.hpp"
 #include "tessera/core/half.hpp"
@@ -196,4 +197,24 @@ TEST_CASE("matrix_view gives rows") {
     CHECK(view.rows() == 2);
     CHECK(view.row(1)[0] == 4);
     CHECK(matrix_view{}.rows() == 0);
+}
+
+TEST_CASE("sizes are read as people write them") {
+    CHECK(parse_byte_count("1632992") == 1632992);
+    CHECK(parse_byte_count("0") == 0);
+    CHECK(parse_byte_count("4200MB") == 4'200'000'000);
+    CHECK(parse_byte_count("4.2GiB") == 4509715660);  // rounded down
+    CHECK(parse_byte_count("4.35 gb") == 4'350'000'000);
+    CHECK(parse_byte_count("1.5k") == 1500);
+    CHECK(parse_byte_count("2Ki") == 2048);
+    CHECK(parse_byte_count("1KB") == 1000);
+    CHECK(parse_byte_count("1TiB") == std::uint64_t{1} << 40);
+    CHECK(parse_byte_count("0.1T") == 100'000'000'000);
+    CHECK(parse_byte_count("12B") == 12);
+    CHECK(parse_byte_count("9007199254740991") == (std::uint64_t{1} << 53) - 1);
+    for (const char* wrong : {"", "GB", "-1", "4.2 G i", "4,2GB", "1e9", "nan", "inf", "1XB", "1iB", "0x10", "9008T",
+                              "4.2GiBB", "1 2"}) {
+        CAPTURE(wrong);
+        CHECK_THROWS_AS((void)parse_byte_count(wrong), error);
+    }
 }

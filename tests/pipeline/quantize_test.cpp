@@ -128,6 +128,36 @@ TEST_CASE("the metadata tell which importance matrix was used") {
     CHECK(properties.require<std::uint32_t>("quantize.imatrix.chunks_count") == 7);
 }
 
+TEST_CASE("a tensor may be written twice, in two types, from one of the source") {
+    const memory_source model = small_model();
+    select::plan plan = plan_for(model, type_id::q4_k);
+    select::choice second = plan.choices[0];
+    second.made_from = second.target.name;
+    second.target.name = "output.weight";
+    second.target.layout = *find_type(type_id::q8_0);
+    plan.choices.push_back(second);
+
+    const support::scratch_dir dir;
+    gguf::writer file(dir / "out.gguf", {});
+    const metadata properties = output_metadata(model.metadata(), plan);
+    quantize_model(model, plan, properties, weighted{}, file, {.threads = 2, .piece_weights = 5000});
+    const gguf::reader written(dir / "out.gguf");
+    CHECK(support::fs::file_size(dir / "out.gguf") == gguf::file_size(plan.targets(), properties));
+    REQUIRE(written.tensors().size() == 5);
+    std::vector<float> original(512 * 300), table(original.size()), output(original.size());
+    model.read(model.tensors()[0], 0, 300, original);
+    written.read(*written.find("token_embd.weight"), 0, 300, table);
+    written.read(*written.find("output.weight"), 0, 300, output);
+    double table_error = 0, output_error = 0;
+    for (std::size_t i = 0; i < original.size(); ++i) {
+        table_error += std::pow(double{table[i]} - double{original[i]}, 2);
+        output_error += std::pow(double{output[i]} - double{original[i]}, 2);
+    }
+    CHECK(output_error > 0);
+    CHECK(table_error > 20 * output_error);  // four bits and eight
+    CHECK(table_error < 1000 * output_error);
+}
+
 TEST_CASE("the file is the same for any number of threads and size of pieces") {
     const memory_source model = small_model();
     for (const type_id id : {type_id::q4_k, type_id::q6_k, type_id::q8_0, type_id::f16}) {

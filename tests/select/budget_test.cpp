@@ -8,6 +8,7 @@
 
 #include "support/support.hpp"
 #include "tessera/select/budget.hpp"
+#include "tessera/select/curve.hpp"
 
 using namespace tessera;
 
@@ -195,6 +196,25 @@ TEST_CASE("a tied table is embedding and output at once, and is written twice on
     CHECK(twice.choices[0].damage == table.tensors[0].damage(type_id::q4_k));
     CHECK(padded(twice) + 64 <= 650'000);
     CHECK(twice.weights() == tied[0].weights() + tied[1].weights());
+}
+
+TEST_CASE("a curve falls from the smallest plan to the best, and every point of it is a budget's answer") {
+    const select::pinned pin{[](const tensor_info& info) { return info.name == "output.weight"; }, *find_type(type_id::q6_k)};
+    select::plan draft = select::open_plan(untied);
+    select::settle(draft, pin, available);
+    const select::budget budget{.damage = damage, .limit = select::at_most_bytes{}, .choices = few};
+    const auto plans = select::size_curve(draft, budget, available, 24);
+    CHECK(plans.size() > 12);
+    for (std::size_t p = 1; p < plans.size(); ++p) {
+        CHECK(plans[p].bytes() > plans[p - 1].bytes());
+        CHECK(*plans[p].damage() < *plans[p - 1].damage());
+    }
+    for (const select::plan& plan : plans) CHECK(find(plan, "output.weight").target.type() == type_id::q6_k);
+    for (const select::choice& c : plans.back().choices) CHECK((c.damage == 0.0 || c.target.name == "output.weight"));
+    const auto again = select::make_plan(
+        untied, select::first_match(pin, select::budget{.damage = damage, .limit = select::at_most_bytes{padded(plans[5])}, .choices = few}),
+        available);
+    CHECK(*again.damage() == doctest::Approx(*plans[5].damage()));
 }
 
 TEST_CASE("what a table does not know is said, not guessed") {

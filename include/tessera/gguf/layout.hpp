@@ -109,6 +109,14 @@ inline void set_split(tessera::metadata& properties, std::size_t number, std::si
     return size.bytes();
 }
 
+/// What that file holds before the first tensor's data: it depends on the tensors' names and ranks, not on their types.
+[[nodiscard]] inline std::uint64_t header_size(std::span<const tensor_info> tensors,
+                                               const tessera::metadata& properties) {
+    detail::file_size_sum size(detail::own_metadata(properties));
+    for (const tensor_info& info : tensors) size.add(info);
+    return size.data_offset();
+}
+
 /// Lays a model out in files of at most `max_bytes` each (0: no limit): one file when all fit in, else shards that take
 /// the tensors in order, the first with all metadata. A shard holds at least one tensor, so one that is larger than
 /// the limit makes a larger file. The layouts refer to `tensors`. Throws when there would be more than 65535 shards.

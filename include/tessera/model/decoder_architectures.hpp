@@ -46,6 +46,7 @@ struct architecture {
     yarn_target yarn = yarn_target::rotations;
     bool latent_attention = false;
     head_order delta_heads = head_order::grouped;
+    bool always_tied = false;                   ///< stock readers refuse an output matrix
     bool scaled_embedding = false;              ///< by the square root of the width
     std::optional<float> local_rope_base = {};  ///< local layers have their own unscaled rope; where no key says more
     std::optional<float> attention_cap = {};    ///< a cap, by key or this; nothing: never
@@ -92,6 +93,7 @@ inline constexpr std::array architectures = std::to_array<architecture>({
     {.name = "gemma2",
      .block = {.norms = block_norms::around, .activation = activation::gelu},
      .pattern = {.others = mixer_kind::local_attention, .period = 2, .window = 4096},
+     .always_tied = true,
      .scaled_embedding = true,
      .attention_cap = 50.0f,
      .logit_cap = 30.0f,

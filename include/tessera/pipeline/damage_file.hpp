@@ -15,6 +15,7 @@
 #include "tessera/core/tensor_info.hpp"
 #include "tessera/pipeline/json_file.hpp"
 #include "tessera/pipeline/model_identity.hpp"
+#include "tessera/pipeline/text_file.hpp"
 #include "tessera/safetensors/json.hpp"
 #include "tessera/select/damage_table.hpp"
 #include "tessera/select/tied_table.hpp"
@@ -28,17 +29,17 @@ inline constexpr std::string_view damage_file_kind = "tessera damage table";
                                                 std::span<const tensor_info> tensors) {
     nlohmann::ordered_json file = detail::json_file(damage_file_kind, identify(tensors));
     file["unit"] = "nats of mean KL divergence";
-    file["tensors"] = nlohmann::ordered_json::array();
+    nlohmann::ordered_json rows = nlohmann::ordered_json::array();
     for (const select::tensor_damage& tensor : table.tensors) {
         nlohmann::ordered_json damage = nlohmann::ordered_json::object();
         for (const select::damage_option& option : tensor.options)
             damage[std::string(option.layout.name)] = option.damage;
-        file["tensors"].push_back({{"name", tensor.name},
-                                   {"sensitivity", tensor.sensitivity},
-                                   {"sensitivity_error", tensor.sensitivity_error},
-                                   {"damage", std::move(damage)}});
+        rows.push_back({{"name", tensor.name},
+                        {"sensitivity", tensor.sensitivity},
+                        {"sensitivity_error", tensor.sensitivity_error},
+                        {"damage", std::move(damage)}});
     }
-    return file.dump(1) + "\n";
+    return detail::json_text(file, rows);
 }
 
 /// A table from JSON text, for the model with these tensors; `where` starts every message. Throws when the text is no
@@ -71,7 +72,7 @@ inline constexpr std::string_view damage_file_kind = "tessera damage table";
 /// Writes damage_to_json to a file. Throws naming the path when it cannot.
 inline void save_damage(const std::filesystem::path& path, const select::damage_table& table,
                         std::span<const tensor_info> tensors) {
-    detail::write_text_file(path, damage_to_json(table, tensors));
+    write_text_file(path, damage_to_json(table, tensors));
 }
 
 /// Reads what save_damage wrote, or what a person made of it.

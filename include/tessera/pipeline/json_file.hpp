@@ -4,8 +4,6 @@
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
-#include <filesystem>
-#include <span>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -15,7 +13,6 @@
 #include "tessera/core/error.hpp"
 #include "tessera/core/type_id.hpp"
 #include "tessera/format/builtin.hpp"
-#include "tessera/gguf/output_file.hpp"
 #include "tessera/pipeline/model_identity.hpp"
 
 namespace tessera::detail {
@@ -38,13 +35,13 @@ public:
     void each(Function&& f) const {
         if (!value_->is_array()) refuse("an array");
         for (std::size_t i = 0; i < value_->size(); ++i)
-            f(json_place{(*value_)[i], where_ + "[" + std::to_string(i) + "]"});
+            f(json_place((*value_)[i], where_ + "[" + std::to_string(i) + "]"));
     }
     /// Calls f(key, json_place) for every member. Throws when this is no object.
     template <class Function>
     void each_member(Function&& f) const {
         if (!value_->is_object()) refuse("an object");
-        for (const auto& [key, value] : value_->items()) f(key, json_place{value, member(key)});
+        for (const auto& [key, value] : value_->items()) f(key, json_place(value, member(key)));
     }
 
     [[nodiscard]] const std::string& text() const {
@@ -62,6 +59,7 @@ public:
         return number;
     }
     [[nodiscard]] const type_layout& format() const { return format_named(text()); }
+    /// The format of a name that stands here, or in a key of this object.
     [[nodiscard]] const type_layout& format_named(std::string_view name) const {
         const type_layout* found = stored_formats::find(name);
         if (found == nullptr) fail(where_, ": wanted one of ", stored_formats::names(), ", got ", name);
@@ -109,11 +107,14 @@ inline void require_json_file(const json_place& file, std::string_view kind, con
     if (got != model) fail(file.where(), ": made for another model: wanted ", describe(model), ", got ", describe(got));
 }
 
-/// Writes a text to a file that gets its name only when it is complete. Throws naming the path when it cannot.
-inline void write_text_file(const std::filesystem::path& path, std::string_view text) {
-    gguf::output_file file(path, text.size());
-    file.write_at(0, std::as_bytes(std::span(text)));
-    file.publish();
+/// The text of a file that ends with a list of tensors, one on each line, as a person wants to read and edit it.
+[[nodiscard]] inline std::string json_text(const nlohmann::ordered_json& head, const nlohmann::ordered_json& tensors) {
+    constexpr auto invalid = nlohmann::ordered_json::error_handler_t::replace;
+    std::string text = head.dump(1, ' ', false, invalid);
+    text.resize(text.rfind('\n'));  // the closing brace comes last
+    text += ",\n \"tensors\": [";
+    for (std::size_t t = 0; t < tensors.size(); ++t) text += (t ? ",\n  " : "\n  ") + tensors[t].dump(-1, ' ', false, invalid);
+    return text + "\n ]\n}\n";
 }
 
 }  // namespace tessera::detail

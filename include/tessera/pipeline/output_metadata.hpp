@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -16,8 +17,8 @@
 
 namespace tessera {
 
-/// The source's metadata with general.quantization_version and general.file_type as the plan makes them. The file type
-/// is that of the type that most weights of matrices have.
+/// The source's metadata with general.quantization_version and general.file_type as the plan makes them. Where the plan
+/// does not name a file type, it is that of the type that most weights of matrices have.
 [[nodiscard]] inline metadata output_metadata(const metadata& source, const select::plan& plan) {
     metadata properties = source;
     std::map<type_id, std::uint64_t> weights_of;
@@ -30,8 +31,9 @@ namespace tessera {
     properties.erase("general.file_type");
     const auto most = std::max_element(weights_of.begin(), weights_of.end(),
                                        [](const auto& a, const auto& b) { return a.second < b.second; });
-    if (most != weights_of.end())
-        if (const auto number = gguf::uniform_file_type(most->first)) properties.set("general.file_type", *number);
+    std::optional<std::uint32_t> file_type = plan.file_type;
+    if (!file_type && most != weights_of.end()) file_type = gguf::uniform_file_type(most->first);
+    if (file_type) properties.set("general.file_type", *file_type);
     if (quantized) properties.set("general.quantization_version", std::uint32_t{2});
     return properties;
 }

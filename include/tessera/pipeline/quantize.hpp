@@ -129,6 +129,7 @@ std::vector<encoding_error> quantize_model(const Source& source, const select::p
         const std::uint64_t rows = pieces[p].rows;
         const tensor_info& target = targets[t];
         tensor_info info = target;
+        info.name = plan.choices[t].source_name();
         info.layout = plan.choices[t].source;
 
         byte_view copied;

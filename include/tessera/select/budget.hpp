@@ -19,6 +19,7 @@
 #include "tessera/select/menu.hpp"
 #include "tessera/select/multiple_choice.hpp"
 #include "tessera/select/plan.hpp"
+#include "tessera/select/predict.hpp"
 #include "tessera/select/rules.hpp"
 #include "tessera/select/strategies.hpp"
 #include "tessera/select/tied_table.hpp"
@@ -77,18 +78,16 @@ class budget_problem {
 public:
     budget_problem(const budget& wanted, plan& draft, std::span<const type_layout> available)
         : wanted_(wanted), draft_(draft), available_(available) {
-        const bool is_tied = std::none_of(draft.choices.begin(), draft.choices.end(),
-                                          [](const choice& c) { return c.target.name == output_name; });
-        if (is_tied) output_ = wanted.damage.find(output_name);
+        predict_damage(draft, wanted.damage);
+        if (is_tied(draft)) output_ = wanted.damage.find(output_name);
         for (std::size_t c = 0; c < draft.choices.size(); ++c) {
-            choice& made = draft.choices[c];
+            const choice& made = draft.choices[c];
             if (made.why == reason::unchanged) {
                 open_.push_back(c);
                 options_.push_back(options_of(made));
                 continue;
             }
             fixed_bytes_ += padded_bytes(made.target, wanted.alignment);
-            made.damage = known_damage(made);
             fixed_damage_ += made.damage.value_or(0.0);
         }
     }
@@ -117,22 +116,6 @@ public:
     }
 
 private:
-    [[nodiscard]] bool is_tied(const choice& made) const {
-        return output_ != nullptr && made.target.name == embedding_name;
-    }
-
-    // Damage of a settled choice.
-    [[nodiscard]] std::optional<double> known_damage(const choice& made) const {
-        if (made.why == reason::kept || made.target.type() == made.source.id) return 0.0;
-        const tensor_damage* entry = wanted_.damage.find(made.target.name);
-        std::optional<double> sum = entry ? entry->damage(made.target.type()) : std::nullopt;
-        if (sum && is_tied(made)) {
-            const auto as_output = output_->damage(made.target.type());
-            sum = as_output ? std::optional(*sum + *as_output) : std::nullopt;
-        }
-        return sum;
-    }
-
     // The formats of the menu whose damage the entry knows; what a tensor is stored in does none.
     [[nodiscard]] std::vector<damage_option> priced_menu(const tensor_info& info, const tensor_damage* entry) const {
         std::vector<damage_option> options;
@@ -152,7 +135,7 @@ private:
         };
         std::vector<budget_option> options;
         const auto menu = priced_menu(made.target, wanted_.damage.find(made.target.name));
-        if (!is_tied(made)) {
+        if (output_ == nullptr || made.target.name != embedding_name) {
             for (const auto& [layout, damage] : menu) options.push_back({layout, {}, bytes(layout), damage, 0.0});
             return options;
         }

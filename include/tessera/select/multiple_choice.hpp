@@ -136,7 +136,7 @@ private:
             of.vertex = steps[s].vertex;
         }
         efficiency_ = s < steps.size() ? steps[s].efficiency : 0.0;
-        relaxed_ = value_ - (limit_ - weight_) * efficiency_;
+        relaxed_ = s < steps.size() ? value_ - (limit_ - weight_) * efficiency_ : value_;
 
         double weight = weight_;
         best_value_ = value_;

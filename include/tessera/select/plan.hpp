@@ -36,6 +36,7 @@ struct choice {
 /// Choices in the order of the source's tensors; what is written a second time comes last.
 struct plan {
     std::vector<choice> choices;
+    std::optional<std::uint32_t> file_type = {};  ///< llama.cpp's number of the mix, where the plan is one
     std::optional<double> gap = {};  ///< proven: the least value of what was minimised is at most this share lower
 
     [[nodiscard]] std::vector<tensor_info> targets() const {

@@ -3,7 +3,6 @@
 
 #include <algorithm>
 #include <array>
-#include <charconv>
 #include <cstddef>
 #include <cstdint>
 #include <optional>
@@ -15,6 +14,7 @@
 #include <utility>
 #include <vector>
 
+#include "tessera/core/block_index.hpp"
 #include "tessera/core/error.hpp"
 #include "tessera/core/tensor_info.hpp"
 #include "tessera/select/recipe_table.hpp"
@@ -56,15 +56,6 @@ namespace detail {
     for (const auto& [part, role] : parts)
         if (contains(name, part)) return role;
     return tensor_role::other;
-}
-
-// The number in "blk.7.ffn_up.weight", or nothing.
-[[nodiscard]] inline std::optional<std::uint64_t> block_number(std::string_view name) noexcept {
-    std::uint64_t number = 0;
-    if (!name.starts_with("blk.")) return std::nullopt;
-    const auto [end, problem] = std::from_chars(name.data() + 4, name.data() + name.size(), number);
-    if (problem != std::errc() || end == name.data() + name.size() || *end != '.') return std::nullopt;
-    return number;
 }
 
 // Is the name one of those in a list that blanks separate?
@@ -136,7 +127,7 @@ private:
 
         const std::uint64_t counted = (*count)++;
         const bool by_layer = role != tensor_role::value && model_.experts > 1;
-        const std::uint64_t i = by_layer ? block_number(info.name).value_or(counted) : counted;
+        const std::uint64_t i = by_layer ? block_index(info.name).value_or(counted) : counted;
         const std::uint64_t n = role == tensor_role::value ? values_ : model_.layers;
         if (i < 2) result |= first_2;
         if (i < 4) result |= first_4;
@@ -167,8 +158,8 @@ private:
     for (std::size_t t = 0; t < order.size(); ++t) order[t] = t;
     std::sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) {
         const std::string &x = tensors[a].name, &y = tensors[b].name;
-        return std::tuple(detail::block_number(x), std::string_view(x)) <
-               std::tuple(detail::block_number(y), std::string_view(y));
+        return std::tuple(detail::block_index(x), std::string_view(x)) <
+               std::tuple(detail::block_index(y), std::string_view(y));
     });
     std::vector<std::optional<type_layout>> types(tensors.size());
     detail::mixer next(chosen, model, tensors);
@@ -180,15 +171,13 @@ private:
 /// A tensor that llama-quantize refuses to write so without importances, or null. `types` are from mix_types.
 [[nodiscard]] inline const tensor_info* needs_importances(const mix& chosen, std::span<const tensor_info> tensors,
                                                           std::span<const std::optional<type_layout>> types) {
-    constexpr std::array needy{type_id::iq1_s,  type_id::iq1_m, type_id::iq2_xxs,
-                               type_id::iq2_xs, type_id::iq2_s, type_id::iq3_xxs};
     for (std::size_t t = 0; t < tensors.size(); ++t) {
-        const tensor_role role = detail::role_of(tensors[t].name);
-        if (!types[t] || role == tensor_role::output || role == tensor_role::embedding) continue;
-        const type_id type = types[t]->id;
-        if (std::find(needy.begin(), needy.end(), type) != needy.end() ||
-            (type == type_id::q2_k && chosen.name == "Q2_K_S"))
-            return &tensors[t];
+        if (!types[t]) continue;
+        const tensor_info target{.name = tensors[t].name, .layout = *types[t]};
+        const tensor_role role = detail::role_of(target.name);
+        const bool q2_k_s = chosen.name == "Q2_K_S" && target.type() == type_id::q2_k && role != tensor_role::output &&
+                            role != tensor_role::embedding;
+        if (needs_importances(target) || q2_k_s) return &tensors[t];
     }
     return nullptr;
 }

@@ -1,0 +1,120 @@
+#include <filesystem>
+#include <iostream>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include <nlohmann/json.hpp>
+
+#include "commands.hpp"
+#include "curve_svg.hpp"
+#include "open.hpp"
+#include "plan_report.hpp"
+#include "rules.hpp"
+#include "terminal.hpp"
+#include "tessera/format/builtin.hpp"
+#include "tessera/pipeline/damage_file.hpp"
+#include "tessera/pipeline/plan_file.hpp"
+#include "tessera/pipeline/target_size.hpp"
+#include "tessera/pipeline/text_file.hpp"
+#include "tessera/select/budget.hpp"
+#include "tessera/select/curve.hpp"
+#include "tessera/select/predict.hpp"
+
+namespace cli {
+
+namespace {
+
+using namespace tessera;
+
+// The damage of every tensor in every format.
+select::damage_table damage_of(const any_model& model, const plan_options& options) {
+    if (options.damage.empty()) fail("tessera plan: wanted --damage FILE, the measured damage to plan with, got none");
+    return load_damage(options.damage, model.tensors());
+}
+
+// Everything of the budget but its limit.
+select::budget budget_of(const any_model& model, const plan_options& options) {
+    return {.damage = damage_of(model, options),
+            .limit = select::at_most_bytes{},
+            .choices = select::parse_menu(options.menu, builtin_formats::layouts),
+            .tied = tied_output_of(model.tensors(), model.metadata())};
+}
+
+select::plan plan_for(const any_model& model, const plan_options& options) {
+    const auto tensors = model.tensors();
+    if (!options.names.format.empty() || !options.names.recipe.empty()) {
+        select::plan plan = plan_by_name(model, options.names);
+        if (!options.damage.empty()) select::predict_damage(plan, damage_of(model, options));
+        return plan;
+    }
+    select::budget budget = budget_of(model, options);
+    if (options.target_bytes)
+        budget.limit = file_limit(*options.target_bytes, tensors, model.metadata());
+    else if (options.target_bits_per_weight)
+        budget.limit = bits_per_weight_limit(*options.target_bits_per_weight, tensors);
+    else
+        budget.limit = select::at_most_damage{*options.target_kld};
+    const select::first_match strategy(pinned_by_name(options.names.pins, tensors), std::move(budget));
+    return select::make_plan(tensors, strategy, fallback_formats::layouts);
+}
+
+void require_absent(const std::filesystem::path& path, const plan_options& options) {
+    if (!path.empty() && !options.force && std::filesystem::exists(path))
+        fail(path.string(), ": exists already; --force replaces it");
+}
+
+std::vector<curve_point> curve_of(const any_model& model, const plan_options& options) {
+    select::plan draft = select::open_plan(model.tensors());
+    select::settle(draft, pinned_by_name(options.names.pins, model.tensors()), fallback_formats::layouts);
+    std::vector<curve_point> points;
+    for (const select::plan& plan : select::size_curve(draft, budget_of(model, options), fallback_formats::layouts, 49))
+        points.push_back({gguf::file_size(plan.targets(), output_metadata(model.metadata(), plan)),
+                          plan.bits_per_weight(), plan.damage()});
+    return points;
+}
+
+void print_curve(const std::vector<curve_point>& points) {
+    text_table table({">bits/weight", ">bytes", ">predicted KLD"});
+    for (const curve_point& p : points)
+        table.add({fixed(p.bits_per_weight, 3), std::to_string(p.file_bytes), p.damage ? fixed(*p.damage, 7) : "unknown"});
+    std::cout << table;
+}
+
+void print_curve_json(const std::vector<curve_point>& points) {
+    auto list = nlohmann::ordered_json::array();
+    for (const curve_point& p : points) {
+        list.push_back({{"bits_per_weight", p.bits_per_weight}, {"file_bytes", p.file_bytes}, {"predicted_kld", nullptr}});
+        if (p.damage) list.back()["predicted_kld"] = *p.damage;
+    }
+    std::cout << list.dump(1) << '\n';
+}
+
+}  // namespace
+
+void plan(const plan_options& options) {
+    for (const auto* path : {&options.output, &options.tensor_types, &options.svg}) require_absent(*path, options);
+    const any_model model = open(options.model);
+    if (options.curve) {
+        const std::vector<curve_point> points = curve_of(model, options);
+        options.json ? print_curve_json(points) : print_curve(points);
+        if (!options.svg.empty()) write_text_file(options.svg, curve_svg(points, options.model.filename().string()));
+        return;
+    }
+    const select::plan plan = plan_for(model, options);
+    if (options.output.empty() && options.tensor_types.empty()) print_tensors(plan);
+    print_formats(plan);
+    print_replacements(plan);
+    print_prediction(plan);
+    std::cout << "size: " << size_text(plan, model.metadata()) << '\n';
+    if (!options.output.empty()) {
+        save_plan(options.output, plan, model.metadata());
+        std::cout << "wrote " << options.output.string() << '\n';
+    }
+    if (!options.tensor_types.empty()) {
+        write_text_file(options.tensor_types, tensor_type_options(plan));
+        std::cout << "wrote " << options.tensor_types.string() << '\n';
+    }
+}
+
+}  // namespace cli

@@ -1,0 +1,35 @@
+// Formats chosen by name: pins, one format for all, and recipes. What `plan` and `quantize` share.
+#pragma once
+
+#include <optional>
+#include <regex>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "commands.hpp"
+#include "tessera/pipeline/open_model.hpp"
+#include "tessera/select/plan.hpp"
+
+namespace cli {
+
+/// The rule of the first pin whose expression is found in a tensor's name.
+class pinned_by_name {
+public:
+    /// Throws when a pin would change nothing in a model of these tensors: most likely a misspelt name.
+    pinned_by_name(const std::vector<pin>& pins, std::span<const tessera::tensor_info> tensors);
+
+    std::optional<tessera::type_layout> operator()(const tessera::tensor_info& info) const;
+
+private:
+    struct compiled {
+        std::regex expression;
+        tessera::type_layout layout;
+    };
+    std::vector<compiled> pins_;
+};
+
+/// One format for all tensors, or what a recipe of llama.cpp gives them; pins come first.
+tessera::select::plan plan_by_name(const tessera::any_model& model, const named_formats& names);
+
+}  // namespace cli
