@@ -23,23 +23,7 @@ using support::all_logits;
 using support::make_tiny_model;
 using support::plain_decoder;
 using support::tiny_shape;
-
-// The largest difference from the oracle, relative to the largest logit.
-template <class Source>
-double worst_difference(const model::decoder<Source>& decoder, plain_decoder oracle,
-                        std::span<const std::int32_t> tokens, std::size_t window) {
-    const std::vector<float> got = all_logits(decoder, tokens, window);
-    double worst = 0, largest = 0;
-    for (std::size_t w = 0; w < tokens.size(); w += window) {
-        const auto wanted = oracle.logits(tokens.subspan(w, window));
-        for (std::size_t t = 0; t < window; ++t)
-            for (std::size_t i = 0; i < wanted[t].size(); ++i) {
-                worst = std::max(worst, std::abs(double{got[(w + t) * wanted[t].size() + i]} - wanted[t][i]));
-                largest = std::max(largest, std::abs(wanted[t][i]));
-            }
-    }
-    return worst / largest;
-}
+using support::worst_difference;
 
 std::string refusal(const memory_source& source) {
     return support::message_of<error>([&] { const model::decoder decoder(source); });
