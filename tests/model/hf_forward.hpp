@@ -40,6 +40,8 @@ struct hf_facts {
     routing router = routing::softmax;
     bool renormalised = false;  ///< weights of experts, where config.json does not say
     expert_layout experts = expert_layout::rows;
+
+    friend bool operator==(const hf_facts&, const hf_facts&) = default;
 };
 
 class hf_forward {
@@ -71,11 +73,17 @@ public:
         return all;
     }
 
-    /// The names of all tensors that have been looked at.
-    [[nodiscard]] std::set<std::string> used() const {
-        std::set<std::string> names;
-        for (const auto& [name, values] : cache_) names.insert(name);
-        return names;
+    /// The tensors that have been looked at, by their names without numbers.
+    [[nodiscard]] std::set<std::string> kinds() const {
+        std::set<std::string> all;
+        for (const auto& [name, values] : cache_) all.insert(kind_of(name));
+        return all;
+    }
+    /// Changes all values of these tensors by a tenth.
+    void disturb(const std::string& kind) {
+        for (auto& [name, values] : cache_)
+            if (kind_of(name) == kind)
+                for (std::size_t i = 0; i < values.size(); ++i) values[i] *= i % 2 == 0 ? 1.1 : 0.9;
     }
 
 private:
@@ -86,6 +94,11 @@ private:
         std::vector<numbers> states;        // per value head, keys x values
     };
 
+    static std::string kind_of(std::string name) {
+        std::erase_if(name, [](char c) { return c >= '0' && c <= '9'; });
+        return name;
+    }
+
     // --- config.json and tensors
 
     double number(const char* key, double otherwise) const { return number_or(config_, key, otherwise); }
@@ -93,6 +106,9 @@ private:
     bool has(const std::string& name) const { return directory_.weights.find(name) != nullptr; }
 
     std::size_t head_size() const { return config_.contains("head_dim") ? count("head_dim") : width_ / heads_; }
+    std::size_t sliding_window() const {
+        return static_cast<std::size_t>(number("sliding_window", number("max_position_embeddings", 0)));
+    }
     std::size_t rotated_size() const {
         if (config_.contains("qk_rope_head_dim")) return count("qk_rope_head_dim");
         double share = number("partial_rotary_factor", 1);
@@ -195,7 +211,7 @@ private:
         memory.values.push_back(v);
         std::size_t first = 0;
         if (is_local && facts_.chunk != 0) first = position - position % facts_.chunk;
-        if (is_local && facts_.chunk == 0) first = position + 1 - std::min(position + 1, count("sliding_window"));
+        if (is_local && facts_.chunk == 0) first = position + 1 - std::min(position + 1, sliding_window());
         numbers y =
             attend(at, q, key_heads_, first, 1 / std::sqrt(number("query_pre_attn_scalar", double(size))), memory);
         for (std::size_t i = 0; i < gates.size(); ++i) y[i] *= sigmoid(gates[i]);

@@ -2,9 +2,11 @@
 // its transform written as plain loops.
 #pragma once
 
+#include <array>
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
+#include <random>
 #include <string>
 #include <utility>
 #include <vector>
@@ -114,6 +116,70 @@ inline hf_family gpt_oss() {
     }
     return family;
 }
+
+/// Experts as a checkpoint has them: pairs of codes, and a scale for every 32.
+struct mxfp4_tensor {
+    std::string codes, scales;
+
+    mxfp4_tensor(std::size_t weights, std::mt19937& random) {
+        for (std::size_t i = 0; i < weights / 2; ++i) codes += static_cast<char>(random());
+        for (std::size_t i = 0; i < weights / 32; ++i) scales += static_cast<char>(118 + random() % 6);
+    }
+    int code(std::size_t i) const {
+        const auto byte = static_cast<unsigned char>(codes[i / 2]);
+        return i % 2 == 0 ? byte & 15 : byte >> 4;
+    }
+    float weight(std::size_t i) const {
+        constexpr std::array<float, 8> levels{0, 0.5f, 1, 1.5f, 2, 3, 4, 6};
+        const float level = levels[static_cast<std::size_t>(code(i) % 8)];
+        return std::ldexp(code(i) < 8 ? level : -level, static_cast<unsigned char>(scales[i / 32]) - 127);
+    }
+    values weights() const {
+        return filled(1, 1, codes.size() * 2, [&](std::size_t, std::size_t, std::size_t i) { return weight(i); });
+    }
+};
+
+/// One layer with four experts in MXFP4.
+struct published_gpt_oss {
+    static constexpr std::size_t size = 64;
+    std::mt19937 random{7};
+    mxfp4_tensor both{4 * 2 * size * embedding, random}, down{4 * embedding * size, random};
+    hf_family family = gpt_oss_ends();
+
+    published_gpt_oss() {
+        family.directory.config["num_hidden_layers"] = 1;
+        family.directory.config["intermediate_size"] = size;
+        family.directory.config["quantization_config"] = {{"quant_method", "mxfp4"},
+                                                          {"modules_to_not_convert", {"lm_head"}}};
+        add_gpt_oss_layer(family, 0, size);
+        add("gate_up_proj", embedding, 2 * size, both);
+        add("down_proj", size, embedding, down);
+        for (const std::size_t odd : {0u, 1u})
+            family.wanted[family.block + (odd ? "ffn_up_exps.weight" : "ffn_gate_exps.weight")] =
+                filled(4, size, embedding, [&](std::size_t expert, std::size_t row, std::size_t column) {
+                    return both.weight(row_of_both(expert, row, odd) * embedding + column);
+                });
+        family.wanted[family.block + "ffn_down_exps.weight"] = down.weights();
+    }
+    /// The place of an expert's gate (0) or up (1) row.
+    static std::size_t row_of_both(std::size_t expert, std::size_t row, std::size_t odd) {
+        return expert * 2 * size + 2 * row + odd;
+    }
+    /// The same with experts in full precision, (expert, row, column) as their blocks are.
+    hf_directory unpacked() const {
+        hf_directory directory = family.directory;
+        directory.weights.add(family.prefix + "mlp.experts.gate_up_proj", {embedding, 2 * size, 4}, both.weights());
+        directory.weights.add(family.prefix + "mlp.experts.down_proj", {size, embedding, 4}, down.weights());
+        return directory;
+    }
+
+private:
+    void add(const std::string& name, std::uint64_t columns, std::uint64_t rows, const mxfp4_tensor& from) {
+        const std::string whole = family.prefix + "mlp.experts." + name;
+        family.directory.byte_tensors.push_back({whole + "_blocks", {16, columns / 32, rows, 4}, from.codes});
+        family.directory.byte_tensors.push_back({whole + "_scales", {columns / 32, rows, 4}, from.scales});
+    }
+};
 
 constexpr std::size_t rank = 16, plain = 12, rotary = 8, value_size = 10;
 

@@ -43,54 +43,9 @@ TEST_CASE("gpt-oss in full precision: gate and up columns alternate") {
 }
 
 TEST_CASE("gpt-oss as published: MXFP4 blocks keep every bit") {
-    constexpr std::size_t size = 64, embedding = hf_family::embedding;
-    hf_family family = families::gpt_oss_ends();
-    family.directory.config["num_hidden_layers"] = 1;
-    family.directory.config["intermediate_size"] = size;
-    family.directory.config["quantization_config"] = {{"quant_method", "mxfp4"},
-                                                      {"modules_to_not_convert", {"lm_head"}}};
-    families::add_gpt_oss_layer(family, 0, size);
-
-    // Codes and scales as the checkpoint has them, and what a weight of theirs is.
-    std::mt19937 random(7);
-    struct packed_tensor {
-        std::string codes, scales;
-    };
-    const auto add_packed = [&](const std::string& name, std::uint64_t columns, std::uint64_t rows) {
-        packed_tensor made;
-        for (std::size_t i = 0; i < rows * 4 * columns / 2; ++i) made.codes += static_cast<char>(random());
-        for (std::size_t i = 0; i < rows * 4 * columns / 32; ++i) made.scales += static_cast<char>(100 + random() % 40);
-        family.directory.byte_tensors.push_back(
-            {family.prefix + name + "_blocks", {16, columns / 32, rows, 4}, made.codes});
-        family.directory.byte_tensors.push_back(
-            {family.prefix + name + "_scales", {columns / 32, rows, 4}, made.scales});
-        return made;
-    };
-    const auto code_of = [](const packed_tensor& from, std::size_t i) {
-        const auto byte = static_cast<unsigned char>(from.codes[i / 2]);
-        return i % 2 == 0 ? byte & 15 : byte >> 4;
-    };
-    const auto weight_of = [&](const packed_tensor& from, std::size_t i) {
-        constexpr std::array<float, 8> levels{0, 0.5f, 1, 1.5f, 2, 3, 4, 6};
-        const int code = code_of(from, i);
-        const float level = levels[static_cast<std::size_t>(code % 8)];
-        return std::ldexp(code < 8 ? level : -level, static_cast<unsigned char>(from.scales[i / 32]) - 127);
-    };
-    const packed_tensor both = add_packed("mlp.experts.gate_up_proj", embedding, 2 * size);
-    const packed_tensor down = add_packed("mlp.experts.down_proj", size, embedding);
-    const auto row_of_both = [](std::size_t expert, std::size_t row, std::size_t odd) {
-        return expert * 2 * size + 2 * row + odd;
-    };
-    for (const std::size_t odd : {0u, 1u})
-        family.wanted[family.block + (odd ? "ffn_up_exps.weight" : "ffn_gate_exps.weight")] =
-            families::filled(4, size, embedding, [&](std::size_t expert, std::size_t row, std::size_t column) {
-                return weight_of(both, row_of_both(expert, row, odd) * embedding + column);
-            });
-    family.wanted[family.block + "ffn_down_exps.weight"] =
-        families::filled(4, embedding, size, [&](std::size_t expert, std::size_t row, std::size_t column) {
-            return weight_of(down, (expert * embedding + row) * size + column);
-        });
-
+    families::published_gpt_oss published;
+    hf_family& family = published.family;
+    constexpr std::size_t size = families::published_gpt_oss::size, embedding = hf_family::embedding;
     family.convert([&](const hf_model& model) {
         // Through the pipeline, to the bytes of a file: a scale, then code j below code j + 16.
         tessera::select::plan plan;
@@ -106,12 +61,12 @@ TEST_CASE("gpt-oss as published: MXFP4 blocks keep every bit") {
             for (std::size_t expert = 0; expert < 4; ++expert)
                 for (std::size_t row = 0; row < size; ++row)
                     for (std::size_t block = 0; block < embedding / 32; ++block) {
-                        const std::size_t first = row_of_both(expert, row, odd) * embedding + block * 32;
+                        const std::size_t first = published.row_of_both(expert, row, odd) * embedding + block * 32;
                         REQUIRE(std::to_integer<int>(bytes[at++]) ==
-                                static_cast<unsigned char>(both.scales[first / 32]));
+                                static_cast<unsigned char>(published.both.scales[first / 32]));
                         for (std::size_t j = 0; j < 16; ++j)
                             REQUIRE(std::to_integer<int>(bytes[at++]) ==
-                                    code_of(both, first + j) + 16 * code_of(both, first + j + 16));
+                                    published.both.code(first + j) + 16 * published.both.code(first + j + 16));
                     }
             CHECK(at == bytes.size());
         }
