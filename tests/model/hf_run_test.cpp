@@ -214,3 +214,38 @@ TEST_CASE("runs: Qwen3-Next and Qwen3.5") {
     check_run({.name = "Qwen3Next", .directory = families::qwen3next().directory, .facts = facts, .tolerance = 5e-5});
     check_run({.name = "Qwen3_5Moe", .directory = families::qwen35(true).directory, .facts = facts, .tolerance = 5e-5});
 }
+
+TEST_CASE("runs: files of older layouts give the same logits") {
+    const support::scratch_dir folder;
+    const hf_directory directory = families::deepseek3().directory;
+    directory.write(folder.path());
+    const model::hf_model source(folder.path());
+    memory_source older;
+    older.metadata() = source.metadata();
+    for (const auto& info : source.tensors()) {
+        const bool is_unsplit = info.name.ends_with("attn_k_b.weight");
+        if (info.name.ends_with("attn_v_b.weight")) continue;
+        const std::string layer = info.name.substr(0, info.name.rfind('.', info.name.size() - 8) + 1);
+        if (!is_unsplit) {
+            older.add(info.name, std::span(info.dims).first(info.rank), support::values_of(source, info.name));
+            continue;
+        }
+        const std::string unsplit = "model.layers." + layer.substr(4) + "self_attn.kv_b_proj.weight";
+        older.add(layer + "attn_kv_b.weight", {families::rank, 4 * (families::plain + families::value_size)},
+                  directory.values(unsplit));
+    }
+    auto& keys = older.metadata();
+    for (const char* key : {"key_length_mla", "value_length_mla"})
+        keys.erase(std::string("deepseek2.attention.") + key);
+    keys.set("deepseek2.attention.key_length", std::uint32_t{families::plain + families::rotary});
+    keys.set("deepseek2.attention.value_length", std::uint32_t{families::value_size});
+    keys.set("deepseek2.attention.head_count", std::vector<std::int32_t>(3, 4));
+    keys.set("deepseek2.attention.head_count_kv", std::vector<std::int32_t>(3, 4));
+    hf_forward oracle(directory, {.pairs = hf_rotation::pairs::neighbours, .router = hf_facts::routing::sigmoid});
+    const auto tokens = support::random_tokens(2 * window, 40);
+    CHECK(worst_difference(all_logits(model::decoder(older), tokens, window), oracle, tokens, window) < 1e-5);
+
+    keys.set("deepseek2.attention.head_count", std::vector<std::int32_t>{4, 4, 2});
+    CHECK(support::message_of<error>([&] { const model::decoder decoder(older); }) ==
+          "metadata key deepseek2.attention.head_count: wanted the same count for all layers, got different ones");
+}

@@ -57,7 +57,18 @@ latent_weights bind_latent(weight_binder<Source>& binder, const decoder_spec& sp
     }
     weights.state = binder.matrix(block + "attn_kv_a_mqa", spec.width, latent.rank + rotated);
     weights.state_norm = binder.values(block + "attn_kv_a_norm.weight", {latent.rank});
-    weights.keys = binder.matrices(block + "attn_k_b", latent.head_size - rotated, latent.rank, spec.heads);
+    const std::size_t plain = latent.head_size - rotated;
+    if (binder.has(block + "attn_kv_b.weight")) {  // older files: head after head, keys, then values
+        const std::size_t both = plain + latent.value_size;
+        const linear all = binder.matrix(block + "attn_kv_b", latent.rank, spec.heads * both);
+        for (std::size_t h = 0; h < spec.heads; ++h) {
+            weights.keys.push_back(slice(all, h * both, plain));
+            weights.values.push_back(slice(all, h * both + plain, latent.value_size));
+        }
+        weights.turned_keys = false;
+        return weights;
+    }
+    weights.keys = binder.matrices(block + "attn_k_b", plain, latent.rank, spec.heads);
     weights.values = binder.matrices(block + "attn_v_b", latent.rank, latent.value_size, spec.heads);
     return weights;
 }
