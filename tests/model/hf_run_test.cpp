@@ -1,10 +1,12 @@
 // Hugging Face directories converted and run, against a plain forward pass over their own tensors.
+#include <algorithm>
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <span>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -24,6 +26,7 @@
 #include "tessera/model/hf_model.hpp"
 #include "tessera/pipeline/quantize.hpp"
 #include "tessera/select/plan.hpp"
+#include "tessera/tensor/memory.hpp"
 
 namespace {
 
@@ -215,37 +218,53 @@ TEST_CASE("runs: Qwen3-Next and Qwen3.5") {
     check_run({.name = "Qwen3_5Moe", .directory = families::qwen35(true).directory, .facts = facts, .tolerance = 5e-5});
 }
 
-TEST_CASE("runs: files of older layouts give the same logits") {
-    const support::scratch_dir folder;
-    const hf_directory directory = families::deepseek3().directory;
-    directory.write(folder.path());
-    const model::hf_model source(folder.path());
-    memory_source older;
-    older.metadata() = source.metadata();
-    for (const auto& info : source.tensors()) {
-        const bool is_unsplit = info.name.ends_with("attn_k_b.weight");
-        if (info.name.ends_with("attn_v_b.weight")) continue;
-        const std::string layer = info.name.substr(0, info.name.rfind('.', info.name.size() - 8) + 1);
-        if (!is_unsplit) {
-            older.add(info.name, std::span(info.dims).first(info.rank), support::values_of(source, info.name));
-            continue;
-        }
-        const std::string unsplit = "model.layers." + layer.substr(4) + "self_attn.kv_b_proj.weight";
-        older.add(layer + "attn_kv_b.weight", {families::rank, 4 * (families::plain + families::value_size)},
-                  directory.values(unsplit));
-    }
-    auto& keys = older.metadata();
-    for (const char* key : {"key_length_mla", "value_length_mla"})
-        keys.erase(std::string("deepseek2.attention.") + key);
-    keys.set("deepseek2.attention.key_length", std::uint32_t{families::plain + families::rotary});
-    keys.set("deepseek2.attention.value_length", std::uint32_t{families::value_size});
-    keys.set("deepseek2.attention.head_count", std::vector<std::int32_t>(3, 4));
-    keys.set("deepseek2.attention.head_count_kv", std::vector<std::int32_t>(3, 4));
-    hf_forward oracle(directory, {.pairs = hf_rotation::pairs::neighbours, .router = hf_facts::routing::sigmoid});
-    const auto tokens = support::random_tokens(2 * window, 40);
-    CHECK(worst_difference(all_logits(model::decoder(older), tokens, window), oracle, tokens, window) < 1e-5);
+namespace {
 
-    keys.set("deepseek2.attention.head_count", std::vector<std::int32_t>{4, 4, 2});
-    CHECK(support::message_of<error>([&] { const model::decoder decoder(older); }) ==
+// The tensors of a model without those whose names end so, and its metadata.
+memory_source without(const model::hf_model& source, const std::vector<std::string_view>& endings) {
+    memory_source rest;
+    rest.metadata() = source.metadata();
+    for (const auto& info : source.tensors())
+        if (std::none_of(endings.begin(), endings.end(), [&](auto ending) { return info.name.ends_with(ending); }))
+            rest.add(info.name, std::span(info.dims).first(info.rank), support::values_of(source, info.name));
+    return rest;
+}
+
+}  // namespace
+
+TEST_CASE("runs: files of older layouts") {
+    const support::scratch_dir folder;
+    const auto tokens = support::random_tokens(2 * window, 40);
+    const auto difference = [&](const memory_source& older, const hf_forward& oracle) {
+        return worst_difference(all_logits(model::decoder(older), tokens, window), oracle, tokens, window);
+    };
+
+    const hf_directory deepseek = families::deepseek3().directory;
+    deepseek.write(folder.path());
+    memory_source unsplit = without(model::hf_model(folder.path()), {"attn_k_b.weight", "attn_v_b.weight"});
+    for (const std::string layer : {"0", "1", "2"})
+        unsplit.add("blk." + layer + ".attn_kv_b.weight",
+                    {families::rank, families::heads * (families::plain + families::value_size)},
+                    deepseek.values("model.layers." + layer + ".self_attn.kv_b_proj.weight"));
+    const std::string prefix = "deepseek2.attention.";
+    for (const char* key : {"key_length_mla", "value_length_mla"}) unsplit.metadata().erase(prefix + key);
+    unsplit.metadata().set(prefix + "key_length", std::uint32_t{families::plain + families::rotary});
+    unsplit.metadata().set(prefix + "value_length", std::uint32_t{families::value_size});
+    for (const char* key : {"head_count", "head_count_kv"})  // once per layer
+        unsplit.metadata().set(prefix + key, std::vector<std::int32_t>(3, families::heads));
+    const hf_facts facts{.pairs = hf_rotation::pairs::neighbours, .router = hf_facts::routing::sigmoid};
+    CHECK(difference(unsplit, {deepseek, facts}) < 1e-5);
+
+    unsplit.metadata().set(prefix + "head_count", std::vector<std::int32_t>{4, 4, 2});
+    CHECK(support::message_of<error>([&] { const model::decoder decoder(unsplit); }) ==
           "metadata key deepseek2.attention.head_count: wanted the same count for all layers, got different ones");
+
+    const hf_directory qwen = families::qwen3next().directory;
+    qwen.write(folder.path());
+    memory_source fused = without(model::hf_model(folder.path()), {"attn_qkv.weight", "attn_gate.weight"});
+    for (const std::string layer : {"0", "1", "2"})
+        fused.add("blk." + layer + ".ssm_in.weight",
+                  {families::embedding, families::mixed + families::linear_values * families::linear_head},
+                  qwen.values("model.layers." + layer + ".linear_attn.in_proj_qkvz.weight"));
+    CHECK(difference(fused, {qwen, {.norm_offset = 1, .renormalised = true}}) < 5e-5);
 }
