@@ -29,7 +29,6 @@ struct hf_family {
     std::map<std::string, values> wanted;  ///< by GGUF name
     std::string prefix;                    ///< of the layer being added, in the source
     std::string block;                     ///< and in GGUF
-    float norm_shift = 0.0f;
 
     hf_family(const char* architecture, std::uint64_t layers) {
         directory.config = {{"architectures", {architecture}},  {"hidden_size", embedding},
@@ -60,14 +59,14 @@ struct hf_family {
     /// Adds a norm.
     void norm(const std::string& gguf, const std::string& source, std::uint64_t size) {
         wanted[block + gguf] = in_layer(source, {size});
-        for (float& x : wanted[block + gguf]) x += norm_shift;
+        for (float& x : wanted[block + gguf]) x += directory.norm_shift;
     }
 
     /// Embeddings, last norm, and the output matrix if it is not tied.
     void add_ends(const std::string& of_text = "") {
         wanted["token_embd.weight"] = add(of_text + "model.embed_tokens.weight", {embedding, vocabulary});
         wanted["output_norm.weight"] = add(of_text + "model.norm.weight", {embedding});
-        for (float& x : wanted["output_norm.weight"]) x += norm_shift;
+        for (float& x : wanted["output_norm.weight"]) x += directory.norm_shift;
         if (directory.config.contains("tie_word_embeddings"))
             wanted["output.weight"] = add(of_text + "lm_head.weight", {embedding, vocabulary});
     }

@@ -1,5 +1,4 @@
 // Hugging Face architectures whose tensors are cut, turned around, reordered or packed otherwise in GGUF.
-#include <algorithm>
 #include <array>
 #include <cmath>
 #include <cstddef>
@@ -12,183 +11,41 @@
 #include <doctest/doctest.h>
 
 #include "model/hf_family.hpp"
+#include "model/hf_fused_families.hpp"
 #include "support/support.hpp"
 #include "tessera/encode/encoders.hpp"
 #include "tessera/pipeline/quantize.hpp"
 #include "tessera/tensor/memory.hpp"
 
-namespace {
-
 using support::hf_family;
 using support::values;
 using tessera::model::hf_model;
-
-constexpr std::size_t embedding = hf_family::embedding, heads = hf_family::heads, key_heads = hf_family::key_heads;
-
-// made[o][r][c] = from(o, r, c), row by row.
-template <class From>
-values filled(std::size_t outer, std::size_t rows, std::size_t columns, From&& from) {
-    values made;
-    for (std::size_t o = 0; o < outer; ++o)
-        for (std::size_t r = 0; r < rows; ++r)
-            for (std::size_t c = 0; c < columns; ++c) made.push_back(from(o, r, c));
-    return made;
-}
-
-}  // namespace
+namespace families = support::families;
 
 TEST_CASE("Llama 4: experts are cut and turned around") {
-    hf_family family("Llama4ForCausalLM", 4);
-    auto& config = family.directory.config;
-    config["intermediate_size"] = 16;
-    config["intermediate_size_mlp"] = 48;
-    config["num_local_experts"] = 4;
-    config["num_experts_per_tok"] = 1;
-    config["interleave_moe_layer_step"] = 2;
-    family.add_ends();
-    for (std::uint64_t layer = 0; layer < 4; ++layer) {
-        family.begin_layer(layer);
-        family.norm("attn_norm.weight", "input_layernorm.weight", embedding);
-        family.norm("ffn_norm.weight", "post_attention_layernorm.weight", embedding);
-        family.add_attention(8);
-        if (layer % 2 == 0) {
-            family.add_feed_forward(48, "feed_forward.");
-            continue;
-        }
-        family.same("ffn_gate_inp.weight", "feed_forward.router.weight", {embedding, 4});
-        family.add_feed_forward(16, "feed_forward.shared_expert.", "_shexp");
-        const values both = family.in_layer("feed_forward.experts.gate_up_proj", {32, embedding, 4});
-        const values down = family.in_layer("feed_forward.experts.down_proj", {embedding, 16, 4});
-        const auto of_both = [&](std::size_t offset) {
-            return filled(4, 16, embedding, [&](std::size_t expert, std::size_t row, std::size_t column) {
-                return both[(expert * embedding + column) * 32 + offset + row];
-            });
-        };
-        family.wanted[family.block + "ffn_gate_exps.weight"] = of_both(0);
-        family.wanted[family.block + "ffn_up_exps.weight"] = of_both(16);
-        family.wanted[family.block + "ffn_down_exps.weight"] =
-            filled(4, embedding, 16, [&](std::size_t expert, std::size_t row, std::size_t column) {
-                return down[(expert * 16 + column) * embedding + row];
-            });
-    }
+    hf_family family = families::llama4();
     family.convert_like("llama4");
     family.break_config();
 
-    config["rope_scaling"] = {{"rope_type", "llama3"},
-                              {"factor", 8.0},
-                              {"low_freq_factor", 1.0},
-                              {"high_freq_factor", 4.0},
-                              {"original_max_position_embeddings", 1}};
+    family.directory.config["rope_scaling"] = {{"rope_type", "llama3"},
+                                               {"factor", 8.0},
+                                               {"low_freq_factor", 1.0},
+                                               {"high_freq_factor", 4.0},
+                                               {"original_max_position_embeddings", 1}};
     family.wanted["rope_freqs.weight"] = values(4, 8.0f);
     family.convert([](const hf_model&) {});
 }
 
-namespace {
-
-hf_family gpt_oss() {
-    hf_family family("GptOssForCausalLM", 4);
-    auto& config = family.directory.config;
-    config["intermediate_size"] = 16;
-    config["head_dim"] = 16;
-    config["num_local_experts"] = 4;
-    config["num_experts_per_tok"] = 2;
-    config["sliding_window"] = 3;
-    config["rope_theta"] = 150000;
-    config["rope_scaling"] = {
-        {"rope_type", "yarn"}, {"factor", 32.0}, {"original_max_position_embeddings", 4096}, {"truncate", false}};
-    family.add_ends();
-    return family;
-}
-
-// All of a layer but the experts' weights.
-void add_gpt_oss_layer(hf_family& family, std::uint64_t layer, std::size_t size) {
-    family.begin_layer(layer);
-    family.norm("attn_norm.weight", "input_layernorm.weight", embedding);
-    family.norm("post_attention_norm.weight", "post_attention_layernorm.weight", embedding);
-    family.add_attention(16, {"q", "k", "v"});
-    family.same("attn_output.bias", "self_attn.o_proj.bias", {embedding});
-    family.same("attn_sinks.weight", "self_attn.sinks", {heads});
-    family.same("ffn_gate_inp.weight", "mlp.router.weight", {embedding, 4});
-    family.same("ffn_gate_inp.bias", "mlp.router.bias", {4});
-    family.same("ffn_down_exps.bias", "mlp.experts.down_proj_bias", {embedding, 4});
-    const values both = family.in_layer("mlp.experts.gate_up_proj_bias", {2 * size, 4});
-    for (const std::size_t odd : {0u, 1u})
-        family.wanted[family.block + (odd ? "ffn_up_exps.bias" : "ffn_gate_exps.bias")] = filled(
-            1, 4, size,
-            [&](std::size_t, std::size_t expert, std::size_t i) { return both[expert * 2 * size + 2 * i + odd]; });
-}
-
-}  // namespace
-
 TEST_CASE("gpt-oss in full precision: gate and up columns alternate") {
-    hf_family family = gpt_oss();
-    for (std::uint64_t layer = 0; layer < 4; ++layer) {
-        add_gpt_oss_layer(family, layer, 16);
-        const values both = family.in_layer("mlp.experts.gate_up_proj", {32, embedding, 4});
-        const values down = family.in_layer("mlp.experts.down_proj", {embedding, 16, 4});
-        for (const std::size_t odd : {0u, 1u})
-            family.wanted[family.block + (odd ? "ffn_up_exps.weight" : "ffn_gate_exps.weight")] =
-                filled(4, 16, embedding, [&](std::size_t expert, std::size_t row, std::size_t column) {
-                    return both[(expert * embedding + column) * 32 + 2 * row + odd];
-                });
-        family.wanted[family.block + "ffn_down_exps.weight"] =
-            filled(4, embedding, 16, [&](std::size_t expert, std::size_t row, std::size_t column) {
-                return down[(expert * 16 + column) * embedding + row];
-            });
-    }
+    const hf_family family = families::gpt_oss();
     family.convert_like("gptoss");
     family.break_config();
 }
 
 TEST_CASE("gpt-oss as published: MXFP4 blocks keep every bit") {
-    constexpr std::size_t size = 64;
-    hf_family family = gpt_oss();
-    family.directory.config["num_hidden_layers"] = 1;
-    family.directory.config["intermediate_size"] = size;
-    family.directory.config["quantization_config"] = {{"quant_method", "mxfp4"},
-                                                      {"modules_to_not_convert", {"lm_head"}}};
-    add_gpt_oss_layer(family, 0, size);
-
-    // Codes and scales as the checkpoint has them, and what a weight of theirs is.
-    std::mt19937 random(7);
-    struct packed_tensor {
-        std::string codes, scales;
-    };
-    const auto add_packed = [&](const std::string& name, std::uint64_t columns, std::uint64_t rows) {
-        packed_tensor made;
-        for (std::size_t i = 0; i < rows * 4 * columns / 2; ++i) made.codes += static_cast<char>(random());
-        for (std::size_t i = 0; i < rows * 4 * columns / 32; ++i) made.scales += static_cast<char>(100 + random() % 40);
-        family.directory.byte_tensors.push_back(
-            {family.prefix + name + "_blocks", {16, columns / 32, rows, 4}, made.codes});
-        family.directory.byte_tensors.push_back(
-            {family.prefix + name + "_scales", {columns / 32, rows, 4}, made.scales});
-        return made;
-    };
-    const auto code_of = [](const packed_tensor& from, std::size_t i) {
-        const auto byte = static_cast<unsigned char>(from.codes[i / 2]);
-        return i % 2 == 0 ? byte & 15 : byte >> 4;
-    };
-    const auto weight_of = [&](const packed_tensor& from, std::size_t i) {
-        constexpr std::array<float, 8> levels{0, 0.5f, 1, 1.5f, 2, 3, 4, 6};
-        const int code = code_of(from, i);
-        const float level = levels[static_cast<std::size_t>(code % 8)];
-        return std::ldexp(code < 8 ? level : -level, static_cast<unsigned char>(from.scales[i / 32]) - 127);
-    };
-    const packed_tensor both = add_packed("mlp.experts.gate_up_proj", embedding, 2 * size);
-    const packed_tensor down = add_packed("mlp.experts.down_proj", size, embedding);
-    const auto row_of_both = [](std::size_t expert, std::size_t row, std::size_t odd) {
-        return expert * 2 * size + 2 * row + odd;
-    };
-    for (const std::size_t odd : {0u, 1u})
-        family.wanted[family.block + (odd ? "ffn_up_exps.weight" : "ffn_gate_exps.weight")] =
-            filled(4, size, embedding, [&](std::size_t expert, std::size_t row, std::size_t column) {
-                return weight_of(both, row_of_both(expert, row, odd) * embedding + column);
-            });
-    family.wanted[family.block + "ffn_down_exps.weight"] =
-        filled(4, embedding, size, [&](std::size_t expert, std::size_t row, std::size_t column) {
-            return weight_of(down, (expert * embedding + row) * size + column);
-        });
-
+    families::published_gpt_oss published;
+    hf_family& family = published.family;
+    constexpr std::size_t size = families::published_gpt_oss::size, embedding = hf_family::embedding;
     family.convert([&](const hf_model& model) {
         // Through the pipeline, to the bytes of a file: a scale, then code j below code j + 16.
         tessera::select::plan plan;
@@ -204,12 +61,12 @@ TEST_CASE("gpt-oss as published: MXFP4 blocks keep every bit") {
             for (std::size_t expert = 0; expert < 4; ++expert)
                 for (std::size_t row = 0; row < size; ++row)
                     for (std::size_t block = 0; block < embedding / 32; ++block) {
-                        const std::size_t first = row_of_both(expert, row, odd) * embedding + block * 32;
+                        const std::size_t first = published.row_of_both(expert, row, odd) * embedding + block * 32;
                         REQUIRE(std::to_integer<int>(bytes[at++]) ==
-                                static_cast<unsigned char>(both.scales[first / 32]));
+                                static_cast<unsigned char>(published.both.scales[first / 32]));
                         for (std::size_t j = 0; j < 16; ++j)
                             REQUIRE(std::to_integer<int>(bytes[at++]) ==
-                                    code_of(both, first + j) + 16 * code_of(both, first + j + 16));
+                                    published.both.code(first + j) + 16 * published.both.code(first + j + 16));
                     }
             CHECK(at == bytes.size());
         }
@@ -224,185 +81,27 @@ TEST_CASE("gpt-oss as published: MXFP4 blocks keep every bit") {
                          tessera::error);
 }
 
-namespace {
-
-constexpr std::size_t rank = 16, plain = 12, rotary = 8, value_size = 10;
-
-hf_family deepseek(const char* name, std::uint64_t layers) {
-    hf_family family(name, layers);
-    auto& config = family.directory.config;
-    config["intermediate_size"] = 48;
-    config["num_key_value_heads"] = 4;
-    config["kv_lora_rank"] = rank;
-    config["qk_nope_head_dim"] = plain;
-    config["qk_rope_head_dim"] = rotary;
-    config["v_head_dim"] = value_size;
-    config["head_dim"] = rotary;  // as transformers writes it
-    config["first_k_dense_replace"] = 1;
-    config["moe_intermediate_size"] = 16;
-    config["n_routed_experts"] = 8;
-    config["n_shared_experts"] = 2;
-    config["num_experts_per_tok"] = 3;
-    config["routed_scaling_factor"] = 2.5;
-    config["rope_scaling"] = {{"type", "yarn"},
-                              {"factor", 40},
-                              {"original_max_position_embeddings", 4096},
-                              {"mscale", 1.0},
-                              {"mscale_all_dim", 1.0}};
-    family.add_ends();
-    return family;
-}
-
-void add_deepseek_layer(hf_family& family, std::uint64_t layer, bool is_lite) {
-    family.begin_layer(layer);
-    family.norm("attn_norm.weight", "input_layernorm.weight", embedding);
-    family.norm("ffn_norm.weight", "post_attention_layernorm.weight", embedding);
-    if (is_lite) {
-        family.same("attn_q.weight", "self_attn.q_proj.weight", {embedding, heads * (plain + rotary)});
-    } else {
-        family.same("attn_q_a.weight", "self_attn.q_a_proj.weight", {embedding, 20});
-        family.same("attn_q_a_norm.weight", "self_attn.q_a_layernorm.weight", {20});
-        family.same("attn_q_b.weight", "self_attn.q_b_proj.weight", {20, heads * (plain + rotary)});
-    }
-    family.same("attn_kv_a_mqa.weight", "self_attn.kv_a_proj_with_mqa.weight", {embedding, rank + rotary});
-    family.same("attn_kv_a_norm.weight", "self_attn.kv_a_layernorm.weight", {rank});
-    family.same("attn_output.weight", "self_attn.o_proj.weight", {heads * value_size, embedding});
-    const values both = family.in_layer("self_attn.kv_b_proj.weight", {rank, heads * (plain + value_size)});
-    family.wanted[family.block + "attn_k_b.weight"] =
-        filled(heads, rank, plain, [&](std::size_t head, std::size_t row, std::size_t column) {
-            return both[(head * (plain + value_size) + column) * rank + row];
-        });
-    family.wanted[family.block + "attn_v_b.weight"] =
-        filled(heads, value_size, rank, [&](std::size_t head, std::size_t row, std::size_t column) {
-            return both[(head * (plain + value_size) + plain + row) * rank + column];
-        });
-    if (layer == 0) return family.add_feed_forward(48);
-    family.add_experts(8, 16);
-    family.add_feed_forward(32, "mlp.shared_experts.", "_shexp");
-    if (!is_lite) family.same("exp_probs_b.bias", "mlp.gate.e_score_correction_bias", {8});
-}
-
-}  // namespace
-
 TEST_CASE("DeepSeek V3: what unfolds the latent vector is cut into keys and values") {
-    hf_family family = deepseek("DeepseekV3ForCausalLM", 3);
-    auto& config = family.directory.config;
-    config["q_lora_rank"] = 20;
-    config["norm_topk_prob"] = true;
-    config["scoring_func"] = "sigmoid";
-    config["n_group"] = 4;
-    config["topk_group"] = 2;
-    config["num_nextn_predict_layers"] = 1;
-    for (std::uint64_t layer = 0; layer < 3; ++layer) add_deepseek_layer(family, layer, false);
-    // The layer behind the last is left out.
-    family.directory.add("model.layers.3.eh_proj.weight", {2 * embedding, embedding});
-    family.directory.add("model.layers.3.mlp.experts.0.up_proj.weight", {embedding, 16});
+    hf_family family = families::deepseek3();
     family.convert_like("deepseek_v3_yarn");
     family.break_config();
 
-    family.directory.add("model.layers.4.eh_proj.weight", {2 * embedding, embedding});
+    family.directory.add("model.layers.4.eh_proj.weight", {2 * hf_family::embedding, hf_family::embedding});
     const support::scratch_dir folder;
     family.directory.write(folder.path());
     CHECK_THROWS_WITH_AS(hf_model{folder.path()}, doctest::Contains("tensor model.layers.4.eh_proj.weight"),
                          tessera::error);
     family.directory.remove("model.layers.4.eh_proj.weight");
-    config["scoring_func"] = "noise";
+    family.directory.config["scoring_func"] = "noise";
     family.directory.write(folder.path());
     CHECK_THROWS_WITH_AS(hf_model{folder.path()}, doctest::Contains("scoring_func: wanted softmax or sigmoid"),
                          tessera::error);
 }
 
-TEST_CASE("DeepSeek V2 Lite: queries of full rank") {
-    hf_family family = deepseek("DeepseekV2ForCausalLM", 27);
-    family.directory.config["q_lora_rank"] = nullptr;
-    family.directory.config["norm_topk_prob"] = false;
-    family.directory.config["rope_scaling"]["mscale_all_dim"] = 0.707;
-    for (std::uint64_t layer = 0; layer < 27; ++layer) add_deepseek_layer(family, layer, true);
-    family.convert_like("deepseek_v2lite_yarn");
-}
-
-namespace {
-
-constexpr std::size_t linear_head = 8, linear_keys = 2, linear_values = 6, per_key = 3, kernel = 4;
-constexpr std::size_t mixed = (2 * linear_keys + linear_values) * linear_head;
-
-hf_family hybrid(const char* name, bool has_experts) {
-    hf_family family(name, 4);
-    family.norm_shift = 1.0f;
-    auto& config = family.directory.config;
-    config["head_dim"] = 16;
-    config["intermediate_size"] = 48;
-    config["linear_conv_kernel_dim"] = kernel;
-    config["linear_key_head_dim"] = linear_head;
-    config["linear_value_head_dim"] = linear_head;
-    config["linear_num_key_heads"] = linear_keys;
-    config["linear_num_value_heads"] = linear_values;
-    config["partial_rotary_factor"] = 0.5;
-    config["rope_theta"] = 10000;
-    if (has_experts) {
-        config["moe_intermediate_size"] = 16;
-        config["shared_expert_intermediate_size"] = 20;
-        config["num_experts"] = 6;
-        config["num_experts_per_tok"] = 2;
-    }
-    return family;
-}
-
-void add_hybrid_norms_and_feed_forward(hf_family& family, bool has_experts) {
-    family.norm("attn_norm.weight", "input_layernorm.weight", embedding);
-    family.norm("post_attention_norm.weight", "post_attention_layernorm.weight", embedding);
-    if (!has_experts) return family.add_feed_forward(48);
-    family.add_experts(6, 16);
-    family.same("ffn_gate_inp_shexp.weight", "mlp.shared_expert_gate.weight", {embedding, 1});
-    family.add_feed_forward(20, "mlp.shared_expert.", "_shexp");
-}
-
-void add_gated_attention(hf_family& family) {
-    family.same("attn_q.weight", "self_attn.q_proj.weight", {embedding, 2 * heads * 16});
-    family.same("attn_k.weight", "self_attn.k_proj.weight", {embedding, key_heads * 16});
-    family.same("attn_v.weight", "self_attn.v_proj.weight", {embedding, key_heads * 16});
-    family.same("attn_output.weight", "self_attn.o_proj.weight", {heads * 16, embedding});
-    family.add_head_norms(16);
-}
-
-values negative_exp(values logs) {
-    for (float& x : logs) x = -std::exp(x);
-    return logs;
-}
-
-}  // namespace
+TEST_CASE("DeepSeek V2 Lite: queries of full rank") { families::deepseek2(27).convert_like("deepseek_v2lite_yarn"); }
 
 TEST_CASE("Qwen3-Next: linear attention's projections are apart in GGUF") {
-    hf_family family = hybrid("Qwen3NextForCausalLM", true);
-    family.add_ends();
-    family.directory.add("mtp.fc.weight", {2 * embedding, embedding});  // left out
-    for (std::uint64_t layer = 0; layer < 4; ++layer) {
-        family.begin_layer(layer);
-        add_hybrid_norms_and_feed_forward(family, true);
-        if (layer == 3) {
-            add_gated_attention(family);
-            continue;
-        }
-        family.same("ssm_ba.weight", "linear_attn.in_proj_ba.weight", {embedding, 2 * linear_values});
-        family.same("ssm_conv1d.weight", "linear_attn.conv1d.weight", {kernel, 1, mixed});
-        family.same("ssm_dt.bias", "linear_attn.dt_bias", {linear_values});
-        family.same("ssm_norm.weight", "linear_attn.norm.weight", {linear_head});
-        family.same("ssm_out.weight", "linear_attn.out_proj.weight", {linear_values * linear_head, embedding});
-        family.wanted[family.block + "ssm_a"] = negative_exp(family.in_layer("linear_attn.A_log", {linear_values}));
-
-        constexpr std::size_t of_key = (2 + 2 * per_key) * linear_head;
-        const values all = family.in_layer("linear_attn.in_proj_qkvz.weight", {embedding, linear_keys * of_key});
-        values queries, keys, others, gates;
-        for (std::size_t row = 0; row < linear_keys * of_key; ++row) {
-            const std::size_t inside = row % of_key / linear_head;
-            values& to = inside == 0 ? queries : inside == 1 ? keys : inside < 2 + per_key ? others : gates;
-            for (std::size_t c = 0; c < embedding; ++c) to.push_back(all[row * embedding + c]);
-        }
-        queries.insert(queries.end(), keys.begin(), keys.end());
-        queries.insert(queries.end(), others.begin(), others.end());
-        family.wanted[family.block + "attn_qkv.weight"] = queries;
-        family.wanted[family.block + "attn_gate.weight"] = gates;
-    }
+    const hf_family family = families::qwen3next();
     family.convert_like("qwen3next");
     family.break_config();
 }
@@ -410,84 +109,11 @@ TEST_CASE("Qwen3-Next: linear attention's projections are apart in GGUF") {
 TEST_CASE("Qwen3.5, dense and with experts: value heads take turns in GGUF") {
     for (const bool has_experts : {false, true}) {
         CAPTURE(has_experts);
-        hf_family family =
-            hybrid(has_experts ? "Qwen3_5MoeForConditionalGeneration" : "Qwen3_5ForCausalLM", has_experts);
-        auto& config = family.directory.config;
-        config.erase("partial_rotary_factor");
-        config.erase("rope_theta");
-        config["rope_parameters"] = {{"rope_type", "default"},
-                                     {"rope_theta", 10000},
-                                     {"mrope_section", {2, 1, 1}},
-                                     {"partial_rotary_factor", 0.5}};
-        if (has_experts) {
-            family.directory.add("model.visual.patch_embed.proj.bias", {7});
-            nlohmann::json text = config;
-            text.erase("architectures");
-            config = {{"architectures", config["architectures"]},
-                      {"tie_word_embeddings", false},
-                      {"text_config", text},
-                      {"vision_config", nlohmann::json::object()}};
-        }
-        family.add_ends();
-
-        // Value head j of key head i goes from i * per_key + j to j * linear_keys + i.
-        const auto in_turns = [](const values& from, std::size_t head_values, std::size_t offset = 0) {
-            values to(from);
-            for (std::size_t i = 0; i < linear_keys; ++i)
-                for (std::size_t j = 0; j < per_key; ++j)
-                    for (std::size_t x = 0; x < head_values; ++x)
-                        to[offset + (j * linear_keys + i) * head_values + x] =
-                            from[offset + (i * per_key + j) * head_values + x];
-            return to;
-        };
-        constexpr std::size_t keys_end = 2 * linear_keys * linear_head;
-        for (std::uint64_t layer = 0; layer < 4; ++layer) {
-            family.begin_layer(layer);
-            add_hybrid_norms_and_feed_forward(family, has_experts);
-            if (layer == 3) {
-                add_gated_attention(family);
-                continue;
-            }
-            const std::string la = "linear_attn.";
-            auto& wanted = family.wanted;
-            const std::string& block = family.block;
-            wanted[block + "attn_qkv.weight"] = in_turns(family.in_layer(la + "in_proj_qkv.weight", {embedding, mixed}),
-                                                         linear_head * embedding, keys_end * embedding);
-            wanted[block + "attn_gate.weight"] =
-                in_turns(family.in_layer(la + "in_proj_z.weight", {embedding, linear_values * linear_head}),
-                         linear_head * embedding);
-            wanted[block + "ssm_beta.weight"] =
-                in_turns(family.in_layer(la + "in_proj_b.weight", {embedding, linear_values}), embedding);
-            wanted[block + "ssm_alpha.weight"] =
-                in_turns(family.in_layer(la + "in_proj_a.weight", {embedding, linear_values}), embedding);
-            wanted[block + "ssm_conv1d.weight"] = in_turns(family.in_layer(la + "conv1d.weight", {kernel, 1, mixed}),
-                                                           linear_head * kernel, keys_end * kernel);
-            wanted[block + "ssm_dt.bias"] = in_turns(family.in_layer(la + "dt_bias", {linear_values}), 1);
-            wanted[block + "ssm_a"] = negative_exp(in_turns(family.in_layer(la + "A_log", {linear_values}), 1));
-            family.same("ssm_norm.weight", la + "norm.weight", {linear_head});
-            const std::size_t width = linear_values * linear_head;
-            const values out = family.in_layer(la + "out_proj.weight", {width, embedding});
-            values& turned = wanted[block + "ssm_out.weight"];
-            for (std::size_t row = 0; row < embedding; ++row) {
-                const auto begin = out.begin() + static_cast<std::ptrdiff_t>(row * width);
-                const values one = in_turns({begin, begin + static_cast<std::ptrdiff_t>(width)}, linear_head);
-                turned.insert(turned.end(), one.begin(), one.end());
-            }
-        }
+        hf_family family = families::qwen35(has_experts);
         family.convert_like(has_experts ? "qwen35moe" : "qwen35");
         if (!has_experts) family.break_config();
 
-        // With a layer that predicts a further token.
-        (has_experts ? config["text_config"] : config)["mtp_num_hidden_layers"] = 1;
-        family.prefix = "mtp.layers.0.";
-        family.block = "blk.4.";
-        add_hybrid_norms_and_feed_forward(family, has_experts);
-        add_gated_attention(family);
-        family.prefix = "mtp.";
-        family.same("nextn.eh_proj.weight", "fc.weight", {2 * embedding, embedding});
-        family.norm("nextn.enorm.weight", "pre_fc_norm_embedding.weight", embedding);
-        family.norm("nextn.hnorm.weight", "pre_fc_norm_hidden.weight", embedding);
-        family.norm("nextn.shared_head_norm.weight", "norm.weight", embedding);
+        families::add_next_layer(family, has_experts);
         family.convert([&](const hf_model& model) {
             const std::string architecture = has_experts ? "qwen35moe" : "qwen35";
             CHECK(model.metadata().require<std::uint32_t>(architecture + ".block_count") == 5);

@@ -227,6 +227,14 @@ TEST_CASE("hf: the pre-tokenizer's name follows from what it does") {
                          split("[一-龥ࠀ-一가-퟿]+"),
                          {{"type", "Digits"}, {"individual_digits", true}},
                          plain_bytes})) == "deepseek-coder");
+    for (const bool individual : {true, false})
+        CHECK(name(sequence({split("[\r\n]"),
+                             split(R"(\s?[A-Za-zµÀ-ÖØ-öø-ƺƼ-ƿǄ-ʓʕ-ʯͰ-ͳ𞤀-𞥃]+)"),
+                             split(R"(\s?[!-/:-~！-／：-～‘-‟　-。]+)"),
+                             split(R"(\s+$)"),
+                             split("[一-龥ࠀ-一가-퟿]+"),
+                             {{"type", "Digits"}, {"individual_digits", individual}},
+                             plain_bytes})) == "deepseek-llm");
 
     const auto refusal = [](const json& pre_tokenizer) {
         return model_directory().with("tokenizer.json", byte_level(pre_tokenizer)).refusal();

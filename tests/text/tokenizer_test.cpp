@@ -197,6 +197,8 @@ TEST_CASE("text: pre-tokenizers cut as their models were trained") {
     CHECK(pieces("falcon", "a`b 1234") == list{"a", "`", "b", " ", "123", "4"});
     CHECK(pieces("deepseek-v3", "日本x1234.ab") == list{"日本", "x", "123", "4", ".ab"});
     CHECK(pieces("deepseek-coder", "a b\n12") == list{"a", " b", "\n", "1", "2"});
+    CHECK(pieces("deepseek-llm", "Aé  Яω,.\n12 世  ") == list{"A", "é", " ", " Яω", ",.", "\n", "12", " ", "世", "  "});
+    CHECK(pieces("deepseek-llm", "Աա bա。") == list{"Ա", "ա", " b", "ա", "。"});  // it lists few Armenian letters
     CHECK(pieces("tekken", "helloWorld HTTP") == list{"hello", "World", " HTTP"});
     CHECK(pieces("gpt-4o", "aB'll 1234") == list{"a", "B'll", " ", "123", "4"});
     CHECK(pieces("bailingmoe", "I'M\r\n") == list{"I", "'M", "\r\n"});

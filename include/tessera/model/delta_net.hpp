@@ -19,9 +19,10 @@ namespace tessera::model {
 
 /// K key heads, V value heads, all of d numbers.
 struct delta_net_weights {
-    linear channels;                  ///< -> K queries, K keys, V values
-    linear gate;                      ///< -> V x d
-    std::vector<linear> rate, decay;  ///< -> V numbers, in one piece or several
+    // Each in one piece or several.
+    std::vector<linear> channels;     ///< -> K queries, K keys, V values
+    std::vector<linear> gate;         ///< -> V x d
+    std::vector<linear> rate, decay;  ///< -> V numbers
     matrix kernel;                    ///< of the convolution: tokens x channels; the last row is for the current token
     std::vector<float> decay_bias, decay_scale;  ///< V numbers
     std::vector<float> head_norm;                ///< d numbers
@@ -81,7 +82,9 @@ private:
 
 template <tensor_source Source>
 [[nodiscard]] matrix project_pieces(const layer_run<Source>& run, const std::vector<linear>& pieces, const matrix& x) {
-    matrix all(x.rows(), static_cast<Eigen::Index>(run.spec.delta_net.value_heads));
+    std::size_t outputs = 0;
+    for (const linear& piece : pieces) outputs += piece.outputs;
+    matrix all(x.rows(), static_cast<Eigen::Index>(outputs));
     Eigen::Index column = 0;
     for (const linear& piece : pieces) {
         auto part = all.middleCols(column, static_cast<Eigen::Index>(piece.outputs));
@@ -101,14 +104,14 @@ void mix(const layer_run<Source>& run, const delta_net_weights& weights, matrix&
     const auto size = static_cast<Eigen::Index>(net.head_size);
     const auto keys = static_cast<Eigen::Index>(net.key_heads);
     const double epsilon = run.spec.norm_epsilon;
-    std::vector<const linear*> shared{&weights.channels, &weights.gate};
-    for (const auto* pieces : {&weights.rate, &weights.decay})
+    std::vector<const linear*> shared;
+    for (const auto* pieces : {&weights.channels, &weights.gate, &weights.rate, &weights.decay})
         for (const linear& piece : *pieces) shared.push_back(&piece);
     run.observe(x, shared);
-    matrix channels = projected(run.source, weights.channels, x, run.threads);
+    matrix channels = detail::project_pieces(run, weights.channels, x);
     const matrix rates = detail::project_pieces(run, weights.rate, x);
     const matrix decays = detail::project_pieces(run, weights.decay, x);
-    x = projected(run.source, weights.gate, x, run.threads);
+    x = detail::project_pieces(run, weights.gate, x);
 
     detail::convolve(weights.kernel, run.window, channels, run.threads);
     for_each_row_block(channels.rows(), run.threads, [&](Eigen::Index first, Eigen::Index rows) {

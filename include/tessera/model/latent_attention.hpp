@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstddef>
+#include <span>
 #include <vector>
 
 #include "tessera/model/attention.hpp"
@@ -20,7 +21,23 @@ struct latent_weights {
     std::vector<float> state_norm;  ///< of the first rank numbers
     std::vector<linear> keys;       ///< per head, plain -> rank: what a key's plain part is made with, transposed
     std::vector<linear> values;     ///< per head, rank -> value
+    bool turned_keys = true;        ///< false: `keys` are rank -> plain, not transposed
 };
+
+namespace detail {
+
+// y = W' x for every row x of `in` and y of `out`.
+template <tensor_source Source, class In, class Out>
+void project_back(const Source& source, const linear& layer, const In& in, Out& out, int threads) {
+    matrix weight(static_cast<Eigen::Index>(layer.outputs), static_cast<Eigen::Index>(layer.inputs()));
+    source.read(*layer.tensor, layer.first_row, layer.outputs,
+                std::span<float>(weight.data(), static_cast<std::size_t>(weight.size())));
+    for_each_row_block(in.rows(), threads, [&](Eigen::Index first, Eigen::Index rows) {
+        out.middleRows(first, rows).noalias() = in.middleRows(first, rows) * weight;
+    });
+}
+
+}  // namespace detail
 
 /// From normed hidden states to what the heads yield (heads x latent.value_size), in place. Instead of expanding keys
 /// and values for every head, queries are brought to the compressed state's own numbers: q . (K c) = (K' q) . c. Then
@@ -50,8 +67,12 @@ void mix(const layer_run<Source>& run, const latent_weights& weights, matrix& x)
         auto shared = queries.middleCols(h * (rank + rotated), rank);
         const auto plain = x.middleCols(h * own, own - rotated);
         const linear& key = weights.keys[static_cast<std::size_t>(h)];
-        run.observe(plain, {&key});
-        project(run.source, key, plain, shared, run.threads);
+        if (weights.turned_keys) {
+            run.observe(plain, {&key});
+            project(run.source, key, plain, shared, run.threads);
+        } else {
+            detail::project_back(run.source, key, plain, shared, run.threads);
+        }
         queries.middleCols(h * (rank + rotated) + rank, rotated) = x.middleCols(h * own + own - rotated, rotated);
     }
     place_heads(run, {}, spec.head_size, queries);

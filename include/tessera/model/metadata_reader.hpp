@@ -1,11 +1,16 @@
 // Numbers from one architecture's metadata, in range or refused by key.
 #pragma once
 
+#include <algorithm>
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
+#include <optional>
 #include <string>
 #include <string_view>
+#include <variant>
+#include <vector>
 
 #include "tessera/core/error.hpp"
 #include "tessera/core/metadata.hpp"
@@ -23,11 +28,13 @@ public:
 
     [[nodiscard]] bool has(std::string_view key) const { return properties_.contains(name(key)); }
     [[nodiscard]] std::size_t count(std::string_view key, std::uint64_t low, std::uint64_t high = largest_count) const {
-        return in_range(key, properties_.require_count(name(key)), low, high);
+        const std::optional<std::uint64_t> value = find_count(key);
+        if (!value) fail("metadata key ", name(key), ": wanted an integer, got nothing");
+        return in_range(key, *value, low, high);
     }
     [[nodiscard]] std::size_t count_or(std::string_view key, std::uint64_t otherwise, std::uint64_t low,
                                        std::uint64_t high = largest_count) const {
-        return in_range(key, properties_.get_count(name(key)).value_or(otherwise), low, high);
+        return in_range(key, find_count(key).value_or(otherwise), low, high);
     }
     /// A float above `above`.
     [[nodiscard]] double number(std::string_view key, float above) const {
@@ -57,6 +64,16 @@ public:
     [[nodiscard]] std::string name(std::string_view key) const { return prefix_ + std::string(key); }
 
 private:
+    // Some files give a count once per layer: that will do when all are equal.
+    [[nodiscard]] std::optional<std::uint64_t> find_count(std::string_view key) const {
+        const std::string whole = name(key);
+        const metadata_value* value = properties_.find(whole);
+        const auto* counts = value == nullptr ? nullptr : std::get_if<std::vector<std::int32_t>>(value);
+        if (counts == nullptr || counts->empty() || counts->front() < 0) return properties_.get_count(whole);
+        if (std::adjacent_find(counts->begin(), counts->end(), std::not_equal_to<>()) != counts->end())
+            fail("metadata key ", whole, ": wanted the same count for all layers, got different ones");
+        return static_cast<std::uint64_t>(counts->front());
+    }
     [[nodiscard]] std::size_t in_range(std::string_view key, std::uint64_t value, std::uint64_t low,
                                        std::uint64_t high) const {
         if (value < low || value > high) refuse(key, value, low, " to ", high);

@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include "tessera/core/error.hpp"
 #include "tessera/model/decoder_architectures.hpp"
@@ -40,15 +41,23 @@ inline void read_latent(const metadata_reader& read, decoder_spec& spec) {
     rope_spec& rope = spec.global.rope;
     spec.latent.rank = read.count("attention.kv_lora_rank", 1, 1 << 16);
     spec.latent.query_rank = read.count_or("attention.q_lora_rank", 0, 0);
-    spec.latent.head_size = read.count("attention.key_length_mla", rope.dims + 1, 1 << 16);
-    spec.latent.value_size = read.count("attention.value_length_mla", 1, 1 << 16);
     rope.first = spec.latent.rank;
-    if (spec.head_size != rope.first + rope.dims)
-        read.refuse("attention.key_length", spec.head_size, "kv_lora_rank + rope.dimension_count = ", rope.first, " + ",
-                    rope.dims);
-    if (spec.value_size != rope.first)
-        read.refuse("attention.value_length", spec.value_size, "kv_lora_rank = ", rope.first);
-    if (spec.kv_heads != 1) read.refuse("attention.head_count_kv", spec.kv_heads, 1);
+    if (read.has("attention.key_length_mla")) {
+        spec.latent.head_size = read.count("attention.key_length_mla", rope.dims + 1, 1 << 16);
+        spec.latent.value_size = read.count("attention.value_length_mla", 1, 1 << 16);
+        if (spec.head_size != rope.first + rope.dims)
+            read.refuse("attention.key_length", spec.head_size, "kv_lora_rank + rope.dimension_count = ", rope.first,
+                        " + ", rope.dims);
+        if (spec.value_size != rope.first)
+            read.refuse("attention.value_length", spec.value_size, "kv_lora_rank = ", rope.first);
+        if (spec.kv_heads != 1) read.refuse("attention.head_count_kv", spec.kv_heads, 1);
+    } else {  // older files have the sizes of expanded keys and values
+        if (spec.head_size <= rope.dims)
+            read.refuse("attention.key_length", spec.head_size, "more than rope.dimension_count = ", rope.dims);
+        spec.latent.head_size = std::exchange(spec.head_size, rope.first + rope.dims);
+        spec.latent.value_size = std::exchange(spec.value_size, rope.first);
+        spec.kv_heads = 1;
+    }
     spec.attention_scale = 1.0 / std::sqrt(static_cast<double>(spec.latent.head_size));
     if (rope.scaling != rope_scaling::yarn) return;
     const double m = 1.0 + read.number_or_zero("rope.scaling.yarn_log_multiplier", 0.0f) * std::log(rope.factor);

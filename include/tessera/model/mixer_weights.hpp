@@ -57,7 +57,18 @@ latent_weights bind_latent(weight_binder<Source>& binder, const decoder_spec& sp
     }
     weights.state = binder.matrix(block + "attn_kv_a_mqa", spec.width, latent.rank + rotated);
     weights.state_norm = binder.values(block + "attn_kv_a_norm.weight", {latent.rank});
-    weights.keys = binder.matrices(block + "attn_k_b", latent.head_size - rotated, latent.rank, spec.heads);
+    const std::size_t plain = latent.head_size - rotated;
+    if (binder.has(block + "attn_kv_b.weight")) {  // older files: head after head, keys, then values
+        const std::size_t both = plain + latent.value_size;
+        const linear all = binder.matrix(block + "attn_kv_b", latent.rank, spec.heads * both);
+        for (std::size_t h = 0; h < spec.heads; ++h) {
+            weights.keys.push_back(slice(all, h * both, plain));
+            weights.values.push_back(slice(all, h * both + plain, latent.value_size));
+        }
+        weights.turned_keys = false;
+        return weights;
+    }
+    weights.keys = binder.matrices(block + "attn_k_b", plain, latent.rank, spec.heads);
     weights.values = binder.matrices(block + "attn_v_b", latent.rank, latent.value_size, spec.heads);
     return weights;
 }
@@ -68,10 +79,22 @@ delta_net_weights bind_delta_net(weight_binder<Source>& binder, const decoder_sp
     const std::size_t values = net.value_heads * net.head_size;
     const std::size_t channels = 2 * net.key_heads * net.head_size + values;
     delta_net_weights weights;
-    weights.channels = binder.matrix(block + "attn_qkv", spec.width, channels);
-    weights.gate = binder.matrix(block + "attn_gate", spec.width, values);
+    const std::size_t each = net.value_heads / net.key_heads;
+    if (binder.has(block + "ssm_in.weight")) {  // older files: key head after key head, its query, key, values, gates
+        const std::size_t of_values = each * net.head_size, of_key = 2 * (net.head_size + of_values);
+        const linear all = binder.matrix(block + "ssm_in", spec.width, channels + values);
+        const auto gather = [&](std::vector<linear>& pieces, std::size_t first, std::size_t rows) {
+            for (std::size_t k = 0; k < net.key_heads; ++k) pieces.push_back(slice(all, k * of_key + first, rows));
+        };
+        gather(weights.channels, 0, net.head_size);
+        gather(weights.channels, net.head_size, net.head_size);
+        gather(weights.channels, 2 * net.head_size, of_values);
+        gather(weights.gate, 2 * net.head_size + of_values, of_values);
+    } else {
+        weights.channels.push_back(binder.matrix(block + "attn_qkv", spec.width, channels));
+        weights.gate.push_back(binder.matrix(block + "attn_gate", spec.width, values));
+    }
     if (binder.has(block + "ssm_ba.weight")) {  // key head after key head, the rates of its value heads, their decays
-        const std::size_t each = net.value_heads / net.key_heads;
         const linear all = binder.matrix(block + "ssm_ba", spec.width, 2 * net.value_heads);
         for (std::size_t first = 0; first < all.outputs; first += 2 * each) {
             weights.rate.push_back(slice(all, first, each));

@@ -19,6 +19,9 @@ namespace detail {
 inline constexpr std::string_view byte_level_regex =
     R"('s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+)";
 
+// How the list of all letters with case begins. Its end is long, and files differ in how they normalise it.
+inline constexpr std::string_view cased_letters = R"(\s?[A-Za-zµÀ-ÖØ-öø-ƺƼ-ƿǄ-ʓʕ-ʯ)";
+
 // Every step that cuts, as a regular expression, in order.
 inline void collect_cuts(const json_value& step, std::vector<std::string>& cuts) {
     const std::string type = step.at("type").string();
@@ -32,7 +35,8 @@ inline void collect_cuts(const json_value& step, std::vector<std::string>& cuts)
         const auto regex = pattern.find("Regex");
         if (!regex || !keeps_matches) pattern.mismatch("a regular expression whose matches are kept apart");
         // Files differ in whether line ends are escaped once or twice.
-        cuts.push_back(replaced(replaced(regex->string(), "\r", "\\r"), "\n", "\\n"));
+        const std::string cut = replaced(replaced(regex->string(), "\r", "\\r"), "\n", "\\n");
+        cuts.emplace_back(cut.starts_with(cased_letters) && cut.ends_with("]+") ? cased_letters : cut);
     } else if (type == "Digits") {
         cuts.emplace_back(step.boolean_or("individual_digits", false) ? R"(\p{N})" : R"(\p{N}+)");
     } else if (type == "Punctuation") {
@@ -62,6 +66,12 @@ inline const std::vector<named_cuts>& known_cuts() {
         {"gpt-2", {byte_level_regex}},
         {"smollm", {R"(\p{N})", byte_level_regex}},
         {"falcon", {"punctuation", byte_level_regex, "[0-9][0-9][0-9]"}},
+        {"deepseek-llm",
+         {R"([\r\n])", cased_letters, R"(\s?[!-/:-~！-／：-～‘-‟　-。]+)", R"(\s+$)", "[一-龥ࠀ-一가-퟿]+",
+          R"(\p{N})"}},
+        {"deepseek-llm",
+         {R"([\r\n])", cased_letters, R"(\s?[!-/:-~！-／：-～‘-‟　-。]+)", R"(\s+$)", "[一-龥ࠀ-一가-퟿]+",
+          R"(\p{N}+)"}},
         {"deepseek-coder", {R"([\r\n])", R"(\s?\p{L}+)", R"(\s?\p{P}+)", "[一-龥ࠀ-一가-퟿]+", R"(\p{N})"}},
         {"deepseek-v3",
          {R"(\p{N}{1,3})", "[一-龥぀-ゟ゠-ヿ]+",
