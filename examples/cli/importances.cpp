@@ -18,12 +18,11 @@ namespace cli {
 namespace {
 
 using tessera::select::choice;
-using tessera::select::plan;
 
 bool is_encoded(const choice& c) { return c.target.layout.block_size > 1 && c.target.type() != c.source.id; }
 
 // Tensors whose columns will all count alike, and among them those whose format asks for more.
-void print_missing(const plan& plan, const tessera::importance_table& importances, bool has_file) {
+void print_missing(const tessera::select::plan& plan, const tessera::importance_table& importances, bool has_file) {
     std::vector<std::string> missing, needed;
     for (const choice& c : plan.choices) {
         if (!is_encoded(c) || importances.find(c.target.name) != nullptr) continue;
@@ -46,7 +45,7 @@ void print_blended(const std::vector<tessera::rare_matrix>& rare, std::uint64_t 
                   << ": blended with the average of all\n";
 }
 
-void print_unreached(const plan& plan, const tessera::importance_table& importances) {
+void print_unreached(const tessera::select::plan& plan, const tessera::importance_table& importances) {
     for (const choice& c : plan.choices)
         if (const auto* entry = importances.find(c.target.name); entry != nullptr && entry->unreached() > 0)
             std::cout << "note: " << c.target.name << ": no token reached " << entry->unreached() << " of "
@@ -55,7 +54,7 @@ void print_unreached(const plan& plan, const tessera::importance_table& importan
 
 }  // namespace
 
-std::optional<loaded_importances> load_importances(const importance_options& options, const plan& plan) {
+std::optional<loaded_importances> load_importances(const importance_options& options, const tessera::select::plan& plan) {
     if (options.file.empty()) {
         print_missing(plan, {}, false);
         return std::nullopt;

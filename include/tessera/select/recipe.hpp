@@ -158,8 +158,8 @@ private:
     for (std::size_t t = 0; t < order.size(); ++t) order[t] = t;
     std::sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) {
         const std::string &x = tensors[a].name, &y = tensors[b].name;
-        return std::tuple(detail::block_index(x), std::string_view(x)) <
-               std::tuple(detail::block_index(y), std::string_view(y));
+        return std::tuple(block_index(x), std::string_view(x)) <
+               std::tuple(block_index(y), std::string_view(y));
     });
     std::vector<std::optional<type_layout>> types(tensors.size());
     detail::mixer next(chosen, model, tensors);
