@@ -3,17 +3,14 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <memory>
 #include <span>
-#include <string_view>
-#include <utility>
 #include <vector>
 
 #include "tessera/core/block_index.hpp"
-#include "tessera/core/view.hpp"
 #include "tessera/measure/kl_divergence.hpp"
 #include "tessera/model/decoder.hpp"
 #include "tessera/pipeline/evaluate.hpp"
+#include "tessera/pipeline/kept_logits.hpp"
 #include "tessera/pipeline/row_edits.hpp"
 #include "tessera/select/rules.hpp"
 #include "tessera/select/tied_table.hpp"
@@ -32,35 +29,6 @@ struct damage_subject {
     damage_role role;
     std::size_t layer = 0;  ///< where role is layer
 };
-
-namespace detail {
-
-/// Logits that are computed once, where they fit.
-template <logits_source Source>
-class kept_logits {
-public:
-    kept_logits(const Source& source, std::size_t positions, std::size_t most_bytes) : source_(&source) {
-        const std::size_t vocabulary = source.vocabulary();
-        if (positions > most_bytes / sizeof(float) / vocabulary) return;
-        logits_ = std::make_unique_for_overwrite<float[]>(positions * vocabulary);
-        source.logits(0, {{logits_.get(), positions * vocabulary}, vocabulary});
-    }
-
-    [[nodiscard]] std::string_view role() const noexcept { return source_->role(); }
-    [[nodiscard]] std::size_t vocabulary() const noexcept { return source_->vocabulary(); }
-    [[nodiscard]] std::span<const std::int32_t> tokens() const noexcept { return source_->tokens(); }
-    [[nodiscard]] std::size_t window() const noexcept { return source_->window(); }
-    void logits(std::size_t first, mutable_matrix_view out) const {
-        if (logits_ == nullptr) return source_->logits(first, out);
-        std::copy_n(logits_.get() + first * out.columns(), out.values().size(), out.values().data());
-    }
-
-private:
-    const Source* source_;
-    std::unique_ptr<float[]> logits_;
-};
-
-}  // namespace detail
 
 /// Measures tensor by tensor what edits cost, on windows of tokens. The model runs up to a tensor's layer once; an edit
 /// costs the layers from there on. Source and tokens must outlive it.
@@ -108,7 +76,7 @@ public:
             reference_.keep(tokens_, state);
         }
         const std::size_t positions = tokens_.size() / window_ * scored_positions::of_window(window_).count;
-        const detail::kept_logits reference(reference_, positions, 2 * options_.logits_bytes);
+        const kept_logits reference(reference_, positions, 2 * options_.logits_bytes);
         std::size_t layer = 0;
         for (const damage_subject& subject : subjects()) {
             const std::size_t until = subject.role == damage_role::embedding ? 0

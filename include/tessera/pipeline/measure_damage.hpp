@@ -8,13 +8,13 @@
 #include <cstdint>
 #include <iterator>
 #include <span>
-#include <string>
+#include <string_view>
 #include <tuple>
 #include <utility>
 #include <vector>
 
 #include "tessera/calibrate/importance_table.hpp"
-#include "tessera/core/error.hpp"
+#include "tessera/core/block_index.hpp"
 #include "tessera/core/parallel.hpp"
 #include "tessera/core/progress.hpp"
 #include "tessera/encode/encoders.hpp"
@@ -25,6 +25,7 @@
 #include "tessera/select/damage_curve.hpp"
 #include "tessera/select/damage_table.hpp"
 #include "tessera/select/menu.hpp"
+#include "tessera/select/rules.hpp"
 #include "tessera/tensor/concepts.hpp"
 
 namespace tessera {
@@ -75,6 +76,28 @@ struct direct {
         return points;
     }
 };
+
+namespace detail {
+
+// Tensors that the decoder passes over, such as those of layers that predict tokens further ahead, cost what their
+// namesakes in the last layer that has such do.
+inline void price_by_namesakes(select::damage_table& table, std::span<const tensor_info> tensors) {
+    const auto kind = [](std::string_view name) {
+        return block_index(name) ? name.substr(name.find('.', 4)) : std::string_view();
+    };
+    for (const tensor_info& info : tensors) {
+        if (select::stays_full_precision(info) || table.find(info.name) != nullptr || kind(info.name).empty()) continue;
+        const auto namesake = std::find_if(table.tensors.rbegin(), table.tensors.rend(), [&](const auto& measured) {
+            return kind(measured.name) == kind(info.name);
+        });
+        if (namesake == table.tensors.rend()) continue;
+        select::tensor_damage entry = *namesake;
+        entry.name = info.name;
+        table.tensors.push_back(std::move(entry));
+    }
+}
+
+}  // namespace detail
 
 struct measure_damage_options {
     evaluate_options evaluate = {};
@@ -137,6 +160,7 @@ template <class Formats = builtin_formats, class Encoder = weighted, damage_meas
         table.tensors.push_back(std::move(entry));
         if (report) report({.stage = "measure", .unit = "tensors", .done = table.tensors.size(), .total = total});
     });
+    detail::price_by_namesakes(table, source.tensors());
     return table;
 }
 

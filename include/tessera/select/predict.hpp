@@ -17,24 +17,28 @@ namespace tessera::select {
                         [](const choice& c) { return c.target.name == output_name; });
 }
 
-/// Fills in every choice's damage: none where the type stays what it is or the tensor stays in full precision, else what
-/// the table says, nothing where it says nothing. A tied table does the damage of both its roles.
-inline void predict_damage(plan& plan, const damage_table& table) {
-    const auto known = [&](std::string_view name, const choice& c) {
+/// Fills in a choice's damage: none where the type stays what it is or the tensor stays in full precision, else what the
+/// table says, nothing where it says nothing. `tied` tells whether the plan writes one table for embeddings and output,
+/// which then does the damage of both.
+inline void predict_damage(choice& made, const damage_table& table, bool tied) {
+    const auto known = [&](std::string_view name) {
         const tensor_damage* entry = table.find(name);
-        return entry == nullptr ? std::nullopt : entry->damage(c.target.type());
+        return entry == nullptr ? std::nullopt : entry->damage(made.target.type());
     };
-    const bool tied = is_tied(plan) && table.find(output_name) != nullptr;
-    for (choice& c : plan.choices) {
-        if (c.why == reason::kept || c.target.type() == c.source.id) {
-            c.damage = 0.0;
-            continue;
-        }
-        c.damage = known(c.target.name, c);
-        if (!tied || c.target.name != embedding_name) continue;
-        const std::optional<double> as_output = known(output_name, c);
-        c.damage = c.damage && as_output ? std::optional(*c.damage + *as_output) : std::nullopt;
+    if (made.why == reason::kept || made.target.type() == made.source.id) {
+        made.damage = 0.0;
+        return;
     }
+    made.damage = known(made.target.name);
+    if (!tied || made.target.name != embedding_name || table.find(output_name) == nullptr) return;
+    const std::optional<double> as_output = known(output_name);
+    made.damage = made.damage && as_output ? std::optional(*made.damage + *as_output) : std::nullopt;
+}
+
+/// The same for every choice of a plan.
+inline void predict_damage(plan& plan, const damage_table& table) {
+    const bool tied = is_tied(plan);
+    for (choice& c : plan.choices) predict_damage(c, table, tied);
 }
 
 }  // namespace tessera::select
