@@ -1,13 +1,11 @@
 // A plain forward pass over the tensors of a Hugging Face directory: as transformers defines it, token by token and in
-// double, with nothing converted and no code of the library's.
+// double, with nothing converted and none of the library's arithmetic.
 #pragma once
 
 #include <algorithm>
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
-#include <map>
-#include <set>
 #include <span>
 #include <string>
 #include <utility>
@@ -17,6 +15,7 @@
 
 #include "model/hf_directory.hpp"
 #include "model/hf_rotation.hpp"
+#include "model/hf_tensors.hpp"
 #include "model/plain_math.hpp"
 
 namespace support {
@@ -44,17 +43,16 @@ struct hf_facts {
     friend bool operator==(const hf_facts&, const hf_facts&) = default;
 };
 
-class hf_forward {
+class hf_forward : public hf_tensors {
 public:
     hf_forward(const hf_directory& directory, const hf_facts& facts)
-        : directory_(directory),
-          config_(directory.config.value("text_config", directory.config)),
+        : hf_tensors(directory),
           facts_(facts),
           width_(count("hidden_size")),
           heads_(count("num_attention_heads")),
           key_heads_(count("num_key_value_heads")),
           epsilon_(number("rms_norm_eps", 1e-6)),
-          global_(rotated_size(), config_, facts.context),
+          global_(rotated_size(), config(), facts.context),
           local_(facts.local_rope_base == 0 ? global_ : hf_rotation(rotated_size(), facts.local_rope_base)) {}
 
     /// Of every token of one window.
@@ -73,19 +71,6 @@ public:
         return all;
     }
 
-    /// The tensors that have been looked at, by their names without numbers.
-    [[nodiscard]] std::set<std::string> kinds() const {
-        std::set<std::string> all;
-        for (const auto& [name, values] : cache_) all.insert(kind_of(name));
-        return all;
-    }
-    /// Changes all values of these tensors by a tenth.
-    void disturb(const std::string& kind) {
-        for (auto& [name, values] : cache_)
-            if (kind_of(name) == kind)
-                for (std::size_t i = 0; i < values.size(); ++i) values[i] *= i % 2 == 0 ? 1.1 : 0.9;
-    }
-
 private:
     // What the tokens before left behind.
     struct layer_memory {
@@ -94,54 +79,19 @@ private:
         std::vector<numbers> states;        // per value head, keys x values
     };
 
-    static std::string kind_of(std::string name) {
-        std::erase_if(name, [](char c) { return c >= '0' && c <= '9'; });
-        return name;
-    }
-
-    // --- config.json and tensors
-
-    double number(const char* key, double otherwise) const { return number_or(config_, key, otherwise); }
-    std::size_t count(const char* key) const { return config_.at(key).get<std::size_t>(); }
-    bool has(const std::string& name) const { return directory_.weights.find(name) != nullptr; }
-
-    std::size_t head_size() const { return config_.contains("head_dim") ? count("head_dim") : width_ / heads_; }
+    std::size_t head_size() const { return config().contains("head_dim") ? count("head_dim") : width_ / heads_; }
     std::size_t sliding_window() const {
         return static_cast<std::size_t>(number("sliding_window", number("max_position_embeddings", 0)));
     }
     std::size_t rotated_size() const {
-        if (config_.contains("qk_rope_head_dim")) return count("qk_rope_head_dim");
+        if (config().contains("qk_rope_head_dim")) return count("qk_rope_head_dim");
         double share = number("partial_rotary_factor", 1);
-        if (config_.contains("rope_parameters"))
-            share = number_or(config_["rope_parameters"], "partial_rotary_factor", share);
+        if (config().contains("rope_parameters"))
+            share = number_or(config()["rope_parameters"], "partial_rotary_factor", share);
         return static_cast<std::size_t>(static_cast<double>(head_size()) * share);
     }
 
-    const numbers& tensor(const std::string& name) {
-        numbers& values = cache_[name];
-        if (values.empty()) {
-            const std::vector<float> floats = directory_.values(name);
-            values.assign(floats.begin(), floats.end());
-        }
-        return values;
-    }
-
-    // --- parts of every model
-
-    numbers linear(const std::string& name, const numbers& x) {
-        const numbers& weights = tensor(name + ".weight");
-        numbers y(weights.size() / x.size());
-        for (std::size_t r = 0; r < y.size(); ++r)
-            for (std::size_t i = 0; i < x.size(); ++i) y[r] += weights[r * x.size() + i] * x[i];
-        return has(name + ".bias") ? sum(std::move(y), tensor(name + ".bias")) : y;
-    }
-    numbers norm(const std::string& name, const numbers& x) { return norm(name, x, facts_.norm_offset); }
-    numbers norm(const std::string& name, const numbers& x, double offset) {
-        const numbers& weight = tensor(name + ".weight");
-        numbers y = unit(x, epsilon_);
-        for (std::size_t i = 0; i < y.size(); ++i) y[i] *= offset + weight[i];
-        return y;
-    }
+    numbers norm(const std::string& name, const numbers& x) { return hf_tensors::norm(name, x, facts_.norm_offset); }
     // f(head) for each of the heads that lie in x.
     template <class Function>
     static numbers each_head(const numbers& x, std::size_t size, Function&& f) {
@@ -237,8 +187,8 @@ private:
         }
         memory.keys.push_back(k);
         memory.values.push_back(v);
-        const double factor = number_or(config_["rope_scaling"], "factor", 1);
-        const double growth = 1 + 0.1 * number_or(config_["rope_scaling"], "mscale_all_dim", 0) * std::log(factor);
+        const double factor = number_or(config()["rope_scaling"], "factor", 1);
+        const double growth = 1 + 0.1 * number_or(config()["rope_scaling"], "mscale_all_dim", 0) * std::log(factor);
         return linear(at + "o_proj", attend(at, q, heads_, 0, growth * growth / std::sqrt(double(size)), memory));
     }
 
@@ -319,7 +269,7 @@ private:
                     out[j] += state[i * size + j] * q[i];
                 }
             }
-            out = norm(at + "norm", out, 0);
+            out = hf_tensors::norm(at + "norm", out, 0);
             for (std::size_t j = 0; j < size; ++j) out[j] *= silu(gates[h * size + j]);
             append(y, out);
         }
@@ -376,7 +326,7 @@ private:
         if (facts_.router == routing::softmax_of_best) shares = softmax(shares);
         if (facts_.router == routing::sigmoid_of_best)
             for (double& share : shares) share = sigmoid(share);
-        const bool renormalised = config_.value("norm_topk_prob", facts_.renormalised);
+        const bool renormalised = config().value("norm_topk_prob", facts_.renormalised);
         double total = 0;
         for (const double share : shares) total += share;
         shares = scaled(shares, number("routed_scaling_factor", 1) / (renormalised ? total : 1));
@@ -432,7 +382,7 @@ private:
         using layout = hf_facts::expert_layout;
         const bool is_right = facts_.experts == layout::columns || facts_.experts == layout::alternating_columns;
         const numbers& weights = tensor(name);
-        const std::size_t experts = directory_.weights.find(name)->dims[2];
+        const std::size_t experts = matrices(name);
         numbers y(weights.size() / experts / x.size());
         for (std::size_t r = 0; r < y.size(); ++r)
             for (std::size_t i = 0; i < x.size(); ++i)
@@ -440,13 +390,10 @@ private:
         return has(name + "_bias") ? sum(y, part(tensor(name + "_bias"), e * y.size(), y.size())) : y;
     }
 
-    const hf_directory& directory_;
-    nlohmann::json config_;
     hf_facts facts_;
     std::size_t width_, heads_, key_heads_;
     double epsilon_;
     hf_rotation global_, local_;
-    std::map<std::string, numbers> cache_;
 };
 
 }  // namespace support

@@ -12,6 +12,7 @@
 
 #include "model/hf_family.hpp"
 #include "model/hf_fused_families.hpp"
+#include "model/hf_hybrid_families.hpp"
 #include "support/support.hpp"
 #include "tessera/encode/encoders.hpp"
 #include "tessera/pipeline/quantize.hpp"

@@ -17,6 +17,7 @@
 #include "model/hf_families.hpp"
 #include "model/hf_forward.hpp"
 #include "model/hf_fused_families.hpp"
+#include "model/hf_hybrid_families.hpp"
 #include "model/tiny_model.hpp"
 #include "support/support.hpp"
 #include "tessera/encode/encoders.hpp"
@@ -163,6 +164,7 @@ TEST_CASE("runs: Gemma 2 and 3") {
                .plain = gemma3.directory});
 }
 
+// Configurations have a sliding window, which no loader of GGUF heeds.
 TEST_CASE("runs: Phi 3, within its original context and beyond it") {
     for (const auto context : {hf_rotation::context::within_original, hf_rotation::context::beyond_original})
         check_run({.name = "Phi3", .directory = families::phi3().directory, .facts = {.context = context}});

@@ -14,6 +14,7 @@
 #include <string>
 #include <vector>
 
+#include "model/plain_math.hpp"
 #include "tessera/tensor/memory.hpp"
 
 namespace support {
@@ -144,8 +145,6 @@ public:
     }
 
 private:
-    using numbers = std::vector<double>;
-
     const numbers& tensor(const std::string& name) {
         numbers& values = cache_[name];
         if (values.empty())
@@ -156,22 +155,12 @@ private:
             }
         return values;
     }
-    numbers row(const std::string& name, std::size_t r) {
-        const numbers& all = tensor(name);
-        const auto begin = all.begin() + static_cast<std::ptrdiff_t>(r * s_.width);
-        return {begin, begin + static_cast<std::ptrdiff_t>(s_.width)};
-    }
-    static numbers sum(numbers a, const numbers& b) {
-        for (std::size_t i = 0; i < a.size(); ++i) a[i] += b[i];
-        return a;
-    }
-    numbers norm(const std::string& name, numbers x) {
+    numbers row(const std::string& name, std::size_t r) { return part(tensor(name), r * s_.width, s_.width); }
+    numbers norm(const std::string& name, const numbers& x) {
         const numbers& weight = tensor(name + ".weight");
-        double squares = 0;
-        for (const double v : x) squares += v * v;
-        const double scale = 1 / std::sqrt(squares / static_cast<double>(x.size()) + 1e-5);
-        for (std::size_t i = 0; i < x.size(); ++i) x[i] *= scale * weight[i];
-        return x;
+        numbers y = unit(x, 1e-5);
+        for (std::size_t i = 0; i < y.size(); ++i) y[i] *= weight[i];
+        return y;
     }
     // Expert e of a stack with `outputs` rows each, or a plain matrix.
     numbers product(const std::string& name, const numbers& x, std::size_t outputs = 0, std::size_t e = 0) {
@@ -185,11 +174,6 @@ private:
         }
         return y;
     }
-    static numbers part(const numbers& x, std::size_t first, std::size_t count) {
-        const auto begin = x.begin() + static_cast<std::ptrdiff_t>(first);
-        return {begin, begin + static_cast<std::ptrdiff_t>(count)};
-    }
-
     numbers attention(const std::string& block, const numbers& x, std::size_t position, std::vector<numbers>& all_keys,
                       std::vector<numbers>& all_values) {
         const std::size_t size = s_.head_size;
@@ -254,25 +238,13 @@ private:
         }
     }
 
-    static numbers softmax(numbers x) {
-        const double largest = *std::max_element(x.begin(), x.end());
-        double total = 0;
-        for (double& v : x) total += v = std::exp(v - largest);
-        for (double& v : x) v /= total;
-        return x;
-    }
-
     numbers feed_forward(const std::string& block, const numbers& x) {
         if (s_.experts == 0) {
             const numbers inner = gated(product(block + "ffn_gate", x), product(block + "ffn_up", x));
             return product(block + "ffn_down", inner);
         }
         const numbers probabilities = softmax(product(block + "ffn_gate_inp", x));
-        std::vector<std::size_t> order(s_.experts);
-        std::iota(order.begin(), order.end(), 0u);
-        std::stable_sort(order.begin(), order.end(),
-                         [&](auto a, auto b) { return probabilities[a] > probabilities[b]; });
-        order.resize(s_.experts_used);
+        const std::vector<std::size_t> order = best(probabilities, s_.experts_used);
         double total = 0;
         for (const std::size_t e : order) total += probabilities[e];
         numbers out(s_.width);
@@ -288,11 +260,7 @@ private:
     numbers gated(numbers gate_values, const numbers& up) const {
         for (std::size_t i = 0; i < gate_values.size(); ++i) {
             const double x = gate_values[i];
-            const double active =
-                variant_.activation == gate::silu
-                    ? x / (1 + std::exp(-x))
-                    : 0.5 * x * (1 + std::tanh(std::sqrt(2 / std::numbers::pi) * (x + 0.044715 * x * x * x)));
-            gate_values[i] = active * up[i];
+            gate_values[i] = (variant_.activation == gate::silu ? silu(x) : gelu(x)) * up[i];
         }
         return gate_values;
     }
