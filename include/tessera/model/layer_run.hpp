@@ -23,7 +23,7 @@ struct layer_run {
     std::size_t layer;
     std::size_t window;  ///< tokens in a window
     int threads;
-    input_observer observer;
+    input_observer observer = {};
 
     /// Shows the observer, if there is one, the rows that these linear layers are about to be multiplied with.
     template <class Rows>
