@@ -21,8 +21,8 @@ struct damage_option {
 struct tensor_damage {
     std::string name;
     std::vector<damage_option> options{};  ///< each format at most once, in any order
-    double sensitivity = 0.0;            ///< nats per unit of the tensor's relative squared error
-    double sensitivity_error = 0.0;      ///< standard error of the sensitivity
+    double sensitivity = 0.0;              ///< nats per unit of the tensor's relative squared error
+    double sensitivity_error = 0.0;        ///< standard error of the sensitivity
 
     /// The damage of a format, or nothing when it was not measured.
     [[nodiscard]] std::optional<double> damage(type_id type) const noexcept {

@@ -22,8 +22,8 @@ struct menu {
     std::vector<type_layout> formats;
     stored_type stored = stored_type::allowed;
 
-    /// The layouts this tensor may be written in: those whose blocks its rows fill; when there is none, what `available`
-    /// has instead of them.
+    /// The layouts this tensor may be written in: those whose blocks its rows fill; when there is none, what
+    /// `available` has instead of them.
     [[nodiscard]] std::vector<type_layout> of(const tensor_info& info, std::span<const type_layout> available) const {
         std::vector<type_layout> found;
         for (const type_layout& format : formats)
@@ -63,8 +63,9 @@ inline void add_to_menu(menu& chosen, std::string_view text, std::span<const typ
             add_to_menu(chosen, preset->formats, formats);
             continue;
         }
-        const auto format = std::find_if(formats.begin(), formats.end(),
-                                         [&](const type_layout& layout) { return same_format_name(layout.name, name); });
+        const auto format = std::find_if(formats.begin(), formats.end(), [&](const type_layout& layout) {
+            return same_format_name(layout.name, name);
+        });
         if (format == formats.end()) {
             std::string known = "all, stored, ";
             for (const menu_preset& p : menu_presets) known += std::string(p.name) + ", ";

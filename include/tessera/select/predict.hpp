@@ -17,8 +17,8 @@ namespace tessera::select {
                         [](const choice& c) { return c.target.name == output_name; });
 }
 
-/// Fills in every choice's damage: none where the type stays what it is or the tensor stays in full precision, else what
-/// the table says, nothing where it says nothing. A tied table does the damage of both its roles.
+/// Fills in every choice's damage: none where the type stays what it is or the tensor stays in full precision, else
+/// what the table says, nothing where it says nothing. A tied table does the damage of both its roles.
 inline void predict_damage(plan& plan, const damage_table& table) {
     const auto known = [&](std::string_view name, const choice& c) {
         const tensor_damage* entry = table.find(name);
