@@ -21,7 +21,7 @@ struct priced {
 
 struct search_options {
     double tolerance = 1e-5;      ///< relative distance from the optimum to be content with
-    std::size_t states = 50'000;  ///< partial choices kept at a time: memory and time, at most
+    std::size_t states = 20'000;  ///< partial choices kept at a time: memory and time, at most
 };
 
 /// One option per item.
