@@ -1,3 +1,4 @@
+#include <cstddef>
 #include <filesystem>
 #include <iostream>
 #include <string>
@@ -29,7 +30,7 @@ using namespace tessera;
 
 // The damage of every tensor in every format.
 select::damage_table damage_of(const any_model& model, const plan_options& options) {
-    if (options.damage.empty()) fail("tessera plan: wanted --damage FILE, the measured damage to plan with, got none");
+    if (options.damage.empty()) fail("--damage: wanted the file of a damage table to plan with, got none");
     return load_damage(options.damage, model.tensors());
 }
 
@@ -64,11 +65,14 @@ void require_absent(const std::filesystem::path& path, const plan_options& optio
         fail(path.string(), ": exists already; --force replaces it");
 }
 
+constexpr std::size_t curve_points = 49;  // sizes between 2 and 16 bits per weight lie 5 % apart
+
 std::vector<curve_point> curve_of(const any_model& model, const plan_options& options) {
     select::plan draft = select::open_plan(model.tensors());
     select::settle(draft, pinned_by_name(options.names.pins, model.tensors()), fallback_formats::layouts);
     std::vector<curve_point> points;
-    for (const select::plan& plan : select::size_curve(draft, budget_of(model, options), fallback_formats::layouts, 49))
+    for (const select::plan& plan :
+         select::size_curve(draft, budget_of(model, options), fallback_formats::layouts, curve_points))
         points.push_back({gguf::file_size(plan.targets(), output_metadata(model.metadata(), plan)),
                           plan.bits_per_weight(), plan.damage()});
     return points;

@@ -42,7 +42,7 @@ TEST_CASE("help is for people, wrong command lines end with 2") {
     const scratch_dir folder;
     CHECK(tessera(folder, "--help").status == 0);
     CHECK(has(tessera(folder, "--version").out, "tessera 0."));
-    for (const char* command : {"inspect", "convert", "quantize", "evaluate"}) {
+    for (const char* command : {"inspect", "convert", "plan", "quantize", "evaluate"}) {
         const outcome help = tessera(folder, std::string(command) + " --help");
         CHECK(help.status == 0);
         CHECK(has(help.out, "Examples:"));

@@ -1,4 +1,5 @@
 // What edits and plans cost, measured in the middle of a model, against whole models that were really changed.
+#include <algorithm>
 #include <cstdint>
 #include <span>
 #include <string>
@@ -8,6 +9,7 @@
 #include <doctest/doctest.h>
 
 #include "model/tiny_model.hpp"
+#include "support/random.hpp"
 #include "support/support.hpp"
 #include "tessera/pipeline/measure_damage.hpp"
 #include "tessera/pipeline/plan_meter.hpp"
@@ -73,7 +75,7 @@ TEST_CASE("an edit costs what the model with that tensor changed costs") {
             const auto got = measure(edit);
             const memory_source changed = edited_copy(source, subject.info.name, edit);
             const auto wanted = evaluate(source, changed, tokens, window);
-            CHECK(support::bits_equal(got.per_token(), wanted.per_token()));
+            CHECK(std::ranges::equal(got.per_token(), wanted.per_token()));
             CHECK(got.result().mean.value > 1e-6);
             CHECK(measure(noise{0.0}).result().mean.value == doctest::Approx(0.0).epsilon(1e-7));
         });
@@ -93,7 +95,7 @@ TEST_CASE("noise has the size it was asked for, and is the same however rows are
     edit(info, 0, std::span(whole));
     source.read(info, 5, 1, row);
     edit(info, 5, std::span(row));
-    CHECK(support::bits_equal(row, std::span(whole).subspan(5 * info.columns(), info.columns())));
+    CHECK(std::ranges::equal(row, std::span(whole).subspan(5 * info.columns(), info.columns())));
 }
 
 TEST_CASE("a damage table has what was measured, and curves between") {
@@ -147,10 +149,10 @@ TEST_CASE("a plan is measured as the model it makes is") {
         quantize_model(source, plan, source.metadata(), weighted{}, sink, {.importances = &importances});
         plan_meter meter(source, importances, tokens, window);
         for (int again = 0; again < 2; ++again) {
-            CHECK(support::bits_equal(meter.measure(plan, 99).per_token(),
+            CHECK(std::ranges::equal(meter.measure(plan, 99).per_token(),
                                       evaluate(source, sink, tokens, window).per_token()));
             const auto half = std::span(tokens).first(2 * window);
-            CHECK(support::bits_equal(meter(plan, 2), evaluate(source, sink, half, window).per_token()));
+            CHECK(std::ranges::equal(meter(plan, 2), evaluate(source, sink, half, window).per_token()));
         }
     }
 }

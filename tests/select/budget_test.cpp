@@ -178,6 +178,12 @@ TEST_CASE("a tied table is embedding and output at once, and is written twice on
                   doctest::Approx(*table.tensors[0].damage(type) + *table.tensors[1].damage(type)));
     }
 
+    select::damage_table one_entry = table;  // both roles at once
+    one_entry.tensors.erase(one_entry.tensors.begin() + 1);
+    const select::plan simple = select::make_plan(
+        tied, select::budget{.damage = one_entry, .limit = select::at_most_bytes{500'000}, .choices = few}, available);
+    CHECK(simple.choices[0].damage == one_entry.tensors[0].damage(simple.choices[0].target.type()));
+
     // Unless the roles disagree: here Q4_0 is bad for lookups and Q4_K for logits.
     for (select::damage_option& option : table.tensors[0].options)
         if (option.layout.id == type_id::q4_0) option.damage = 10.0;

@@ -6,7 +6,7 @@
 
 #include <doctest/doctest.h>
 
-#include "support/support.hpp"
+#include "support/random.hpp"
 #include "tessera/select/damage_curve.hpp"
 #include "tessera/select/refined.hpp"
 
@@ -57,7 +57,7 @@ struct made_up_measure {
         const auto shared = support::gaussian(64 * windows, 1), different = support::gaussian(64 * windows, seed);
         std::vector<float> tokens(64 * windows);
         for (std::size_t t = 0; t < tokens.size(); ++t)
-            tokens[t] = static_cast<float>(sum * (1.0 + common * double{shared[t]} + own * double{different[t]}));
+            tokens[t] = static_cast<float>(sum * (1.0 + 50.0 * (common * double{shared[t]} + own * double{different[t]})));
         return tokens;
     }
 };

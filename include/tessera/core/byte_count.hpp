@@ -16,10 +16,12 @@ namespace tessera {
 /// else, and on 2^53 bytes and more.
 [[nodiscard]] inline std::uint64_t parse_byte_count(std::string_view text) {
     const auto refuse = [&] {
-        fail("size: wanted a number with a unit such as 4.2GiB, 4200MB or 1632992, got ", text.empty() ? "nothing" : text);
+        fail("size: wanted a number with a unit such as 4.2GiB, 4200MB or 1632992, got ",
+             text.empty() ? "nothing" : text);
     };
     double number = 0.0;
-    const auto [end, problem] = std::from_chars(text.data(), text.data() + text.size(), number, std::chars_format::fixed);
+    const auto [end, problem] =
+        std::from_chars(text.data(), text.data() + text.size(), number, std::chars_format::fixed);
     if (problem != std::errc() || !(number >= 0.0)) refuse();
     std::string_view unit(end, static_cast<std::size_t>(text.data() + text.size() - end));
     while (unit.starts_with(' ')) unit.remove_prefix(1);

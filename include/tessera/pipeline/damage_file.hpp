@@ -60,7 +60,8 @@ inline constexpr std::string_view damage_file_kind = "tessera damage table";
                                      .sensitivity_error = entry["sensitivity_error"].amount()};
         if (known.find(tensor.name) == tensor_index::npos && !(is_tied && tensor.name == select::output_name))
             fail(entry.where(), ": wanted a tensor of the model, got ", tensor.name);
-        if (!seen.insert(tensor.name).second) fail(entry.where(), ": wanted every tensor once, got ", tensor.name, " twice");
+        if (!seen.insert(tensor.name).second)
+            fail(entry.where(), ": wanted every tensor once, got ", tensor.name, " twice");
         entry["damage"].each_member([&](const std::string& format, const detail::json_place& damage) {
             tensor.options.push_back({damage.format_named(format), damage.amount()});
         });

@@ -89,8 +89,7 @@ inline constexpr std::uint64_t json_file_version = 1;
 [[nodiscard]] inline nlohmann::ordered_json json_file(std::string_view kind, const model_identity& model) {
     return {{"kind", kind},
             {"version", json_file_version},
-            {"model",
-             {{"tensors", model.tensors}, {"weights", model.weights}, {"fingerprint", model.fingerprint}}}};
+            {"model", {{"tensors", model.tensors}, {"weights", model.weights}, {"fingerprint", model.fingerprint}}}};
 }
 
 /// Throws when a file is of another kind, of a version that is not known, or made for another model.
@@ -113,7 +112,8 @@ inline void require_json_file(const json_place& file, std::string_view kind, con
     std::string text = head.dump(1, ' ', false, invalid);
     text.resize(text.rfind('\n'));  // the closing brace comes last
     text += ",\n \"tensors\": [";
-    for (std::size_t t = 0; t < tensors.size(); ++t) text += (t ? ",\n  " : "\n  ") + tensors[t].dump(-1, ' ', false, invalid);
+    for (std::size_t t = 0; t < tensors.size(); ++t)
+        text += (t ? ",\n  " : "\n  ") + tensors[t].dump(-1, ' ', false, invalid);
     return text + "\n ]\n}\n";
 }
 

@@ -13,7 +13,8 @@
 
 namespace tessera {
 
-/// Names and shapes of a model's tensors in brief. Containers and stored types of the same model give the same identity.
+/// Names and shapes of a model's tensors in brief. Containers and stored types of the same model give the same
+/// identity.
 struct model_identity {
     std::uint64_t tensors = 0;
     std::uint64_t weights = 0;

@@ -76,9 +76,8 @@ namespace detail {
     if (plan.file_type) file["file_type"] = *plan.file_type;
     nlohmann::ordered_json rows = nlohmann::ordered_json::array();
     for (const select::choice& c : plan.choices) {
-        nlohmann::ordered_json row{{"name", c.target.name},
-                                   {"format", c.target.layout.name},
-                                   {"bytes", c.target.bytes()}};
+        nlohmann::ordered_json row{
+            {"name", c.target.name}, {"format", c.target.layout.name}, {"bytes", c.target.bytes()}};
         if (c.damage) row["damage"] = {{std::string(c.target.layout.name), *c.damage}};
         row["reason"] = reason_name(c.why);
         if (c.wanted.id != c.target.type()) row["wanted"] = c.wanted.name;
@@ -119,10 +118,10 @@ namespace detail {
 
 }  // namespace detail
 
-/// A plan from JSON text, for the model with these tensors; `where` starts every message. What counts of a tensor is its
-/// name and format; one that a person changed is taken as requested, and its damage as unknown. Throws when the text is no plan,
-/// was made for another model, leaves a tensor out, has one twice or one too many, or gives a tensor a format that does
-/// not take its rows.
+/// A plan from JSON text, for the model with these tensors; `where` starts every message. What counts of a tensor is
+/// its name and format; one that a person changed is taken as requested, and its damage as unknown. Throws when the
+/// text is no plan, was made for another model, leaves a tensor out, has one twice or one too many, or gives a tensor a
+/// format that does not take its rows.
 [[nodiscard]] inline select::plan plan_from_json(std::string_view text, std::string_view where,
                                                  std::span<const tensor_info> tensors) {
     const nlohmann::json parsed = safetensors::parse_json(text, where);
@@ -170,9 +169,9 @@ inline void save_plan(const std::filesystem::path& path, const select::plan& pla
                           tensors);
 }
 
-/// The plan as options of llama-quantize, one `--tensor-type NAME=TYPE` a line, each with an expression that matches this
-/// tensor alone. Tensors that no option can change are left out. Throws when the plan writes a table twice, which no
-/// option of that tool asks for.
+/// The plan as options of llama-quantize, one `--tensor-type NAME=TYPE` a line, each with an expression that matches
+/// this tensor alone. Tensors that no option can change are left out. Throws when the plan writes a table twice, which
+/// no option of that tool asks for.
 [[nodiscard]] inline std::string tensor_type_options(const select::plan& plan) {
     const auto is_plain = [](char c) { return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '_'; };
     std::string text;
@@ -182,7 +181,8 @@ inline void save_plan(const std::filesystem::path& path, const select::plan& pla
                  c.made_from);
         if (select::stays_full_precision(c.target)) continue;
         text += "--tensor-type ^";
-        for (const char letter : c.target.name) text += is_plain(letter) ? std::string(1, letter) : std::string{'\\', letter};
+        for (const char letter : c.target.name)
+            text += is_plain(letter) ? std::string(1, letter) : std::string{'\\', letter};
         text += "$=";
         for (const char letter : c.target.layout.name)
             text += letter >= 'A' && letter <= 'Z' ? static_cast<char>(letter - 'A' + 'a') : letter;

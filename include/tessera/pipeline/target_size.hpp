@@ -33,8 +33,8 @@ namespace detail {
     return {.bytes = bytes, .header = detail::quantized_header_size(tensors, properties)};
 }
 
-/// The limit of a plan whose tensor data are to have at most so many bits per weight. Throws when that is no number above
-/// 0 and at most 64.
+/// The limit of a plan whose tensor data are to have at most so many bits per weight. Throws when that is no number
+/// above 0 and at most 64.
 [[nodiscard]] inline select::at_most_bytes bits_per_weight_limit(double bits_per_weight,
                                                                  std::span<const tensor_info> tensors) {
     if (!(bits_per_weight > 0.0) || bits_per_weight > 64.0)
@@ -44,9 +44,10 @@ namespace detail {
     return {.bytes = static_cast<std::uint64_t>(std::floor(bits_per_weight * weights / 8.0))};
 }
 
-/// Whether a table that is embedding and output may be written twice, and what that adds to the file's header. Only where
-/// stock readers of the architecture are known to take an output matrix.
-[[nodiscard]] inline select::tied_output tied_output_of(std::span<const tensor_info> tensors, const metadata& properties) {
+/// Whether a table that is embedding and output may be written twice, and what that adds to the file's header. Only
+/// where stock readers of the architecture are known to take an output matrix.
+[[nodiscard]] inline select::tied_output tied_output_of(std::span<const tensor_info> tensors,
+                                                        const metadata& properties) {
     using enum select::tied_output::copies;
     const tensor_info* table = select::tied_table(tensors);
     const auto* name = properties.get<std::string>("general.architecture");
@@ -57,8 +58,8 @@ namespace detail {
     twice.push_back(*table);
     twice.back().name = select::output_name;
     return {.allowed = one_or_two,
-            .header = detail::quantized_header_size(twice, properties) -
-                      detail::quantized_header_size(tensors, properties)};
+            .header =
+                detail::quantized_header_size(twice, properties) - detail::quantized_header_size(tensors, properties)};
 }
 
 }  // namespace tessera

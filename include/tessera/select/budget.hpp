@@ -103,8 +103,8 @@ public:
                 item.push_back(size ? priced{bytes, damage} : priced{damage, bytes});
             }
         }
-        const double limit = size ? static_cast<double>(size->bytes) -
-                                        static_cast<double>(size->header) - static_cast<double>(fixed_bytes_)
+        const double limit = size ? static_cast<double>(size->bytes) - static_cast<double>(size->header) -
+                                        static_cast<double>(fixed_bytes_)
                                   : std::get<at_most_damage>(wanted_.limit).nats - fixed_damage_;
         const std::optional<selection> found = choose(items, limit, wanted_.search);
         if (!found) refuse();

@@ -17,9 +17,9 @@
 
 namespace tessera::select {
 
-/// Plans for sizes between the smallest and the one beyond which nothing is gained, in equal ratios; both ends are among
-/// them. `draft` has the rules' answers; `wanted` gives everything but the limit. Sizes where nothing changes are left
-/// out. `points` is at least 2.
+/// Plans for sizes between the smallest and the one beyond which nothing is gained, in equal ratios; both ends are
+/// among them. `draft` has the rules' answers; `wanted` gives everything but the limit. Sizes where nothing changes are
+/// left out. `points` is at least 2.
 [[nodiscard]] inline std::vector<plan> size_curve(const plan& draft, budget wanted,
                                                   std::span<const type_layout> available, std::size_t points) {
     const auto solve = [&](auto limit) {

@@ -21,8 +21,8 @@ struct damage_option {
 struct tensor_damage {
     std::string name;
     std::vector<damage_option> options{};  ///< each format at most once, in any order
-    double sensitivity = 0.0;            ///< nats per unit of the tensor's relative squared error
-    double sensitivity_error = 0.0;      ///< standard error of the sensitivity
+    double sensitivity = 0.0;              ///< nats per unit of the tensor's relative squared error
+    double sensitivity_error = 0.0;        ///< standard error of the sensitivity
 
     /// The damage of a format, or nothing when it was not measured.
     [[nodiscard]] std::optional<double> damage(type_id type) const noexcept {
@@ -34,8 +34,9 @@ struct tensor_damage {
 
 /// The damage of every tensor of a model that may be quantized. Damages of different tensors add up.
 ///
-/// A model without output.weight uses its embedding table in two roles, so the table has two entries for it:
-/// token_embd.weight is the damage through the embeddings, output.weight the damage through the logits.
+/// A model without output.weight uses its embedding table in two roles, and the table has two entries for it:
+/// token_embd.weight is the damage through the embeddings, output.weight the damage through the logits. Where the second
+/// is missing, the first stands for both.
 struct damage_table {
     std::vector<tensor_damage> tensors;
 

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cstddef>
 #include <span>
 #include <string>
 #include <string_view>
@@ -22,8 +23,8 @@ struct menu {
     std::vector<type_layout> formats;
     stored_type stored = stored_type::allowed;
 
-    /// The layouts this tensor may be written in: those whose blocks its rows fill; when there is none, what `available`
-    /// has instead of them.
+    /// The layouts this tensor may be written in: those whose blocks its rows fill; when there is none, what
+    /// `available` has instead of them.
     [[nodiscard]] std::vector<type_layout> of(const tensor_info& info, std::span<const type_layout> available) const {
         std::vector<type_layout> found;
         for (const type_layout& format : formats)
@@ -50,41 +51,46 @@ inline constexpr std::array menu_presets = std::to_array<menu_preset>({
 });
 
 namespace detail {
-inline void add_to_menu(menu& chosen, std::string_view text, std::span<const type_layout> formats) {
-    while (!text.empty()) {
-        const std::string_view name = text.substr(0, text.find(','));
-        text.remove_prefix(std::min(text.size(), name.size() + 1));
-        if (name == "stored" || name == "all") chosen.stored = stored_type::allowed;
-        if (name == "all") chosen.formats.assign(formats.begin(), formats.end());
-        if (name == "stored" || name == "all") continue;
-        const auto preset =
-            std::find_if(menu_presets.begin(), menu_presets.end(), [&](const auto& p) { return p.name == name; });
-        if (preset != menu_presets.end()) {
-            add_to_menu(chosen, preset->formats, formats);
-            continue;
-        }
-        const auto format = std::find_if(formats.begin(), formats.end(),
-                                         [&](const type_layout& layout) { return same_format_name(layout.name, name); });
-        if (format == formats.end()) {
-            std::string known = "all, stored, ";
-            for (const menu_preset& p : menu_presets) known += std::string(p.name) + ", ";
-            for (const type_layout& layout : formats) known += std::string(layout.name) + ", ";
-            known.resize(known.size() - 2);
-            fail("formats to choose from: wanted one of ", known, ", got ", name.empty() ? "nothing" : name);
-        }
-        const auto is_there = [&](const type_layout& layout) { return layout.id == format->id; };
-        if (std::none_of(chosen.formats.begin(), chosen.formats.end(), is_there)) chosen.formats.push_back(*format);
+
+inline void add_names(menu& chosen, std::string_view names, std::span<const type_layout> formats);
+
+inline void add_name(menu& chosen, std::string_view name, std::span<const type_layout> formats) {
+    const auto add = [&](const type_layout& format) {
+        const auto is_it = [&](const type_layout& other) { return other.id == format.id; };
+        if (std::none_of(chosen.formats.begin(), chosen.formats.end(), is_it)) chosen.formats.push_back(format);
+    };
+    if (name == "stored" || name == "all") chosen.stored = stored_type::allowed;
+    if (name == "stored") return;
+    if (name == "all") {
+        std::for_each(formats.begin(), formats.end(), add);
+        return;
+    }
+    for (const menu_preset& preset : menu_presets)
+        if (preset.name == name) return add_names(chosen, preset.formats, formats);
+    for (const type_layout& format : formats)
+        if (same_format_name(format.name, name)) return add(format);
+    std::string known = "all, stored";
+    for (const menu_preset& preset : menu_presets) known += ", " + std::string(preset.name);
+    for (const type_layout& format : formats) known += ", " + std::string(format.name);
+    fail("formats to choose from: wanted some of ", known, ", got ", name.empty() ? "nothing" : name);
+}
+
+inline void add_names(menu& chosen, std::string_view names, std::span<const type_layout> formats) {
+    while (true) {
+        const std::size_t comma = names.find(',');
+        add_name(chosen, names.substr(0, comma), formats);
+        if (comma == std::string_view::npos) return;
+        names.remove_prefix(comma + 1);
     }
 }
+
 }  // namespace detail
 
 /// A menu from names of `formats` and presets, separated by commas: "arm-friendly,Q6_K". "all" is all of `formats`;
 /// "stored" adds the type a tensor is stored in, as every preset does. Throws on any other name.
 [[nodiscard]] inline menu parse_menu(std::string_view text, std::span<const type_layout> formats) {
     menu chosen{.formats = {}, .stored = stored_type::excluded};
-    detail::add_to_menu(chosen, text, formats);
-    if (chosen.formats.empty() && chosen.stored == stored_type::excluded)
-        fail("formats to choose from: wanted at least one, got \"", text, "\"");
+    detail::add_names(chosen, text, formats);
     return chosen;
 }
 

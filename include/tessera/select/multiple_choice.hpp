@@ -20,8 +20,8 @@ struct priced {
 };
 
 struct search_options {
-    double tolerance = 1e-5;          ///< relative distance from the optimum to be content with
-    std::size_t states = 50'000;      ///< partial choices kept at a time: memory and time, at most
+    double tolerance = 1e-5;      ///< relative distance from the optimum to be content with
+    std::size_t states = 20'000;  ///< partial choices kept at a time: memory and time, at most
 };
 
 /// One option per item.
@@ -35,11 +35,11 @@ struct selection {
 namespace detail {
 
 /// A multiple-choice knapsack. The relaxed problem, in which an item may be a mixture of two options, is solved exactly
-/// by taking the steps along all items' convex hulls by falling efficiency; it is integral but for one item. From there,
-/// dynamic programming over complete selections opens one item after another, those first whose hulls bend nearest to
-/// the last efficiency taken. A state is dropped when even the best efficiency of the items not opened yet cannot bring
-/// it below what is known; few items are ever opened. Source: Pisinger, "A minimal algorithm for the multiple-choice
-/// knapsack problem" (1995).
+/// by taking the steps along all items' convex hulls by falling efficiency; it is integral but for one item. From
+/// there, dynamic programming over complete selections opens one item after another, those first whose hulls bend
+/// nearest to the last efficiency taken. A state is dropped when even the best efficiency of the items not opened yet
+/// cannot bring it below what is known; few items are ever opened. Source: Pisinger, "A minimal algorithm for the
+/// multiple-choice knapsack problem" (1995).
 class choice_search {
 public:
     choice_search(std::span<const std::vector<priced>> items, double limit, const search_options& options)
@@ -166,8 +166,7 @@ private:
             const candidate& base = items_[i].base();
             for (std::size_t c = 0; c < items_[i].candidates.size(); ++c) {
                 const candidate& other = items_[i].candidates[c];
-                const double bound =
-                    relaxed_ + (other.value - base.value) + (other.weight - base.weight) * efficiency_;
+                const double bound = relaxed_ + (other.value - base.value) + (other.weight - base.weight) * efficiency_;
                 if (c == items_[i].hull[items_[i].vertex] || !is_hopeless(bound))
                     useful[i].push_back(c);
                 else
@@ -238,8 +237,10 @@ private:
         std::sort(states.begin(), states.end(), [](const state& a, const state& b) {
             return std::tie(a.weight, a.value, a.node, a.position) < std::tie(b.weight, b.value, b.node, b.position);
         });
-        double least = infinity;
-        std::erase_if(states, [&](const state& s) { return s.value >= std::exchange(least, std::min(least, s.value)); });
+        std::size_t kept = 0;
+        for (const state& s : states)
+            if (kept == 0 || s.value < states[kept - 1].value) states[kept++] = s;
+        states.erase(states.begin() + static_cast<std::ptrdiff_t>(kept), states.end());
         if (states.size() <= options_.states) return;
         const auto cut = states.begin() + static_cast<std::ptrdiff_t>(options_.states);
         std::stable_sort(states.begin(), states.end(),
@@ -274,9 +275,9 @@ private:
 
 }  // namespace detail
 
-/// The selection of least value whose weight is at most `limit`, or within the tolerance of it, with proof; nothing when
-/// even the lightest options weigh more. Every item has at least one option. The answer depends on the arguments only.
-/// Weights are added as they are: whole numbers below 2^53 stay exact.
+/// The selection of least value whose weight is at most `limit`, or within the tolerance of it, with proof; nothing
+/// when even the lightest options weigh more. Every item has at least one option. The answer depends on the arguments
+/// only. Weights are added as they are: whole numbers below 2^53 stay exact.
 [[nodiscard]] inline std::optional<selection> choose(std::span<const std::vector<priced>> items, double limit,
                                                      const search_options& options = {}) {
     return detail::choice_search(items, limit, options).run();

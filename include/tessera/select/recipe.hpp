@@ -96,8 +96,8 @@ public:
         if (columns % find_type(wanted)->block_size == 0) return *find_type(wanted);
         const std::optional<type_id> substitute = mix_substitute(wanted);
         if (!substitute)
-            fail("tensor ", info.name, ": rows of ", columns, " weights: ", mix_.name, " wants ", find_type(wanted)->name,
-                 ", which does not take them and has no substitute");
+            fail("tensor ", info.name, ": rows of ", columns, " weights: ", mix_.name, " wants ",
+                 find_type(wanted)->name, ", which does not take them and has no substitute");
         return *find_type(columns % find_type(*substitute)->block_size == 0 ? *substitute : type_id::f16);
     }
 
@@ -150,8 +150,8 @@ private:
 
 }  // namespace detail
 
-/// The type of every tensor in a mix, in the order of `tensors`; nothing for tensors that stay in full precision. Throws
-/// when no type takes a tensor's rows.
+/// The type of every tensor in a mix, in the order of `tensors`; nothing for tensors that stay in full precision.
+/// Throws when no type takes a tensor's rows.
 [[nodiscard]] inline std::vector<std::optional<type_layout>> mix_types(const mix& chosen, const mix_model& model,
                                                                        std::span<const tensor_info> tensors) {
     std::vector<std::size_t> order(tensors.size());  // llama-quantize's: those of no layer, then by layer and name
@@ -190,8 +190,9 @@ public:
         const auto types = mix_types(chosen, model, tensors);
         if (model.columns == mix_model::importances::absent)
             if (const tensor_info* needy = needs_importances(chosen, tensors, types))
-                fail("recipe ", chosen.name, ": wanted importances of the columns (an importance matrix), got none: ",
-                     needy->name, " would be useless without them");
+                fail("recipe ", chosen.name,
+                     ": wanted importances of the columns (an importance matrix), got none: ", needy->name,
+                     " would be useless without them");
         for (std::size_t t = 0; t < tensors.size(); ++t)
             if (types[t]) types_.emplace(tensors[t].name, *types[t]);
     }
