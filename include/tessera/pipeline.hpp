@@ -1,6 +1,7 @@
-// Umbrella: opening, quantizing and evaluating whole models.
+// Umbrella: opening, calibrating, quantizing and evaluating whole models.
 #pragma once
 
+#include "tessera/pipeline/calibrate.hpp"
 #include "tessera/pipeline/evaluate.hpp"
 #include "tessera/pipeline/open_model.hpp"
 #include "tessera/pipeline/output_metadata.hpp"
