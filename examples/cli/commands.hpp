@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -52,6 +53,27 @@ struct quantize_options {
     output_options output;
 };
 void quantize(const quantize_options& options);
+
+/// What a model feels when it reads texts, kept as an importance matrix.
+struct calibrate_options {
+    std::filesystem::path model;
+    std::vector<std::string> texts;      ///< files, directories, patterns, each perhaps with "=WEIGHT" behind it
+    std::vector<std::string> token_ids;  ///< the same for files of token ids
+    std::filesystem::path output;
+    std::filesystem::path report;  ///< JSON; empty: none
+    std::string separator;         ///< between documents of a file; empty: a file is a document
+    std::string chunks = "packed";
+    std::optional<double> held_back;  ///< share; nothing: 0.1 of packed windows, none of contiguous ones
+    std::size_t window = 0;           ///< tokens in a window; 0: 512 or the context the model was trained for
+    std::size_t tokens = 0;           ///< to work on at most; 0: all that the texts have
+    std::uint64_t seed = 1;
+    std::uint64_t enough_tokens = 64;  ///< experts that fewer reached are reported as rare
+    bool parse_special = false;
+    bool restart = false;  ///< do not go on from where an interrupted run was
+    bool force = false;
+    int threads = 0;
+};
+void calibrate(const calibrate_options& options);
 
 /// How far candidates are from a reference on a text.
 struct evaluate_options {

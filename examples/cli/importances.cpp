@@ -7,10 +7,10 @@
 #include <string>
 #include <vector>
 
+#include "about.hpp"
 #include "terminal.hpp"
 #include "tessera/calibrate/imatrix.hpp"
 #include "tessera/calibrate/rare_matrices.hpp"
-#include "tessera/core/error.hpp"
 #include "tessera/select/rules.hpp"
 
 namespace cli {
@@ -62,11 +62,7 @@ std::optional<loaded_importances> load_importances(const importance_options& opt
     }
     loaded_importances loaded{options.file, tessera::read_imatrix(options.file)};
     tessera::importance_table& importances = loaded.file.importances;
-    try {
-        importances.require_fit(plan.targets());
-    } catch (const tessera::error& e) {
-        tessera::fail(options.file.string(), ": ", e.what());
-    }
+    about(options.file, [&] { importances.require_fit(plan.targets()); });
     print_missing(plan, importances, true);
     print_blended(tessera::blend_rare_matrices(importances, options.enough_tokens), options.enough_tokens);
     print_unreached(plan, importances);

@@ -118,6 +118,55 @@ void add_quantize(CLI::App& app, cli::quantize_options& options) {
     command->callback([&options] { cli::quantize(options); });
 }
 
+void add_calibrate(CLI::App& app, cli::calibrate_options& options) {
+    CLI::App* command = app.add_subcommand("calibrate", "Measure on texts how much each column of a model's matrices matters");
+    command->add_option("MODEL", options.model, "A full-precision GGUF file or Hugging Face model directory")
+        ->required()
+        ->type_name("");
+    CLI::Option_group* sources = command->add_option_group("Texts", "At least one of these");
+    sources->add_option("--text", options.texts, "Files, directories (*.txt, *.md) or quoted patterns, UTF-8;\n=WEIGHT behind one sets its share of the tokens")
+        ->type_name("PATH[=WEIGHT]");
+    sources->add_option("--token-ids", options.token_ids, "The same with token ids in place of text, one document per line")
+        ->type_name("PATH[=WEIGHT]");
+    sources->require_option(1, 2);
+    command->add_option("-o,--output", options.output, "The importance matrix to write: GGUF, or the older format if it ends in .dat")
+        ->required()
+        ->type_name("FILE");
+    command->add_option("--report", options.report, "Write what was found as JSON, too")->type_name("FILE");
+    command->add_option("--window", options.window, "Tokens in a window (default: 512, or the trained context if shorter)")
+        ->check(CLI::Range(std::size_t{3}, std::size_t{1} << 24).description(""))
+        ->type_name("N");
+    command->add_option("--tokens", options.tokens, "Tokens to work on at most (default: all that the texts have)")
+        ->check(CLI::Range(std::size_t{3}, std::size_t{1} << 40).description(""))
+        ->type_name("N");
+    command->add_option("--chunks", options.chunks, "packed: documents in random order, cut only where they do not fit;\n"
+                                                    "contiguous: texts cut as they are, as llama-imatrix does")
+        ->transform(CLI::IsMember({"packed", "contiguous"}, CLI::ignore_case))
+        ->type_name("KIND")
+        ->capture_default_str();
+    command->add_option("--separator", options.separator, "What separates documents in a file, such as '<|endoftext|>';\n"
+                                                          "\\n is a line's end (default: a file is one document)")
+        ->type_name("TEXT");
+    command->add_option("--held-back", options.held_back, "Share of the windows to leave for later decisions (default: 0.1, contiguous 0)")
+        ->check(CLI::Range(0.0, 0.9).description(""))
+        ->type_name("SHARE");
+    command->add_option("--seed", options.seed, "Decides the order of documents and the windows held back")
+        ->type_name("N")
+        ->capture_default_str();
+    command->add_flag("--parse-special", options.parse_special, "Recognise special tokens that are spelled out in the texts");
+    command->add_option("--enough-tokens", options.enough_tokens, "Experts that fewer tokens reached are reported as rare")
+        ->type_name("N")
+        ->capture_default_str();
+    command->add_flag("--restart", options.restart, "Begin anew even if an interrupted run could go on");
+    command->add_flag("--force", options.force, "Replace the output file if it exists");
+    add_threads(*command, options.threads);
+    command->footer("After every layer the work is saved in OUTPUT.checkpoint; the same command goes on from there.\n\n"
+                    "Examples:\n  tessera calibrate models/fable-3m --text stories.txt -o imatrix.gguf\n"
+                    "  tessera calibrate model-BF16.gguf --text wiki=2 'code/*.txt' --tokens 500000 -o imatrix.gguf\n"
+                    "  tessera calibrate model-F16.gguf --text calibration.txt --chunks contiguous -o imatrix.dat");
+    command->callback([&options] { cli::calibrate(options); });
+}
+
 void add_evaluate(CLI::App& app, cli::evaluate_options& options) {
     CLI::App* command = app.add_subcommand("evaluate", "Measure how far models are from a reference, on a text");
     command->add_option("REFERENCE", options.reference, "The original: a GGUF file or a model directory")->required()->type_name("");
@@ -155,10 +204,12 @@ int main(int argc, char** argv) {
     cli::inspect_options inspect;
     cli::convert_options convert;
     cli::quantize_options quantize;
+    cli::calibrate_options calibrate;
     cli::evaluate_options evaluate;
     add_inspect(app, inspect);
     add_convert(app, convert);
     add_quantize(app, quantize);
+    add_calibrate(app, calibrate);
     add_evaluate(app, evaluate);
 
     cli::catch_interrupts();

@@ -59,7 +59,7 @@ TEST_CASE("the README's commands do what it says they print") {
             }
         }
     }
-    CHECK(commands == 4);
+    CHECK(commands == 5);
 }
 
 TEST_CASE("the code in the documentation is that of the examples") {

@@ -264,11 +264,11 @@ TEST_CASE("the figures of llama.cpp's tool on the same windows") {
     const imatrix_file wanted = read_imatrix(*golden / "imatrix.dat");
     std::vector<double> deviations;
     for (const auto& [name, entry] : wanted.importances) {
-        CAPTURE(name);
-        REQUIRE(got.find(name) != nullptr);
-        const std::vector<float>& ours = got.find(name)->mean_squares;
+        const tensor_importance* found = got.find(name);
+        REQUIRE(found != nullptr);
+        const std::vector<float>& ours = found->mean_squares;
         REQUIRE(ours.size() == entry.mean_squares.size());
-        CHECK(got.find(name)->tokens == std::vector<std::uint64_t>{133 * 256});
+        CHECK(found->tokens == std::vector<std::uint64_t>{133 * 256});
         const float largest = *std::ranges::max_element(entry.mean_squares);
         for (std::size_t c = 0; c < ours.size(); ++c) {
             if (entry.mean_squares[c] < 0.01f * largest) continue;
