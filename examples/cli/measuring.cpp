@@ -62,7 +62,8 @@ text::token_windows measuring_windows(const any_model& model, const measure_opti
         });
     }
     if (importances != nullptr)
-        if (const auto held_back = held_back_windows(importances->file)) return *held_back;
+        if (const auto* held_back = importances->file.properties.get<std::vector<std::int32_t>>(held_back_key))
+            return about(importances->path, [&] { return text::token_windows(*held_back, importances->file.chunk_size); });
     fail("measuring: wanted a text (--measure-text FILE) or an importance matrix of tessera calibrate that holds back "
          "windows, got neither");
 }

@@ -34,8 +34,7 @@ void print_errors(const tessera::select::plan& plan, const std::vector<tessera::
 
 void write_model(const tessera::any_model& model, const tessera::select::plan& plan, const output_options& output,
                  const loaded_importances* importances) {
-    tessera::metadata source = model.metadata();
-    if (importances != nullptr) tessera::note_importances(source, importances->path.string(), importances->file);
+    const tessera::metadata source = noted_metadata(model.metadata(), importances);
     const tessera::metadata properties = tessera::output_metadata(source, plan);
     const std::string size = size_text(plan, source);
     if (output.dry_run) {
