@@ -11,6 +11,7 @@
 #include "terminal.hpp"
 #include "tessera/calibrate/imatrix.hpp"
 #include "tessera/calibrate/rare_matrices.hpp"
+#include "tessera/pipeline/output_metadata.hpp"
 #include "tessera/select/rules.hpp"
 
 namespace cli {

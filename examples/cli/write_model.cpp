@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "encoder.hpp"
 #include "plan_report.hpp"
 #include "terminal.hpp"
 #include "tessera/gguf/writer.hpp"
@@ -53,7 +54,7 @@ void write_model(const tessera::any_model& model, const tessera::select::plan& p
     std::vector<tessera::encoding_error> errors;
     {
         progress_line line;
-        errors = tessera::quantize_model(model, plan, properties, tessera::weighted{}, file,
+        errors = tessera::quantize_model(model, plan, properties, compiled_weighted{}, file,
                                          {.threads = output.threads,
                                           .importances = importances ? &importances->file.importances : nullptr},
                                          line);
