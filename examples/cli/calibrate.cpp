@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <filesystem>
 #include <iostream>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -105,7 +106,7 @@ void calibrate(const calibrate_options& options) {
     std::filesystem::path checkpoint = options.output;
     checkpoint += ".checkpoint";
     if (options.restart) std::filesystem::remove(checkpoint);
-    if (std::filesystem::exists(checkpoint)) std::cout << "note: going on from " << checkpoint.string() << '\n';
+    if (std::filesystem::exists(checkpoint)) std::cout << "note: going on from " << checkpoint.string() << " (--restart begins anew)\n";
     const auto started = std::chrono::steady_clock::now();
     const tessera::calibration result = [&] {
         progress_line line;

@@ -152,7 +152,7 @@ void add_calibrate(CLI::App& app, cli::calibrate_options& options) {
     command->add_option("--separator", options.separator, "What separates documents in a file, such as '<|endoftext|>';\n"
                                                           "\\n is a line's end (default: a file is one document)")
         ->type_name("TEXT");
-    command->add_option("--held-back", options.held_back, "Share of the windows to leave for later decisions (default: 0.1, contiguous 0)")
+    command->add_option("--held-back", options.held_back, "Share of the windows left for later decisions and kept in the GGUF file\n(default: 0.1, contiguous 0)")
         ->check(CLI::Range(0.0, 0.9).description(""))
         ->type_name("SHARE");
     command->add_option("--seed", options.seed, "Decides the order of documents and the windows held back")

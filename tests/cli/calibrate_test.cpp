@@ -97,7 +97,7 @@ TEST_CASE("a calibration that is killed goes on where it was, to the same bytes"
     const scratch_dir folder;
     REQUIRE(program(folder, calibrate + "-o whole.gguf --threads 1").status == 0);
     int killed = 0, resumed = 0;
-    for (double seconds = 0.03;; seconds *= 1.15) {
+    for (double seconds = 0.03;; seconds *= 1.3) {
         const outcome run =
             shell(folder, "timeout -s KILL " + std::to_string(seconds) + " '" TESSERA_PROGRAM "' " + calibrate +
                               "-o x.gguf --threads 1");

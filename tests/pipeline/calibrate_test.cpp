@@ -21,6 +21,7 @@
 #include "tessera/calibrate/imatrix.hpp"
 #include "tessera/gguf/reader.hpp"
 #include "tessera/pipeline/calibrate.hpp"
+#include "tessera/select/rules.hpp"
 #include "tessera/text/tokenizer.hpp"
 #include "tessera/text/windows.hpp"
 
@@ -250,6 +251,32 @@ TEST_CASE("a run that is killed, again and again, ends with the bytes of one tha
     }
     support::write_text(folder / "checkpoint", "not mine");
     CHECK(refused(source, tokens, 32).find("something else") != std::string::npos);
+}
+
+TEST_CASE("every architecture has importances for all that is quantized") {
+    const auto folder = support::shared("golden/architectures");
+    if (!folder) return;
+    for (const auto& entry : support::fs::directory_iterator(*folder)) {
+        if (entry.path().extension() != ".gguf") continue;
+        CAPTURE(entry.path().string());
+        const gguf::reader source(entry.path());
+        const auto tokens = support::random_tokens(4 * 32, source.find("token_embd.weight")->dims[1]);
+        const std::vector<input_statistics> inputs = calibrate(source, tokens, 32).inputs;
+        const importance_table table = make_importances(inputs);
+        table.require_fit(source.tensors());
+        const std::string unused = concat("blk.", inputs.back().layer, '.');  // guesses further tokens, is not run
+        for (const tensor_info& info : source.tensors()) {
+            if (select::stays_full_precision(info) || info.name == "token_embd.weight" || info.name.starts_with(unused))
+                continue;
+            CAPTURE(info.name);
+            const tensor_importance* found = table.find(info.name);
+            CHECK(found != nullptr);
+            if (found == nullptr || matrix_count(info) == 1) continue;
+            const bool are_experts = info.name.find("_exps") != std::string::npos;
+            CHECK(found->tokens.size() == (are_experts ? matrix_count(info) : 1));
+            if (!are_experts) CHECK(found->tokens.front() == 4 * 32);
+        }
+    }
 }
 
 TEST_CASE("the figures of llama.cpp's tool on the same windows") {
