@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstddef>
+#include <initializer_list>
 #include <random>
 #include <vector>
 
@@ -73,7 +74,7 @@ TEST_CASE("products of small integers are exact, whatever the shape, and nothing
         std::uniform_int_distribution<int> integers(-9, 9);
         for (const std::size_t rows : {std::size_t{1}, height - 1, height, height + 1, 2 * height + 3})
             for (const std::size_t columns : {std::size_t{1}, width - 1, width, width + 1, 2 * width + 5})
-                for (const std::size_t depth : {1, 17, 255, 257, 600}) {
+                for (const std::size_t depth : std::initializer_list<std::size_t>{1, 17, 255, 257, 600}) {
                     CAPTURE(rows);
                     CAPTURE(columns);
                     CAPTURE(depth);
@@ -81,7 +82,8 @@ TEST_CASE("products of small integers are exact, whatever the shape, and nothing
                     padded out = random_matrix(rows, columns, integers);
                     padded wanted = out;
                     for (std::size_t r = 0; r < rows; ++r)
-                        for (std::size_t c = 0; c < columns; ++c) wanted.at(r, c) += static_cast<float>(dot(x, r, w, c));
+                        for (std::size_t c = 0; c < columns; ++c)
+                            wanted.at(r, c) += static_cast<float>(dot(x, r, w, c));
                     add_product<Arch>(x, w, out);
                     CHECK(out.values == wanted.values);
                 }

@@ -21,7 +21,7 @@ public:
 
     /// Room for `rows` rows of `depth` numbers.
     packed_rows(std::size_t rows, std::size_t depth)
-        : depth_(depth), values_(new(alignment) float[(rows + Width - 1) / Width * Width * depth]) {}
+        : depth_(depth), values_(new (alignment) float[(rows + Width - 1) / Width * Width * depth]) {}
 
     [[nodiscard]] std::size_t depth() const noexcept { return depth_; }
 
@@ -90,25 +90,29 @@ template <class Arch, std::size_t... Row>
 
 }  // namespace detail
 
-/// out[r][c] += the dot product of row r of X and row first + c of W, for r < rows and c < columns. `first` is a multiple
-/// of the panels' width; rows of `out` are `stride` numbers apart. Each dot product is summed in order, 256 terms at a
-/// time: its bits depend neither on the other rows nor, with fused multiply-add, on the registers' width.
+/// out[r][c] += the dot product of row r of X and row first + c of W, for r < rows and c < columns. `first` is a
+/// multiple of the panels' width; rows of `out` are `stride` numbers apart. Each dot product is summed in order, 256
+/// terms at a time: its bits depend neither on the other rows nor, with fused multiply-add, on the registers' width.
 template <class Arch = default_arch>
 void add_product(const packed_left<Arch>& x, std::size_t rows, const packed_right<Arch>& w, std::size_t first,
                  std::size_t columns, float* out, std::size_t stride) noexcept {
     constexpr std::size_t height = packed_left<Arch>::width, width = packed_right<Arch>::width;
     constexpr std::size_t piece = 256;  // terms; so much of a panel of W stays in the first-level cache
     constexpr auto panel_rows = std::make_index_sequence<height>{};
-    // While a panel of W is in use the next one is fetched, by each panel of X its share: W comes from afar.
+    // While a panel of W is in use the next one is fetched, by each panel of X its share; beside the last panel of W
+    // each panel of X fetches its own next piece. Both come from afar.
     const std::size_t panels = (rows + height - 1) / height;
-    const std::size_t step = (width + panels - 1) / panels;
+    const std::size_t share = (width + panels - 1) / panels;
     for (std::size_t k = 0; k < x.depth(); k += piece) {
         const std::size_t depth = std::min(piece, x.depth() - k);
         for (std::size_t c = 0; c < columns; c += width) {
             const float* const right = w.panel(first + c) + k * width;
-            const float* soon = c + width < columns ? w.panel(first + c + width) + k * width : right;
-            for (std::size_t r = 0; r < rows; r += height, soon += step * depth) {
+            const bool is_last = c + width >= columns;
+            for (std::size_t r = 0; r < rows; r += height) {
                 const float* const left = x.panel(r) + k * height;
+                const float* const soon =
+                    is_last ? left + depth * height : right + x.depth() * width + r / height * share * depth;
+                const std::size_t step = is_last ? height : share;
                 float* const to = out + r * stride + c;
                 const std::size_t tall = std::min(height, rows - r), wide = std::min(width, columns - c);
                 if (tall == height && wide == width) {

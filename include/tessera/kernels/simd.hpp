@@ -1,5 +1,5 @@
-// The only file that includes xsimd or names a machine's instructions; works from xsimd 8.1 on. Everything is a template
-// on the architecture, so that translation units compiled for different machines do not share symbols.
+// The only file that includes xsimd or names a machine's instructions; works from xsimd 8.1 on. Everything is a
+// template on the architecture, so that translation units compiled for different machines do not share symbols.
 #pragma once
 
 #include <array>

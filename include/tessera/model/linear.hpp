@@ -69,30 +69,32 @@ namespace detail {
     return (total + piece - 1) / piece;
 }
 
-// How many rows of weights make whole panels with about so many weights; at least one panel, at most all rows.
-[[nodiscard]] inline std::size_t rows_of(std::size_t weights, const linear& layer) {
+// How many rows of weights make whole panels with about so many weights; at least `least`, at most all rows.
+[[nodiscard]] inline std::size_t rows_of(std::size_t weights, std::size_t least, const linear& layer) {
     constexpr std::size_t panel = kernels::packed_right<>::width;
-    return std::min(std::max(weights / layer.inputs() / panel, std::size_t{1}) * panel, layer.outputs);
+    return std::min(std::max(weights / layer.inputs(), least) / panel * panel, layer.outputs);
 }
 
 }  // namespace detail
 
 /// Reads every weight of `layers`, which have one shape, once, and calls body(product_tile) for pieces that together
-/// cover all rows of `in` and all outputs, on several threads. In memory are at most 4 Mi weights of each layer (one
-/// panel of rows, if that is longer) and, per thread, 1 Mi more and 126 tokens. Products do not depend on the pieces.
+/// cover all rows of `in` and all outputs, on several threads. In memory are at most 4 Mi weights of each layer (1024
+/// rows, if they are longer) and, per thread, 1 Mi more and 126 tokens. Products do not depend on the pieces.
 template <tensor_source Source, class In, class Body>
 void for_each_product_tile(const Source& source, std::initializer_list<const linear*> layers, const In& in, int threads,
                            Body&& body) {
     constexpr std::size_t loaded_weights = std::size_t{1} << 22;
+    constexpr std::size_t loaded_rows_at_least = 1024;           // all tokens are packed again for the next ones
     constexpr std::size_t piece_weights = std::size_t{1} << 20;  // one read; after large ones sources give pages back
     constexpr std::size_t tile_tokens = 126;  // whole panels; so much of a tile stays in the second-level cache
     constexpr std::size_t tile_outputs = 256;
-    static_assert(tile_tokens % kernels::packed_left<>::width == 0 && tile_outputs % kernels::packed_right<>::width == 0);
+    static_assert(tile_tokens % kernels::packed_left<>::width == 0 &&
+                  tile_outputs % kernels::packed_right<>::width == 0);
     const linear& shape = **layers.begin();
     const std::size_t inputs = shape.inputs(), outputs = shape.outputs;
     const auto tokens = static_cast<std::size_t>(in.rows()), stride = static_cast<std::size_t>(in.outerStride());
-    const std::size_t loaded_rows = detail::rows_of(loaded_weights, shape);
-    const std::size_t piece_rows = detail::rows_of(piece_weights, shape);
+    const std::size_t loaded_rows = detail::rows_of(loaded_weights, loaded_rows_at_least, shape);
+    const std::size_t piece_rows = detail::rows_of(piece_weights, kernels::packed_right<>::width, shape);
     std::vector<kernels::packed_right<>> loaded;
     for (std::size_t n = 0; n < layers.size(); ++n) loaded.emplace_back(loaded_rows, inputs);
 
@@ -120,8 +122,14 @@ void for_each_product_tile(const Source& source, std::initializer_list<const lin
             x.pack(0, in.data() + token * stride, stride, count);
             for (std::size_t t = range * output_tiles / ranges; t < (range + 1) * output_tiles / ranges; ++t) {
                 const std::size_t r = t * tile_outputs;
-                body(product_tile{token, count, first + r, std::min(tile_outputs, rows - r),
-                                  {layers.begin(), layers.size()}, &x, loaded, r});
+                body(product_tile{token,
+                                  count,
+                                  first + r,
+                                  std::min(tile_outputs, rows - r),
+                                  {layers.begin(), layers.size()},
+                                  &x,
+                                  loaded,
+                                  r});
             }
         });
     }
