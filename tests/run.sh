@@ -76,8 +76,8 @@ check_headers
 if [[ -z ${TESSERA_QUICK:-} ]]; then
     # Where bytes and lengths from outside come in, and where they are computed with.
     check "address and undefined-behaviour sanitizers" build/asan-ubsan \
-        "test_core test_format test_tensor test_gguf test_safetensors test_text test_calibrate" \
-        '^(core|format|tensor|gguf|safetensors|text|calibrate)$' --preset asan-ubsan
+        "test_core test_tensor test_gguf test_safetensors test_text test_calibrate" \
+        '^(core|tensor|gguf|safetensors|text|calibrate)$' --preset asan-ubsan
     # The tests go through every format. The example goes through the whole library, which is only checked.
     if command -v clang++ >/dev/null; then
         check_syntax clang++ examples/quantize_and_measure.cpp
