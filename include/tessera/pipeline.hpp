@@ -1,6 +1,7 @@
-// Umbrella: opening, planning, quantizing and evaluating whole models.
+// Umbrella: opening, calibrating, planning, quantizing and evaluating whole models.
 #pragma once
 
+#include "tessera/pipeline/calibrate.hpp"
 #include "tessera/pipeline/damage_file.hpp"
 #include "tessera/pipeline/evaluate.hpp"
 #include "tessera/pipeline/mix_model.hpp"
