@@ -69,9 +69,11 @@ TEST_CASE("a recipe, its plan file and its options for llama-quantize say the sa
 TEST_CASE("a target size is never exceeded and nearly used up; the file has the size the plan says") {
     const scratch_dir folder;
     write_damage(folder);
-    for (const auto& [size, bytes] : {std::pair{"1.3MB", 1'300'000}, std::pair{"1.9 MiB", 1'992'294}}) {
+    for (const auto& target : {std::pair<std::string, int>{"1.3MB", 1'300'000}, {"1.9 MiB", 1'992'294}}) {
+        const std::string size = target.first;
+        const int bytes = target.second;
         CAPTURE(size);
-        const outcome run = tessera(folder, "plan fable-3m --damage damage.json --target-size '" + std::string(size) + "' -o plan.json --force");
+        const outcome run = tessera(folder, "plan fable-3m --damage damage.json --target-size '" + size + "' -o plan.json --force");
         REQUIRE(run.status == 0);
         CHECK(has(run.out, "predicted mean KL divergence: "));
         REQUIRE(tessera(folder, "quantize fable-3m --plan plan.json -o out.gguf --force").status == 0);

@@ -21,6 +21,7 @@
 #include "tessera/calibrate/imatrix.hpp"
 #include "tessera/gguf/reader.hpp"
 #include "tessera/pipeline/calibrate.hpp"
+#include "tessera/select/rules.hpp"
 #include "tessera/text/tokenizer.hpp"
 #include "tessera/text/windows.hpp"
 
@@ -252,6 +253,32 @@ TEST_CASE("a run that is killed, again and again, ends with the bytes of one tha
     CHECK(refused(source, tokens, 32).find("something else") != std::string::npos);
 }
 
+TEST_CASE("every architecture has importances for all that is quantized") {
+    const auto folder = support::shared("golden/architectures");
+    if (!folder) return;
+    for (const auto& entry : support::fs::directory_iterator(*folder)) {
+        if (entry.path().extension() != ".gguf") continue;
+        CAPTURE(entry.path().string());
+        const gguf::reader source(entry.path());
+        const auto tokens = support::random_tokens(4 * 32, source.find("token_embd.weight")->dims[1]);
+        const std::vector<input_statistics> inputs = calibrate(source, tokens, 32).inputs;
+        const importance_table table = make_importances(inputs);
+        table.require_fit(source.tensors());
+        const std::string unused = concat("blk.", inputs.back().layer, '.');  // guesses further tokens, is not run
+        for (const tensor_info& info : source.tensors()) {
+            if (select::stays_full_precision(info) || info.name == "token_embd.weight" || info.name.starts_with(unused))
+                continue;
+            CAPTURE(info.name);
+            const tensor_importance* found = table.find(info.name);
+            CHECK(found != nullptr);
+            if (found == nullptr || matrix_count(info) == 1) continue;
+            const bool are_experts = info.name.find("_exps") != std::string::npos;
+            CHECK(found->tokens.size() == (are_experts ? matrix_count(info) : 1));
+            if (!are_experts) CHECK(found->tokens.front() == 4 * 32);
+        }
+    }
+}
+
 TEST_CASE("the figures of llama.cpp's tool on the same windows") {
     const auto golden = support::shared("golden/imatrix");
     const auto model = support::shared("golden/kld/fable-3m-f16.gguf");
@@ -264,11 +291,11 @@ TEST_CASE("the figures of llama.cpp's tool on the same windows") {
     const imatrix_file wanted = read_imatrix(*golden / "imatrix.dat");
     std::vector<double> deviations;
     for (const auto& [name, entry] : wanted.importances) {
-        CAPTURE(name);
-        REQUIRE(got.find(name) != nullptr);
-        const std::vector<float>& ours = got.find(name)->mean_squares;
+        const tensor_importance* found = got.find(name);
+        REQUIRE(found != nullptr);
+        const std::vector<float>& ours = found->mean_squares;
         REQUIRE(ours.size() == entry.mean_squares.size());
-        CHECK(got.find(name)->tokens == std::vector<std::uint64_t>{133 * 256});
+        CHECK(found->tokens == std::vector<std::uint64_t>{133 * 256});
         const float largest = *std::ranges::max_element(entry.mean_squares);
         for (std::size_t c = 0; c < ours.size(); ++c) {
             if (entry.mean_squares[c] < 0.01f * largest) continue;

@@ -159,8 +159,9 @@ TEST_CASE("every tensor of eight models in 35 mixes gets what llama-quantize giv
         for (const std::size_t t : order) shuffled.push_back(tensors[t]);
 
         CHECK(golden["plans"].size() == select::mixes.size());
-        for (const auto& [name, plans] : golden["plans"].items())
-            for (const json& plan : plans) {
+        for (const auto& item : golden["plans"].items())
+            for (const json& plan : item.value()) {
+                const std::string name = item.key();
                 CAPTURE(name);
                 const select::mix* mix = select::find_mix(name);
                 REQUIRE(mix != nullptr);

@@ -24,6 +24,10 @@ struct type_layout {
     std::string_view name;
     std::uint32_t block_size;
     std::uint32_t block_bytes;
+
+    [[nodiscard]] constexpr double bits_per_weight() const noexcept {
+        return 8.0 * static_cast<double>(block_bytes) / static_cast<double>(block_size);
+    }
 };
 
 /// Every type a GGUF file may hold.

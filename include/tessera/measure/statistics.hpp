@@ -8,6 +8,8 @@
 #include <span>
 #include <vector>
 
+#include "tessera/config.hpp"
+
 namespace tessera {
 
 /// A figure and its standard error.
@@ -38,6 +40,14 @@ struct moments {
         return {mean, count > 10 && variance > 0 ? std::sqrt(variance / (n - 1)) : 0.0};
     }
 };
+
+/// The mean of `after` - `before`, pair by pair: what two figures of the same tokens have in common cancels.
+[[nodiscard]] inline estimate mean_change(std::span<const float> before, std::span<const float> after) noexcept {
+    TESSERA_ASSERT(before.size() == after.size(), "the same tokens");
+    moments changes;
+    for (std::size_t i = 0; i < before.size(); ++i) changes.add(double{after[i]} - double{before[i]});
+    return changes.mean(before.size());
+}
 
 /// Order statistics of a set of numbers.
 class percentiles {

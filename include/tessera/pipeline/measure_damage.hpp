@@ -99,6 +99,21 @@ inline void price_by_namesakes(select::damage_table& table, std::span<const tens
 
 }  // namespace detail
 
+/// Passes through a whole model that measuring `points` points of every tensor's curve is worth: an edit costs the layers
+/// from its tensor on, half of them in the mean.
+[[nodiscard]] inline std::size_t measure_passes(std::span<const tensor_info> tensors, std::size_t points) {
+    const auto quantized = std::ranges::count_if(tensors, [](const auto& t) { return !select::stays_full_precision(t); });
+    return static_cast<std::size_t>(quantized) * points / 2 + 2;
+}
+
+/// Tokens for so many passes, when nobody says: about 5e13 floating-point operations, minutes on two cores; at least
+/// 1024 tokens, below which figures are too vague, and at most 16384, beyond which they hardly change a plan.
+[[nodiscard]] inline std::uint64_t default_measure_tokens(std::span<const tensor_info> tensors, std::size_t passes) {
+    double weights = 0;
+    for (const tensor_info& info : tensors) weights += static_cast<double>(info.weights());
+    return static_cast<std::uint64_t>(std::clamp(5e13 / (2.0 * weights * static_cast<double>(passes)), 1024.0, 16384.0));
+}
+
 struct measure_damage_options {
     evaluate_options evaluate = {};
     std::uint64_t sample_weights = std::uint64_t{1} << 16;  ///< of each tensor, for the errors of formats

@@ -57,12 +57,11 @@ namespace tessera::select {
 [[nodiscard]] inline const type_layout& fitting(const tensor_info& info, const type_layout& wanted,
                                                 std::span<const type_layout> available) {
     if (info.columns() % wanted.block_size == 0) return wanted;
-    const auto bits = [](const type_layout& layout) { return 8.0 * layout.block_bytes / layout.block_size; };
     const type_layout* best = nullptr;
     for (const type_layout& layout : available) {
-        if (info.columns() % layout.block_size != 0 || bits(layout) <= bits(wanted)) continue;
-        const bool better =
-            best == nullptr || bits(layout) < bits(*best) || (bits(layout) == bits(*best) && layout.id == info.type());
+        if (info.columns() % layout.block_size != 0 || layout.bits_per_weight() <= wanted.bits_per_weight()) continue;
+        const double bits = layout.bits_per_weight(), least = best == nullptr ? bits : best->bits_per_weight();
+        const bool better = best == nullptr || bits < least || (bits == least && layout.id == info.type());
         if (better) best = &layout;
     }
     if (best == nullptr)

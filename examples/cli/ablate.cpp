@@ -1,0 +1,130 @@
+#include <iostream>
+#include <optional>
+#include <regex>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include <nlohmann/json.hpp>
+
+#include "commands.hpp"
+#include "importances.hpp"
+#include "measuring.hpp"
+#include "open.hpp"
+#include "terminal.hpp"
+#include "tessera/core/block_index.hpp"
+#include "tessera/format/builtin.hpp"
+#include "tessera/pipeline/plan_file.hpp"
+#include "tessera/select/menu.hpp"
+#include "tessera/select/rules.hpp"
+
+namespace cli {
+
+namespace {
+
+using namespace tessera;
+
+/// Tensors that are looked at together.
+struct tensor_class {
+    std::string name;
+    std::regex expression;
+};
+
+// The classes named in the options, or those that people ask about first.
+std::vector<tensor_class> classes_of(const ablate_options& options, const select::plan& plan) {
+    std::vector<tensor_class> classes;
+    for (const std::string& text : options.classes) {
+        const std::size_t equals = text.find('=');
+        const bool named = equals != std::string::npos;
+        classes.push_back({named ? text.substr(0, equals) : text, std::regex(named ? text.substr(equals + 1) : text)});
+    }
+    if (!classes.empty()) return classes;
+    const auto add = [&](std::string name, const std::string& pattern) {
+        classes.push_back({std::move(name), std::regex(pattern)});
+    };
+    add("embeddings", "^token_embd\\.");
+    add("attention queries", "attn_q(_a|_b)?\\.");
+    add("attention keys", "attn_k(_b)?\\.");
+    add("attention values", "attn_v(_b)?\\.");
+    add("attention, fused", "attn_(qkv|kv_a_mqa|gate)\\.");
+    add("attention output", "(attn_output|ssm_out)\\.");
+    add("ffn_gate", "ffn_gate(_up)?(_exps|_shexp)?\\.");
+    add("ffn_up", "ffn_up(_exps|_shexp)?\\.");
+    add("ffn_down", "ffn_down(_exps|_shexp)?\\.");
+    add("output", "^output\\.");
+    std::size_t last = 0;
+    for (const select::choice& c : plan.choices) last = std::max(last, block_index(c.target.name).value_or(0));
+    add("first layer", "^blk\\.0\\.");
+    if (last > 0) add("last layer", "^blk\\." + std::to_string(last) + "\\.");
+    return classes;
+}
+
+std::string signed_text(double value, int digits) { return (value >= 0 ? "+" : "") + fixed(value, digits); }
+
+}  // namespace
+
+void ablate(const ablate_options& options) {
+    const any_model model = open(options.model);
+    const select::plan plan = load_plan(options.plan, model.tensors());
+    const auto loaded = load_importances(options.importances, model.tensors());
+    const auto classes = classes_of(options, plan);
+    const auto formats = select::parse_menu(options.menu, builtin_formats::layouts).formats;
+
+    struct question {
+        const tensor_class* about;
+        std::string change;
+    };
+    std::vector<question> questions;
+    std::vector<change_rule> changes;
+    const auto ask = [&](const tensor_class& about, const std::string& change, auto new_type) {
+        questions.push_back({&about, change});
+        changes.push_back([&about, new_type](const select::choice& made) -> std::optional<type_layout> {
+            return std::regex_search(made.target.name, about.expression) ? new_type(made.target) : std::nullopt;
+        });
+    };
+    for (const tensor_class& about : classes) {
+        if (options.bits) {
+            ask(about, fixed(*options.bits, 1) + " bits", [&](const tensor_info& info) { return nearest_bits(formats, info, *options.bits); });
+        } else if (!options.format.empty()) {
+            ask(about, options.format, [&](const tensor_info&) { return std::optional(*builtin_formats::find(options.format)); });
+        } else {
+            ask(about, "one format down", [&](const tensor_info& info) { return neighbour(formats, info, -1); });
+            ask(about, "one format up", [&](const tensor_info& info) { return neighbour(formats, info, +1); });
+        }
+    }
+    const measured_changes measured = measure_changes(model, plan, changes, options.measuring, loaded ? &*loaded : nullptr,
+                                                      options.threads);
+
+    const estimate before = measured.before.divergence.result().mean;
+    if (options.json) {
+        nlohmann::ordered_json list = nlohmann::ordered_json::array();
+        for (std::size_t q = 0; q < questions.size(); ++q) {
+            const ablation& a = measured.changes[q];
+            if (a.tensors == 0) continue;
+            list.push_back({{"tensors", questions[q].about->name},
+                            {"change", questions[q].change},
+                            {"count", a.tensors},
+                            {"bytes", a.bytes},
+                            {"kld", {{"value", a.kld.value}, {"error", a.kld.error}}},
+                            {"kld_change", {{"value", a.change.value}, {"error", a.change.error}}}});
+        }
+        const nlohmann::ordered_json all{{"plan", options.plan.string()},
+                                         {"kld", {{"value", before.value}, {"error", before.error}}},
+                                         {"changes", std::move(list)}};
+        std::cout << all.dump(2) << '\n';
+        return;
+    }
+    std::cout << "the plan: " << plan.bytes() << " bytes of tensors, mean KLD " << fixed(before.value, 6) << " ± "
+              << fixed(before.error, 6) << "\n\n";
+    text_table table({"tensors", ">number", "change", ">bytes", ">mean KLD", ">change of it"});
+    for (std::size_t q = 0; q < questions.size(); ++q) {
+        const ablation& a = measured.changes[q];
+        if (a.tensors == 0) continue;
+        table.add({questions[q].about->name, std::to_string(a.tensors), questions[q].change,
+                   (a.bytes >= 0 ? "+" : "") + std::to_string(a.bytes), fixed(a.kld.value, 6),
+                   signed_text(a.change.value, 6) + " ± " + fixed(a.change.error, 6)});
+    }
+    std::cout << table;
+}
+
+}  // namespace cli

@@ -1,0 +1,131 @@
+#include "measuring.hpp"
+
+#include <algorithm>
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <iostream>
+#include <string_view>
+#include <utility>
+
+#include "about.hpp"
+#include "encoder.hpp"
+#include "open.hpp"
+#include "terminal.hpp"
+#include "tessera/core/mapped_file.hpp"
+#include "tessera/format/builtin.hpp"
+#include "tessera/pipeline/damage_file.hpp"
+#include "tessera/pipeline/measure_damage.hpp"
+#include "tessera/pipeline/plan_meter.hpp"
+#include "tessera/select/refined.hpp"
+#include "tessera/text/tokenizer.hpp"
+
+namespace cli {
+
+namespace {
+
+using namespace tessera;
+
+const importance_table no_importances;
+
+const importance_table& table_of(const loaded_importances* importances) {
+    return importances == nullptr ? no_importances : importances->file.importances;
+}
+
+// As many of the windows as the options want: by tokens, by the time that the first one takes, or by default.
+text::token_windows first_windows(const any_model& model, const text::token_windows& all, const measure_options& options,
+                                  std::size_t passes, int threads) {
+    std::uint64_t tokens = options.tokens;
+    if (tokens == 0) tokens = default_measure_tokens(model.tensors(), passes);
+    if (options.minutes > 0) {
+        scored_model<any_model> one("model", model, threads);
+        const auto started = std::chrono::steady_clock::now();
+        one.run(all.window(0), all.length());
+        const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - started).count();
+        tokens = static_cast<std::uint64_t>(60.0 * options.minutes / (static_cast<double>(passes) * seconds) *
+                                            static_cast<double>(all.length()));
+    }
+    const std::size_t count = std::clamp<std::size_t>(tokens / all.length(), 1, all.size());
+    const auto first = all.tokens().first(count * all.length());
+    return {{first.begin(), first.end()}, all.length()};
+}
+
+}  // namespace
+
+text::token_windows measuring_windows(const any_model& model, const measure_options& options,
+                                      const loaded_importances* importances) {
+    if (!options.text.empty()) {
+        const text::tokenizer tokenizer(model.metadata());
+        const mapped_file file(options.text);
+        const std::string_view text(reinterpret_cast<const char*>(file.bytes().data()), file.bytes().size());
+        return about(options.text, [&] {
+            return text::cut_windows(tokenizer, text, {.length = default_window(model.metadata())});
+        });
+    }
+    if (importances != nullptr)
+        if (const auto* held_back = importances->file.properties.get<std::vector<std::int32_t>>(held_back_key))
+            return about(importances->path, [&] { return text::token_windows(*held_back, importances->file.chunk_size); });
+    fail("measuring: wanted a text (--measure-text FILE) or an importance matrix of tessera calibrate that holds back "
+         "windows, got neither");
+}
+
+select::damage_table obtain_damage(const any_model& model, const target_options& options,
+                                   const loaded_importances* importances, int threads) {
+    if (!options.damage.empty() && std::filesystem::exists(options.damage))
+        return load_damage(options.damage, model.tensors());
+    const measure_options& measuring = options.measuring;
+    const select::menu menu = select::parse_menu("all", builtin_formats::layouts);
+    const auto run = [&](const auto& measure, std::size_t points) {
+        const auto windows = measuring_windows(model, measuring, importances);
+        const std::size_t passes = measure_passes(model.tensors(), points);
+        const auto used = first_windows(model, windows, measuring, passes, threads);
+        std::cout << "measuring damage on " << used.size() << " windows of " << used.length() << " tokens\n";
+        progress_line line;
+        return measure_damage(model, table_of(importances), used.tokens(), used.length(), menu,
+                              fallback_formats::layouts, measure, compiled_weighted{},
+                              {.evaluate = {.threads = threads}}, line);
+    };
+    const direct formats;
+    const perturbation noises;
+    const select::damage_table table =
+        measuring.measure == "noise" ? run(noises, noises.sizes.size()) : run(formats, formats.errors.size());
+    if (!options.damage.empty()) {
+        save_damage(options.damage, table, model.tensors());
+        std::cout << "wrote " << options.damage.string() << '\n';
+    }
+    return table;
+}
+
+select::plan refine(const any_model& model, const select::plan& draft, const select::budget& budget,
+                    const target_options& options, const loaded_importances* importances, int threads) {
+    const auto windows = measuring_windows(model, options.measuring, importances);
+    const auto used = first_windows(model, windows, options.measuring, 2 * options.refine, threads);
+    plan_meter meter(model, table_of(importances), used.tokens(), used.length(), compiled_weighted{},
+                     {.threads = threads});
+    select::refine_report report;
+    select::plan plan = draft;
+    const select::refined<decltype(meter)> strategy{budget, &meter, {.trials = options.refine}, &report};
+    strategy.settle(plan, fallback_formats::layouts);
+    std::cout << "refined on " << used.size() << " windows: " << report.taken << " of " << report.tried
+              << " swaps of bytes helped\n";
+    return plan;
+}
+
+measured_changes measure_changes(const any_model& model, const select::plan& plan,
+                                 const std::vector<change_rule>& changes, const measure_options& options,
+                                 const loaded_importances* importances, int threads) {
+    const auto windows = measuring_windows(model, options, importances);
+    const auto used = first_windows(model, windows, options, changes.size() + 2, threads);
+    plan_meter meter(model, table_of(importances), used.tokens(), used.length(), compiled_weighted{},
+                     {.threads = threads});
+    measured_changes result{{plan, meter.measure(plan, meter.samples())}, {}};
+    progress_line line;
+    const progress_callback report(line);
+    for (const change_rule& change : changes) {
+        result.changes.push_back(ablate(meter, result.before, change, fallback_formats::layouts));
+        report({.stage = "ablate", .unit = "changes", .done = result.changes.size(), .total = changes.size()});
+    }
+    return result;
+}
+
+}  // namespace cli
