@@ -33,7 +33,7 @@ class feedback_rows {
     static constexpr std::size_t panel_columns = 64;
 
 public:
-    static constexpr std::size_t rows = 64;  ///< encoded at once
+    static constexpr std::size_t rows = 64;  ///< encoded at once; fewer cost as much
 
     explicit feedback_rows(const gram_factor& factor)
         : factor_(factor),
@@ -152,7 +152,9 @@ struct error_feedback {
     const gram_factor& factor;  ///< of the matrix's inputs
     int refits = 1;             ///< times that scales are fitted again
 
-    /// Encodes whole rows of the factor's columns; `importance` one number per column, or nothing: the factor's.
+    static constexpr std::size_t rows_at_once = 64;  ///< that feedback_rows takes
+
+    /// Encodes whole rows of the factor's columns; `importance` is one number per column, or nothing: the factor's.
     template <block_format F>
     void operator()(format_tag<F> format, std::span<const float> weights, std::span<const float> importance,
                     std::span<typename F::block> out) const {
@@ -162,9 +164,8 @@ struct error_feedback {
         if (importance.empty()) importance = factor.importance();
         if constexpr (rounds_in_columns<F>) {
             feedback_rows<F> encode(factor);
-            const std::size_t step = feedback_rows<F>::rows;
-            for (std::size_t r = 0; r < weights.size() / columns; r += step) {
-                const std::size_t count = std::min(step, weights.size() / columns - r);
+            for (std::size_t r = 0; r < weights.size() / columns; r += rows_at_once) {
+                const std::size_t count = std::min(rows_at_once, weights.size() / columns - r);
                 encode(weights.subspan(r * columns, count * columns), importance, refits,
                        out.subspan(r * row_blocks, count * row_blocks));
             }
