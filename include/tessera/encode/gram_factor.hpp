@@ -18,8 +18,8 @@
 namespace tessera {
 
 struct gram_factor_options {
-    /// What every column's second moment grows by, as a part of their mean: stands for the noise that earlier layers'
-    /// errors add to the inputs, and for what few tokens leave open.
+    /// What every column's second moment grows by, as a part of their mean, when tokens are many. The default was chosen
+    /// by the divergence of one small model.
     double damping = 0.1;
     int threads = 0;  ///< 0: all of the machine's
 };
@@ -36,8 +36,8 @@ public:
     using matrix = Eigen::MatrixXf;
     static constexpr std::size_t unit = 8;  ///< neighbouring columns that stay together
 
-    /// Takes sums of x x' over `tokens` inputs x: symmetric, a multiple of eight columns. Fewer tokens than columns
-    /// raise the damping in proportion. What is still not positive definite is damped tenfold, then loses half of
+    /// Takes sums of x x' over `tokens` inputs x: symmetric, a multiple of eight columns. The damping is
+    /// multiplied by 1 + columns / tokens. What is still not positive definite is damped tenfold, then loses half of
     /// everything off the diagonal until it is. Without a finite positive second moment all columns count alike.
     template <class Gram>
     explicit gram_factor(const Gram& gram, std::uint64_t tokens, const gram_factor_options& options = {}) {
