@@ -23,7 +23,8 @@ namespace tessera {
 /// sub-block.
 ///
 /// A sub-block's step is the distance of its extremes over some number of levels; which number shows in the weights
-/// between them. Scales in two levels are multiples of one value, which is some integral part of the largest of them.
+/// between them. Scales in two levels are multiples of one value, which is some integral part of each of them. Where
+/// weights are so few and simple that they lie on very many grids, only some of these are tried.
 template <scaled_format F>
 class exact_scales {
     using scaling = typename F::scaling;
@@ -75,7 +76,9 @@ private:
         });
     }
 
-    // All grids that hold a sub-block, from the finest.
+    static constexpr std::size_t most_grids = 32, most_tries = 512;
+
+    // The grids that hold a sub-block, from the finest: most_grids at most.
     [[nodiscard]] static std::vector<grid> grids_of(std::span<const float> x) {
         const auto [low, high] = std::ranges::minmax(x);
         const float extreme = std::max(high, -low);
@@ -84,7 +87,7 @@ private:
         if (!std::isfinite(extreme)) return found;
         const auto add = [&](float scale, float min) {
             const bool has_place = (scaling::scale_has_sign || scale >= 0) && (scaling::min_has_sign || min >= -allowed);
-            if (has_place && holds({scale, min, allowed}, x)) found.push_back({scale, min, allowed});
+            if (has_place && found.size() < most_grids && holds({scale, min, allowed}, x)) found.push_back({scale, min, allowed});
         };
         const std::vector<float>& all = levels();
         if constexpr (has_min) {
@@ -156,22 +159,22 @@ private:
         return fits ? std::optional(static_cast<int>(times)) : std::nullopt;
     }
 
-    // Tries all super scales that the largest scale allows.
+    // Tries all super scales that the sub-block with the fewest grids allows.
     [[nodiscard]] static std::optional<scales> find_two_levels(std::span<const float, F::block_size> x,
                                                                const grid_lists& grids)
     requires scaling::has_sub_scales
     {
-        const auto largest = std::ranges::max_element(
-            grids, {}, [](const std::vector<grid>& g) { return std::fabs(g.front().scale); });
-        for (int integer = scaling::sub_scale_high; integer >= scaling::sub_scale_low; --integer)
-            for (const grid& widest : *largest) {
+        std::size_t tries = most_tries;
+        for (const grid& at : fewest(grids, [](const grid& of) { return of.scale != 0; }))
+            for (int integer = scaling::sub_scale_high; integer >= scaling::sub_scale_low; --integer) {
                 scales s{};
-                s.super_scale = finite_scale<super>(integer == 0 ? 0.0f : widest.scale / static_cast<float>(integer));
+                s.super_scale = finite_scale<super>(integer == 0 ? 0.0f : at.scale / static_cast<float>(integer));
                 grid_lists left;  // those whose scales are multiples
                 for (std::size_t g = 0; g < sub_blocks && (g == 0 || !left[g - 1].empty()); ++g)
                     std::ranges::copy_if(grids[g], std::back_inserter(left[g]),
                                          [&](const grid& at) { return sub_scale(at, s).has_value(); });
-                if (!left.back().empty() && take_mins(x, left, s)) return s;
+                if (!left.back().empty() && take_mins(x, left, s, tries)) return s;
+                if (tries == 0) return std::nullopt;
             }
         return std::nullopt;
     }
@@ -183,17 +186,24 @@ private:
         return multiple(at.min, static_cast<float>(s.super_min), at.allowed, 0, scaling::sub_min_high);
     }
 
-    // Tries all super minimums that the sub-block with the fewest grids allows.
-    [[nodiscard]] static bool take_mins(std::span<const float, F::block_size> x, const grid_lists& grids, scales& s) {
+    // Of the sub-blocks with a grid that tells something, the grids of the one that has the fewest.
+    template <class Tells>
+    [[nodiscard]] static const std::vector<grid>& fewest(const grid_lists& grids, Tells tells) {
+        return *std::ranges::min_element(grids, {}, [&](const std::vector<grid>& of) {
+            return std::ranges::any_of(of, tells) ? of.size() : std::numeric_limits<std::size_t>::max();
+        });
+    }
+
+    // The same for super minimums.
+    [[nodiscard]] static bool take_mins(std::span<const float, F::block_size> x, const grid_lists& grids, scales& s,
+                                        std::size_t& tries) {
         s.super_min = finite_scale<super>(0.0f);
         if (take_integers(x, grids, s)) return true;
         if constexpr (has_min) {
-            const auto fewest = std::ranges::min_element(grids, {}, [](const std::vector<grid>& of) {
-                const bool has_none = std::ranges::all_of(of, [](const grid& at) { return at.min <= at.allowed; });
-                return has_none ? std::numeric_limits<std::size_t>::max() : of.size();
-            });
-            for (const grid& at : *fewest)
+            for (const grid& at : fewest(grids, [](const grid& of) { return of.min > of.allowed; }))
                 for (int integer = scaling::sub_min_high; integer > 0; --integer) {
+                    if (tries == 0) return false;
+                    --tries;
                     s.super_min = finite_scale<super>(at.min / static_cast<float>(integer));
                     if (take_integers(x, grids, s)) return true;
                 }
