@@ -38,7 +38,8 @@ text::token_windows first_windows(const any_model& model, const text::token_wind
     std::uint64_t tokens = options.tokens;
     if (tokens == 0) tokens = default_measure_tokens(model.tensors(), passes);
     if (options.minutes > 0) {
-        scored_model<any_model> one("model", model, threads);
+        const overlay_source<any_model> untouched(model);  // a type of model that is compiled here anyway
+        scored_model<overlay_source<any_model>> one("model", untouched, threads);
         const auto started = std::chrono::steady_clock::now();
         one.run(all.window(0), all.length());
         const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - started).count();

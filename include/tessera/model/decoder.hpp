@@ -48,7 +48,7 @@ struct activations {
 };
 
 /// Runs a decoder-only model whose weights stay in a source. A pass reads every weight once, whatever the number of
-/// tokens; memory is the activations, a few MiB of weights and one vector per norm and bias. Results are the same bits
+/// tokens; memory is the activations, some MiB of weights and one vector per norm and bias. Results are the same bits
 /// for every number of threads. Sums of norms and softmax run in double, matrix products in float.
 template <tensor_source Source>
 class decoder {

@@ -40,8 +40,9 @@ public:
         : tokens_(tokens),
           window_(window),
           options_(options),
+          original_(source),
           overlay_(source),
-          reference_("reference", source, options.threads),
+          reference_("reference", original_, options.threads),
           candidate_("candidate", overlay_, options.threads) {}
 
     /// The tensors that plans decide about, in the order of the forward pass.
@@ -129,9 +130,9 @@ private:
     std::span<const std::int32_t> tokens_;
     std::size_t window_;
     evaluate_options options_;
+    overlay_source<Source> original_;  // never edited: so both models are of one type, and compiled once
     overlay_source<Source> overlay_;
-    scored_model<Source> reference_;
-    scored_model<overlay_source<Source>> candidate_;
+    scored_model<overlay_source<Source>> reference_, candidate_;
 };
 
 }  // namespace tessera

@@ -47,13 +47,14 @@ public:
           window_(window),
           encoder_(encoder),
           options_(options),
+          original_(source),
           overlay_(source),
-          reference_("reference", source, options.threads),
+          reference_("reference", original_, options.threads),
           candidate_("candidate", overlay_, options.threads) {
         importances.require_fit(source.tensors());
         reference_.run(tokens, window);
         const std::size_t positions = tokens.size() / window * scored_positions::of_window(window).count;
-        kept_ = std::make_unique<kept_logits<scored_model<Source>>>(reference_, positions, 2 * options.logits_bytes);
+        kept_ = std::make_unique<kept_logits<scored_model<overlay_source<Source>>>>(reference_, positions, 2 * options.logits_bytes);
     }
 
     /// The windows there are.
@@ -89,7 +90,7 @@ public:
 private:
     // The reference on fewer tokens.
     struct first_logits {
-        const kept_logits<scored_model<Source>>& all;
+        const kept_logits<scored_model<overlay_source<Source>>>& all;
         std::span<const std::int32_t> first;
 
         [[nodiscard]] std::string_view role() const noexcept { return all.role(); }
@@ -141,10 +142,10 @@ private:
     std::size_t window_;
     Encoder encoder_;
     evaluate_options options_;
+    overlay_source<Source> original_;  // never changed: so both models are of one type, and compiled once
     overlay_source<Source> overlay_;
-    scored_model<Source> reference_;
-    scored_model<overlay_source<Source>> candidate_;
-    std::unique_ptr<kept_logits<scored_model<Source>>> kept_;
+    scored_model<overlay_source<Source>> reference_, candidate_;
+    std::unique_ptr<kept_logits<scored_model<overlay_source<Source>>>> kept_;
     std::map<std::pair<std::string, type_id>, std::vector<std::byte>> encoded_;
 };
 
