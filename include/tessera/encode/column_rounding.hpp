@@ -24,9 +24,10 @@ concept rounds_in_columns = (scaled_format<F> || rounds_to_lattice<F>) &&
                             };
 
 /// Rounds `Rows` rows of `columns` weights, F::group columns at a time and in any order of the groups.
-///   set_scales(row, block, scales)         before anything is rounded
+///   scales(row)                            of its blocks, to be set before
+///   begin()                                before anything is rounded
 ///   round(column, aims, importance, values)  aims and values: `Rows` floats for each column of the group
-///   store(row, out)                        when all columns are rounded
+///   store(row, out)                        when all columns are rounded: the first out.size() blocks
 template <class F, std::size_t Rows, class Arch = kernels::default_arch>
 class column_rounding;
 
@@ -47,14 +48,21 @@ public:
           inverse_(scale_.size()),
           min_(has_min ? scale_.size() : 0) {}
 
-    void set_scales(std::size_t row, std::size_t block, const typename F::scales& s) {
-        scales_[row * blocks_ + block] = s;
-        for (std::size_t g = 0; g < sub_blocks; ++g) {
-            const std::size_t place = (block * sub_blocks + g) * Rows + row;
-            scale_[place] = s.scale(g);
-            inverse_[place] = kernels::reciprocal_or_zero(s.scale(g));
-            if constexpr (has_min) min_[place] = s.min(g);
-        }
+    [[nodiscard]] std::span<typename F::scales> scales(std::size_t row) noexcept {
+        return std::span(scales_).subspan(row * blocks_, blocks_);
+    }
+
+    void begin() noexcept {
+        for (std::size_t row = 0; row < Rows; ++row)
+            for (std::size_t block = 0; block < blocks_; ++block) {
+                const typename F::scales& s = scales_[row * blocks_ + block];
+                for (std::size_t g = 0; g < sub_blocks; ++g) {
+                    const std::size_t place = (block * sub_blocks + g) * Rows + row;
+                    scale_[place] = s.scale(g);
+                    inverse_[place] = kernels::reciprocal_or_zero(s.scale(g));
+                    if constexpr (has_min) min_[place] = s.min(g);
+                }
+            }
     }
 
     void round(std::size_t column, const float* aims, std::span<const float, 1>, float* values) noexcept {
@@ -75,7 +83,7 @@ public:
 
     void store(std::size_t row, std::span<typename F::block> out) const noexcept {
         typename F::code_array codes;
-        for (std::size_t b = 0; b < blocks_; ++b) {
+        for (std::size_t b = 0; b < out.size(); ++b) {
             for (std::size_t i = 0; i < F::block_size; ++i) codes[i] = codes_[(b * F::block_size + i) * Rows + row];
             F::store(scales_[row * blocks_ + b], codes, out[b]);
         }
@@ -95,7 +103,11 @@ public:
     explicit column_rounding(std::size_t columns)
         : blocks_(columns / F::block_size), scales_(Rows * blocks_), codes_(Rows * columns / F::group) {}
 
-    void set_scales(std::size_t row, std::size_t block, const typename F::scales& s) { scales_[row * blocks_ + block] = s; }
+    [[nodiscard]] std::span<typename F::scales> scales(std::size_t row) noexcept {
+        return std::span(scales_).subspan(row * blocks_, blocks_);
+    }
+
+    void begin() noexcept {}
 
     void round(std::size_t column, const float* aims, std::span<const float, F::group> importance, float* values) noexcept {
         const std::size_t block = column / F::block_size, first = column % F::block_size;
@@ -118,7 +130,7 @@ public:
 
     void store(std::size_t row, std::span<typename F::block> out) const noexcept {
         typename F::code_array codes;
-        for (std::size_t b = 0; b < blocks_; ++b) {
+        for (std::size_t b = 0; b < out.size(); ++b) {
             for (std::size_t g = 0; g < F::groups; ++g) codes[g] = codes_[(b * F::groups + g) * Rows + row];
             F::store(scales_[row * blocks_ + b], codes, out[b]);
         }
