@@ -53,7 +53,7 @@ public:
             take(s, weights, count);
             const std::size_t first_block = s.first_column / F::block_size, blocks = s.columns / F::block_size;
             for (int pass = 0; pass <= refits; ++pass) {
-                for (std::size_t r = 0; r < count; ++r) fit(s, r, pass, importance);
+                for (std::size_t r = 0; r < count; r += fitted_rows) fit(s, r, pass, importance);
                 round(s);
                 for (std::size_t r = 0; r < count; ++r) {
                     is_best_[r] = pass == 0 || cost_[r] < least_[r];
@@ -67,9 +67,14 @@ public:
     }
 
 private:
-    struct alignas(64) lanes : std::array<float, rows> {};
+    using batch = kernels::float_batch<kernels::default_arch>;
+    struct alignas(64) lanes : std::array<float, rows> {
+        [[nodiscard]] batch at(std::size_t r) const noexcept { return batch::load_aligned(this->data() + r); }
+        void set(std::size_t r, batch values) noexcept { values.store_aligned(this->data() + r); }
+    };
     using lanes_by_step = std::array<lanes, span_columns>;  // of a span's steps
     using packed_errors = kernels::packed_right<>;
+    static constexpr std::size_t fitted_rows = std::max<std::size_t>(1, scale_fit<F>::blocks * F::block_size / span_columns);
 
     // Takes the weights of a span, and moves them by the errors of the spans before.
     void take(const gram_span& s, std::span<const float> weights, std::size_t count) {
@@ -82,19 +87,28 @@ private:
         kernels::add_product(s.before, s.columns, errors_, 0, rows, targets_[0].data(), rows);
     }
 
+    // Fits the scales of as many rows, from `row` on, as the search takes at once.
     void fit(const gram_span& s, std::size_t row, int pass, std::span<const float> importance) {
-        std::array<float, span_columns> x, w;
         const lanes_by_step& from = pass == 0 ? targets_ : aims_;
         for (std::size_t t = 0; t < s.columns; ++t) {
             const std::size_t step = s.first_step + t, column = factor_.order()[step];
-            x[column - s.first_column] = from[t][row];
-            w[column - s.first_column] = pass == 0 ? importance[column] : factor_.pivots()[step];
+            const float weight = pass == 0 ? importance[column] : factor_.pivots()[step];
+            for (std::size_t r = 0; r < fitted_rows; ++r) {
+                fitted_[r * s.columns + column - s.first_column] = from[t][row + r];
+                fitted_importance_[r * s.columns + column - s.first_column] = weight;
+            }
         }
-        const std::span<typename F::scales> scales = rounding_.scales(row).first(s.columns / F::block_size);
+        const std::size_t size = fitted_rows * s.columns, blocks = s.columns / F::block_size;
+        const std::span<const float> x(fitted_.data(), size), w(fitted_importance_.data(), size);
+        std::array<typename F::scales, fitted_rows * span_columns / F::block_size> scales;
+        for (std::size_t r = 0; r < fitted_rows; ++r)
+            std::ranges::copy(rounding_.scales(row + r).first(blocks), scales.begin() + static_cast<std::ptrdiff_t>(r * blocks));
         if (pass == 0)
-            fit_.search(std::span(x).first(s.columns), std::span(w).first(s.columns), scales);
+            fit_.search(x, w, std::span(scales).first(fitted_rows * blocks));
         else
-            fit_.improve(std::span(x).first(s.columns), std::span(w).first(s.columns), scales);
+            fit_.improve(x, w, std::span(scales).first(fitted_rows * blocks));
+        for (std::size_t r = 0; r < fitted_rows; ++r)
+            std::ranges::copy(std::span(scales).subspan(r * blocks, blocks), rounding_.scales(row + r).begin());
     }
 
     // Rounds all columns of a span: aims_, tried_ and cost_ follow.
@@ -121,10 +135,10 @@ private:
             const lanes& value = values_[t - first];
             lanes aim = aims_[t];
             add_errors(s, first, t, t, aim);  // the group's own
-            for (std::size_t r = 0; r < rows; ++r) {
-                tried_[t][r] = weights_[t][r] - value[r];
-                const float left = aim[r] - value[r];
-                cost_[r] += left * left * pivots[t];
+            for (std::size_t r = 0; r < rows; r += kernels::lanes<kernels::default_arch>) {
+                const batch rounded = value.at(r), left = aim.at(r) - rounded;
+                tried_[t].set(r, weights_[t].at(r) - rounded);
+                cost_.set(r, xsimd::fma(left * left, batch(pivots[t]), cost_.at(r)));
             }
         }
     }
@@ -151,6 +165,7 @@ private:
     std::array<lanes, group> values_;
     lanes cost_, least_;
     std::array<bool, rows> is_best_;
+    std::array<float, fitted_rows * span_columns> fitted_, fitted_importance_;  // of rows, in the order of columns
     scale_fit<F> fit_;
     column_rounding<F, rows> rounding_{span_columns};
 };
