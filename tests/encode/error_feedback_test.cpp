@@ -125,6 +125,27 @@ TEST_CASE("the error in the metric of the inputs falls well below that of weight
     });
 }
 
+TEST_CASE("a row may end with a part of a span") {
+    constexpr std::size_t width = columns - 192;
+    const matrix gram = correlated_gram().topLeftCorner(width, width);
+    const gram_factor factor(gram, tokens, {.damping = 0.01});
+    REQUIRE(factor.spans().size() == 2);
+    const auto weights = support::gaussian(rows * width, 9);
+    const auto error = [&](const auto& encoder) {
+        std::vector<iq4_nl::block> packed(weights.size() / iq4_nl::block_size);
+        for (std::size_t r = 0; r < rows; ++r)
+            encoder(format_tag<iq4_nl>{}, std::span(weights).subspan(r * width, width), factor.importance(),
+                    std::span(packed).subspan(r * width / iq4_nl::block_size, width / iq4_nl::block_size));
+        matrix left(rows, width);
+        decode_blocks<iq4_nl>(packed, std::span<float>(left.data(), rows * width));
+        left -= Eigen::Map<const matrix>(weights.data(), rows, width);
+        return (left * gram).cwiseProduct(left).cast<double>().sum();
+    };
+    const double before = error(weighted{}), after = error(error_feedback{factor});
+    CHECK(after < 0.8 * before);
+    CHECK(after > 0.01 * before);
+}
+
 TEST_CASE("columns that have nothing to do with each other are rounded as by weighted") {
     matrix gram = matrix::Zero(columns, columns);
     for (Eigen::Index c = 0; c < gram.rows(); ++c) gram(c, c) = 1.0f + static_cast<float>(c % 5);
@@ -138,6 +159,14 @@ TEST_CASE("columns that have nothing to do with each other are rounded as by wei
         CHECK(error <= metric_error<F>(weights, expected, gram) * (1 + 1e-6));
         CHECK(metric_error<F>(weights, encode_feedback<F>(weights, factor, 1), gram) <= error * (1 + 1e-6));
     });
+}
+
+TEST_CASE("weights that lie on the grid of a format stay what they are") {
+    const gram_factor factor(correlated_gram(), tokens);
+    std::vector<float> weights(rows * columns), decoded(weights.size());
+    decode_blocks<iq4_xs>(encode_weighted<iq4_xs>(support::gaussian(weights.size(), 10), {}), weights);
+    decode_blocks<iq4_xs>(encode_feedback<iq4_xs>(weights, factor), decoded);
+    CHECK(std::ranges::equal(weights, decoded));
 }
 
 TEST_CASE("useless statistics do no harm") {

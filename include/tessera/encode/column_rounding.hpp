@@ -23,11 +23,12 @@ concept rounds_in_columns = (scaled_format<F> || rounds_to_lattice<F>) &&
                                 F::load(in, s, codes);
                             };
 
-/// Rounds `Rows` rows of `columns` weights, F::group columns at a time and in any order of the groups.
-///   scales(row)                            of its blocks, to be set before
-///   begin()                                before anything is rounded
+/// Rounds `Rows` rows of whole blocks, F::group columns at a time and in any order of the groups.
+///   start(columns)                           so many, at most as many as the constructor was given
+///   scales(row, rows)                        to be set: those of all blocks of some rows, row by row
+///   take_scales()                            when they are set
 ///   round(column, aims, importance, values)  aims and values: `Rows` floats for each column of the group
-///   store(row, out)                        when all columns are rounded: the first out.size() blocks
+///   store(row, out)                          when all columns are rounded
 template <class F, std::size_t Rows, class Arch = kernels::default_arch>
 class column_rounding;
 
@@ -48,11 +49,12 @@ public:
           inverse_(scale_.size()),
           min_(has_min ? scale_.size() : 0) {}
 
-    [[nodiscard]] std::span<typename F::scales> scales(std::size_t row) noexcept {
-        return std::span(scales_).subspan(row * blocks_, blocks_);
+    void start(std::size_t columns) noexcept { blocks_ = columns / F::block_size; }
+    [[nodiscard]] std::span<typename F::scales> scales(std::size_t row, std::size_t rows) noexcept {
+        return std::span(scales_).subspan(row * blocks_, rows * blocks_);
     }
 
-    void begin() noexcept {
+    void take_scales() noexcept {
         for (std::size_t row = 0; row < Rows; ++row)
             for (std::size_t block = 0; block < blocks_; ++block) {
                 const typename F::scales& s = scales_[row * blocks_ + block];
@@ -83,7 +85,7 @@ public:
 
     void store(std::size_t row, std::span<typename F::block> out) const noexcept {
         typename F::code_array codes;
-        for (std::size_t b = 0; b < out.size(); ++b) {
+        for (std::size_t b = 0; b < blocks_; ++b) {
             for (std::size_t i = 0; i < F::block_size; ++i) codes[i] = codes_[(b * F::block_size + i) * Rows + row];
             F::store(scales_[row * blocks_ + b], codes, out[b]);
         }
@@ -103,11 +105,12 @@ public:
     explicit column_rounding(std::size_t columns)
         : blocks_(columns / F::block_size), scales_(Rows * blocks_), codes_(Rows * columns / F::group) {}
 
-    [[nodiscard]] std::span<typename F::scales> scales(std::size_t row) noexcept {
-        return std::span(scales_).subspan(row * blocks_, blocks_);
+    void start(std::size_t columns) noexcept { blocks_ = columns / F::block_size; }
+    [[nodiscard]] std::span<typename F::scales> scales(std::size_t row, std::size_t rows) noexcept {
+        return std::span(scales_).subspan(row * blocks_, rows * blocks_);
     }
 
-    void begin() noexcept {}
+    void take_scales() noexcept {}
 
     void round(std::size_t column, const float* aims, std::span<const float, F::group> importance, float* values) noexcept {
         const std::size_t block = column / F::block_size, first = column % F::block_size;
@@ -130,7 +133,7 @@ public:
 
     void store(std::size_t row, std::span<typename F::block> out) const noexcept {
         typename F::code_array codes;
-        for (std::size_t b = 0; b < out.size(); ++b) {
+        for (std::size_t b = 0; b < blocks_; ++b) {
             for (std::size_t g = 0; g < F::groups; ++g) codes[g] = codes_[(b * F::groups + g) * Rows + row];
             F::store(scales_[row * blocks_ + b], codes, out[b]);
         }

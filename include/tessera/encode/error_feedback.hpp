@@ -27,10 +27,9 @@ concept fits_spans = rounds_in_columns<F> && gram_factor::span % F::block_size =
 /// Encodes some rows with error feedback; reusable for any number of them.
 ///
 /// Minimises  e H e'  for every row's error e, with H as the factor has it, span by span in the factor's order. What the
-/// errors of the spans before move a span's weights by is one matrix product. Then its scales are fitted by the
-/// importance-weighted search, its columns are rounded in turn, each (or each eight of a lattice) to what is nearest once
-/// the errors of those before it are added, and both is repeated with scales fitted to what was really rounded. Rows
-/// lie across SIMD lanes.
+/// errors of the spans before move a span's weights by is one matrix product. Then the importance-weighted search fits
+/// its scales, and its columns are rounded in turn, each (or each eight of a lattice) to what is nearest once the errors
+/// of those before it are added. Refits adapt the scales to what was really rounded. Rows lie across SIMD lanes.
 template <fits_spans F>
 class feedback_rows {
     using block = typename F::block;
@@ -83,6 +82,7 @@ private:
             for (std::size_t r = 0; r < count; ++r)
                 weights_[t][r] = weights[r * factor_.columns() + factor_.order()[s.first_step + t]];
         }
+        rounding_.start(s.columns);
         std::copy_n(weights_.begin(), s.columns, targets_.begin());
         kernels::add_product(s.before, s.columns, errors_, 0, rows, targets_[0].data(), rows);
     }
@@ -98,22 +98,18 @@ private:
                 fitted_importance_[r * s.columns + column - s.first_column] = weight;
             }
         }
-        const std::size_t size = fitted_rows * s.columns, blocks = s.columns / F::block_size;
+        const std::size_t size = fitted_rows * s.columns;
         const std::span<const float> x(fitted_.data(), size), w(fitted_importance_.data(), size);
-        std::array<typename F::scales, fitted_rows * span_columns / F::block_size> scales;
-        for (std::size_t r = 0; r < fitted_rows; ++r)
-            std::ranges::copy(rounding_.scales(row + r).first(blocks), scales.begin() + static_cast<std::ptrdiff_t>(r * blocks));
+        const std::span<typename F::scales> scales = rounding_.scales(row, fitted_rows);
         if (pass == 0)
-            fit_.search(x, w, std::span(scales).first(fitted_rows * blocks));
+            fit_.search(x, w, scales);
         else
-            fit_.improve(x, w, std::span(scales).first(fitted_rows * blocks));
-        for (std::size_t r = 0; r < fitted_rows; ++r)
-            std::ranges::copy(std::span(scales).subspan(r * blocks, blocks), rounding_.scales(row + r).begin());
+            fit_.improve(x, w, scales);
     }
 
     // Rounds all columns of a span: aims_, tried_ and cost_ follow.
     void round(const gram_span& s) {
-        rounding_.begin();
+        rounding_.take_scales();
         cost_.fill(0.0f);
         for (std::size_t t = 0; t < s.columns; t += group) round_group(s, t);
     }
@@ -170,11 +166,12 @@ private:
     column_rounding<F, rows> rounding_{span_columns};
 };
 
-/// Error feedback: scales as `weighted` finds them, codes that know the whole row. Formats that are not made of scales
+/// Error feedback: scales as `weighted` finds them for weights moved by what was rounded before, codes that know the whole
+/// row. Formats that are not made of scales
 /// and codes are encoded as by `weighted`.
 struct error_feedback {
     const gram_factor& factor;  ///< of the matrix's inputs
-    int refits = 1;             ///< times that scales are fitted again
+    int refits = 1;             ///< times that a span's scales are fitted again and its columns rounded again
 
     static constexpr std::size_t rows_at_once = 64;  ///< that feedback_rows takes
 
@@ -191,7 +188,7 @@ struct error_feedback {
             for (std::size_t r = 0; r < weights.size() / columns; r += rows_at_once) {
                 const std::size_t count = std::min(rows_at_once, weights.size() / columns - r);
                 (*encode)(weights.subspan(r * columns, count * columns), importance, refits,
-                       out.subspan(r * row_blocks, count * row_blocks));
+                          out.subspan(r * row_blocks, count * row_blocks));
             }
         } else {
             for (std::size_t r = 0; r < weights.size() / columns; ++r)
