@@ -113,7 +113,7 @@ calibration_text read_calibration_text(const tessera::metadata& properties, cons
     const packed_windows packed =
         is_packed ? pack_windows(sources, {.length = length, .limit = limit, .bos = bos, .seed = options.seed})
                   : cut_contiguously(sources, bos, length, limit);
-    calibration_text text{{}, hold_back(packed.windows, held_back, options.seed)};
+    calibration_text text{{}, hold_back(packed.windows, held_back, options.seed), options.seed};
     for (std::size_t s = 0; s < sources.size(); ++s) text.sources.push_back({sources[s].name, packed.source_tokens[s]});
     return text;
 }

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <string>
 #include <vector>
 
@@ -18,6 +19,7 @@ struct calibration_text {
     };
     std::vector<source> sources;
     tessera::text::divided_windows windows;
+    std::uint64_t seed;
 };
 
 /// Reads the texts with the tokenizer that a model's metadata describe, and cuts them into windows as the options say.
