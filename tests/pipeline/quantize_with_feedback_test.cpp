@@ -77,7 +77,7 @@ TEST_CASE("text that was held back decides, and chooses feedback where it holds 
     std::size_t chosen = 0;
     for (std::size_t t = 0; t < one.reports.size(); ++t) {
         const feedback_report& report = one.reports[t];
-        CHECK((report.held_back_feedback <= report.held_back_weighted) == (report.weighted == 0 || report.held_back_weighted == 0));
+        CHECK((report.held_back_feedback < report.held_back_weighted) == (report.with_feedback > 0));
         if (report.held_back_weighted > 0) chosen += report.with_feedback;
         const tensor_info& info = one.sink.tensors()[t];
         CHECK(std::ranges::equal(one.sink.packed(info, 0, info.rows()),

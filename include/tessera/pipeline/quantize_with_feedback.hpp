@@ -73,7 +73,7 @@ public:
         if (used < rows) add_gram(held_back, input.rows.bottomRows(rows - used), options_.threads);
         const gram_factor factor(seen.gram, static_cast<std::uint64_t>(used),
                                  options_.settings.factor(matrices.front().is_table, options_.threads));
-        for (const matrix_of& m : matrices) encode(m, factor, held_back.gram);
+        for (const matrix_of& m : matrices) encode(m, factor, seen.gram, held_back.gram);
     }
 
     // Writes everything that no input was shown for. Experts that no token reached are encoded with their neighbours'
@@ -119,7 +119,7 @@ private:
         return found;
     }
 
-    void encode(const matrix_of& m, const gram_factor& factor, const model::matrix& held_back) {
+    void encode(const matrix_of& m, const gram_factor& factor, const model::matrix& seen, const model::matrix& held_back) {
         feedback_report& report = reports_[m.tensor];
         report.most_damping = std::max(report.most_damping, factor.damping());
         report.least_coupling = std::min(report.least_coupling, factor.coupling());
@@ -128,14 +128,14 @@ private:
         for (std::size_t c = 0; c < factor.columns(); ++c) importances[c] += factor.importance()[c];
 
         const error_feedback feedback{factor, options_.settings.refits};
-        bool is_better = true;
-        if (held_back.size() > 0) {
-            const std::array<double, 2> errors = sample_errors(m, feedback, held_back);
-            report.held_back_weighted += errors[0];
-            report.held_back_feedback += errors[1];
-            is_better = errors[1] <= errors[0];
+        // Text that was learned from tells weights on the format's grid, which `weighted` keeps as they are, at least.
+        const bool is_judged = held_back.size() > 0;
+        const auto [without, with] = sample_errors(m, feedback, is_judged ? held_back : seen);
+        if (is_judged) {
+            report.held_back_weighted += without;
+            report.held_back_feedback += with;
         }
-        if (is_better) {
+        if (with < without) {
             ++report.with_feedback;
             write(m, factor.importance(), feedback);
         } else {
