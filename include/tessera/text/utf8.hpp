@@ -35,9 +35,12 @@ namespace tessera::text {
 
 /// The length of the longest prefix of `text` that is well-formed.
 [[nodiscard]] constexpr std::size_t valid_utf8_prefix(std::string_view text) noexcept {
-    std::size_t at = 0;
-    while (const std::size_t length = valid_utf8_length(text.substr(at))) at += length;
-    return at;
+    for (std::size_t at = 0;;) {
+        while (at < text.size() && static_cast<unsigned char>(text[at]) < 0x80) ++at;
+        const std::size_t length = valid_utf8_length(text.substr(at));
+        if (length == 0) return at;
+        at += length;
+    }
 }
 
 /// `text` with U+FFFD in place of every byte that is not part of a well-formed character.

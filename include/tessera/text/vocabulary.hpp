@@ -38,6 +38,7 @@ public:
         index_texts();
         read_types(keys);
         read_scores(keys);
+        swallows_space_ = is_phi3(keys.get_or<std::string>("general.name", ""));
 
         const bool is_sentence_piece = model_ == vocabulary_model::sentence_piece;
         if (!is_sentence_piece)
@@ -80,6 +81,11 @@ public:
     [[nodiscard]] bool adds_bos() const noexcept { return adds_bos_; }
     [[nodiscard]] bool adds_eos() const noexcept { return adds_eos_; }
     [[nodiscard]] bool adds_space_prefix() const noexcept { return adds_space_prefix_; }
+    /// Whether white space behind this token, which is found by its text, belongs to it. GGUF has no key for that; it
+    /// is so with the markers of turns in Phi-3, which llama.cpp tells by the model's name.
+    [[nodiscard]] bool swallows_space(token_id id) const noexcept {
+        return swallows_space_ && text(id) != "<unk>" && text(id) != "<s>" && text(id) != "<|endoftext|>";
+    }
 
 private:
     static vocabulary_model read_model(const metadata& keys) {
@@ -89,6 +95,12 @@ private:
         if (name == "no_vocab" || name == "none")
             fail("metadata key tokenizer.ggml.model: the model has no vocabulary (", name, "), so it cannot read text");
         fail("metadata key tokenizer.ggml.model: wanted llama or gpt2, got ", name);
+    }
+
+    static bool is_phi3(std::string name) {
+        std::transform(name.begin(), name.end(), name.begin(),
+                       [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; });
+        return name.find("phi-3") != std::string::npos || name.find("phi3") != std::string::npos;
     }
 
     void index_texts() {
@@ -185,6 +197,7 @@ private:
     bool adds_bos_ = false;
     bool adds_eos_ = false;
     bool adds_space_prefix_ = false;
+    bool swallows_space_ = false;
 };
 
 }  // namespace tessera::text

@@ -15,6 +15,7 @@
 #include "tessera/text/hf/draft.hpp"
 #include "tessera/text/hf/json.hpp"
 #include "tessera/text/hf/pre_tokenizer_name.hpp"
+#include "tessera/text/normalization.hpp"
 #include "tessera/text/utf8.hpp"
 
 namespace tessera::text::hf {
@@ -46,6 +47,23 @@ inline bool prepends_space(const json_value& root) {
     };
     return any_step(root.find("normalizer"), "normalizers", prepends) ||
            any_step(root.find("pre_tokenizer"), "pretokenizers", prepends);
+}
+
+// The normal form that text is brought into. Throws when more is done to it than tokenizers here know of.
+inline normalization normal_form(const json_value& root, bool is_byte_level) {
+    auto form = normalization::none;
+    any_step(root.find("normalizer"), "normalizers", [&](const std::string& type, const json_value& step) {
+        if (is_byte_level && type == "NFC") {
+            form = normalization::nfc;
+        } else if (!is_byte_level && type == "Replace") {
+            if (step.at("pattern").string_or("String", "") != " " || step.at("content").string() != visible_space)
+                step.mismatch("a normalizer that makes spaces visible");
+        } else if (is_byte_level || type != "Prepend") {
+            step.at("type").mismatch(concat("a normalizer known for this kind of model instead of ", type));
+        }
+        return false;
+    });
+    return form;
 }
 
 // A merge as its two parts: "left right" or ["left", "right"].
@@ -123,6 +141,7 @@ inline bool is_byte_text(std::string_view text) {
     }
 
     const bool is_byte_level = detail::is_byte_level(root);
+    const normalization form = detail::normal_form(root, is_byte_level);
     if (!is_byte_level && !model.boolean_or("byte_fallback", false))
         model.mismatch("a model on bytes (a ByteLevel pre-tokenizer, or byte_fallback)");
     vocabulary_draft draft;
@@ -137,7 +156,7 @@ inline bool is_byte_text(std::string_view text) {
     }
     if (is_byte_level) {
         draft.model = "gpt2";
-        draft.pre = pre_tokenizer_name(root.at("pre_tokenizer"), model);
+        draft.pre = pre_tokenizer_name(root.at("pre_tokenizer"), model, form);
         draft.scores.clear();
         draft.merges.reserve(merges.get().size());
         for (std::size_t rank = 0; rank < merges.get().size(); ++rank) {
