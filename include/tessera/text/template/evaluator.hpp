@@ -329,20 +329,15 @@ private:
     flow execute(const for_statement& s, position at) {
         const value from = evaluate(s.iterable);
         run_.go_to(at);
-        const auto loop = std::make_shared<loop_object>(elements_to_visit(s, from), loop_depth_ + 1);
+        const auto loop = std::make_shared<loop_object>(elements_to_visit(s, from));
         if (loop->is_over()) {
             const inner_scope names(*this);
             return walk(s.otherwise);
         }
-        struct running {
-            evaluator& owner;
+        struct ending {
             loop_object& loop;
-            ~running() {
-                --owner.loop_depth_;
-                loop.end();
-            }
-        } const guard{*this, *loop};
-        ++loop_depth_;
+            ~ending() { loop.end(); }
+        } const at_the_end{*loop};
         for (; !loop->is_over(); loop->advance()) {
             run_.spend(1);
             const inner_scope names(*this);
@@ -433,7 +428,6 @@ private:
     std::vector<std::unique_ptr<scope>> kept_;  // declared before what they refer to
     scope globals_;
     scope* here_ = &globals_;
-    std::size_t loop_depth_ = 0;
     std::string out_;
 };
 

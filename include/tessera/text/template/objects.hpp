@@ -40,7 +40,7 @@ private:
 /// `loop` inside a loop, which it walks through.
 class loop_object final : public object, public std::enable_shared_from_this<loop_object> {
 public:
-    loop_object(std::vector<value> items, std::size_t depth) : items_(std::move(items)), depth_(depth) {}
+    explicit loop_object(std::vector<value> items) : items_(std::move(items)) {}
 
     [[nodiscard]] bool is_over() const noexcept { return turn_ == items_.size(); }
     [[nodiscard]] const value& item() const noexcept { return items_[turn_]; }
@@ -69,7 +69,6 @@ public:
 
 private:
     std::vector<value> items_;
-    std::size_t depth_;
     std::size_t turn_ = 0;
     value last_seen_;
 };
@@ -93,8 +92,8 @@ inline value loop_object::attribute(runtime& run, std::string_view name) const {
     if (name == "first") return turn_ == 0;
     if (name == "last") return turn + 1 >= length;
     if (name == "length") return length;
-    if (name == "depth") return static_cast<std::int64_t>(depth_);
-    if (name == "depth0") return static_cast<std::int64_t>(depth_) - 1;
+    if (name == "depth") return std::int64_t{1};  // more in loops that call themselves only, which there are not
+    if (name == "depth0") return std::int64_t{0};
     if (name == "previtem") return turn_ > 0 ? items_[turn_ - 1] : undefined{"there is no previous item"};
     if (name == "nextitem") return turn + 1 < length ? items_[turn_ + 1] : undefined{"there is no next item"};
     if (const builtin* method = find(detail::loop_methods, name)) {

@@ -117,7 +117,7 @@ inline value rsplit(invocation& c) {
         if (at_space) {
             const std::string_view before = stripped(text, ends::right, [](std::string_view s) { return !is_space(code_point(s)); });
             const std::size_t start = is_last ? 0 : before.size();
-            parts.push_back(is_last ? stripped(text, ends::left) : text.substr(start));
+            parts.push_back(text.substr(start));
             text = stripped(text.substr(0, start), ends::right);
         } else {
             const std::size_t at = is_last ? std::string_view::npos : text.rfind(separator);
