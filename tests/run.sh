@@ -42,8 +42,8 @@ check "g++, strict, every header alone" build/dev "all all_verify_interface_head
 if [[ -z ${TESSERA_QUICK:-} ]]; then
     # Where bytes and lengths from outside come in, and where they are computed with.
     check "address and undefined-behaviour sanitizers" build/asan-ubsan \
-        "test_core test_format test_encode test_tensor test_gguf test_safetensors test_text" \
-        '^(core|format|encode|tensor|gguf|safetensors|text)$' --preset asan-ubsan
+        "test_core test_format test_encode test_tensor test_gguf test_safetensors test_text test_calibrate" \
+        '^(core|format|encode|tensor|gguf|safetensors|text|calibrate)$' --preset asan-ubsan
     # The example goes through the whole library, the tests through every format.
     if command -v clang++ >/dev/null; then
         check "clang++, strict" build/clang "example_quantize_and_measure test_kernels test_format test_encode" \

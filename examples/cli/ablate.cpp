@@ -66,7 +66,7 @@ std::string signed_text(double value, int digits) { return (value >= 0 ? "+" : "
 void ablate(const ablate_options& options) {
     const any_model model = open(options.model);
     const select::plan plan = load_plan(options.plan, model.tensors());
-    const auto importances = load_importances(options.importances, plan);
+    const auto loaded = load_importances(options.importances, model.tensors());
     const auto classes = classes_of(options, plan);
     const auto formats = select::parse_menu(options.menu, builtin_formats::layouts).formats;
 
@@ -92,8 +92,8 @@ void ablate(const ablate_options& options) {
             ask(about, "one format up", [&](const tensor_info& info) { return neighbour(formats, info, +1); });
         }
     }
-    const measured_changes measured = measure_changes(model, plan, changes, options.measuring,
-                                                      importances ? &*importances : nullptr, options.threads);
+    const measured_changes measured = measure_changes(model, plan, changes, options.measuring, loaded ? &*loaded : nullptr,
+                                                      options.threads);
 
     const estimate before = measured.before.divergence.result().mean;
     if (options.json) {

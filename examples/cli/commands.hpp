@@ -52,10 +52,32 @@ struct named_formats {
     std::vector<pin> pins;
 };
 
+/// A text to measure on, how much of it, and how.
+struct measure_options {
+    std::filesystem::path text;      ///< empty: the windows that the calibration held back
+    std::size_t tokens = 0;          ///< 0: as many as take minutes on two cores
+    double minutes = 0;              ///< 0: no limit; else instead of a number of tokens
+    std::string measure = "direct";  ///< or "noise"
+};
+
+/// The least damage within a limit.
+struct target_options {
+    std::optional<std::uint64_t> bytes;  ///< of the whole file; one of these three
+    std::optional<double> bits_per_weight;
+    std::optional<double> kld;
+    std::string menu = "all";      ///< formats to choose from
+    std::filesystem::path damage;  ///< read if it exists, else measured and written; empty: measured
+    measure_options measuring;
+    std::size_t refine = 0;  ///< swaps of bytes between tensors to try by measuring
+
+    [[nodiscard]] bool is_given() const { return bytes || bits_per_weight || kld; }
+};
+
 struct quantize_options {
     std::filesystem::path model;
-    named_formats names;
-    std::filesystem::path plan;  ///< a plan file instead of names
+    named_formats names;         ///< these,
+    std::filesystem::path plan;  ///< a plan file,
+    target_options target;       ///< or a target
     importance_options importances;
     output_options output;
 };
@@ -64,20 +86,54 @@ void quantize(const quantize_options& options);
 /// Which format every tensor should have, without writing a model.
 struct plan_options {
     std::filesystem::path model;
-    std::filesystem::path damage;  ///< a damage file
     named_formats names;
-    std::optional<std::uint64_t> target_bytes;  ///< of the whole file; these, a format, a recipe, or the curve
-    std::optional<double> target_bits_per_weight;
-    std::optional<double> target_kld;
-    std::string menu = "all";  ///< formats to choose from within a target
-    bool curve = false;        ///< the least damage over a range of sizes instead of one plan
-    bool json = false;         ///< print the curve as JSON
+    target_options target;
+    bool curve = false;  ///< the least damage over a range of sizes instead of one plan
+    importance_options importances;
+    bool json = false;                   ///< print the curve as JSON
     std::filesystem::path svg;           ///< draw the curve
     std::filesystem::path output;        ///< the plan file
     std::filesystem::path tensor_types;  ///< the plan as options of llama-quantize
     bool force = false;                  ///< replace existing files
+    int threads = 0;
 };
 void plan(const plan_options& options);
+
+/// What if some tensors of a plan had other formats?
+struct ablate_options {
+    std::filesystem::path model;
+    std::filesystem::path plan;
+    std::vector<std::string> classes;  ///< NAME=REGEX or REGEX; none: the usual ones
+    std::string format;                ///< for all of a class; or
+    std::optional<double> bits;        ///< the format nearest to so many bits; or one down and one up
+    std::string menu = "kquants";      ///< formats to choose from
+    measure_options measuring;
+    importance_options importances;
+    bool json = false;
+    int threads = 0;
+};
+void ablate(const ablate_options& options);
+
+/// What a model feels when it reads texts, kept as an importance matrix.
+struct calibrate_options {
+    std::filesystem::path model;
+    std::vector<std::string> texts;      ///< files, directories, patterns, each perhaps with "=WEIGHT" behind it
+    std::vector<std::string> token_ids;  ///< the same for files of token ids
+    std::filesystem::path output;
+    std::filesystem::path report;  ///< JSON; empty: none
+    std::string separator;         ///< between documents of a file; empty: a file is a document
+    std::string chunks = "packed";
+    std::optional<double> held_back;  ///< share; nothing: 0.1 of packed windows, none of contiguous ones
+    std::size_t window = 0;           ///< tokens in a window; 0: 512 or the context the model was trained for
+    std::size_t tokens = 0;           ///< to work on at most; 0: all that the texts have
+    std::uint64_t seed = 1;
+    std::uint64_t enough_tokens = 64;  ///< experts that fewer reached are reported as rare
+    bool parse_special = false;
+    bool restart = false;  ///< do not go on from where an interrupted run was
+    bool force = false;
+    int threads = 0;
+};
+void calibrate(const calibrate_options& options);
 
 /// How far candidates are from a reference on a text.
 struct evaluate_options {

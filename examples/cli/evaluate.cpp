@@ -1,6 +1,5 @@
 #include "tessera/pipeline/evaluate.hpp"
 
-#include <algorithm>
 #include <cstddef>
 #include <filesystem>
 #include <iostream>
@@ -11,6 +10,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "about.hpp"
 #include "commands.hpp"
 #include "model_summary.hpp"
 #include "open.hpp"
@@ -27,23 +27,6 @@ using json = nlohmann::ordered_json;
 using tessera::any_model;
 using tessera::estimate;
 using tessera::kl_divergence_result;
-
-// Calls f and puts the file it is about before the message of an error.
-template <class Function>
-decltype(auto) about(const std::filesystem::path& file, Function&& f) {
-    try {
-        return f();
-    } catch (const tessera::error& e) {
-        tessera::fail(file.string(), ": ", e.what());
-    }
-}
-
-// 512 tokens, or the context the model was trained for if that is shorter.
-std::size_t default_window(const tessera::metadata& properties) {
-    const auto& architecture = properties.require<std::string>("general.architecture");
-    const auto trained = properties.get_count(architecture + ".context_length").value_or(512);
-    return std::min<std::size_t>(512, trained);
-}
 
 tessera::text::token_windows cut_windows(const tessera::metadata& properties, const evaluate_options& options) {
     const tessera::text::tokenizer tokenizer(properties);

@@ -7,10 +7,11 @@
 #include <string>
 #include <vector>
 
+#include "about.hpp"
 #include "terminal.hpp"
 #include "tessera/calibrate/imatrix.hpp"
 #include "tessera/calibrate/rare_matrices.hpp"
-#include "tessera/core/error.hpp"
+#include "tessera/pipeline/output_metadata.hpp"
 #include "tessera/select/rules.hpp"
 
 namespace cli {
@@ -54,22 +55,26 @@ void print_unreached(const tessera::select::plan& plan, const tessera::importanc
 
 }  // namespace
 
-std::optional<loaded_importances> load_importances(const importance_options& options, const tessera::select::plan& plan) {
-    if (options.file.empty()) {
-        print_missing(plan, {}, false);
-        return std::nullopt;
-    }
+std::optional<loaded_importances> load_importances(const importance_options& options,
+                                                   std::span<const tessera::tensor_info> tensors) {
+    if (options.file.empty()) return std::nullopt;
     loaded_importances loaded{options.file, tessera::read_imatrix(options.file)};
     tessera::importance_table& importances = loaded.file.importances;
-    try {
-        importances.require_fit(plan.targets());
-    } catch (const tessera::error& e) {
-        tessera::fail(options.file.string(), ": ", e.what());
-    }
-    print_missing(plan, importances, true);
+    about(options.file, [&] { importances.require_fit(tensors); });
     print_blended(tessera::blend_rare_matrices(importances, options.enough_tokens), options.enough_tokens);
-    print_unreached(plan, importances);
     return loaded;
+}
+
+void print_gaps(const tessera::select::plan& plan, const loaded_importances* importances) {
+    if (importances == nullptr) return print_missing(plan, {}, false);
+    print_missing(plan, importances->file.importances, true);
+    print_unreached(plan, importances->file.importances);
+}
+
+tessera::metadata noted_metadata(const tessera::metadata& source, const loaded_importances* importances) {
+    tessera::metadata properties = source;
+    if (importances != nullptr) tessera::note_importances(properties, importances->path.string(), importances->file);
+    return properties;
 }
 
 }  // namespace cli

@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "about.hpp"
+#include "encoder.hpp"
 #include "open.hpp"
 #include "terminal.hpp"
 #include "tessera/core/mapped_file.hpp"
@@ -62,7 +63,8 @@ text::token_windows measuring_windows(const any_model& model, const measure_opti
         });
     }
     if (importances != nullptr)
-        if (const auto held_back = held_back_windows(importances->file)) return *held_back;
+        if (const auto* held_back = importances->file.properties.get<std::vector<std::int32_t>>(held_back_key))
+            return about(importances->path, [&] { return text::token_windows(*held_back, importances->file.chunk_size); });
     fail("measuring: wanted a text (--measure-text FILE) or an importance matrix of tessera calibrate that holds back "
          "windows, got neither");
 }
@@ -80,7 +82,8 @@ select::damage_table obtain_damage(const any_model& model, const target_options&
         std::cout << "measuring damage on " << used.size() << " windows of " << used.length() << " tokens\n";
         progress_line line;
         return measure_damage(model, table_of(importances), used.tokens(), used.length(), menu,
-                              fallback_formats::layouts, measure, weighted{}, {.evaluate = {.threads = threads}}, line);
+                              fallback_formats::layouts, measure, compiled_weighted{},
+                              {.evaluate = {.threads = threads}}, line);
     };
     const direct formats;
     const perturbation noises;
@@ -97,7 +100,8 @@ select::plan refine(const any_model& model, const select::plan& draft, const sel
                     const target_options& options, const loaded_importances* importances, int threads) {
     const auto windows = measuring_windows(model, options.measuring, importances);
     const auto used = first_windows(model, windows, options.measuring, 2 * options.refine, threads);
-    plan_meter meter(model, table_of(importances), used.tokens(), used.length(), weighted{}, {.threads = threads});
+    plan_meter meter(model, table_of(importances), used.tokens(), used.length(), compiled_weighted{},
+                     {.threads = threads});
     select::refine_report report;
     select::plan plan = draft;
     const select::refined<decltype(meter)> strategy{budget, &meter, {.trials = options.refine}, &report};
@@ -112,7 +116,8 @@ measured_changes measure_changes(const any_model& model, const select::plan& pla
                                  const loaded_importances* importances, int threads) {
     const auto windows = measuring_windows(model, options, importances);
     const auto used = first_windows(model, windows, options, changes.size() + 2, threads);
-    plan_meter meter(model, table_of(importances), used.tokens(), used.length(), weighted{}, {.threads = threads});
+    plan_meter meter(model, table_of(importances), used.tokens(), used.length(), compiled_weighted{},
+                     {.threads = threads});
     measured_changes result{{plan, meter.measure(plan, meter.samples())}, {}};
     progress_line line;
     const progress_callback report(line);

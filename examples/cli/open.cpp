@@ -1,7 +1,16 @@
 #include "open.hpp"
 
+#include <algorithm>
+#include <string>
+
 namespace cli {
 
 tessera::any_model open(const std::filesystem::path& path) { return tessera::open_model(path); }
+
+std::size_t default_window(const tessera::metadata& properties) {
+    const auto& architecture = properties.require<std::string>("general.architecture");
+    const auto trained = properties.get_count(architecture + ".context_length").value_or(512);
+    return std::min<std::size_t>(512, trained);
+}
 
 }  // namespace cli

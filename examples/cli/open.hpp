@@ -1,6 +1,7 @@
 // The one place that compiles the readers of all containers, which take a while.
 #pragma once
 
+#include <cstddef>
 #include <filesystem>
 
 #include "tessera/pipeline/open_model.hpp"
@@ -9,5 +10,8 @@ namespace cli {
 
 /// tessera::open_model, compiled once.
 tessera::any_model open(const std::filesystem::path& path);
+
+/// The tokens of a window where nobody says: 512, or the context the model was trained for if that is shorter.
+std::size_t default_window(const tessera::metadata& properties);
 
 }  // namespace cli

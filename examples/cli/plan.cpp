@@ -11,6 +11,7 @@
 #include "curve_svg.hpp"
 #include "open.hpp"
 #include "plan_report.hpp"
+#include "planning.hpp"
 #include "rules.hpp"
 #include "terminal.hpp"
 #include "tessera/format/builtin.hpp"
@@ -28,38 +29,6 @@ namespace {
 
 using namespace tessera;
 
-// The damage of every tensor in every format.
-select::damage_table damage_of(const any_model& model, const plan_options& options) {
-    if (options.damage.empty()) fail("--damage: wanted the file of a damage table to plan with, got none");
-    return load_damage(options.damage, model.tensors());
-}
-
-// Everything of the budget but its limit.
-select::budget budget_of(const any_model& model, const plan_options& options) {
-    return {.damage = damage_of(model, options),
-            .limit = select::at_most_bytes{},
-            .choices = select::parse_menu(options.menu, builtin_formats::layouts),
-            .tied = tied_output_of(model.tensors(), model.metadata())};
-}
-
-select::plan plan_for(const any_model& model, const plan_options& options) {
-    const auto tensors = model.tensors();
-    if (!options.names.format.empty() || !options.names.recipe.empty()) {
-        select::plan plan = plan_by_name(model, options.names);
-        if (!options.damage.empty()) select::predict_damage(plan, damage_of(model, options));
-        return plan;
-    }
-    select::budget budget = budget_of(model, options);
-    if (options.target_bytes)
-        budget.limit = file_limit(*options.target_bytes, tensors, model.metadata());
-    else if (options.target_bits_per_weight)
-        budget.limit = bits_per_weight_limit(*options.target_bits_per_weight, tensors);
-    else
-        budget.limit = select::at_most_damage{*options.target_kld};
-    const select::first_match strategy(pinned_by_name(options.names.pins, tensors), std::move(budget));
-    return select::make_plan(tensors, strategy, fallback_formats::layouts);
-}
-
 void require_absent(const std::filesystem::path& path, const plan_options& options) {
     if (!path.empty() && !options.force && std::filesystem::exists(path))
         fail(path.string(), ": exists already; --force replaces it");
@@ -67,12 +36,13 @@ void require_absent(const std::filesystem::path& path, const plan_options& optio
 
 constexpr std::size_t curve_points = 49;  // sizes between 2 and 16 bits per weight lie 5 % apart
 
-std::vector<curve_point> curve_of(const any_model& model, const plan_options& options) {
+std::vector<curve_point> curve_of(const any_model& model, const plan_options& options,
+                                  const loaded_importances* importances) {
     select::plan draft = select::open_plan(model.tensors());
     select::settle(draft, pinned_by_name(options.names.pins, model.tensors()), fallback_formats::layouts);
     std::vector<curve_point> points;
     for (const select::plan& plan :
-         select::size_curve(draft, budget_of(model, options), fallback_formats::layouts, curve_points))
+         select::size_curve(draft, budget_of(model, options.target, importances, options.threads), fallback_formats::layouts, curve_points))
         points.push_back({gguf::file_size(plan.targets(), output_metadata(model.metadata(), plan)),
                           plan.bits_per_weight(), plan.damage()});
     return points;
@@ -99,20 +69,23 @@ void print_curve_json(const std::vector<curve_point>& points) {
 void plan(const plan_options& options) {
     for (const auto* path : {&options.output, &options.tensor_types, &options.svg}) require_absent(*path, options);
     const any_model model = open(options.model);
+    const auto loaded = load_importances(options.importances, model.tensors());
+    const loaded_importances* importances = loaded ? &*loaded : nullptr;
     if (options.curve) {
-        const std::vector<curve_point> points = curve_of(model, options);
+        const std::vector<curve_point> points = curve_of(model, options, importances);
         options.json ? print_curve_json(points) : print_curve(points);
         if (!options.svg.empty()) write_text_file(options.svg, curve_svg(points, options.model.filename().string()));
         return;
     }
-    const select::plan plan = plan_for(model, options);
+    const select::plan plan = make_plan(model, options.names, options.target, importances, options.threads);
+    const metadata properties = noted_metadata(model.metadata(), importances);
     if (options.output.empty() && options.tensor_types.empty()) print_tensors(plan);
     print_formats(plan);
     print_replacements(plan);
     print_prediction(plan);
-    std::cout << "size: " << size_text(plan, model.metadata()) << '\n';
+    std::cout << "size: " << size_text(plan, properties) << '\n';
     if (!options.output.empty()) {
-        save_plan(options.output, plan, model.metadata());
+        save_plan(options.output, plan, properties);
         std::cout << "wrote " << options.output.string() << '\n';
     }
     if (!options.tensor_types.empty()) {

@@ -4,7 +4,7 @@
 #include "importances.hpp"
 #include "model_summary.hpp"
 #include "open.hpp"
-#include "rules.hpp"
+#include "planning.hpp"
 #include "tessera/format/builtin.hpp"
 #include "tessera/pipeline/plan_file.hpp"
 #include "write_model.hpp"
@@ -14,14 +14,16 @@ namespace cli {
 void quantize(const quantize_options& options) {
     using namespace tessera;
     const any_model model = open(options.model);
-    const select::plan plan =
-        options.plan.empty() ? plan_by_name(model, options.names) : load_plan(options.plan, model.tensors());
+    const auto loaded = load_importances(options.importances, model.tensors());
+    const loaded_importances* importances = loaded ? &*loaded : nullptr;
     const auto stored = model_summary(model.tensors());
     if (const auto* layout = builtin_formats::find(stored.main_format()); layout == nullptr || layout->block_size > 1)
         std::cout << "note: " << options.model.string() << " is quantized already (" << stored.main_format()
                   << "); its error adds to the new one\n";
-    const auto importances = load_importances(options.importances, plan);
-    write_model(model, plan, options.output, importances ? &*importances : nullptr);
+    const select::plan plan = options.plan.empty() ? make_plan(model, options.names, options.target, importances, options.output.threads)
+                                                   : load_plan(options.plan, model.tensors());
+    print_gaps(plan, importances);
+    write_model(model, plan, options.output, importances);
 }
 
 }  // namespace cli

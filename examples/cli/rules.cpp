@@ -27,7 +27,8 @@ std::optional<type_layout> pinned_by_name::operator()(const tensor_info& info) c
     return std::nullopt;
 }
 
-select::plan plan_by_name(const any_model& model, const named_formats& names) {
+select::plan plan_by_name(const any_model& model, const named_formats& names,
+                          select::mix_model::importances columns) {
     const auto tensors = model.tensors();
     const pinned_by_name pins(names.pins, tensors);
     if (names.recipe.empty()) {
@@ -35,7 +36,7 @@ select::plan plan_by_name(const any_model& model, const named_formats& names) {
         return select::make_plan(tensors, rule, fallback_formats::layouts);
     }
     const select::mix& mix = *select::find_mix(names.recipe);
-    const auto facts = mix_model_of(model.metadata(), select::mix_model::importances::absent);
+    const auto facts = mix_model_of(model.metadata(), columns);
     const select::first_match rule(pins, select::recipe(mix, facts, tensors));
     select::plan plan = select::make_plan(tensors, rule, fallback_formats::layouts);
     plan.file_type = mix.file_type;

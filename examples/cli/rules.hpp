@@ -10,6 +10,7 @@
 #include "commands.hpp"
 #include "tessera/pipeline/open_model.hpp"
 #include "tessera/select/plan.hpp"
+#include "tessera/select/recipe.hpp"
 
 namespace cli {
 
@@ -29,7 +30,9 @@ private:
     std::vector<compiled> pins_;
 };
 
-/// One format for all tensors, or what a recipe of llama.cpp gives them; pins come first.
-tessera::select::plan plan_by_name(const tessera::any_model& model, const named_formats& names);
+/// One format for all tensors, or what a recipe of llama.cpp gives them; pins come first. Recipes depend on whether there
+/// are importances.
+tessera::select::plan plan_by_name(const tessera::any_model& model, const named_formats& names,
+                                   tessera::select::mix_model::importances columns);
 
 }  // namespace cli

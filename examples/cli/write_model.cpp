@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "encoder.hpp"
 #include "plan_report.hpp"
 #include "terminal.hpp"
 #include "tessera/gguf/writer.hpp"
@@ -34,8 +35,7 @@ void print_errors(const tessera::select::plan& plan, const std::vector<tessera::
 
 void write_model(const tessera::any_model& model, const tessera::select::plan& plan, const output_options& output,
                  const loaded_importances* importances) {
-    tessera::metadata source = model.metadata();
-    if (importances != nullptr) tessera::note_importances(source, importances->path.string(), importances->file);
+    const tessera::metadata source = noted_metadata(model.metadata(), importances);
     const tessera::metadata properties = tessera::output_metadata(source, plan);
     const std::string size = size_text(plan, source);
     if (output.dry_run) {
@@ -54,7 +54,7 @@ void write_model(const tessera::any_model& model, const tessera::select::plan& p
     std::vector<tessera::encoding_error> errors;
     {
         progress_line line;
-        errors = tessera::quantize_model(model, plan, properties, tessera::weighted{}, file,
+        errors = tessera::quantize_model(model, plan, properties, compiled_weighted{}, file,
                                          {.threads = output.threads,
                                           .importances = importances ? &importances->file.importances : nullptr},
                                          line);

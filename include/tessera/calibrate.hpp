@@ -1,6 +1,10 @@
-// Umbrella: importances of columns and their files.
+// Umbrella: statistics of activations, importances of columns and their files.
 #pragma once
 
+#include "tessera/calibrate/checkpoint.hpp"
+#include "tessera/calibrate/findings.hpp"
 #include "tessera/calibrate/imatrix.hpp"
 #include "tessera/calibrate/importance_table.hpp"
+#include "tessera/calibrate/input_collector.hpp"
+#include "tessera/calibrate/input_statistics.hpp"
 #include "tessera/calibrate/rare_matrices.hpp"

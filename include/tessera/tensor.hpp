@@ -3,4 +3,5 @@
 
 #include "tessera/tensor/concepts.hpp"
 #include "tessera/tensor/memory.hpp"
+#include "tessera/tensor/overlay_source.hpp"
 #include "tessera/tensor/packed_matrix.hpp"

@@ -10,7 +10,9 @@
 #include <doctest/doctest.h>
 
 #include "support/support.hpp"
-#include "tessera/calibrate.hpp"
+#include "tessera/calibrate/imatrix.hpp"
+#include "tessera/calibrate/importance_table.hpp"
+#include "tessera/calibrate/rare_matrices.hpp"
 #include "tessera/tensor/memory.hpp"
 
 namespace {

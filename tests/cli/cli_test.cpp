@@ -42,7 +42,7 @@ TEST_CASE("help is for people, wrong command lines end with 2") {
     const scratch_dir folder;
     CHECK(tessera(folder, "--help").status == 0);
     CHECK(has(tessera(folder, "--version").out, "tessera 0."));
-    for (const char* command : {"inspect", "convert", "plan", "quantize", "evaluate"}) {
+    for (const char* command : {"inspect", "convert", "calibrate", "plan", "ablate", "quantize", "evaluate"}) {
         const outcome help = tessera(folder, std::string(command) + " --help");
         CHECK(help.status == 0);
         CHECK(has(help.out, "Examples:"));
@@ -52,6 +52,9 @@ TEST_CASE("help is for people, wrong command lines end with 2") {
                               "quantize fable-3m -f Q4_K -o x.gguf --pin ffn_down",
                               "quantize fable-3m -f Q4_K -o x.gguf --pin 'ffn_down=Q9_Z'",
                               "quantize fable-3m -f Q4_K -o x.gguf --pin '(=Q8_0'",
+                              "calibrate fable-3m -o x.gguf", "calibrate fable-3m --text x",
+                              "calibrate fable-3m --text x -o x.gguf --chunks torn",
+                              "calibrate fable-3m --text x -o x.gguf --held-back 1",
                               "convert fable-3m -o x.gguf --type Q4_0", "convert fable-3m -o x.gguf --threads -1",
                               "evaluate fable-3m fable-3m", "evaluate fable-3m fable-3m --text x --window 2"}) {
         CAPTURE(wrong);
@@ -79,6 +82,13 @@ TEST_CASE("data and files that will not do end with 1 and one line that names th
         {"quantize fable-3m -f Q4_K -o broken.gguf", "broken.gguf"},
         {"quantize fable-3m -f Q4_K -o x.gguf --pin ffn_dwon=Q8_0", "ffn_dwon"},
         {"quantize fable-3m -f Q4_K -o x.gguf --pin attn_norm=Q8_0", "attn_norm"},
+        {"quantize fable-3m -f Q4_K -o x.gguf --imatrix broken.gguf", "broken.gguf"},
+        {"quantize fable-3m -f Q4_K -o x.gguf --imatrix short.txt", "short.txt"},
+        {"quantize fable-3m -f Q4_K -o x.gguf --imatrix nowhere.dat", "nowhere.dat"},
+        {"calibrate fable-3m --text nowhere.txt -o x.gguf", "nowhere.txt"},
+        {"calibrate fable-3m --text short.txt -o x.gguf", "256 tokens"},
+        {"calibrate fable-3m --text short.txt -o broken.gguf", "broken.gguf"},
+        {"calibrate fable-3m --token-ids short.txt -o x.gguf", "short.txt: line 1"},
         {"evaluate fable-3m fable-3m --text nowhere.txt", "nowhere.txt"},
         {"evaluate fable-3m fable-3m --text short.txt", "256 tokens"},
     };

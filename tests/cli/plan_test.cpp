@@ -136,7 +136,7 @@ TEST_CASE("plan says what is wrong, and replaces nothing by accident") {
         CHECK(run.status == 1);
         CHECK(has(run.err, about));
     };
-    fails("fable-3m --target-size 1MB", "--damage");
+    fails("fable-3m --target-size 1MB", "--measure-text");
     fails("fable-3m --damage damage.json --target-size 100kB", "smallest possible is ");
     fails("fable-3m --damage damage.json --target-size 800kB --pin ffn_up=Q8_0", "blk.0.ffn_up.weight (Q8_0, ");
     fails("fable-3m --damage damage.json --target-bpw 4 --pin nothing=Q8_0", "--pin nothing");

@@ -59,7 +59,7 @@ TEST_CASE("the README's commands do what it says they print") {
             }
         }
     }
-    CHECK(commands == 6);
+    CHECK(commands == 8);
 }
 
 TEST_CASE("the code in the documentation is that of the examples") {

@@ -65,7 +65,7 @@ TEST_CASE("attention is a weighted mean over the keys that its scope lets a quer
         spec.attention_scale = 0.4;
         spec.attention_cap = c.cap;
         const model::rope_table rope({}, {}, 0);
-        const model::layer_run<memory_source> run{nothing, spec, c.scope, rope, 0, window, 2};
+        const model::layer_run<memory_source> run{nothing, spec, c.scope, rope, 0, window, 2, {}};
         const matrix queries = random_matrix(2 * window, static_cast<Eigen::Index>(heads * c.query_stride), 1);
         const matrix keys = random_matrix(2 * window, kv_heads * size, 2);
         const matrix values = random_matrix(2 * window, kv_heads * value_size, 3);
@@ -109,7 +109,7 @@ TEST_CASE("queries grow by the logarithm of their position where the scope asks 
     const model::decoder_spec spec;
     const model::attention_scope scope{.growth_step = 4};
     const model::rope_table rope({}, {}, 0);
-    const model::layer_run<memory_source> run{nothing, spec, scope, rope, 0, 10, 1};
+    const model::layer_run<memory_source> run{nothing, spec, scope, rope, 0, 10, 1, {}};
     matrix queries = matrix::Ones(20, 3);
     model::grow_queries(run, queries);
     for (const Eigen::Index window : {0, 10}) {

@@ -1,8 +1,10 @@
 // Importance-matrix files in and out.
 #pragma once
 
+#include <cstddef>
 #include <filesystem>
 #include <string_view>
+#include <vector>
 
 #include "tessera/calibrate/imatrix_file.hpp"
 #include "tessera/calibrate/imatrix_gguf.hpp"
@@ -28,7 +30,8 @@ inline void write_imatrix(const std::filesystem::path& path, const imatrix_file&
                           const gguf::writer_options& options = {}) {
     if (path.extension() != ".dat") return write_imatrix_gguf(path, file, options);
     gguf::require_destination(path, options.inputs, options.existing);
-    gguf::write_file(path, imatrix_legacy_bytes(file));
+    const std::vector<std::byte> bytes = imatrix_legacy_bytes(file);
+    gguf::write_file(path, {bytes});
 }
 
 }  // namespace tessera

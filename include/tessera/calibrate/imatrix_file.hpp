@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "tessera/calibrate/importance_table.hpp"
@@ -20,6 +21,9 @@ struct imatrix_file {
     std::uint32_t chunk_count = 0;      ///< windows
     metadata properties{};              ///< other keys; lost in the legacy format
 };
+
+/// Where `properties` keep the windows that were held back from calibration: whole windows of token ids.
+inline constexpr std::string_view held_back_key = "tessera.calibration.held_back";
 
 namespace detail {
 

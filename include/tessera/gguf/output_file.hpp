@@ -2,14 +2,17 @@
 #pragma once
 
 #include <fcntl.h>
+#include <signal.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
 #include <cstddef>
 #include <cstdint>
+#include <cstdlib>
 #include <cstring>
 #include <filesystem>
+#include <initializer_list>
 #include <span>
 #include <string>
 #include <system_error>
@@ -112,13 +115,33 @@ inline void sync_folder(const std::filesystem::path& folder) {
     if (result != 0 && reason != EINVAL) fail(folder.string(), ": cannot flush: ", std::strerror(reason));
 }
 
-/// Writes a file in one go, replacing what has its name.
-inline void write_file(const std::filesystem::path& name, byte_view bytes) {
-    output_file file(name, bytes.size());
-    file.write_at(0, bytes);
+/// Writes a file in one go, part after part, replacing what has its name.
+inline void write_file(const std::filesystem::path& name, std::initializer_list<byte_view> parts) {
+    std::uint64_t size = 0;
+    for (const byte_view part : parts) size += part.size();
+    output_file file(name, size);
+    std::uint64_t offset = 0;
+    for (const byte_view part : parts) {
+        file.write_at(offset, part);
+        offset += part.size();
+    }
     file.sync();
     file.publish();
     sync_folder(name.has_parent_path() ? name.parent_path() : std::filesystem::path("."));
+}
+
+/// Removes what processes that were killed have left unpublished of a file.
+inline void remove_abandoned(const std::filesystem::path& name) {
+    const std::string stem = name.filename().string() + ".partial-";
+    std::error_code ignored;
+    const std::filesystem::path folder = name.has_parent_path() ? name.parent_path() : std::filesystem::path(".");
+    for (const auto& entry : std::filesystem::directory_iterator(folder, ignored)) {
+        const std::string found = entry.path().filename().string();
+        if (!found.starts_with(stem)) continue;
+        const long process = std::strtol(found.c_str() + stem.size(), nullptr, 10);
+        const bool is_running = process <= 0 || ::kill(static_cast<::pid_t>(process), 0) == 0 || errno != ESRCH;
+        if (!is_running) std::filesystem::remove(entry.path(), ignored);
+    }
 }
 
 }  // namespace tessera::gguf

@@ -1,5 +1,5 @@
-// The only file that includes xsimd or names a machine's instructions; works from xsimd 8.1 on. Everything is a template
-// on the architecture, so that translation units compiled for different machines do not share symbols.
+// The only file that includes xsimd or names a machine's instructions; works from xsimd 8.1 on. Everything is a
+// template on the architecture, so that translation units compiled for different machines do not share symbols.
 #pragma once
 
 #include <array>
@@ -33,9 +33,17 @@ using float_batch = xsimd::batch<float, Arch>;
 template <class Arch>
 inline constexpr std::size_t lanes = float_batch<Arch>::size;
 
+/// Registers of floats that the machine has.
+template <class Arch>
+inline constexpr int registers =
+    std::is_base_of_v<xsimd::avx512f, Arch> || std::is_base_of_v<xsimd::neon64, Arch> ? 32 : 16;
+
 /// The alignment that aligned loads of a register want.
 template <class Arch>
 inline constexpr std::size_t simd_alignment = Arch::alignment() == 0 ? alignof(float) : Arch::alignment();
+
+/// Asks for the line of the cache in which `from` lies, without waiting for it. Any address will do.
+inline void prefetch(const float* from) noexcept { __builtin_prefetch(from); }
 
 // Xsimd 8.1 converts bytes one by one. Here a function takes the architecture as its last argument, and overload
 // resolution picks the nearest of its bases that there is an implementation for.

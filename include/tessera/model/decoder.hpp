@@ -48,7 +48,7 @@ struct activations {
 };
 
 /// Runs a decoder-only model whose weights stay in a source. A pass reads every weight once, whatever the number of
-/// tokens; memory is the activations, a few MiB of weights and one vector per norm and bias. Results are the same bits
+/// tokens; memory is the activations, some MiB of weights and one vector per norm and bias. Results are the same bits
 /// for every number of threads. Sums of norms and softmax run in double, matrix products in float.
 template <tensor_source Source>
 class decoder {
@@ -86,7 +86,7 @@ public:
         return state;
     }
 
-    /// Sends `state` through every layer. Throws naming layer and window when a number is not finite.
+    /// Sends `state` through every layer. Throws naming layer, tensor and window when a number is not finite.
     void run(activations& state, progress_callback report = {}, input_observer observer = {}) const {
         const rope_tables ropes = make_ropes(state);
         for (std::size_t l = 0; l < spec_.layers.size(); ++l) {
@@ -114,7 +114,7 @@ public:
     void observe_output(matrix_view hidden, input_observer observer) const {
         const linear* const output = &weights_.output;
         const matrix normed = output_input(hidden);
-        observer({spec_.layers.size(), {&output, 1}, normed});
+        observer({spec_.layers.size(), {&output, 1}, normed, {}});
     }
 
 private:
@@ -148,11 +148,16 @@ private:
         run.observe(x, {&layer.mixer.output});
         add_normed(layer.mixer_post_norm, state.values,
                    [&](matrix& out) { add_projection(*source_, layer.mixer.output, x, out, options_.threads); });
+        require_finite_behind(*layer.mixer.output.tensor, l, state);
         rms_norm_rows(state.values, layer.network_norm, spec_.norm_epsilon, x, options_.threads);
         add_normed(layer.network_post_norm, state.values, [&](matrix& out) {
             std::visit([&](const auto& weights) { add_network(run, weights, x, out); }, layer.network);
         });
-        require_finite(state.values, state.window, concat("layer ", l), options_.threads);
+        require_finite_behind(last_tensor(layer.network), l, state);
+    }
+
+    void require_finite_behind(const tensor_info& tensor, std::size_t l, const activations& state) const {
+        require_finite(state.values, state.window, concat("layer ", l, ", behind ", tensor.name), options_.threads);
     }
 
     // residual += norm(what `add` adds), or just what it adds when there is no norm.

@@ -45,9 +45,9 @@ void add_experts(const layer_run<Source>& run, std::span<const feed_forward_weig
                 gathered.row(r) = (weigh_input ? weight : 1.0f) * in.row(token);
             }
         });
-        run.observe(gathered, {&experts[e].gate, &experts[e].up});
+        run.observe(gathered, {&experts[e].gate, &experts[e].up}, tokens);
         gate_and_up(run.source, experts[e], run.spec.block.activation, gathered, inner, run.threads);
-        run.observe(inner, {&experts[e].down});
+        run.observe(inner, {&experts[e].down}, tokens);
         results.resize(count, out.cols());
         project(run.source, experts[e].down, inner, results, run.threads);
         for_each_row_block(count, run.threads, [&](Eigen::Index first, Eigen::Index rows) {

@@ -9,6 +9,7 @@
 #include "tessera/model/linear.hpp"
 #include "tessera/model/observer.hpp"
 #include "tessera/model/rope.hpp"
+#include "tessera/model/routing.hpp"
 #include "tessera/tensor/concepts.hpp"
 
 namespace tessera::model {
@@ -27,12 +28,14 @@ struct layer_run {
 
     /// Shows the observer, if there is one, the rows that these linear layers are about to be multiplied with.
     template <class Rows>
-    void observe(const Rows& rows, std::span<const linear* const> shared) const {
-        if (observer) observer({layer, shared, rows});
+    void observe(const Rows& rows, std::span<const linear* const> shared,
+                 std::span<const routed_token> routed = {}) const {
+        if (observer) observer({layer, shared, rows, routed});
     }
     template <class Rows>
-    void observe(const Rows& rows, std::initializer_list<const linear*> shared) const {
-        observe(rows, std::span<const linear* const>(shared.begin(), shared.size()));
+    void observe(const Rows& rows, std::initializer_list<const linear*> shared,
+                 std::span<const routed_token> routed = {}) const {
+        observe(rows, std::span<const linear* const>(shared.begin(), shared.size()), routed);
     }
 };
 

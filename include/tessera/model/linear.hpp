@@ -2,15 +2,16 @@
 #pragma once
 
 #include <algorithm>
-#include <array>
 #include <cstddef>
 #include <cstdint>
+#include <initializer_list>
 #include <memory>
 #include <span>
 #include <vector>
 
 #include "tessera/core/parallel.hpp"
 #include "tessera/core/tensor_info.hpp"
+#include "tessera/kernels/product.hpp"
 #include "tessera/model/matrix.hpp"
 #include "tessera/tensor/concepts.hpp"
 
@@ -36,69 +37,100 @@ struct linear {
     return part;
 }
 
-/// One piece of the product of N weight matrices of equal shape with the same activations.
-template <std::size_t N>
+/// One piece of the products of some linear layers of one shape with the same activations.
 struct product_tile {
-    Eigen::Index first_token, tokens;
-    Eigen::Index first_output, outputs;
-    Eigen::Index inputs;
-    std::array<const float*, N> weights;
+    std::size_t first_token, tokens;
+    std::size_t first_output, outputs;
+    std::span<const linear* const> layers;
+    const kernels::packed_left<>* x;                   ///< these tokens
+    std::span<const kernels::packed_right<>> weights;  ///< of each layer, the rows that are in memory
+    std::size_t first_packed;                          ///< of those, the one for the first of these outputs
 
-    /// Rows first_output .. first_output + outputs of matrix n.
-    [[nodiscard]] const_matrix_map weight(std::size_t n) const { return {weights[n], outputs, inputs}; }
+    /// W x + bias of layer n: tokens x outputs.
+    [[nodiscard]] matrix product(std::size_t n) const {
+        matrix result = matrix::Zero(static_cast<Eigen::Index>(tokens), static_cast<Eigen::Index>(outputs));
+        kernels::add_product<>(*x, tokens, weights[n], first_packed, outputs, result.data(), outputs);
+        if (const std::vector<float>& bias = layers[n]->bias; !bias.empty())
+            result.rowwise() += Eigen::Map<const Eigen::RowVectorXf>(bias.data() + first_output, result.cols());
+        return result;
+    }
 
-    /// Adds the bias of these outputs, if there is one, to every row of `block`.
-    template <class Block>
-    void add_bias(const linear& layer, Block&& block) const {
-        if (!layer.bias.empty())
-            block.rowwise() += Eigen::Map<const Eigen::RowVectorXf>(layer.bias.data() + first_output, outputs);
+    /// The part of a matrix of all tokens and outputs that this piece is about.
+    template <class Whole>
+    [[nodiscard]] auto part_of(Whole& whole) const {
+        return whole.block(static_cast<Eigen::Index>(first_token), static_cast<Eigen::Index>(first_output),
+                           static_cast<Eigen::Index>(tokens), static_cast<Eigen::Index>(outputs));
     }
 };
 
-/// Reads every weight of `layers`, which have one shape, once, and calls body(product_tile<N>) for pieces that together
-/// cover all tokens and outputs, on several threads. In memory are at most 4 Mi weights of each matrix (one row, if
-/// that is longer). The pieces do not depend on the number of threads.
-template <std::size_t N, tensor_source Source, class Body>
-void for_each_product_tile(const Source& source, const std::array<const linear*, N>& layers, Eigen::Index tokens,
-                           int threads, Body&& body) {
-    constexpr std::size_t panel_weights = std::size_t{1} << 22;
+namespace detail {
+
+[[nodiscard]] constexpr std::size_t pieces_of(std::size_t total, std::size_t piece) {
+    return (total + piece - 1) / piece;
+}
+
+// How many rows of weights make whole panels with about so many weights; at least `least`, at most all rows.
+[[nodiscard]] inline std::size_t rows_of(std::size_t weights, std::size_t least, const linear& layer) {
+    constexpr std::size_t panel = kernels::packed_right<>::width;
+    return std::min(std::max(weights / layer.inputs(), least) / panel * panel, layer.outputs);
+}
+
+}  // namespace detail
+
+/// Reads every weight of `layers`, which have one shape, once, and calls body(product_tile) for pieces that together
+/// cover all rows of `in` and all outputs, on several threads. In memory are at most 4 Mi weights of each layer (1024
+/// rows, if they are longer) and, per thread, 1 Mi more and 126 tokens. Products do not depend on the pieces.
+template <tensor_source Source, class In, class Body>
+void for_each_product_tile(const Source& source, std::initializer_list<const linear*> layers, const In& in, int threads,
+                           Body&& body) {
+    constexpr std::size_t loaded_weights = std::size_t{1} << 22;
+    constexpr std::size_t loaded_rows_at_least = 1024;           // all tokens are packed again for the next ones
     constexpr std::size_t piece_weights = std::size_t{1} << 20;  // one read; after large ones sources give pages back
-    constexpr std::size_t tile_outputs = 128;                    // products of tiles from here on run at full speed
-    constexpr std::size_t tile_tokens = 256;
-    const auto pieces_of = [](std::size_t total, std::size_t piece) { return (total + piece - 1) / piece; };
+    constexpr std::size_t tile_tokens = 126;  // whole panels; so much of a tile stays in the second-level cache
+    constexpr std::size_t tile_outputs = 256;
+    static_assert(tile_tokens % kernels::packed_left<>::width == 0 &&
+                  tile_outputs % kernels::packed_right<>::width == 0);
+    const linear& shape = **layers.begin();
+    const std::size_t inputs = shape.inputs(), outputs = shape.outputs;
+    const auto tokens = static_cast<std::size_t>(in.rows()), stride = static_cast<std::size_t>(in.outerStride());
+    const std::size_t loaded_rows = detail::rows_of(loaded_weights, loaded_rows_at_least, shape);
+    const std::size_t piece_rows = detail::rows_of(piece_weights, kernels::packed_right<>::width, shape);
+    std::vector<kernels::packed_right<>> loaded;
+    for (std::size_t n = 0; n < layers.size(); ++n) loaded.emplace_back(loaded_rows, inputs);
 
-    const std::size_t inputs = layers[0]->inputs();
-    const std::size_t outputs = layers[0]->outputs;
-    std::size_t panel_rows = std::max<std::size_t>(1, panel_weights / inputs);
-    if (panel_rows > tile_outputs) panel_rows -= panel_rows % tile_outputs;
-    panel_rows = std::min(panel_rows, outputs);
-    const std::size_t piece_rows = std::clamp<std::size_t>(piece_weights / inputs, 1, panel_rows);
-    const auto panels = std::make_unique_for_overwrite<float[]>(N * panel_rows * inputs);
-    const auto row_of = [&](std::size_t n, std::size_t r) { return panels.get() + (n * panel_rows + r) * inputs; };
-
-    for (std::size_t first = 0; first < outputs; first += panel_rows) {
-        const std::size_t rows = std::min(panel_rows, outputs - first);
-        const std::size_t pieces = pieces_of(rows, piece_rows);
-        parallel_for(N * pieces, threads, [&](std::size_t i) {
-            const linear& layer = *layers[i / pieces];
+    for (std::size_t first = 0; first < outputs; first += loaded_rows) {
+        const std::size_t rows = std::min(loaded_rows, outputs - first);
+        const std::size_t pieces = detail::pieces_of(rows, piece_rows);
+        parallel_for(layers.size() * pieces, threads, [&](std::size_t i) {
+            const linear& layer = *layers.begin()[i / pieces];
             const std::size_t r = i % pieces * piece_rows;
             const std::size_t count = std::min(piece_rows, rows - r);
-            source.read(*layer.tensor, layer.first_row + first + r, count,
-                        std::span<float>(row_of(i / pieces, r), count * inputs));
+            const auto weights = std::make_unique_for_overwrite<float[]>(count * inputs);
+            source.read(*layer.tensor, layer.first_row + first + r, count, std::span(weights.get(), count * inputs));
+            loaded[i / pieces].pack(r, weights.get(), inputs, count);
         });
 
-        const std::size_t token_tiles = pieces_of(static_cast<std::size_t>(tokens), tile_tokens);
-        parallel_for(token_tiles * pieces_of(rows, tile_outputs), threads, [&](std::size_t i) {
-            const std::size_t token = i % token_tiles * tile_tokens;
-            const std::size_t r = i / token_tiles * tile_outputs;
-            product_tile<N> tile{};
-            tile.first_token = static_cast<Eigen::Index>(token);
-            tile.tokens = static_cast<Eigen::Index>(std::min(tile_tokens, static_cast<std::size_t>(tokens) - token));
-            tile.first_output = static_cast<Eigen::Index>(first + r);
-            tile.outputs = static_cast<Eigen::Index>(std::min(tile_outputs, rows - r));
-            tile.inputs = static_cast<Eigen::Index>(inputs);
-            for (std::size_t n = 0; n < N; ++n) tile.weights[n] = row_of(n, r);
-            body(tile);
+        // A task is a tile of tokens, which it packs, and a range of outputs: the more tokens, the fewer ranges.
+        const std::size_t token_tiles = detail::pieces_of(tokens, tile_tokens);
+        const std::size_t output_tiles = detail::pieces_of(rows, tile_outputs);
+        const std::size_t enough_tasks = 16 * static_cast<std::size_t>(thread_count(threads));
+        const std::size_t ranges = std::min(enough_tasks / (token_tiles + 1) + 1, output_tiles);
+        parallel_for(token_tiles * ranges, threads, [&](std::size_t i) {
+            const std::size_t token = i % token_tiles * tile_tokens, range = i / token_tiles;
+            const std::size_t count = std::min(tile_tokens, tokens - token);
+            kernels::packed_left<> x(count, inputs);
+            x.pack(0, in.data() + token * stride, stride, count);
+            for (std::size_t t = range * output_tiles / ranges; t < (range + 1) * output_tiles / ranges; ++t) {
+                const std::size_t r = t * tile_outputs;
+                body(product_tile{token,
+                                  count,
+                                  first + r,
+                                  std::min(tile_outputs, rows - r),
+                                  {layers.begin(), layers.size()},
+                                  &x,
+                                  loaded,
+                                  r});
+            }
         });
     }
 }
@@ -106,11 +138,8 @@ void for_each_product_tile(const Source& source, const std::array<const linear*,
 /// y = W x + bias for every row x of `in` and y of `out`.
 template <tensor_source Source, class In, class Out>
 void project(const Source& source, const linear& layer, const In& in, Out& out, int threads) {
-    for_each_product_tile<1>(source, {&layer}, in.rows(), threads, [&](const product_tile<1>& tile) {
-        auto block = out.block(tile.first_token, tile.first_output, tile.tokens, tile.outputs);
-        block.noalias() = in.middleRows(tile.first_token, tile.tokens) * tile.weight(0).transpose();
-        tile.add_bias(layer, block);
-    });
+    for_each_product_tile(source, {&layer}, in, threads,
+                          [&](const product_tile& tile) { tile.part_of(out) = tile.product(0); });
 }
 
 /// W x + bias for every row x of `in`.
@@ -124,11 +153,8 @@ template <tensor_source Source, class In>
 /// y += W x + bias for every row x of `in` and y of `out`.
 template <tensor_source Source, class In, class Out>
 void add_projection(const Source& source, const linear& layer, const In& in, Out& out, int threads) {
-    for_each_product_tile<1>(source, {&layer}, in.rows(), threads, [&](const product_tile<1>& tile) {
-        auto block = out.block(tile.first_token, tile.first_output, tile.tokens, tile.outputs);
-        block.noalias() += in.middleRows(tile.first_token, tile.tokens) * tile.weight(0).transpose();
-        tile.add_bias(layer, block);
-    });
+    for_each_product_tile(source, {&layer}, in, threads,
+                          [&](const product_tile& tile) { tile.part_of(out) += tile.product(0); });
 }
 
 }  // namespace tessera::model

@@ -19,6 +19,12 @@ namespace tessera::model {
 
 using network_weights = std::variant<feed_forward_weights, expert_weights>;
 
+/// The tensor whose products a network ends with.
+[[nodiscard]] inline const tensor_info& last_tensor(const network_weights& network) {
+    const auto* experts = std::get_if<expert_weights>(&network);
+    return *(experts ? experts->experts.front() : std::get<feed_forward_weights>(network)).down.tensor;
+}
+
 namespace detail {
 
 template <tensor_source Source>

@@ -7,6 +7,7 @@
 #include "tessera/core/function_ref.hpp"
 #include "tessera/model/linear.hpp"
 #include "tessera/model/matrix.hpp"
+#include "tessera/model/routing.hpp"
 
 namespace tessera::model {
 
@@ -16,6 +17,7 @@ struct linear_input {
     std::size_t layer;                      ///< of the decoder; one past the last for the output
     std::span<const linear* const> shared;  ///< the linear layers that get these very rows
     Eigen::Ref<const matrix, 0, Eigen::OuterStride<>> rows;  ///< tokens x inputs
+    std::span<const routed_token> routed;  ///< an expert's: the token of each row; else empty: all tokens in order
 };
 
 /// Called on the thread that runs the decoder, before the product, never for experts without tokens. May be empty.

@@ -1,0 +1,135 @@
+#include "tessera/pipeline/calibrate.hpp"
+
+#include <chrono>
+#include <cstddef>
+#include <filesystem>
+#include <iostream>
+#include <span>
+#include <string>
+#include <vector>
+
+#include <nlohmann/json.hpp>
+
+#include "about.hpp"
+#include "calibration_text.hpp"
+#include "commands.hpp"
+#include "open.hpp"
+#include "terminal.hpp"
+#include "tessera/calibrate/findings.hpp"
+#include "tessera/calibrate/imatrix.hpp"
+#include "tessera/gguf/output_file.hpp"
+
+namespace cli {
+
+namespace {
+
+using json = nlohmann::ordered_json;
+
+struct findings {
+    std::vector<tessera::expert_coverage> coverage;
+    std::vector<tessera::inactive_columns> inactive;
+    std::vector<tessera::large_activation> largest;
+};
+
+tessera::imatrix_file make_file(const tessera::calibration& result, const calibration_text& text, std::uint64_t seed) {
+    tessera::imatrix_file file{.importances = tessera::make_importances(result.inputs),
+                               .chunk_size = static_cast<std::uint32_t>(result.window),
+                               .chunk_count = static_cast<std::uint32_t>(result.windows)};
+    for (const auto& source : text.sources) file.datasets.push_back(source.name);
+    file.properties.set("tessera.calibration.seed", seed);
+    if (!text.windows.held_back.empty())  // whole windows, for decisions that this text must not have made
+        file.properties.set(std::string(tessera::held_back_key), text.windows.held_back);
+    return file;
+}
+
+void print(const tessera::calibration& result, const calibration_text& text, const findings& found) {
+    std::cout << result.windows * result.window << " tokens in " << result.windows << " windows of " << result.window;
+    if (!text.windows.held_back.empty()) std::cout << ", " << text.windows.held_back.size() / result.window << " held back";
+    std::cout << "\n\n";
+    text_table sources({"source", ">tokens"});
+    for (const auto& source : text.sources) sources.add({source.name, std::to_string(source.tokens)});
+    std::cout << sources << '\n';
+
+    if (!found.coverage.empty()) {
+        text_table table({">layer", ">experts", ">least tokens", ">median", ">rare", ">unreached"});
+        for (const auto& c : found.coverage)
+            table.add({std::to_string(c.layer), std::to_string(c.experts), std::to_string(c.least), std::to_string(c.median),
+                       std::to_string(c.rare), std::to_string(c.unreached)});
+        std::cout << table << '\n';
+    }
+    text_table largest({"largest activations", ">matrix", ">column", ">magnitude", ">rms of the column"});
+    for (const auto& l : found.largest)
+        largest.add({l.tensor, std::to_string(l.matrix), std::to_string(l.column), fixed(l.magnitude, 2), fixed(l.rms, 2)});
+    std::cout << largest << '\n';
+    if (found.inactive.empty()) std::cout << "columns never active: none\n";
+    for (const auto& i : found.inactive)
+        std::cout << "columns never active: " << i.never_active << " of " << i.columns << " of " << i.tensor << '\n';
+}
+
+json to_json(const calibrate_options& options, const tessera::calibration& result, const calibration_text& text,
+             const findings& found, double seconds) {
+    json report{{"model", options.model.string()},
+                {"output", options.output.string()},
+                {"tokens", result.windows * result.window},
+                {"windows", result.windows},
+                {"window", result.window},
+                {"held_back_windows", text.windows.held_back.size() / result.window},
+                {"chunks", options.chunks},
+                {"seed", options.seed},
+                {"seconds", seconds},
+                {"sources", json::array()},
+                {"experts", json::array()},
+                {"largest_activations", json::array()},
+                {"never_active", json::array()}};
+    for (const auto& s : text.sources) report["sources"].push_back({{"name", s.name}, {"tokens", s.tokens}});
+    for (const auto& c : found.coverage)
+        report["experts"].push_back({{"layer", c.layer}, {"experts", c.experts}, {"least_tokens", c.least},
+                                     {"median_tokens", c.median}, {"rare", c.rare}, {"unreached", c.unreached}});
+    for (const auto& l : found.largest)
+        report["largest_activations"].push_back({{"tensor", l.tensor}, {"matrix", l.matrix}, {"column", l.column},
+                                                 {"magnitude", l.magnitude}, {"column_rms", l.rms}});
+    for (const auto& i : found.inactive)
+        report["never_active"].push_back({{"tensor", i.tensor}, {"never_active", i.never_active}, {"columns", i.columns}});
+    return report;
+}
+
+}  // namespace
+
+void calibrate(const calibrate_options& options) {
+    using tessera::gguf::existing_file;
+    const tessera::any_model model = open(options.model);
+    const tessera::gguf::writer_options writing{.inputs = model.files(),
+                                                .existing = options.force ? existing_file::replace : existing_file::refuse};
+    tessera::gguf::require_destination(options.output, writing.inputs, writing.existing);
+    const calibration_text text = read_calibration_text(model.metadata(), options);
+
+    std::filesystem::path checkpoint = options.output;
+    checkpoint += ".checkpoint";
+    if (options.restart) std::filesystem::remove(checkpoint);
+    if (std::filesystem::exists(checkpoint)) std::cout << "note: going on from " << checkpoint.string() << " (--restart begins anew)\n";
+    const auto started = std::chrono::steady_clock::now();
+    const tessera::calibration result = [&] {
+        progress_line line;
+        return about(options.model, [&] {
+            return tessera::calibrate(model, text.windows.used.tokens(), text.windows.used.length(),
+                                      {.threads = options.threads, .checkpoint = checkpoint}, line);
+        });
+    }();
+    const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - started).count();
+    tessera::write_imatrix(options.output, make_file(result, text, options.seed), writing);
+
+    const findings found{tessera::find_coverage(result.inputs, options.enough_tokens),
+                         tessera::find_inactive(result.inputs), tessera::find_largest(result.inputs, 5)};
+    if (!options.report.empty()) {
+        const std::string bytes =
+            to_json(options, result, text, found, seconds).dump(2, ' ', false, json::error_handler_t::replace) + '\n';
+        tessera::gguf::write_file(options.report, {std::as_bytes(std::span(bytes))});
+    }
+    std::filesystem::remove(checkpoint);
+    print(result, text, found);
+    const auto tokens = static_cast<double>(result.windows * result.window);
+    std::cout << "wrote " << options.output.string() << ": " << bytes_text(std::filesystem::file_size(options.output))
+              << ", in " << fixed(seconds, 1) << " s (" << fixed(tokens / seconds, 0) << " tokens/s)\n";
+}
+
+}  // namespace cli

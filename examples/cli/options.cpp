@@ -1,0 +1,183 @@
+#include "options.hpp"
+
+#include <charconv>
+#include <cmath>
+#include <regex>
+#include <string>
+#include <system_error>
+
+#include "tessera/core/byte_count.hpp"
+#include "tessera/core/error.hpp"
+#include "tessera/format/builtin.hpp"
+#include "tessera/select/recipe.hpp"
+
+namespace cli {
+
+const CLI::Validator is_format(
+    [](std::string& name) -> std::string {
+        const tessera::type_layout* found = tessera::builtin_formats::find(name);
+        if (found == nullptr) return "wanted one of " + tessera::builtin_formats::names() + ", got " + name;
+        name = found->name;
+        return {};
+    },
+    "", "format");
+
+const CLI::Validator is_positive(
+    [](std::string& text) -> std::string {
+        double number = 0.0;
+        const auto [end, problem] = std::from_chars(text.data(), text.data() + text.size(), number);
+        const bool is_number = problem == std::errc() && end == text.data() + text.size();
+        return is_number && number > 0.0 && std::isfinite(number) ? "" : "wanted a number above 0, got " + text;
+    },
+    "");
+
+const CLI::Validator is_class(
+    [](std::string& text) -> std::string {
+        try {
+            std::regex(text.substr(text.find('=') + 1));  // all of it where there is no '='
+            return {};
+        } catch (const std::regex_error& e) {
+            return text + " is not a regular expression: " + e.what();
+        }
+    },
+    "");
+
+namespace {
+
+using tessera::builtin_formats;
+
+/// llama.cpp's own spelling of its mixes.
+const CLI::Validator is_recipe(
+    [](std::string& name) -> std::string {
+        const tessera::select::mix* found = tessera::select::find_mix(name);
+        if (found == nullptr) return "wanted one of " + tessera::select::mix_names() + ", got " + name;
+        name = found->name;
+        return {};
+    },
+    "", "recipe");
+
+pin parse_pin(const std::string& text) {
+    const std::size_t equals = text.rfind('=');
+    if (equals == 0 || equals == std::string::npos) throw CLI::ValidationError("--pin", "wanted REGEX=FORMAT, got " + text);
+    pin pin{.pattern = text.substr(0, equals), .format = text.substr(equals + 1)};
+    if (const std::string complaint = is_format(pin.format); !complaint.empty())
+        throw CLI::ValidationError("--pin " + text, complaint);
+    try {
+        std::regex(pin.pattern);
+    } catch (const std::regex_error& e) {
+        throw CLI::ValidationError("--pin " + text, std::string("not a regular expression: ") + e.what());
+    }
+    return pin;
+}
+
+}  // namespace
+
+void add_pins(CLI::App& command, std::vector<pin>& pins) {
+    command
+        .add_option_function<std::vector<std::string>>(
+            "--pin",
+            [&pins](const std::vector<std::string>& texts) {
+                for (const std::string& text : texts) pins.push_back(parse_pin(text));
+            },
+            "Another format where the expression is found in a tensor's name;\nmay be repeated, the first that matches decides")
+        ->type_name("REGEX=FORMAT")
+        ->expected(1)
+        ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
+}
+
+void add_names(CLI::Option_group& group, named_formats& names) {
+    group.add_option("-f,--format", names.format, "The format of all matrices: " + builtin_formats::names())
+        ->transform(is_format)
+        ->type_name("FORMAT");
+    group.add_option("--recipe", names.recipe, "A mix of llama.cpp's: " + tessera::select::mix_names())
+        ->transform(is_recipe)
+        ->type_name("NAME");
+}
+
+void add_threads(CLI::App& command, int& threads) {
+    command.add_option("-t,--threads", threads, "Threads to use; 0: all of the machine's")
+        ->check(CLI::Range(0, 4096).description(""))
+        ->type_name("N")
+        ->capture_default_str();
+}
+
+void add_output(CLI::App& command, output_options& output) {
+    command.add_option("-o,--output", output.path, "The file to write")->required()->type_name("FILE");
+    command.add_flag("--force", output.force, "Replace the output file if it exists");
+    command.add_flag("--dry-run", output.dry_run, "Print the plan and the exact size; write nothing");
+    add_threads(command, output.threads);
+}
+
+void add_importances(CLI::App& command, importance_options& importances) {
+    command
+        .add_option("--imatrix", importances.file, "An importance matrix, of tessera calibrate or llama-imatrix (GGUF or .dat)")
+        ->type_name("FILE");
+    command
+        .add_option("--enough-tokens", importances.enough_tokens,
+                    "Experts that fewer tokens reached are blended with the average of the others")
+        ->check(CLI::Range(std::uint64_t{0}, std::uint64_t{1} << 32).description(""))
+        ->type_name("N")
+        ->capture_default_str();
+}
+
+void add_measuring(CLI::App& command, measure_options& measuring) {
+    command
+        .add_option("--measure-text", measuring.text,
+                    "A text to measure on, never one to judge on\n(default: the windows held back in the importance matrix)")
+        ->type_name("FILE");
+    CLI::Option* tokens =
+        command.add_option("--measure-tokens", measuring.tokens, "Tokens to measure on (default: minutes on two cores)")
+            ->check(CLI::Range(std::size_t{1}, std::size_t{1} << 40).description(""))
+            ->type_name("N");
+    command.add_option("--measure-time", measuring.minutes, "As many tokens as take about so many minutes")
+        ->check(is_positive)
+        ->excludes(tokens)
+        ->type_name("MINUTES");
+}
+
+void add_target(CLI::App& command, CLI::Option_group& group, target_options& target) {
+    group
+        .add_option_function<std::string>(
+            "--target-size",
+            [&target](const std::string& text) {
+                try {
+                    target.bytes = tessera::parse_byte_count(text);
+                } catch (const tessera::error& e) {
+                    throw CLI::ValidationError("--target-size", e.what());
+                }
+            },
+            "The least divergence in a file of at most this size: 4.2GiB, 4200MB, 1632992")
+        ->type_name("SIZE");
+    group.add_option("--target-bpw", target.bits_per_weight, "The least divergence in so many bits per weight")
+        ->check(is_positive)
+        ->type_name("BITS");
+    group.add_option("--target-kld", target.kld, "The least size with at most this mean KL divergence, in nats")
+        ->check(is_positive)
+        ->type_name("NATS");
+    add_menu(command, target.menu);
+    command
+        .add_option("--damage", target.damage,
+                    "What each format costs each tensor: read if the file is there, else measured and written")
+        ->type_name("FILE");
+    command
+        .add_option("--measure", target.measuring.measure,
+                    "How damage is measured. direct: in three formats per tensor;\nnoise: by random errors, which is cheaper")
+        ->transform(CLI::IsMember({"direct", "noise"}, CLI::ignore_case))
+        ->type_name("KIND")
+        ->capture_default_str();
+    command.add_option("--refine", target.refine, "Try so many swaps of bytes between tensors by measuring (default: none)")
+        ->check(CLI::Range(std::size_t{0}, std::size_t{1} << 20).description(""))
+        ->type_name("N");
+    add_measuring(command, target.measuring);
+}
+
+void add_menu(CLI::App& command, std::string& menu) {
+    command
+        .add_option("--formats", menu,
+                    "Formats to choose from: names, all, kquants, kquants-iquants, arm-friendly,\n"
+                    "legacy, stored (the type a tensor has), separated by commas")
+        ->type_name("LIST")
+        ->capture_default_str();
+}
+
+}  // namespace cli

@@ -1,0 +1,145 @@
+// A calibration between two layers, in a file.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <filesystem>
+#include <span>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "tessera/calibrate/input_statistics.hpp"
+#include "tessera/core/bytes.hpp"
+#include "tessera/core/checksum.hpp"
+#include "tessera/core/error.hpp"
+#include "tessera/core/mapped_file.hpp"
+#include "tessera/gguf/cursor.hpp"
+#include "tessera/gguf/output_file.hpp"
+#include "tessera/gguf/serialize.hpp"
+
+namespace tessera {
+
+namespace detail {
+
+inline constexpr std::string_view checkpoint_magic = "tessera calibration checkpoint 1";
+
+// What stands in front of statistics and activations.
+struct checkpoint_head {
+    std::array<char, checkpoint_magic.size()> magic;
+    std::uint64_t fingerprint;  ///< of model, text and options
+    std::uint64_t layers_done;
+    std::uint64_t statistics_bytes;
+    std::uint64_t activation_bytes;
+    std::uint64_t checksum;  ///< of the two parts that follow, then of the head itself with 0 here
+};
+
+[[nodiscard]] inline std::uint64_t checksum_of(checkpoint_head head, byte_view statistics, byte_view activations) {
+    checksum sum;
+    sum.append(statistics.data(), statistics.size());
+    sum.append(activations.data(), activations.size());
+    head.checksum = 0;
+    sum.append(&head, sizeof head);
+    return sum.value();
+}
+
+template <class T>
+void put_vector(gguf::byte_buffer& out, const std::vector<T>& values) {
+    gguf::detail::put(out, std::uint64_t{values.size()});
+    out.append(values.data(), values.size() * sizeof(T));
+}
+
+template <class T>
+[[nodiscard]] std::vector<T> take_vector(gguf::cursor& in, std::string_view what) {
+    std::vector<T> values(in.take_count(sizeof(T), what));
+    const byte_view bytes = in.take_bytes(values.size() * sizeof(T), what);
+    if (!values.empty()) std::memcpy(values.data(), bytes.data(), bytes.size());
+    return values;
+}
+
+[[nodiscard]] inline std::vector<std::byte> statistics_bytes(std::span<const input_statistics> inputs) {
+    gguf::byte_buffer out;
+    const auto put = [&](std::uint64_t number) { gguf::detail::put(out, number); };
+    put(inputs.size());
+    for (const input_statistics& input : inputs) {
+        put(input.layer);
+        put(static_cast<std::uint64_t>(input.sharing));
+        put(input.tensors.size());
+        for (const std::string& name : input.tensors) gguf::detail::put(out, std::string_view(name));
+        put(input.matrices.size());
+        for (const column_statistics& matrix : input.matrices) {
+            put(matrix.tokens);
+            put_vector(out, matrix.squares);
+            put_vector(out, matrix.sums);
+            put_vector(out, matrix.peaks);
+        }
+    }
+    return std::move(out.bytes);
+}
+
+[[nodiscard]] inline std::vector<input_statistics> parse_statistics(byte_view bytes, const std::string& where) {
+    gguf::cursor in(bytes, where);
+    std::vector<input_statistics> inputs(in.take_count(32, "number of inputs"));
+    for (input_statistics& input : inputs) {
+        input.layer = in.take<std::uint64_t>("layer");
+        input.sharing = static_cast<token_sharing>(in.take<std::uint64_t>("token sharing"));
+        input.tensors.resize(in.take_count(8, "number of tensors"));
+        for (std::string& name : input.tensors) name = in.take_text("name of a tensor");
+        input.matrices.resize(in.take_count(32, "number of matrices"));
+        for (column_statistics& matrix : input.matrices) {
+            matrix.tokens = in.take<std::uint64_t>("number of tokens");
+            matrix.squares = take_vector<double>(in, "sums of squares");
+            matrix.sums = take_vector<double>(in, "sums");
+            matrix.peaks = take_vector<float>(in, "largest values");
+        }
+    }
+    return inputs;
+}
+
+}  // namespace detail
+
+/// Where a calibration stands after some layers. Gram matrices are not kept.
+struct calibration_checkpoint {
+    std::uint64_t layers_done = 0;
+    std::vector<input_statistics> inputs;
+};
+
+/// Writes a checkpoint, replacing the one before only once it is complete and flushed.
+inline void write_checkpoint(const std::filesystem::path& path, std::uint64_t fingerprint, std::uint64_t layers_done,
+                             std::span<const input_statistics> inputs, std::span<const float> activations) {
+    const std::vector<std::byte> statistics = detail::statistics_bytes(inputs);
+    const byte_view states = as_byte_view(activations);
+    detail::checkpoint_head head{{}, fingerprint, layers_done, statistics.size(), states.size(), 0};
+    detail::checkpoint_magic.copy(head.magic.data(), head.magic.size());
+    head.checksum = detail::checksum_of(head, statistics, states);
+    gguf::write_file(path, {as_byte_view(std::span(&head, 1)), statistics, states});
+}
+
+/// Reads a checkpoint and puts its activations into `activations`. Throws when the file was damaged, or was made with
+/// another model, text or options: its fingerprint or size is then another one.
+[[nodiscard]] inline calibration_checkpoint read_checkpoint(const std::filesystem::path& path,
+                                                            std::uint64_t fingerprint, std::span<float> activations) {
+    const std::string where = path.string();
+    const mapped_file file(path);
+    detail::checkpoint_head head{};
+    const byte_view bytes = file.bytes();
+    if (bytes.size() >= sizeof head) std::memcpy(&head, bytes.data(), sizeof head);
+    if (std::string_view(head.magic.data(), head.magic.size()) != detail::checkpoint_magic)
+        fail(where, ": wanted a checkpoint of this version, got something else");
+    const byte_view rest = bytes.subspan(sizeof head);
+    const bool fits = head.statistics_bytes <= rest.size() &&
+                      head.activation_bytes == rest.size() - head.statistics_bytes;
+    const byte_view statistics = rest.first(fits ? head.statistics_bytes : 0);
+    const byte_view states = rest.subspan(statistics.size());
+    if (!fits || detail::checksum_of(head, statistics, states) != head.checksum)
+        fail(where, ": wanted a whole checkpoint, got a damaged one");
+    if (head.fingerprint != fingerprint || states.size() != activations.size_bytes())
+        fail(where, ": wanted a checkpoint of this model, text and options, got another's");
+    std::memcpy(activations.data(), states.data(), states.size());
+    return {head.layers_done, detail::parse_statistics(statistics, where)};
+}
+
+}  // namespace tessera

@@ -1,0 +1,98 @@
+// What is kept of the rows that a matrix is multiplied with.
+#pragma once
+
+#include <algorithm>
+#include <cmath>
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+#include "tessera/core/parallel.hpp"
+#include "tessera/kernels/column_sums.hpp"
+#include "tessera/model/matrix.hpp"
+
+namespace tessera {
+
+/// Rows of activations, possibly some columns of a wider matrix.
+using activation_rows = Eigen::Ref<const model::matrix, 0, Eigen::OuterStride<>>;
+
+/// Sums over the tokens that a matrix saw, one of each per column of the matrix.
+struct column_statistics {
+    std::uint64_t tokens = 0;
+    std::vector<double> squares;  ///< sum of x^2
+    std::vector<double> sums;     ///< sum of x
+    std::vector<float> peaks;     ///< largest |x|
+    model::matrix gram;           ///< sum of x x', columns x columns; empty where it was not asked for
+
+    [[nodiscard]] std::size_t columns() const noexcept { return squares.size(); }
+
+    /// Columns in which nothing but 0 was seen.
+    [[nodiscard]] std::size_t never_active() const noexcept {
+        return static_cast<std::size_t>(std::ranges::count(peaks, 0.0f));
+    }
+    /// Adds what was seen of the same columns elsewhere, Gram matrices excepted.
+    void add(const column_statistics& other) {
+        squares.resize(other.columns());
+        sums.resize(other.columns());
+        peaks.resize(other.columns());
+        tokens += other.tokens;
+        for (std::size_t c = 0; c < columns(); ++c) {
+            squares[c] += other.squares[c];
+            sums[c] += other.sums[c];
+            peaks[c] = std::max(peaks[c], other.peaks[c]);
+        }
+    }
+};
+
+/// Adds rows to sums and peaks. The result is the same bits for every number of threads: blocks of rows are summed apart,
+/// in floats for 32 rows and in doubles beyond, and added in their order.
+inline void add_rows(column_statistics& to, const activation_rows& rows, int threads) {
+    constexpr std::size_t block_rows = 256, float_rows = 32;
+    const auto count = static_cast<std::size_t>(rows.rows()), columns = static_cast<std::size_t>(rows.cols());
+    const auto stride = static_cast<std::size_t>(rows.outerStride());
+    std::vector<column_statistics> blocks((count + block_rows - 1) / block_rows);
+    parallel_for(blocks.size(), threads, [&](std::size_t b) {
+        column_statistics& block = blocks[b];
+        block.squares.resize(columns);
+        block.sums.resize(columns);
+        block.peaks.resize(columns);
+        std::vector<float> squares(columns), sums(columns);
+        const std::size_t end = std::min(count, (b + 1) * block_rows);
+        block.tokens = end - b * block_rows;
+        for (std::size_t r = b * block_rows; r < end; r += float_rows) {
+            kernels::add_to_columns(rows.data() + r * stride, stride, std::min(float_rows, end - r),
+                                    {squares, sums, block.peaks});
+            for (std::size_t c = 0; c < columns; ++c) {
+                block.squares[c] += double{squares[c]};
+                block.sums[c] += double{sums[c]};
+                squares[c] = sums[c] = 0;
+            }
+        }
+    });
+    for (const column_statistics& block : blocks) to.add(block);
+}
+
+/// Adds the products of all pairs of columns to the Gram matrix: float products of some rows at a time, in tiles that do
+/// not depend on the number of threads.
+inline void add_gram(column_statistics& to, const activation_rows& rows, int threads) {
+    constexpr Eigen::Index tile = 256, block_rows = 1024;
+    const Eigen::Index columns = rows.cols(), tiles = (columns + tile - 1) / tile;
+    if (to.gram.size() == 0) to.gram = model::matrix::Zero(columns, columns);
+    const model::serial_products guard;
+    parallel_for(static_cast<std::size_t>(tiles * tiles), threads, [&](std::size_t i) {
+        const Eigen::Index a = static_cast<Eigen::Index>(i) / tiles * tile, b = static_cast<Eigen::Index>(i) % tiles * tile;
+        if (b > a) return;  // made by its mirror image
+        const Eigen::Index height = std::min(tile, columns - a), width = std::min(tile, columns - b);
+        auto lower = to.gram.block(a, b, height, width);
+        for (Eigen::Index r = 0; r < rows.rows(); r += block_rows) {
+            const Eigen::Index n = std::min(block_rows, rows.rows() - r);
+            lower.noalias() += rows.block(r, a, n, height).transpose() * rows.block(r, b, n, width);
+        }
+        if (a != b)
+            to.gram.block(b, a, width, height) = lower.transpose();
+        else  // rounding may differ between the two halves
+            lower.triangularView<Eigen::StrictlyUpper>() = lower.transpose();
+    });
+}
+
+}  // namespace tessera

@@ -1,0 +1,118 @@
+// The program's calibration: what it writes, what it says, and what is left when it is killed.
+#include <cstdint>
+#include <string>
+
+#include <doctest/doctest.h>
+#include <nlohmann/json.hpp>
+
+#include "cli/program.hpp"
+#include "support/support.hpp"
+#include "tessera/calibrate/imatrix.hpp"
+
+using support::fs::exists;
+using support::outcome;
+using support::read_text;
+using support::scratch_dir;
+using support::shell;
+using support::write_text;
+using nlohmann::json;
+
+namespace {
+
+bool has(const std::string& text, std::string_view part) { return text.find(part) != std::string::npos; }
+
+// `tessera` is a namespace here.
+outcome program(const scratch_dir& folder, const std::string& arguments) { return support::tessera(folder, arguments); }
+
+const std::string calibrate = "calibrate fable-3m --text fable-3m/generated_calibration.txt --tokens 8000 ";
+
+}  // namespace
+
+TEST_CASE("calibrate writes importances for every matrix, and a report") {
+    const scratch_dir folder;
+    const outcome run = program(folder, calibrate + "-o x.gguf --report x.json");
+    REQUIRE(run.status == 0);
+    CHECK(has(run.out, "7936 tokens in 31 windows of 256, 3 held back"));
+    const auto file = tessera::read_imatrix(folder / "x.gguf");
+    CHECK(file.importances.size() == 22);  // seven of each of three layers, and the output
+    for (const auto& [name, entry] : file.importances) CHECK(entry.tokens == std::vector<std::uint64_t>{7936});
+    CHECK(file.chunk_size == 256);
+    CHECK(file.chunk_count == 31);
+    CHECK(file.datasets == std::vector<std::string>{"fable-3m/generated_calibration.txt"});
+    CHECK(file.properties.require<std::vector<std::int32_t>>("tessera.calibration.held_back").size() == 3 * 256);
+    const json report = json::parse(read_text(folder / "x.json"));
+    CHECK(report["tokens"] == 7936);
+    CHECK(report["held_back_windows"] == 3);
+    CHECK(report["largest_activations"].size() == 5);
+    CHECK_FALSE(exists(folder / "x.gguf.checkpoint"));
+
+    CHECK(program(folder, calibrate + "-o x.gguf").status == 1);  // it exists
+    CHECK(program(folder, calibrate + "-o y.gguf --threads 1").status == 0);
+    CHECK(read_text(folder / "x.gguf") == read_text(folder / "y.gguf"));
+    CHECK(program(folder, calibrate + "-o y.gguf --force --seed 2").status == 0);
+    CHECK(read_text(folder / "x.gguf") != read_text(folder / "y.gguf"));
+}
+
+TEST_CASE("quantize takes both kinds of importance matrix, and says what it misses") {
+    const scratch_dir folder;
+    REQUIRE(program(folder, calibrate + "-o x.gguf").status == 0);
+    REQUIRE(program(folder, calibrate + "-o x.dat").status == 0);
+    const outcome with = program(folder, "quantize fable-3m -f Q2_K -o gguf.gguf --imatrix x.gguf");
+    REQUIRE(with.status == 0);
+    CHECK_FALSE(has(with.out, "note:"));
+    CHECK_FALSE(has(with.out, "warning:"));
+    CHECK(has(with.out, "weighed by importance: 0."));
+    const json metadata = json::parse(program(folder, "inspect gguf.gguf --json").out)["metadata"];
+    CHECK(metadata["quantize.imatrix.file"]["value"] == "x.gguf");
+    CHECK(metadata["quantize.imatrix.entries_count"]["value"] == 22);
+    CHECK(metadata["quantize.imatrix.chunks_count"]["value"] == 31);
+    REQUIRE(program(folder, "quantize fable-3m -f Q2_K -o dat.gguf --imatrix x.dat").status == 0);
+    REQUIRE(program(folder, "quantize fable-3m -f Q2_K -o without.gguf").status == 0);
+    const auto kld = [&](const char* file) {
+        const outcome run = program(folder, std::string("evaluate fable-3m ") + file +
+                                                " --text fable-3m/generated_heldout.txt --windows 24 --json");
+        return json::parse(run.out)["candidates"][0]["mean_kld"]["value"].get<double>();
+    };
+    const double from_gguf = kld("gguf.gguf"), from_dat = kld("dat.gguf"), without = kld("without.gguf");
+    CHECK(from_gguf < without);
+    CHECK(from_dat == doctest::Approx(from_gguf).epsilon(0.02));
+
+    auto file = tessera::read_imatrix(folder / "x.gguf");
+    tessera::imatrix_file partial, foreign;
+    for (const auto& [name, entry] : file.importances)
+        if (!has(name, "blk.1.")) partial.importances.add(name, entry);
+    foreign.importances.add("blk.0.attn_q.weight", {{1, 2, 3}, {5}});
+    tessera::write_imatrix(folder / "partial.gguf", partial);
+    tessera::write_imatrix(folder / "foreign.gguf", foreign);
+    const outcome some = program(folder, "quantize fable-3m -f IQ2_S -o y.gguf --imatrix partial.gguf --dry-run");
+    CHECK(has(some.out, "note: no importances for blk.1.attn_q.weight"));
+    CHECK(has(some.out, "warning: formats of so few bits need importances"));
+    const outcome wrong = program(folder, "quantize fable-3m -f IQ2_S -o y.gguf --imatrix foreign.gguf");
+    CHECK(wrong.status == 1);
+    CHECK(has(wrong.err, "foreign.gguf: importances of blk.0.attn_q.weight: wanted 1 x 256"));
+    CHECK_FALSE(exists(folder / "y.gguf"));
+}
+
+TEST_CASE("a calibration that is killed goes on where it was, to the same bytes") {
+    const scratch_dir folder;
+    REQUIRE(program(folder, calibrate + "-o whole.gguf --threads 1").status == 0);
+    int killed = 0, resumed = 0;
+    for (double seconds = 0.03;; seconds *= 1.3) {
+        const outcome run =
+            shell(folder, "timeout -s KILL " + std::to_string(seconds) + " '" TESSERA_PROGRAM "' " + calibrate +
+                              "-o x.gguf --threads 1");
+        resumed += has(run.out, "going on from") ? 1 : 0;
+        if (run.status == 0) break;
+        ++killed;
+        CHECK_FALSE(exists(folder / "x.gguf"));
+    }
+    CHECK(killed > 2);
+    CHECK(read_text(folder / "x.gguf") == read_text(folder / "whole.gguf"));
+    CHECK_FALSE(exists(folder / "x.gguf.checkpoint"));
+    if (resumed == 0) MESSAGE("no run lived long enough to be resumed");
+
+    // A checkpoint of another text is refused, and left out on demand.
+    write_text(folder / "y.gguf.checkpoint", "something else");
+    CHECK(has(program(folder, calibrate + "-o y.gguf").err, "y.gguf.checkpoint: wanted a checkpoint"));
+    CHECK(program(folder, calibrate + "-o y.gguf --restart").status == 0);
+}

@@ -1,0 +1,84 @@
+// The program measures damage, reaches targets with it, and tells what other formats would do.
+#include <cmath>
+#include <string>
+
+#include <doctest/doctest.h>
+#include <nlohmann/json.hpp>
+
+#include "cli/program.hpp"
+#include "support/support.hpp"
+
+using nlohmann::json;
+using support::fs::file_size;
+using support::outcome;
+using support::read_text;
+using support::scratch_dir;
+
+namespace {
+
+bool has(const std::string& text, std::string_view part) { return text.find(part) != std::string::npos; }
+
+// `tessera` is a namespace here.
+outcome program(const scratch_dir& folder, const std::string& arguments) { return support::tessera(folder, arguments); }
+
+}  // namespace
+
+TEST_CASE("a target is reached from calibration to file, and keeps what it promises") {
+    const scratch_dir folder;
+    REQUIRE(program(folder, "calibrate fable-3m --text fable-3m/generated_calibration.txt --tokens 8000 -o i.gguf").status == 0);
+    const std::string common = "fable-3m --imatrix i.gguf --measure-tokens 512 --formats kquants --damage d.json ";
+    const outcome made = program(folder, "quantize " + common + "--target-size 1.5MB -o q.gguf");
+    REQUIRE(made.status == 0);
+    CHECK(has(made.out, "measuring damage on 2 windows of 256 tokens"));
+    CHECK(file_size(folder / "q.gguf") <= 1'500'000);
+    CHECK(file_size(folder / "q.gguf") > 1'490'000);
+
+    const std::string measured = read_text(folder / "d.json");
+    const outcome again = program(folder, "plan " + common + "--target-size 1.5MB -o p.json");
+    REQUIRE(again.status == 0);
+    CHECK_FALSE(has(again.out, "measuring"));
+    CHECK(read_text(folder / "d.json") == measured);
+    REQUIRE(program(folder, "quantize fable-3m --imatrix i.gguf --plan p.json -o same.gguf").status == 0);
+    CHECK(read_text(folder / "same.gguf") == read_text(folder / "q.gguf"));
+
+    // What was predicted from two windows holds on other text within a third, and a mix of that size is worse.
+    REQUIRE(program(folder, "quantize fable-3m --imatrix i.gguf --recipe Q3_K_L -o mix.gguf").status == 0);
+    REQUIRE(file_size(folder / "mix.gguf") > 1'400'000);
+    REQUIRE(file_size(folder / "mix.gguf") < 1'500'000);
+    const outcome judged = program(folder, "evaluate fable-3m q.gguf mix.gguf --text fable-3m/generated_heldout.txt --windows 12 --json");
+    REQUIRE(judged.status == 0);
+    const json result = json::parse(judged.out);
+    const double predicted = json::parse(read_text(folder / "p.json"))["predicted_kld"];
+    const double kld = result["candidates"][0]["mean_kld"]["value"];
+    CHECK(std::abs(std::log(kld / predicted)) < std::log(4.0 / 3.0));
+    CHECK(kld < 0.9 * result["candidates"][1]["mean_kld"]["value"].get<double>());
+
+    const outcome refined = program(folder, "plan " + common + "--target-size 1.5MB --refine 2 -o r.json");
+    CHECK(refined.status == 0);
+    CHECK(has(refined.out, "swaps of bytes helped"));
+    CHECK(json::parse(read_text(folder / "r.json"))["file_bytes"] <= 1'500'000);
+
+    const outcome changes = program(folder, "ablate fable-3m --plan p.json --imatrix i.gguf --measure-tokens 512 "
+                                            "--tensors values=attn_v --tensors down=ffn_down --format Q2_K --json");
+    REQUIRE(changes.status == 0);
+    const json list = json::parse(changes.out)["changes"];
+    REQUIRE(list.size() == 2);
+    CHECK(list[0]["tensors"] == "values");
+    for (const json& change : list) {
+        CHECK(change["count"] == 3);
+        CHECK(change["bytes"] < 0);
+        CHECK(change["kld_change"]["value"].get<double>() > 2 * change["kld_change"]["error"].get<double>());
+    }
+}
+
+TEST_CASE("measuring says what it lacks") {
+    const scratch_dir folder;
+    const outcome no_text = program(folder, "quantize fable-3m --target-bpw 4 -o x.gguf");
+    CHECK(no_text.status == 1);
+    CHECK(has(no_text.err, "--measure-text"));
+    CHECK(program(folder, "plan fable-3m --target-kld nothing").status == 2);
+    CHECK(program(folder, "ablate fable-3m --plan x.json --tensors '(' ").status == 2);
+    CHECK(program(folder, "ablate fable-3m --plan x.json").status == 1);
+    const outcome both = program(folder, "quantize fable-3m --target-bpw 4 -f Q4_K -o x.gguf");
+    CHECK(both.status == 2);
+}
