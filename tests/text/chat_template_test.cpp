@@ -1,5 +1,5 @@
+#include <algorithm>
 #include <cstddef>
-#include <cstdint>
 #include <ctime>
 #include <random>
 #include <string>
@@ -11,6 +11,7 @@
 
 #include "support/support.hpp"
 #include "tessera/text/chat.hpp"
+#include "tessera/text/conversations.hpp"
 #include "tessera/text/template/check.hpp"
 #include "tessera/text/template/text_template.hpp"
 
@@ -94,9 +95,9 @@ constexpr rendering statements[] = {
     {"{% generation %}g{% set inner = 1 %}{% endgeneration %}{{ inner is defined }}{% set a, b = [1, 2] %}{{ a + b }}", "gFalse3"},
     {"{% set l2 = [] %}{% for a in l %}{{ l2.append(a) or '' }}{% endfor %}{{ l2 }}{{ d.get('zz', 5) }}{{ d.a.k.0 }}{{ d.items()|list|length }}", "[3, 1, 2]513"},
     {"a\n  {% if true %}\n  x\n  {% endif %}\ny\n", "a\n  x\ny"},
-    {"{% for a in l -%}\n  {{ a }},\n{%- endfor %}\n\n", "3,1,2,\n"},
-    {"a {#- c -#} \n b {%+ if true %} c{% endif +%}\n d {{- 'e' -}} f", "ab  c\n de f"},
-    {"x {%- raw %} {{ a }} {% endraw -%} y\r\nz{% if true %}\r\nw{% endif %}\r\n", "x {{ a }} y\nz" "w"},
+    {"{% for a in l -%}\n  {{ a }},\n{%- endfor %}\n\n", "3,1,2,"},
+    {"a {#- c -#} \n b {%+ if true %} c{% endif +%}\n d {{- 'e' -}} f", "ab  c\n def"},
+    {"x {%- raw %} {{ a }} {% endraw -%} y\r\nz{% if true %}\r\nw{% endif %}\r\n", "x {{ a }} y\nzw"},
     {"{{ '}}' }}{{ {'a': {'b': 1}}['a']['b'] }}{{ '{%' }}", "}}1{%"},
 };
 
@@ -143,7 +144,7 @@ TEST_CASE("templates: published ones render every golden conversation") {
                 CHECK(rendered() == c["rendered"].get<std::string>());
             } else {
                 try {
-                    rendered();
+                    static_cast<void>(rendered());
                     FAIL_CHECK("wanted the template to refuse");
                 } catch (const raised_error& refusal) {
                     CHECK(refusal.message() == c["raises"].get<std::string>());
@@ -167,7 +168,7 @@ TEST_CASE("templates: where engines disagree, Python's decides") {
         if (c["python"].contains("ok"))
             CHECK(rendered() == c["python"]["ok"].get<std::string>());
         else if (!mentions(c["python"].dump(), "SecurityError"))
-            CHECK_THROWS_AS(rendered(), error);
+            CHECK_THROWS_AS(static_cast<void>(rendered()), error);
     }
 }
 
@@ -194,7 +195,7 @@ TEST_CASE("templates: errors say where") {
 TEST_CASE("templates: what strangers write stays within limits") {
     const auto limited = [](std::string_view source) {
         return support::message_of<error>([&] {
-            text_template(source).render(json::object(), {.bounds = {.steps = 1 << 20, .output_bytes = 1 << 12}});
+            static_cast<void>(text_template(source).render(json::object(), {.bounds = {.steps = 1 << 20, .output_bytes = 1 << 12}}));
         });
     };
     CHECK(mentions(limited("{% for a in range(10000000000) %}{% endfor %}"), "steps"));
@@ -206,7 +207,7 @@ TEST_CASE("templates: what strangers write stays within limits") {
     CHECK(mentions(limited("{% set l = [] %}{{ l.append(l) }}{{ l }}"), "levels"));
     CHECK(mentions(limited("{% set ns = namespace(l=[]) %}{% for a in range(999) %}{% set ns.l = [ns.l] %}{% endfor %}"), "deep"));
     CHECK(mentions(limited("{{ 'a'|map('map', 'map', 'map', 'upper')|list }}{% set ns = namespace() %}{% set ns.me = ns %}{{ 'a'|center(9999999) }}"), "steps"));
-    CHECK(mentions(limited("{{ " + std::string(100000, '(')), "levels of nesting"));
+    CHECK(mentions(limited("{{ " + std::string(100000, '(') + "1" + std::string(100000, ')') + " }}"), "levels of nesting"));
     CHECK(mentions(limited("{{ " + std::string(100000, '-') + "1 }}"), "levels of nesting"));
     std::string nested;
     for (int i = 0; i < 1000; ++i) nested += "{% if true %}";
@@ -305,4 +306,27 @@ TEST_CASE("conversations: messages take the form that the template wants") {
     const text::chat_template listing("{% for m in messages %}{% for p in m.content %}{{ p.text }}{% endfor %};{% endfor %}", "listing", {});
     CHECK(listing.layout().contents == layout::content::parts);
     CHECK(listing.render({json::parse(R"([{"role": "user", "content": "a"}])")}) == "a;");
+}
+
+TEST_CASE("conversations: a line each, whole or in part, with the tools' own template") {
+    metadata keys;
+    keys.set("tokenizer.ggml.tokens", std::vector<std::string>{"<s>", "</s>"});
+    keys.set("tokenizer.ggml.bos_token_id", std::uint32_t{0});
+    CHECK_FALSE(text::chat_templates::are_in(keys));
+    keys.set("tokenizer.chat_template", std::string(small_chat));
+    keys.set("tokenizer.chat_template.tool_use", std::string("{{ bos_token }}{{ tools[0].name }}:{{ messages[0].content }}"));
+    REQUIRE(text::chat_templates::are_in(keys));
+    const text::chat_templates templates(keys);
+    const auto documents = [&](std::string_view lines) { return text::render_conversations(lines, "talks.jsonl", templates); };
+    const std::string lines =
+        "[{\"role\": \"user\", \"content\": \"a\"}]\n\r\n"
+        "{\"messages\": [{\"role\": \"user\", \"content\": \"b\"}], \"tools\": [{\"name\": \"f\"}]}";
+    CHECK(documents(lines) == std::vector<std::string>{"<s><|user|>a<|end|>\n", "<s>f:b"});
+    CHECK(documents("").empty());
+    const auto complaint = [&](std::string_view bad) {
+        return support::message_of<error>([&] { static_cast<void>(documents(bad)); });
+    };
+    CHECK(mentions(complaint("\n{"), "talks.jsonl: line 2: wanted JSON"));
+    CHECK(mentions(complaint("{\"text\": 1}"), "line 1: wanted an object with messages"));
+    CHECK(mentions(complaint("[{\"role\": \"bard\", \"content\": \"\"}]"), "the template refuses: unknown role bard"));
 }

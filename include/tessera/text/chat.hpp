@@ -1,7 +1,6 @@
 // Conversations as the model sees them: rendered with the model's own template.
 #pragma once
 
-#include <array>
 #include <ctime>
 #include <optional>
 #include <string>
@@ -76,10 +75,11 @@ public:
 
 private:
     [[nodiscard]] nlohmann::ordered_json variables_for(const conversation& talk, const chat_options& options) const {
-        nlohmann::ordered_json variables{{"messages", talk.messages},
-                                         {"tools", talk.tools},
-                                         {"documents", nullptr},
-                                         {"add_generation_prompt", options.add_generation_prompt}};
+        nlohmann::ordered_json variables;
+        variables["messages"] = talk.messages;
+        variables["tools"] = talk.tools;
+        variables["documents"] = nullptr;
+        variables["add_generation_prompt"] = options.add_generation_prompt;
         if (tokens_.bos) variables["bos_token"] = *tokens_.bos;
         if (tokens_.eos) variables["eos_token"] = *tokens_.eos;
         variables.update(options.variables);

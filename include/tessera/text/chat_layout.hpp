@@ -22,7 +22,10 @@ struct chat_layout {
 namespace detail {
 
 inline nlohmann::ordered_json text_part(const std::string& text) {
-    return nlohmann::ordered_json::array({{{"type", "text"}, {"text", text}}});
+    nlohmann::ordered_json part;
+    part["type"] = "text";
+    part["text"] = text;
+    return nlohmann::ordered_json::array({std::move(part)});
 }
 
 // Parts one after another, a line each.
@@ -51,15 +54,10 @@ inline void adapt_arguments(nlohmann::ordered_json& arguments, chat_layout::argu
 
 /// The tools of the conversations that templates are tried with.
 [[nodiscard]] inline nlohmann::ordered_json probe_tools() {
-    return nlohmann::ordered_json::array(
-        {{{"type", "function"},
-          {"function",
-           {{"name", "look_up"},
-            {"description", "Looks something up."},
-            {"parameters",
-             {{"type", "object"},
-              {"properties", {{"query", {{"type", "string"}, {"description", "What."}}}}},
-              {"required", {"query"}}}}}}}});
+    return nlohmann::ordered_json::parse(R"([{"type": "function", "function": {
+        "name": "look_up", "description": "Looks something up.",
+        "parameters": {"type": "object", "properties": {"query": {"type": "string", "description": "What."}}, "required": ["query"]}
+    }}])");
 }
 
 /// Finds the layout that a template takes. `render(messages)` gives the template's text for messages or throws. A form
@@ -77,25 +75,30 @@ template <class Render>
         }
     };
     const auto always = [](const std::string&) { return true; };
-    const auto user = [](json content) { return json{{"role", "user"}, {"content", std::move(content)}}; };
+    const auto user = [](json content) {
+        json message;
+        message["role"] = "user";
+        message["content"] = std::move(content);
+        return message;
+    };
     const json question = user("Look it up.");
     chat_layout layout;
 
-    const bool takes_text = shows({user(std::string(needle))}, always);
-    const bool takes_parts = shows({user(detail::text_part(std::string(needle)))}, [](const std::string& text) {
+    const bool takes_text = shows(json::array({user(std::string(needle))}), always);
+    const bool takes_parts = shows(json::array({user(detail::text_part(std::string(needle)))}), [](const std::string& text) {
         return text.find("'type'") == std::string::npos && text.find("\"type\": \"text\"") == std::string::npos;
     });
     if (takes_text != takes_parts) layout.contents = takes_text ? chat_layout::content::text : chat_layout::content::parts;
 
     const auto with_call = [&](json content, json arguments) {
-        json message{{"role", "assistant"},
-                     {"content", std::move(content)},
-                     {"tool_calls",
-                      json::array({{{"id", "call12345"}, {"type", "function"}, {"function", {{"name", "look_up"}}}}})}};
+        json message = json::parse(R"({"role": "assistant", "tool_calls":
+            [{"id": "call12345", "type": "function", "function": {"name": "look_up"}}]})");
+        message["content"] = std::move(content);
         message["tool_calls"][0]["function"]["arguments"] = std::move(arguments);
         return json::array({question, message});
     };
-    const json object{{"query", needle}};
+    json object;
+    object["query"] = needle;
     const auto not_quoted_twice = [](const std::string& text) { return text.find("\\\"query") == std::string::npos; };
     const auto not_python = [](const std::string& text) { return text.find("{'query'") == std::string::npos; };
     if (!shows(with_call("", object), not_python) && shows(with_call("", object.dump()), not_quoted_twice))
