@@ -121,11 +121,11 @@ text::chat_template small_template() { return {small_chat, "small", {.bos = "<s>
 }  // namespace
 
 TEST_CASE("templates: expressions give what Jinja gives") {
-    for (const auto& [source, wanted] : expressions) CHECK_MESSAGE(render(source, people) == wanted, source);
+    for (const rendering& r : expressions) CHECK_MESSAGE(render(r.source, people) == r.wanted, r.source);
 }
 
 TEST_CASE("templates: statements and white space give what Jinja gives") {
-    for (const auto& [source, wanted] : statements) CHECK_MESSAGE(render(source, people) == wanted, source);
+    for (const rendering& r : statements) CHECK_MESSAGE(render(r.source, people) == r.wanted, r.source);
 }
 
 TEST_CASE("templates: published ones render every golden conversation") {
@@ -218,8 +218,8 @@ TEST_CASE("templates: what strangers write stays within limits") {
 // come to hold themselves are set free, which sanitizers watch.
 TEST_CASE("templates: mutations do no harm") {
     std::vector<std::string> seeds{std::string(small_chat)};
-    for (const auto& [source, wanted] : statements) seeds.emplace_back(source);
-    for (const auto& [source, wanted] : expressions) seeds.emplace_back(source);
+    for (const rendering& r : statements) seeds.emplace_back(r.source);
+    for (const rendering& r : expressions) seeds.emplace_back(r.source);
     json variables = people;
     variables["messages"] = variables["ms"];
     std::mt19937 random(7);

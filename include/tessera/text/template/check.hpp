@@ -187,7 +187,7 @@ private:
             add(at, concat("Jinja has no ", f.name, " of what the filter before it gives, llama.cpp has"), concat("|list|", f.name));
     }
     static bool has_argument(const argument_list& given, std::string_view name) {
-        return std::any_of(given.named.begin(), given.named.end(), [&](const auto& argument) { return argument.first == name; });
+        return std::any_of(given.named.begin(), given.named.end(), [&](const auto& argument) { return argument.name == name; });
     }
 
     void test(const test_step& t, position at) {

@@ -80,7 +80,7 @@ public:
             if (now().kind == token_kind::name && ahead(1).kind == token_kind::sign && ahead(1).content == "=") {
                 std::string name = take().content;
                 ++next_;
-                arguments.named.emplace_back(std::move(name), parse_expression());
+                arguments.named.push_back({std::move(name), parse_expression()});
             } else if (!arguments.named.empty()) {
                 fail_expected("an argument with a name after the others that have one");
             } else {
@@ -358,13 +358,13 @@ private:
             return {sequence_display{std::move(items), sequence_kind::list}, at};
         }
         if (skip_sign("{")) {
-            std::vector<std::pair<expression, expression>> entries;
+            std::vector<mapping_display::entry> entries;
             while (!skip_sign("}")) {
                 if (!entries.empty()) expect_sign(",");
                 if (!entries.empty() && skip_sign("}")) break;
                 expression key = parse_expression();
                 expect_sign(":");
-                entries.emplace_back(std::move(key), parse_expression());
+                entries.push_back({std::move(key), parse_expression()});
             }
             return {mapping_display{std::move(entries)}, at};
         }

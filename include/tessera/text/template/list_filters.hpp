@@ -94,10 +94,10 @@ inline value dictsort_filter(invocation& c) {
 
 inline value unique_filter(invocation& c) {
     std::vector<value> keys, items;
-    for (auto& [key, item] : with_keys(c, elements(c.run, c.self), 1, c.flag(0)))
-        if (std::none_of(keys.begin(), keys.end(), [&](const value& k) { return is_equal(c.run, k, key); })) {
-            keys.push_back(std::move(key));
-            items.push_back(std::move(item));
+    for (keyed_value& next : with_keys(c, elements(c.run, c.self), 1, c.flag(0)))
+        if (std::none_of(keys.begin(), keys.end(), [&](const value& k) { return is_equal(c.run, k, next.key); })) {
+            keys.push_back(std::move(next.key));
+            items.push_back(std::move(next.item));
         }
     return c.run.generator(std::move(items));
 }

@@ -34,13 +34,15 @@ struct sequence_display {
     sequence_kind kind;
 };
 struct mapping_display {
-    std::vector<std::pair<expression, expression>> entries;
+    struct entry;
+    std::vector<entry> entries;
 };
 
 /// What stands between the brackets of a call.
 struct argument_list {
+    struct named_argument;
     std::vector<expression> positional;
-    std::vector<std::pair<std::string, expression>> named;
+    std::vector<named_argument> named;
 };
 
 // Steps that follow a first expression, each taking what comes before it: .name [key] [a:b:c] (...) |filter is test
@@ -110,6 +112,14 @@ struct expression {
                  connection, conditional>
         form;
     position at;
+};
+struct mapping_display::entry {
+    expression key;
+    expression item;
+};
+struct argument_list::named_argument {
+    std::string name;
+    expression what;
 };
 struct calculation::operand {
     arithmetic_operator op;
