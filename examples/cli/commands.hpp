@@ -22,6 +22,7 @@ struct output_options {
     std::filesystem::path path;
     bool force = false;    ///< replace an existing file
     bool dry_run = false;  ///< print the plan and the exact size, write nothing
+    std::filesystem::path chat_template;  ///< takes the place of the model's own
     int threads = 0;
 };
 

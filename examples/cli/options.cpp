@@ -104,6 +104,8 @@ void add_threads(CLI::App& command, int& threads) {
 void add_output(CLI::App& command, output_options& output) {
     command.add_option("-o,--output", output.path, "The file to write")->required()->type_name("FILE");
     command.add_flag("--force", output.force, "Replace the output file if it exists");
+    command.add_option("--chat-template", output.chat_template, "A Jinja template to write in the place of the model's own; has to parse")
+        ->type_name("FILE");
     command.add_flag("--dry-run", output.dry_run, "Print the plan and the exact size; write nothing");
     add_threads(command, output.threads);
 }

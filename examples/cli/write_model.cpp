@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "encoder.hpp"
+#include "chat_template.hpp"
 #include "plan_report.hpp"
 #include "terminal.hpp"
 #include "tessera/gguf/writer.hpp"
@@ -35,7 +36,8 @@ void print_errors(const tessera::select::plan& plan, const std::vector<tessera::
 
 void write_model(const tessera::any_model& model, const tessera::select::plan& plan, const output_options& output,
                  const loaded_importances* importances) {
-    const tessera::metadata source = noted_metadata(model.metadata(), importances);
+    tessera::metadata source = noted_metadata(model.metadata(), importances);
+    if (!output.chat_template.empty()) set_chat_template(source, output.chat_template);
     const tessera::metadata properties = tessera::output_metadata(source, plan);
     const std::string size = size_text(plan, source);
     if (output.dry_run) {
