@@ -1,4 +1,4 @@
-// Umbrella: how the bytes of a format are chosen.
+// Umbrella: how the bytes of a format are chosen. encode/error_feedback.hpp needs Eigen and is included by itself.
 #pragma once
 
 #include "tessera/encode/encoders.hpp"

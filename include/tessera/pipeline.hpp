@@ -12,5 +12,6 @@
 #include "tessera/pipeline/plan_file.hpp"
 #include "tessera/pipeline/plan_meter.hpp"
 #include "tessera/pipeline/quantize.hpp"
+#include "tessera/pipeline/quantize_with_feedback.hpp"
 #include "tessera/pipeline/target_size.hpp"
 #include "tessera/pipeline/text_file.hpp"

@@ -61,6 +61,13 @@ inline void require_finite(const tensor_info& info, std::uint64_t first_row, std
     }
 }
 
+// Rows that an encoder takes in one call.
+template <class Encoder>
+inline constexpr std::size_t rows_at_once = 1;
+template <class Encoder>
+requires(Encoder::rows_at_once > 1)
+inline constexpr std::size_t rows_at_once<Encoder> = Encoder::rows_at_once;
+
 template <class Formats, class Encoder>
 encoding_error encode_rows(const tensor_info& target, std::uint64_t first_row, std::span<float> weights,
                          std::span<const float> importance, const Encoder& encoder, std::vector<std::byte>& bytes) {
@@ -71,20 +78,71 @@ encoding_error encode_rows(const tensor_info& target, std::uint64_t first_row, s
     Formats::dispatch(target.type(), [&]<class F>(format_tag<F>) {
         using block = typename F::block;
         const std::size_t row_blocks = columns / F::block_size;
-        std::vector<block> packed(row_blocks);
+        std::vector<block> packed(rows_at_once<Encoder> * row_blocks);
         std::vector<float> decoded(columns);
-        for (std::size_t r = 0; r < rows; ++r) {
-            const std::span<const float> row = weights.subspan(r * columns, columns);
-            encoder(format_tag<F>{}, row, importance, std::span<block>(packed));
-            decode_blocks<F>(packed, decoded);
-            require_finite(target, first_row + r, decoded, "does not fit the type it is written in");
-            sums.plain.add_row(row, decoded);
-            if (!importance.empty()) sums.weighed.add_row(row, decoded, importance);
-            std::memcpy(bytes.data() + r * target.row_bytes(), packed.data(), target.row_bytes());
+        for (std::size_t first = 0; first < rows; first += rows_at_once<Encoder>) {
+            const std::size_t count = std::min(rows_at_once<Encoder>, rows - first);
+            encoder(format_tag<F>{}, std::span<const float>(weights.subspan(first * columns, count * columns)), importance,
+                    std::span<block>(packed).first(count * row_blocks));
+            for (std::size_t r = 0; r < count; ++r) {
+                const std::span<const float> row = weights.subspan((first + r) * columns, columns);
+                decode_blocks<F>(std::span<const block>(packed).subspan(r * row_blocks, row_blocks), decoded);
+                require_finite(target, first_row + first + r, decoded, "does not fit the type it is written in");
+                sums.plain.add_row(row, decoded);
+                if (!importance.empty()) sums.weighed.add_row(row, decoded, importance);
+            }
+            std::memcpy(bytes.data() + first * target.row_bytes(), packed.data(), count * target.row_bytes());
         }
     });
     return sums;
 }
+
+// Brings rows of one matrix from a source to a sink; called from several threads.
+template <class Formats, tensor_source Source, tensor_sink Sink>
+struct row_writer {
+    const Source& source;
+    Sink& sink;
+
+    // Reads rows as floats, as they are to be encoded.
+    void read(const tensor_info& info, std::uint64_t first_row, std::uint64_t rows, std::span<float> out) const {
+        source.read(info, first_row, rows, out);
+        require_finite(info, first_row, out, "cannot be quantized");
+    }
+
+    // What a choice's rows are called and how they are stored in the source.
+    [[nodiscard]] static tensor_info stored(const select::choice& choice) {
+        tensor_info info = choice.target;
+        info.name = choice.source_name();
+        info.layout = choice.source;
+        return info;
+    }
+
+    // Copies the rows where the type stays, else encodes them.
+    template <class Encoder>
+    encoding_error write(const select::choice& choice, std::uint64_t first_row, std::uint64_t rows,
+                         std::span<const float> importance, const Encoder& encoder) const {
+        const tensor_info& target = choice.target;
+        const tensor_info info = stored(choice);
+        encoding_error error;
+        byte_view copied;
+        if constexpr (packed_tensor_source<Source>)
+            if (info.type() == target.type()) copied = source.packed(info, first_row, rows);
+        std::vector<std::byte> encoded;
+        if constexpr (requires { encoded = source.repacked(info, first_row, rows); })
+            if (info.type() == target.type() && copied.empty()) encoded = source.repacked(info, first_row, rows);
+        if (copied.empty() && encoded.empty()) {
+            const std::size_t count = rows * target.columns();
+            const auto weights = std::make_unique_for_overwrite<float[]>(count);
+            const std::span<float> values(weights.get(), count);
+            read(info, first_row, rows, values);
+            error = encode_rows<Formats>(target, first_row, values, importance, encoder, encoded);
+        }
+        sink.write(target, first_row, copied.empty() ? byte_view(encoded) : copied);
+        if constexpr (requires { source.release(info, first_row, rows); })
+            if (!copied.empty()) source.release(info, first_row, rows);
+        return error;
+    }
+};
 
 }  // namespace detail
 
@@ -120,36 +178,15 @@ std::vector<encoding_error> quantize_model(const Source& source, const select::p
 
     sink.begin(std::span<const tensor_info>(targets), properties);
 
+    const detail::row_writer<Formats, Source, Sink> writer{source, sink};
     std::vector<encoding_error> piece_errors(pieces.size());
     std::mutex reporting;
     std::uint64_t done = 0;
     parallel_for(pieces.size(), options.threads, [&](std::size_t p) {
-        const std::size_t t = pieces[p].tensor;
-        const std::uint64_t first_row = pieces[p].first_row;
-        const std::uint64_t rows = pieces[p].rows;
+        const auto& [t, first_row, rows] = pieces[p];
         const tensor_info& target = targets[t];
-        tensor_info info = target;
-        info.name = plan.choices[t].source_name();
-        info.layout = plan.choices[t].source;
-
-        byte_view copied;
-        if constexpr (packed_tensor_source<Source>)
-            if (info.type() == target.type()) copied = source.packed(info, first_row, rows);
-        std::vector<std::byte> encoded;
-        if constexpr (requires { encoded = source.repacked(info, first_row, rows); })
-            if (info.type() == target.type() && copied.empty()) encoded = source.repacked(info, first_row, rows);
-        if (copied.empty() && encoded.empty()) {
-            const std::size_t count = rows * target.columns();
-            const auto weights = std::make_unique_for_overwrite<float[]>(count);
-            const std::span<float> values(weights.get(), count);
-            source.read(info, first_row, rows, values);
-            detail::require_finite(info, first_row, values, "cannot be quantized");
-            piece_errors[p] = detail::encode_rows<Formats>(
-                target, first_row, values, importances.find(target, first_row / target.dims[1]), encoder, encoded);
-        }
-        sink.write(target, first_row, copied.empty() ? byte_view(encoded) : copied);
-        if constexpr (requires { source.release(info, first_row, rows); })
-            if (!copied.empty()) source.release(info, first_row, rows);
+        piece_errors[p] = writer.write(plan.choices[t], first_row, rows,
+                                       importances.find(target, first_row / target.dims[1]), encoder);
 
         if (report) {
             const std::lock_guard lock(reporting);

@@ -1,0 +1,267 @@
+// Quantization with error feedback: calibration, encoding and writing in one pass over the model, input by input.
+#pragma once
+
+#include <algorithm>
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <span>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "tessera/calibrate/column_statistics.hpp"
+#include "tessera/calibrate/importance_table.hpp"
+#include "tessera/core/error.hpp"
+#include "tessera/core/metadata.hpp"
+#include "tessera/core/parallel.hpp"
+#include "tessera/core/progress.hpp"
+#include "tessera/encode/error_feedback.hpp"
+#include "tessera/encode/gram_factor.hpp"
+#include "tessera/model/decoder.hpp"
+#include "tessera/model/observer.hpp"
+#include "tessera/pipeline/quantize.hpp"
+#include "tessera/select/plan.hpp"
+#include "tessera/select/tied_table.hpp"
+#include "tessera/tensor/concepts.hpp"
+
+namespace tessera {
+
+/// The text that a model is calibrated with, in windows of tokens.
+struct feedback_text {
+    std::span<const std::int32_t> used;
+    std::span<const std::int32_t> held_back;  ///< decides between the encoders; may be empty: then feedback is used
+    std::size_t window;                       ///< tokens in a window
+};
+
+struct feedback_options {
+    int threads = 0;        ///< 0: all of the machine's
+    double damping = 0.1;   ///< see gram_factor_options
+    /// The same for a table that is embedding and output at once: as embedding all its columns count alike.
+    double table_damping = 0.5;
+    int refits = 1;  ///< see error_feedback
+};
+
+/// How the matrices of a tensor were encoded.
+struct feedback_report {
+    encoding_error error;          ///< weighed by the mean squares of the inputs
+    std::size_t with_feedback = 0;  ///< matrices
+    std::size_t weighted = 0;      ///< matrices for which plain weighting was better, or that no token reached
+    /// Sums of the squared errors of sampled rows' outputs over the tokens held back, by encoder.
+    double held_back_weighted = 0, held_back_feedback = 0;
+    double most_damping = 0;    ///< of the matrices' factors: more than the options' where tokens were few
+    double least_coupling = 1;  ///< below 1 where a Gram matrix was not positive definite
+
+    /// True when the tensor was encoded without loss: its weights lay on the format's grid.
+    [[nodiscard]] bool exact() const noexcept { return with_feedback + weighted > 0 && error.plain.squared_error == 0; }
+};
+
+namespace detail {
+
+// Encodes what the decoder shows. The Gram matrices of one input live at a time: those of the text used and of the text
+// held back, and the factor of the first.
+template <class Formats, tensor_source Source, tensor_sink Sink>
+class feedback_pass {
+public:
+    feedback_pass(const Source& source, const select::plan& plan, Sink& sink, std::size_t used_tokens,
+                  const feedback_options& options, progress_callback report)
+        : plan_(plan),
+          writer_{source, sink},
+          used_tokens_(used_tokens),
+          options_(options),
+          callback_(report),
+          reports_(plan.choices.size()),
+          is_done_(plan.choices.size()),
+          importances_(plan.choices.size()) {
+        for (std::size_t t = 0; t < plan.choices.size(); ++t) {
+            is_done_[t].resize(plan.choices[t].target.dims[2] * plan.choices[t].target.dims[3]);
+            total_ += plan.choices[t].target.weights();
+        }
+    }
+
+    // An input_observer: encodes the matrices that get this input.
+    void operator()(const model::linear_input& input) {
+        const std::vector<matrix_of> matrices = matrices_with(input);
+        const Eigen::Index rows = input.rows.rows();
+        Eigen::Index used = std::min(rows, static_cast<Eigen::Index>(used_tokens_));
+        if (!input.routed.empty())
+            used = std::ranges::lower_bound(input.routed, static_cast<Eigen::Index>(used_tokens_), {},
+                                            &model::routed_token::token) - input.routed.begin();
+        if (matrices.empty() || used == 0) return;
+
+        column_statistics seen, held_back;
+        add_gram(seen, input.rows.topRows(used), options_.threads);
+        if (used < rows) add_gram(held_back, input.rows.bottomRows(rows - used), options_.threads);
+        for (const bool is_table : {false, true}) {
+            std::unique_ptr<gram_factor> factor;
+            for (const matrix_of& m : matrices) {
+                if (m.is_table != is_table) continue;
+                if (!factor)
+                    factor = std::make_unique<gram_factor>(
+                        seen.gram, static_cast<std::uint64_t>(used),
+                        gram_factor_options{is_table ? options_.table_damping : options_.damping, options_.threads});
+                encode(m, *factor, held_back.gram);
+            }
+        }
+    }
+
+    // Writes everything that no input was shown for. Experts that no token reached are encoded with their neighbours'
+    // mean importances.
+    void write_rest() {
+        for (std::size_t t = 0; t < plan_.choices.size(); ++t)
+            for (std::size_t matrix = 0; matrix < is_done_[t].size(); ++matrix)
+                if (!is_done_[t][matrix]) {
+                    write({t, matrix, false}, importances_[t], weighted{});
+                    if (is_encoded(plan_.choices[t])) ++reports_[t].weighted;
+                }
+    }
+
+    [[nodiscard]] std::vector<feedback_report> take_reports() { return std::move(reports_); }
+
+private:
+    struct matrix_of {
+        std::size_t tensor;  // in the plan
+        std::size_t matrix;  // of its stack
+        bool is_table;       // embedding and output at once
+    };
+
+    [[nodiscard]] static bool is_encoded(const select::choice& choice) {
+        return choice.source.id != choice.target.type() && choice.target.layout.block_size > 1;
+    }
+
+    // The matrices of the plan that get this input and are not done.
+    [[nodiscard]] std::vector<matrix_of> matrices_with(const model::linear_input& input) {
+        std::vector<matrix_of> found;
+        for (const model::linear* layer : input.shared) {
+            const std::string& name = layer->tensor->name;
+            const auto matrix = static_cast<std::size_t>(layer->first_row / layer->tensor->dims[1]);
+            // A table that the plan writes twice is an output under that name only.
+            const bool written_twice = std::ranges::any_of(plan_.choices, [&](const auto& c) { return c.made_from == name; });
+            for (std::size_t t = 0; t < plan_.choices.size(); ++t) {
+                const select::choice& choice = plan_.choices[t];
+                if (choice.source_name() != name || is_done_[t][matrix] || !is_encoded(choice)) continue;
+                if (written_twice && choice.made_from.empty()) continue;
+                is_done_[t][matrix] = true;  // slices of one matrix come several times
+                found.push_back({t, matrix, choice.target.name == select::embedding_name});
+            }
+        }
+        return found;
+    }
+
+    void encode(const matrix_of& m, const gram_factor& factor, const model::matrix& held_back) {
+        feedback_report& report = reports_[m.tensor];
+        report.most_damping = std::max(report.most_damping, factor.damping());
+        report.least_coupling = std::min(report.least_coupling, factor.coupling());
+        std::vector<float>& importances = importances_[m.tensor];  // their sum: of use for experts without tokens
+        importances.resize(factor.columns());
+        for (std::size_t c = 0; c < factor.columns(); ++c) importances[c] += factor.importance()[c];
+
+        const error_feedback feedback{factor, options_.refits};
+        bool is_better = true;
+        if (held_back.size() > 0) {
+            const std::array<double, 2> errors = sample_errors(m, feedback, held_back);
+            report.held_back_weighted += errors[0];
+            report.held_back_feedback += errors[1];
+            is_better = errors[1] <= errors[0];
+        }
+        if (is_better) {
+            ++report.with_feedback;
+            write(m, factor.importance(), feedback);
+        } else {
+            ++report.weighted;
+            write(m, factor.importance(), weighted{});
+        }
+    }
+
+    static constexpr std::size_t tile_rows = error_feedback::rows_at_once;
+
+    // What rows of the matrix, 256 at most, lose on the text held back with each encoder: sums of e H e'.
+    [[nodiscard]] std::array<double, 2> sample_errors(const matrix_of& m, const error_feedback& feedback,
+                                                      const model::matrix& gram) const {
+        const select::choice& choice = plan_.choices[m.tensor];
+        const std::size_t columns = choice.target.columns(), rows = choice.target.dims[1];
+        const std::size_t all = (rows + tile_rows - 1) / tile_rows, tiles = std::min<std::size_t>(all, 4);
+        std::array<std::vector<double>, 2> errors{std::vector<double>(tiles), std::vector<double>(tiles)};
+        const model::serial_products guard;
+        parallel_for(tiles, options_.threads, [&](std::size_t i) {
+            const std::size_t first = i * all / tiles * tile_rows, count = std::min(tile_rows, rows - first);
+            std::vector<float> weights(count * columns), decoded(weights.size());
+            writer_.read(writer_.stored(choice), m.matrix * rows + first, count, weights);
+            std::vector<std::byte> bytes;
+            const auto measure = [&](const auto& encoder, double& to) {
+                encode_rows<Formats>(choice.target, m.matrix * rows + first, weights, feedback.factor.importance(), encoder, bytes);
+                Formats::decode(choice.target.type(), bytes, decoded);
+                const model::matrix error = model::map(matrix_view(weights, columns)) - model::map(matrix_view(decoded, columns));
+                to = (error * gram).cwiseProduct(error).template cast<double>().sum();
+            };
+            measure(weighted{}, errors[0][i]);
+            measure(feedback, errors[1][i]);
+        });
+        std::array<double, 2> sums{};
+        for (std::size_t i = 0; i < tiles; ++i)
+            for (std::size_t e = 0; e < 2; ++e) sums[e] += errors[e][i];
+        return sums;
+    }
+
+    // Encodes or copies a matrix to the sink.
+    template <class Encoder>
+    void write(const matrix_of& m, std::span<const float> importance, const Encoder& encoder) {
+        const select::choice& choice = plan_.choices[m.tensor];
+        const std::size_t rows = choice.target.dims[1];
+        std::vector<encoding_error> errors((rows + tile_rows - 1) / tile_rows);
+        const model::serial_products guard;
+        parallel_for(errors.size(), options_.threads, [&](std::size_t i) {
+            const std::size_t first = i * tile_rows, count = std::min(tile_rows, rows - first);
+            errors[i] = writer_.write(choice, m.matrix * rows + first, count, importance, encoder);
+            if (!callback_) return;
+            const std::lock_guard lock(reporting_);
+            done_ += count * choice.target.columns();
+            callback_({.stage = "quantize", .unit = "weights", .done = done_, .total = total_});
+        });
+        for (const encoding_error& error : errors) reports_[m.tensor].error += error;
+    }
+
+    const select::plan& plan_;
+    row_writer<Formats, Source, Sink> writer_;
+    std::size_t used_tokens_;
+    feedback_options options_;
+    progress_callback callback_;
+    std::vector<feedback_report> reports_;
+    std::vector<std::vector<bool>> is_done_;       // tensor, matrix
+    std::vector<std::vector<float>> importances_;  // tensor, column: sums over the matrices done
+    std::mutex reporting_;
+    std::uint64_t done_ = 0, total_ = 0;
+};
+
+}  // namespace detail
+
+/// Writes every tensor of `source` to `sink` in the type the plan gives it, as quantize_model does, but with error
+/// feedback where a matrix's inputs are known: the text goes through the model layer by layer, and a matrix is encoded
+/// when its input is there. Of the text held back each matrix keeps the encoder, feedback or `weighted`, that loses less
+/// on it, judged by up to 256 of its rows. Returns a report per tensor, in the plan's order.
+///
+/// Memory is the activations of the text, and about three floats per pair of columns of one input. The bytes written
+/// depend on source, plan, text and options only. Throws as quantize_model and the decoder do; the sink is then not
+/// finished.
+template <class Formats = builtin_formats, tensor_source Source, tensor_sink Sink>
+std::vector<feedback_report> quantize_with_feedback(const Source& source, const select::plan& plan,
+                                                    const metadata& properties, const feedback_text& text, Sink& sink,
+                                                    const feedback_options& options = {}, progress_callback report = {}) {
+    std::vector<std::int32_t> tokens(text.used.begin(), text.used.end());
+    tokens.insert(tokens.end(), text.held_back.begin(), text.held_back.end());
+    const std::vector<tensor_info> targets = plan.targets();
+    const model::decoder<Source> decoder(source, model::decoder_options{.threads = options.threads});
+    model::activations state = decoder.embed(tokens, text.window);
+    sink.begin(std::span<const tensor_info>(targets), properties);
+
+    detail::feedback_pass<Formats, Source, Sink> pass(source, plan, sink, text.used.size(), options, report);
+    for (std::size_t l = 0; l < decoder.spec().layers.size(); ++l) decoder.run_layer(l, state, pass);
+    decoder.observe_output(state.view(), pass);
+    pass.write_rest();
+    sink.finish();
+    return pass.take_reports();
+}
+
+}  // namespace tessera
