@@ -3,6 +3,7 @@
 
 #include "tessera/text/chat.hpp"
 #include "tessera/text/conversations.hpp"
+#include "tessera/text/document_reader.hpp"
 #include "tessera/text/documents.hpp"
 #include "tessera/text/hf_vocabulary.hpp"
 #include "tessera/text/packing.hpp"

@@ -10,8 +10,6 @@
 #include <nlohmann/json.hpp>
 
 #include "support/support.hpp"
-#include "tessera/text/chat.hpp"
-#include "tessera/text/conversations.hpp"
 #include "tessera/text/template/check.hpp"
 #include "tessera/text/template/text_template.hpp"
 
@@ -101,7 +99,7 @@ constexpr rendering statements[] = {
     {"{{ '}}' }}{{ {'a': {'b': 1}}['a']['b'] }}{{ '{%' }}", "}}1{%"},
 };
 
-// Seed-OSS and others key mappings with numbers; the last one has more in it than most templates.
+// More in it than in most templates.
 constexpr std::string_view small_chat = R"(
 {%- macro text_of(content) -%}
     {%- if content is string -%}{{ content|trim }}
@@ -115,8 +113,6 @@ constexpr std::string_view small_chat = R"(
     {{- '<|end|>\n' }}
 {%- endfor %}
 {%- if add_generation_prompt %}<|assistant|>{% if enable_thinking is defined and enable_thinking is false %}<think></think>{% endif %}{% endif %})";
-
-text::chat_template small_template() { return {small_chat, "small", {.bos = "<s>", .eos = "</s>"}}; }
 
 }  // namespace
 
@@ -267,66 +263,4 @@ TEST_CASE("templates: constructs that llama.cpp takes otherwise are pointed at")
           "{% if x|selectattr('a', 'equalto', 1)|list %}{% endif %}", "{% generation %}{{ x.strip() }}{% endgeneration %}"})
         CHECK_MESSAGE(found(source).empty(), source);
     CHECK(found(small_chat).empty());
-}
-
-TEST_CASE("conversations: messages, options and tokens reach the template") {
-    const auto small = small_template();
-    const text::conversation talk{json::parse(R"([{"role": "user", "content": " hi "}])")};
-    CHECK(small.render(talk) == "<s><|user|>hi<|end|>\n");
-    CHECK(small.render(talk, {.add_generation_prompt = true}) == "<s><|user|>hi<|end|>\n<|assistant|>");
-    CHECK(small.render(talk, {.add_generation_prompt = true, .variables = {{"enable_thinking", false}}}) ==
-          "<s><|user|>hi<|end|>\n<|assistant|><think></think>");
-    CHECK_THROWS_AS(static_cast<void>(small.render({json::parse(R"([{"role": "bard", "content": ""}])")})), raised_error);
-    CHECK_THROWS_AS(static_cast<void>(small.render({json::array()})), error);
-    CHECK_THROWS_AS(static_cast<void>(small.render({"hi"})), error);
-}
-
-TEST_CASE("conversations: messages take the form that the template wants") {
-    using layout = text::chat_layout;
-    const json parts = json::parse(R"([{"role": "user", "content": [{"type": "text", "text": "a"}, {"type": "text", "text": "b"}]}])");
-    const json calls = json::parse(R"([{"role": "user", "content": "w"}, {"role": "assistant", "content": null, "tool_calls":
-        [{"id": "1", "type": "function", "function": {"name": "f", "arguments": "{\"x\": 1}"}}]}])");
-    const auto small = small_template();
-    CHECK(small.layout().contents == layout::content::as_given);
-    CHECK(small.render({parts}) == "<s><|user|>ab<|end|>\n");
-    CHECK(small.render({calls}) == "<s><|user|>w<|end|>\n<|assistant|><call>f{\"x\": 1}<|end|>\n");
-
-    const text::chat_template plain(
-        "{% for m in messages %}{{ m.role + ':' + m.content }}"
-        "{% for c in m.tool_calls %}{{ c.function.name + '(' + c.function.arguments + ')' }}{% endfor %};{% endfor %}",
-        "plain", {});
-    CHECK(plain.layout().contents == layout::content::text);
-    CHECK(plain.layout().missing == layout::empty::text);
-    CHECK(plain.layout().calls == layout::arguments::text);
-    CHECK(plain.render({parts}) == "user:a\nb;");
-    CHECK(plain.render({calls}) == "user:w;assistant:f({\"x\": 1});");
-    const json image = json::parse(R"([{"role": "user", "content": [{"type": "image_url"}]}])");
-    CHECK(mentions(support::message_of<error>([&] { static_cast<void>(plain.render({image})); }), "got image_url"));
-
-    const text::chat_template listing("{% for m in messages %}{% for p in m.content %}{{ p.text }}{% endfor %};{% endfor %}", "listing", {});
-    CHECK(listing.layout().contents == layout::content::parts);
-    CHECK(listing.render({json::parse(R"([{"role": "user", "content": "a"}])")}) == "a;");
-}
-
-TEST_CASE("conversations: a line each, whole or in part, with the tools' own template") {
-    metadata keys;
-    keys.set("tokenizer.ggml.tokens", std::vector<std::string>{"<s>", "</s>"});
-    keys.set("tokenizer.ggml.bos_token_id", std::uint32_t{0});
-    CHECK_FALSE(text::chat_templates::are_in(keys));
-    keys.set("tokenizer.chat_template", std::string(small_chat));
-    keys.set("tokenizer.chat_template.tool_use", std::string("{{ bos_token }}{{ tools[0].name }}:{{ messages[0].content }}"));
-    REQUIRE(text::chat_templates::are_in(keys));
-    const text::chat_templates templates(keys);
-    const auto documents = [&](std::string_view lines) { return text::render_conversations(lines, "talks.jsonl", templates); };
-    const std::string lines =
-        "[{\"role\": \"user\", \"content\": \"a\"}]\n\r\n"
-        "{\"messages\": [{\"role\": \"user\", \"content\": \"b\"}], \"tools\": [{\"name\": \"f\"}]}";
-    CHECK(documents(lines) == std::vector<std::string>{"<s><|user|>a<|end|>\n", "<s>f:b"});
-    CHECK(documents("").empty());
-    const auto complaint = [&](std::string_view bad) {
-        return support::message_of<error>([&] { static_cast<void>(documents(bad)); });
-    };
-    CHECK(mentions(complaint("\n{"), "talks.jsonl: line 2: wanted JSON"));
-    CHECK(mentions(complaint("{\"text\": 1}"), "line 1: wanted an object with messages"));
-    CHECK(mentions(complaint("[{\"role\": \"bard\", \"content\": \"\"}]"), "the template refuses: unknown role bard"));
 }

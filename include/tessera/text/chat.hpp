@@ -24,20 +24,21 @@ struct conversation {
     nlohmann::ordered_json tools = nullptr;
 };
 
+/// Midnight of 1 January 2025, a Wednesday: a date for templates that print one, so that texts do not depend on the day.
+[[nodiscard]] inline std::tm usual_date() {
+    std::tm date{};
+    date.tm_year = 125;
+    date.tm_mday = 1;
+    date.tm_wday = 3;
+    return date;
+}
+
 struct chat_options {
     bool add_generation_prompt = false;  ///< end with what makes the model answer
     nlohmann::ordered_json variables = nlohmann::ordered_json::object();  ///< more for the template: enable_thinking, ...
-    std::tm now{};                       ///< the time that templates with a date print
+    std::tm now = usual_date();          ///< the time that templates with a date print
     jinja::limits bounds{};
 };
-
-/// The local time, for chat_options::now.
-[[nodiscard]] inline std::tm local_time() {
-    const std::time_t now = std::time(nullptr);
-    std::tm parts{};
-    ::localtime_r(&now, &parts);
-    return parts;
-}
 
 /// Texts that templates know by name.
 struct chat_tokens {

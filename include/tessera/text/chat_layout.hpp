@@ -9,6 +9,7 @@
 #include <nlohmann/json.hpp>
 
 #include "tessera/core/error.hpp"
+#include "tessera/text/bounded_json.hpp"
 
 namespace tessera::text {
 
@@ -45,8 +46,8 @@ inline void adapt_arguments(nlohmann::ordered_json& arguments, chat_layout::argu
     if (wanted == chat_layout::arguments::text && !arguments.is_string()) {
         arguments = arguments.dump();
     } else if (wanted == chat_layout::arguments::object && arguments.is_string()) {
-        auto parsed = nlohmann::ordered_json::parse(arguments.get_ref<const std::string&>(), nullptr, false);
-        if (parsed.is_object()) arguments = std::move(parsed);
+        auto parsed = parse_bounded_json(arguments.get_ref<const std::string&>());
+        if (parsed && parsed->is_object()) arguments = std::move(*parsed);
     }
 }
 
