@@ -76,7 +76,7 @@ void check(const metadata& keys, const text::tokenizer& tokenizer, std::string_v
     const text::encode_options options{.add_special = false, .normalize = false};
     if (tokenizer.decode(tokenizer.encode(text, options)) != text) fail("decoding does not give the text back");
     if (keys.require<std::string>("tokenizer.ggml.model") != "gpt2") return;
-    const std::string_view sample = text.substr(0, text::valid_utf8_prefix(text.substr(0, 100'000)));
+    const std::string_view sample = text.substr(0, valid_utf8_prefix(text.substr(0, 100'000)));
     if (tokenizer.encode(sample, options) != plain_merging(keys).encode(tokenizer, sample))
         fail("merging gives other tokens than looking at all neighbours every time");
 }

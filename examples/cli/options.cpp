@@ -125,7 +125,7 @@ void add_importances(CLI::App& command, importance_options& importances) {
 void add_measuring(CLI::App& command, measure_options& measuring) {
     command
         .add_option("--measure-text", measuring.text,
-                    "A text to measure on, never one to judge on\n(default: the windows held back in the importance matrix)")
+                    "A text or conversations (JSONL) to measure on, never what to judge on\n(default: the windows held back in the importance matrix)")
         ->type_name("FILE");
     CLI::Option* tokens =
         command.add_option("--measure-tokens", measuring.tokens, "Tokens to measure on (default: minutes on two cores)")

@@ -256,11 +256,25 @@ TEST_CASE("templates: constructs that llama.cpp takes otherwise are pointed at")
          {"{{ x.split() }}", "{{ x.replace('a', 'b', 1) }}", "{{ x|unique }}", "{{ x|map('upper')|join }}", "{{ ', '.join(x) }}",
           "{{ x.startswith(('a', 'b')) }}", "{% with a = 1 %}{% endwith %}", "{{ x.append(1) }}", "{{ x[::2] }}", "{{ 7 // 2 }}",
           "{{ '%s' % x }}", "{% if x|selectattr('a') %}{% endif %}", "{{ x|selectattr('a')|length }}", "{{ x|from_json }}", "{{ -x }}",
-          "{{ x|tojson(sort_keys=true) }}", "{{ x.find('a') }}", "{{ x|sum }}", "{% macro m(a=x|max) %}{% endmacro %}"})
+          "{{ x|tojson(sort_keys=true) }}", "{{ x.find('a') }}", "{{ x|sum }}", "{{ x|indent(4) }}", "{% macro m(a=x|max) %}{% endmacro %}"})
         CHECK_MESSAGE(found(source).size() == 1, source);
     for (const std::string_view source :
          {"{{ x.split(',')[-1] }}", "{{ x[::-1] }}", "{{ x|map(attribute='a')|list|length }}", "{{ x|tojson(indent=4) }}",
           "{% if x|selectattr('a', 'equalto', 1)|list %}{% endif %}", "{% generation %}{{ x.strip() }}{% endgeneration %}"})
         CHECK_MESSAGE(found(source).empty(), source);
     CHECK(found(small_chat).empty());
+}
+
+TEST_CASE("templates: of published ones those are pointed at that engines are known to disagree on") {
+    const auto golden = support::shared("golden/chat");
+    if (!golden) return;
+    const auto found = [&](const char* name) {
+        return check_for_llama(text_template(support::read_text(*golden / name / "template.jinja"), name));
+    };
+    for (const char* name : {"kimi-k2-instruct", "deepseek-v3.1", "deepseek-v3.2", "functionary-v3.2"})
+        CHECK_MESSAGE(!found(name).empty(), name);
+    for (const char* name : {"llama-3-8b-instruct", "qwen3-0.6b", "phi-4", "gemma-2-2b-it"}) CHECK_MESSAGE(found(name).empty(), name);
+    REQUIRE(found("deepseek-v3.2").size() == 1);
+    CHECK(found("deepseek-v3.2")[0].line == 90);
+    CHECK(mentions(found("deepseek-v3.2")[0].problem, "no filter from_json"));
 }

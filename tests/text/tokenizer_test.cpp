@@ -93,7 +93,7 @@ TEST_CASE("text: SentencePiece agrees with plain merging on random text, also wh
             std::vector<std::string> parts;
             const std::string escaped = text::replaced(text, " ", "▁");
             for (std::size_t at = 0; at < escaped.size();) {
-                parts.push_back(escaped.substr(at, text::utf8_length(escaped[at])));
+                parts.push_back(escaped.substr(at, utf8_length(escaped[at])));
                 at += parts.back().size();
             }
             ids wanted;

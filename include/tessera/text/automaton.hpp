@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "tessera/core/error.hpp"
+#include "tessera/core/utf8.hpp"
 #include "tessera/text/code_points.hpp"
 #include "tessera/text/pattern.hpp"
 
@@ -58,13 +59,10 @@ public:
     };
     /// The symbol of the character that begins at `text`, which is valid UTF-8.
     [[nodiscard]] reading read(const char* text) const noexcept {
-        const auto byte = [&](int i) -> std::uint32_t { return static_cast<unsigned char>(text[i]); };
-        const std::uint32_t lead = byte(0);
+        const auto lead = static_cast<unsigned char>(*text);
         if (lead < 0x80) return {ascii_[lead], 1};
-        const auto low = [&](int i) { return byte(i) & 0x3fu; };
-        if (lead < 0xe0) return {of((lead & 0x1fu) << 6 | low(1)), 2};
-        if (lead < 0xf0) return {of((lead & 0x0fu) << 12 | low(1) << 6 | low(2)), 3};
-        return {of((lead & 0x07u) << 18 | low(1) << 12 | low(2) << 6 | low(3)), 4};
+        const std::size_t length = utf8_length(*text);
+        return {of(code_point({text, length})), static_cast<std::uint8_t>(length)};
     }
 
 private:

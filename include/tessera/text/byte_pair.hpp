@@ -13,13 +13,13 @@
 
 #include "tessera/core/error.hpp"
 #include "tessera/core/metadata.hpp"
+#include "tessera/core/utf8.hpp"
 #include "tessera/text/byte_map.hpp"
 #include "tessera/text/merge_table.hpp"
 #include "tessera/text/merging.hpp"
 #include "tessera/text/normalization.hpp"
 #include "tessera/text/pre_tokenizer.hpp"
 #include "tessera/text/token.hpp"
-#include "tessera/text/utf8.hpp"
 #include "tessera/text/vocabulary.hpp"
 #include "tessera/text/workspace.hpp"
 

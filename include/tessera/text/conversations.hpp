@@ -11,10 +11,10 @@
 #include <nlohmann/json.hpp>
 
 #include "tessera/core/error.hpp"
+#include "tessera/core/utf8.hpp"
 #include "tessera/text/bounded_json.hpp"
 #include "tessera/text/chat.hpp"
 #include "tessera/text/chat_layout.hpp"
-#include "tessera/text/utf8.hpp"
 
 namespace tessera::text {
 

@@ -6,8 +6,8 @@
 #include <string_view>
 #include <vector>
 
+#include "tessera/core/utf8.hpp"
 #include "tessera/text/automaton.hpp"
-#include "tessera/text/utf8.hpp"
 
 namespace tessera::text {
 

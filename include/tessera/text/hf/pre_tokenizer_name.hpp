@@ -12,7 +12,7 @@
 #include "tessera/text/nearest_names.hpp"
 #include "tessera/text/normalization.hpp"
 #include "tessera/text/pre_tokenizer_rules.hpp"
-#include "tessera/text/utf8.hpp"
+#include "tessera/text/replaced.hpp"
 
 namespace tessera::text::hf {
 

@@ -16,7 +16,7 @@
 #include "tessera/text/hf/json.hpp"
 #include "tessera/text/hf/pre_tokenizer_name.hpp"
 #include "tessera/text/normalization.hpp"
-#include "tessera/text/utf8.hpp"
+#include "tessera/text/replaced.hpp"
 
 namespace tessera::text::hf {
 

@@ -140,7 +140,8 @@ private:
             add(at, concat("llama.cpp ignores where .", name, "() should begin"), concat("x[n:].", name, "(a)"));
         else if (contains_name(changing, name))
             add(at, concat("transformers refuses .", name, "(), which changes its object; llama.cpp does not"),
-                "a new value: {% set ns.x = ns.x + [y] %} with a namespace");
+                name == "pop" ? "x[0] and x[1:], or x[-1] and x[:-1]"
+                              : "a new value: {% set ns.x = ns.x + [y] %} with a namespace");
         else if (contains_name(unknown, name))
             add(at, concat("llama.cpp has no method .", name, "()"), substitute(name));
     }
@@ -173,6 +174,8 @@ private:
             add(at, "llama.cpp has no map with a filter", "a loop, or map(attribute='...')");
         else if (f.name == "replace" && count > 2)
             add(at, "llama.cpp has no replace with a count", "x.split(old)[0] ~ new ~ x.split(old)[1:]|join(old)");
+        else if (f.name == "indent")
+            add(at, "llama.cpp's indent moves the first line instead of the others", "x.replace('\\n', '\\n    ')");
         else if (f.name == "tojson" && has_argument(f.arguments, "sort_keys"))
             add(at, "llama.cpp has no tojson with sort_keys", "leave it out: keys stay in the order of the message");
         else if (f.name == "d" || f.name == "count")

@@ -15,12 +15,12 @@
 #include <nlohmann/json.hpp>
 
 #include "tessera/core/error.hpp"
+#include "tessera/core/utf8.hpp"
 #include "tessera/text/template/operations.hpp"
 #include "tessera/text/template/print.hpp"
 #include "tessera/text/template/runtime.hpp"
 #include "tessera/text/template/unicode.hpp"
 #include "tessera/text/template/value.hpp"
-#include "tessera/text/utf8.hpp"
 
 namespace tessera::text::jinja {
 

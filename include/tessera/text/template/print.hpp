@@ -40,13 +40,8 @@ inline void append_hex(std::string& out, char32_t c, std::size_t digits) {
     for (std::size_t i = digits; i-- > 0;) out += "0123456789abcdef"[c >> 4 * i & 0xf];
 }
 
-// Characters that repr escapes: controls, separators, formatting, and what is for private use.
-constexpr bool is_printable(char32_t c) {
-    if (c == ' ') return true;
-    return !(is_space(c) || c < 0x20 || (c >= 0x7f && c <= 0xa0) || c == 0xad || (c >= 0x200b && c <= 0x200f) ||
-             (c >= 0x202a && c <= 0x202e) || (c >= 0x2060 && c <= 0x206f) || (c >= 0xe000 && c <= 0xf8ff) ||
-             c == 0xfeff || (c >= 0xfff0 && c <= 0xfffb) || c >= 0xe0000);
-}
+// Characters that repr shows as they are: no controls, separators, formatting, and nothing for private use.
+inline bool is_printable(char32_t c) { return c == ' ' || !(is_of_category(c, 'C') || is_of_category(c, 'Z')); }
 
 // A string within a printed list: quoted, what cannot be seen escaped.
 inline void append_quoted(std::string_view text, std::string& out) {

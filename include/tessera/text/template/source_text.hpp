@@ -8,8 +8,8 @@
 #include <utility>
 
 #include "tessera/core/error.hpp"
+#include "tessera/core/utf8.hpp"
 #include "tessera/text/template/unicode.hpp"
-#include "tessera/text/utf8.hpp"
 
 namespace tessera::text::jinja {
 

@@ -11,12 +11,13 @@
 #include <utility>
 #include <vector>
 
+#include "tessera/core/utf8.hpp"
+#include "tessera/text/replaced.hpp"
 #include "tessera/text/template/brace_format.hpp"
 #include "tessera/text/template/builtin.hpp"
 #include "tessera/text/template/operations.hpp"
 #include "tessera/text/template/unicode.hpp"
 #include "tessera/text/template/value.hpp"
-#include "tessera/text/utf8.hpp"
 
 namespace tessera::text::jinja {
 

@@ -1,42 +1,16 @@
 // Strings as Python sees them: code points, white space, letters.
 #pragma once
 
+#include <utf8proc.h>
+
 #include <algorithm>
-#include <array>
 #include <cstddef>
-#include <cstdint>
 #include <string>
 #include <string_view>
-#include <utility>
 
-#include "tessera/text/utf8.hpp"
+#include "tessera/core/utf8.hpp"
 
 namespace tessera::text::jinja {
-
-/// The code point at the front of well-formed, not empty UTF-8.
-[[nodiscard]] constexpr char32_t code_point(std::string_view text) noexcept {
-    const auto byte = [&](std::size_t i) { return static_cast<char32_t>(static_cast<unsigned char>(text[i])); };
-    switch (utf8_length(text[0])) {
-        case 1: return byte(0);
-        case 2: return (byte(0) & 0x1f) << 6 | (byte(1) & 0x3f);
-        case 3: return (byte(0) & 0x0f) << 12 | (byte(1) & 0x3f) << 6 | (byte(2) & 0x3f);
-        default: return (byte(0) & 0x07) << 18 | (byte(1) & 0x3f) << 12 | (byte(2) & 0x3f) << 6 | (byte(3) & 0x3f);
-    }
-}
-
-/// Appends a code point that is no surrogate.
-inline void append_code_point(std::string& out, char32_t c) {
-    const auto continuation = [&](unsigned shift) { out += static_cast<char>(0x80 | (c >> shift & 0x3f)); };
-    if (c < 0x800) return append_utf8(out, c);
-    if (c < 0x10000) {
-        out += static_cast<char>(0xe0 | c >> 12);
-    } else {
-        out += static_cast<char>(0xf0 | c >> 18);
-        continuation(12);
-    }
-    continuation(6);
-    continuation(0);
-}
 
 /// Calls visit(character) with every character's bytes, from the left.
 template <class Visit>
@@ -95,44 +69,12 @@ template <class Drop>
     return stripped(text, which, [](std::string_view c) { return is_space(code_point(c)); });
 }
 
-namespace detail {
-
-// Letters of one alphabet: capitals are `shift` below their small letters, or alternate with them (shift 1, every other).
-struct letters {
-    char32_t first, last;  // of the capitals
-    char32_t shift;
-};
-inline constexpr std::array<letters, 9> alphabets{{{'A', 'Z', 32},           // Latin
-                                                   {0xc0, 0xd6, 32},
-                                                   {0xd8, 0xde, 32},
-                                                   {0x100, 0x136, 1},
-                                                   {0x14a, 0x176, 1},
-                                                   {0x391, 0x3ab, 32},       // Greek
-                                                   {0x400, 0x40f, 80},       // Cyrillic
-                                                   {0x410, 0x42f, 32},
-                                                   {0x531, 0x556, 48}}};     // Armenian
-
-constexpr bool in_pair(const letters& l, char32_t capital) {
-    return capital >= l.first && capital <= l.last && (l.shift > 1 || (capital - l.first) % 2 == 0);
+/// A letter in the other case; anything else as it is.
+[[nodiscard]] inline char32_t lower(char32_t c) noexcept {
+    return static_cast<char32_t>(utf8proc_tolower(static_cast<utf8proc_int32_t>(c)));
 }
-
-}  // namespace detail
-
-/// The small letter of a capital in the Latin, Greek, Cyrillic and Armenian alphabets; anything else as it is.
-[[nodiscard]] constexpr char32_t lower(char32_t c) noexcept {
-    if (c == 0x130 || c == 0x3a2) return c;
-    for (const detail::letters& l : detail::alphabets)
-        if (detail::in_pair(l, c)) return c + l.shift;
-    return c == 0x178 ? 0xff : c;
-}
-
-/// The capital of a small letter; undoes lower.
-[[nodiscard]] constexpr char32_t upper(char32_t c) noexcept {
-    if (c == 0x131) return 'I';
-    if (c == 0x3c2) return 0x3a3;
-    for (const detail::letters& l : detail::alphabets)
-        if (c >= l.shift && detail::in_pair(l, c - l.shift) && lower(c - l.shift) == c) return c - l.shift;
-    return c == 0xff ? 0x178 : c;
+[[nodiscard]] inline char32_t upper(char32_t c) noexcept {
+    return static_cast<char32_t>(utf8proc_toupper(static_cast<utf8proc_int32_t>(c)));
 }
 
 [[nodiscard]] inline std::string lower(std::string_view text) {
@@ -158,13 +100,10 @@ constexpr bool in_pair(const letters& l, char32_t capital) {
 }
 
 [[nodiscard]] constexpr bool is_digit(char32_t c) noexcept { return c >= '0' && c <= '9'; }
-/// A letter: of ASCII exactly, beyond it everything that is neither white space nor punctuation of the common blocks.
-[[nodiscard]] constexpr bool is_letter(char32_t c) noexcept {
-    if (c < 0x80) return (c | 32) >= 'a' && (c | 32) <= 'z';
-    return c >= 0xaa && c != 0xab && c != 0xac && !(c >= 0xad && c <= 0xb4) && !(c >= 0xb6 && c <= 0xb9) &&
-           !(c >= 0xbb && c <= 0xbf) && c != 0xd7 && c != 0xf7 && !(c >= 0x2000 && c <= 0x206f) &&
-           !(c >= 0x2190 && c <= 0x2bff) && !(c >= 0x3000 && c <= 0x3004) && !(c >= 0x1f000 && c <= 0x1faff) &&
-           !is_space(c);
+/// Whether the general category of a code point begins so: 'L' are all letters.
+[[nodiscard]] inline bool is_of_category(char32_t c, char first_letter) noexcept {
+    return utf8proc_category_string(static_cast<utf8proc_int32_t>(c))[0] == first_letter;
 }
+[[nodiscard]] inline bool is_letter(char32_t c) noexcept { return is_of_category(c, 'L'); }
 
 }  // namespace tessera::text::jinja
