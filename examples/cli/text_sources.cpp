@@ -64,10 +64,10 @@ std::string framing_of(const document_reader& reader) {
     const std::string plain = read.texts > 0 ? ", " + counted(read.texts, "plain text") + " as written" : "";
     if (!reader.has_template()) {
         if (read.conversations == 0) return "as written; the model has no chat template";
-        return counted(read.conversations, "conversation") + " as plain text, for the model has no chat template" + plain;
+        return counted(read.conversations, "conversation") + " as plain text; the model has no chat template" + plain;
     }
     if (read.conversations == 0)
-        return "as written, though the model has a chat template, which conversations (JSONL of messages) would get";
+        return "as written; the model has a chat template, for conversations (*.jsonl)";
     const std::string refused =
         read.refused == 0 ? "" : ", " + std::to_string(read.refused) + " left out that it refuses (" + read.first_refusal + ')';
     return counted(read.conversations, "conversation") + " in the model's chat template" + refused + plain;

@@ -71,6 +71,7 @@ TEST_CASE("data and files that will not do end with 1 and one line that names th
     const scratch_dir folder;
     write_text(folder / "broken.gguf", "GGUF no more");
     write_text(folder / "short.txt", "Once.");
+    write_text(folder / "texts.jsonl", "{\"text\": \"Once.\"}\n");
     fs::create_directory(folder / "empty");
     const std::size_t files = files_in(folder);
     const std::pair<const char*, const char*> cases[] = {
@@ -91,6 +92,7 @@ TEST_CASE("data and files that will not do end with 1 and one line that names th
         {"calibrate fable-3m --token-ids short.txt -o x.gguf", "short.txt: line 1"},
         {"evaluate fable-3m fable-3m --text nowhere.txt", "nowhere.txt"},
         {"evaluate fable-3m fable-3m --text short.txt", "256 tokens"},
+        {"evaluate fable-3m fable-3m --text texts.jsonl", "texts.jsonl: line 1: wanted a conversation"},
     };
     for (const auto& wrong : cases) {
         const outcome run = tessera(folder, wrong.first);
