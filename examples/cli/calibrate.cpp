@@ -11,6 +11,7 @@
 #include <nlohmann/json.hpp>
 
 #include "about.hpp"
+#include "calibrating.hpp"
 #include "calibration_text.hpp"
 #include "commands.hpp"
 #include "open.hpp"
@@ -30,17 +31,6 @@ struct findings {
     std::vector<tessera::inactive_columns> inactive;
     std::vector<tessera::large_activation> largest;
 };
-
-tessera::imatrix_file make_file(const tessera::calibration& result, const calibration_text& text, std::uint64_t seed) {
-    tessera::imatrix_file file{.importances = tessera::make_importances(result.inputs),
-                               .chunk_size = static_cast<std::uint32_t>(result.window),
-                               .chunk_count = static_cast<std::uint32_t>(result.windows)};
-    for (const auto& source : text.sources) file.datasets.push_back(source.name);
-    file.properties.set("tessera.calibration.seed", seed);
-    if (!text.windows.held_back.empty())  // whole windows, for decisions that this text must not have made
-        file.properties.set(std::string(tessera::held_back_key), text.windows.held_back);
-    return file;
-}
 
 void print(const tessera::calibration& result, const calibration_text& text, const findings& found) {
     std::cout << result.windows * result.window << " tokens in " << result.windows << " windows of " << result.window;
@@ -96,6 +86,26 @@ json to_json(const calibrate_options& options, const tessera::calibration& resul
 
 }  // namespace
 
+tessera::calibration run_calibration(const tessera::any_model& model, const calibration_text& text, int threads,
+                                     const std::filesystem::path& checkpoint) {
+    progress_line line;
+    return tessera::calibrate(model, text.windows.used.tokens(), text.windows.used.length(),
+                              {.threads = threads, .checkpoint = checkpoint}, line);
+}
+
+tessera::imatrix_file make_imatrix(const tessera::calibration& result, const calibration_text& text) {
+    tessera::imatrix_file file{.importances = tessera::make_importances(result.inputs),
+                               .chunk_size = static_cast<std::uint32_t>(result.window),
+                               .chunk_count = static_cast<std::uint32_t>(result.windows)};
+    for (const auto& source : text.sources) file.datasets.push_back(source.name);
+    file.properties.set("tessera.calibration.seed", text.seed);
+    const auto used = text.windows.used.tokens();
+    file.properties.set(std::string(tessera::used_windows_key), std::vector<std::int32_t>(used.begin(), used.end()));
+    if (!text.windows.held_back.empty())  // whole windows, for decisions that this text must not have made
+        file.properties.set(std::string(tessera::held_back_key), text.windows.held_back);
+    return file;
+}
+
 void calibrate(const calibrate_options& options) {
     using tessera::gguf::existing_file;
     const tessera::any_model model = open(options.model);
@@ -109,15 +119,10 @@ void calibrate(const calibrate_options& options) {
     if (options.restart) std::filesystem::remove(checkpoint);
     if (std::filesystem::exists(checkpoint)) std::cout << "note: going on from " << checkpoint.string() << " (--restart begins anew)\n";
     const auto started = std::chrono::steady_clock::now();
-    const tessera::calibration result = [&] {
-        progress_line line;
-        return about(options.model, [&] {
-            return tessera::calibrate(model, text.windows.used.tokens(), text.windows.used.length(),
-                                      {.threads = options.threads, .checkpoint = checkpoint}, line);
-        });
-    }();
+    const tessera::calibration result =
+        about(options.model, [&] { return run_calibration(model, text, options.threads, checkpoint); });
     const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - started).count();
-    tessera::write_imatrix(options.output, make_file(result, text, options.seed), writing);
+    tessera::write_imatrix(options.output, make_imatrix(result, text), writing);
 
     const findings found{tessera::find_coverage(result.inputs, options.enough_tokens),
                          tessera::find_inactive(result.inputs), tessera::find_largest(result.inputs, 5)};

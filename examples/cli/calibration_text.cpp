@@ -49,7 +49,7 @@ calibration_text read_calibration_text(const tessera::metadata& properties, cons
     const packed_windows packed =
         is_packed ? pack_windows(texts.sources, {.length = length, .limit = limit, .bos = texts.bos, .seed = options.seed})
                   : cut_contiguously(texts, length, limit);
-    calibration_text text{{}, texts.framing, hold_back(packed.windows, held_back, options.seed)};
+    calibration_text text{{}, texts.framing, hold_back(packed.windows, held_back, options.seed), options.seed};
     for (std::size_t s = 0; s < texts.sources.size(); ++s)
         text.sources.push_back({texts.sources[s].name, packed.source_tokens[s]});
     return text;

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <string>
 #include <vector>
 
@@ -19,6 +20,7 @@ struct calibration_text {
     std::vector<source> sources;
     std::string framing;  ///< how the texts were read, as a sentence for people
     tessera::text::divided_windows windows;
+    std::uint64_t seed;
 };
 
 /// Reads the texts with the tokenizer that a model's metadata describe, and cuts them into windows as the options say.

@@ -40,9 +40,14 @@ struct pin {
     std::string format;
 };
 
+/// How weights are rounded, from fast to good.
+enum class encoder_kind { nearest, weighted, feedback };
+
 /// How much columns matter.
 struct importance_options {
-    std::filesystem::path file;        ///< an importance matrix, GGUF or legacy; empty: all columns count alike
+    std::filesystem::path file;        ///< an importance matrix, GGUF or legacy; this
+    std::vector<std::string> texts;    ///< or texts to calibrate on first; neither: all columns count alike
+    std::optional<encoder_kind> encoder;  ///< nothing: feedback where there is a text, else weighted
     std::uint64_t enough_tokens = 64;  ///< experts that fewer reached are blended with the others
 };
 
@@ -80,6 +85,7 @@ struct quantize_options {
     std::filesystem::path plan;  ///< a plan file,
     target_options target;       ///< or a target
     importance_options importances;
+    std::filesystem::path report;  ///< how every tensor was encoded, as JSON; empty: none
     output_options output;
 };
 void quantize(const quantize_options& options);

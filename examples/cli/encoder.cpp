@@ -5,13 +5,27 @@
 
 namespace cli {
 
-void encode_weighted(tessera::type_id type, std::span<const float> row, std::span<const float> importance,
-                     std::span<std::byte> out) {
+namespace {
+
+// The bytes are those of blocks: of the compiled encoders.
+template <class Encoder>
+void encode(const Encoder& encoder, tessera::type_id type, std::span<const float> row, std::span<const float> importance,
+            std::span<std::byte> out) {
     tessera::builtin_formats::dispatch(type, [&]<class F>(tessera::format_tag<F> format) {
         using block = typename F::block;
-        // The bytes are those of blocks: compiled_weighted's.
-        tessera::weighted{}(format, row, importance, {reinterpret_cast<block*>(out.data()), out.size() / sizeof(block)});
+        encoder(format, row, importance, std::span<block>(reinterpret_cast<block*>(out.data()), out.size() / sizeof(block)));
     });
+}
+
+}  // namespace
+
+void encode_nearest(tessera::type_id type, std::span<const float> row, std::span<std::byte> out) {
+    encode(tessera::nearest{}, type, row, {}, out);
+}
+
+void encode_weighted(tessera::type_id type, std::span<const float> row, std::span<const float> importance,
+                     std::span<std::byte> out) {
+    encode(tessera::weighted{}, type, row, importance, out);
 }
 
 }  // namespace cli

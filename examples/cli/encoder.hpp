@@ -1,4 +1,4 @@
-// The weighted encoder, compiled once for all commands.
+// The encoders that know no text, compiled once for all commands.
 #pragma once
 
 #include <cstddef>
@@ -19,6 +19,17 @@ struct compiled_weighted {
     void operator()(tessera::format_tag<F>, std::span<const float> row, std::span<const float> importance,
                     std::span<typename F::block> out) const {
         encode_weighted(F::type, row, importance, std::as_writable_bytes(out));
+    }
+};
+
+/// The same of tessera::nearest.
+void encode_nearest(tessera::type_id type, std::span<const float> row, std::span<std::byte> out);
+
+struct compiled_nearest {
+    template <class F>
+    void operator()(tessera::format_tag<F>, std::span<const float> row, std::span<const float>,
+                    std::span<typename F::block> out) const {
+        encode_nearest(F::type, row, std::as_writable_bytes(out));
     }
 };
 

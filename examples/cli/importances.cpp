@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "about.hpp"
+#include "calibrating.hpp"
 #include "terminal.hpp"
 #include "tessera/calibrate/imatrix.hpp"
 #include "tessera/calibrate/rare_matrices.hpp"
@@ -19,8 +20,6 @@ namespace cli {
 namespace {
 
 using tessera::select::choice;
-
-bool is_encoded(const choice& c) { return c.target.layout.block_size > 1 && c.target.type() != c.source.id; }
 
 // Tensors whose columns will all count alike, and among them those whose format asks for more.
 void print_missing(const tessera::select::plan& plan, const tessera::importance_table& importances, bool has_file) {
@@ -55,15 +54,43 @@ void print_unreached(const tessera::select::plan& plan, const tessera::importanc
 
 }  // namespace
 
-std::optional<loaded_importances> load_importances(const importance_options& options,
-                                                   std::span<const tessera::tensor_info> tensors) {
-    if (options.file.empty()) return std::nullopt;
-    loaded_importances loaded{options.file, tessera::read_imatrix(options.file)};
+std::optional<tessera::feedback_text> loaded_importances::text() const {
+    const auto windows = [&](std::string_view key) { return file.properties.get<std::vector<std::int32_t>>(key); };
+    const std::vector<std::int32_t>* used = windows(tessera::used_windows_key);
+    const std::vector<std::int32_t>* held_back = windows(tessera::held_back_key);
+    if (used == nullptr || used->empty()) return std::nullopt;
+    return tessera::feedback_text{*used, held_back == nullptr ? std::span<const std::int32_t>() : *held_back, file.chunk_size};
+}
+
+encoding choose_encoding(const importance_options& options, const loaded_importances* importances) {
+    const bool has_text = importances != nullptr && importances->text();
+    if (options.encoder == encoder_kind::feedback && !has_text)
+        tessera::fail("--encoder feedback: wanted texts (--text) or an importance matrix of tessera calibrate, which holds "
+                      "its text (--imatrix FILE.gguf), got ", importances == nullptr ? "neither" : importances->path.string());
+    return {options.encoder.value_or(has_text ? encoder_kind::feedback : encoder_kind::weighted), importances};
+}
+
+std::optional<loaded_importances> load_importances(const importance_options& options, const tessera::any_model& model,
+                                                   int threads) {
+    if (options.file.empty() && options.texts.empty()) return std::nullopt;
+    loaded_importances loaded{options.file, {}};
+    if (options.texts.empty()) {
+        loaded.file = tessera::read_imatrix(options.file);
+    } else {
+        calibrate_options calibration;
+        calibration.texts.texts = options.texts;
+        const calibration_text text = read_calibration_text(model.metadata(), calibration);
+        std::cout << "text: " << text.framing << '\n';
+        loaded.path = options.texts.front();
+        loaded.file = make_imatrix(run_calibration(model, text, threads), text);
+    }
     tessera::importance_table& importances = loaded.file.importances;
-    about(options.file, [&] { importances.require_fit(tensors); });
+    about(loaded.path, [&] { importances.require_fit(model.tensors()); });
     print_blended(tessera::blend_rare_matrices(importances, options.enough_tokens), options.enough_tokens);
     return loaded;
 }
+
+bool is_encoded(const choice& c) { return c.target.layout.block_size > 1 && c.target.type() != c.source.id; }
 
 void print_gaps(const tessera::select::plan& plan, const loaded_importances* importances) {
     if (importances == nullptr) return print_missing(plan, {}, false);

@@ -1,14 +1,14 @@
-// Importances from a file, and what is said about them before a model is written.
+// Importances from a file or from texts, and what is said about them before a model is written.
 #pragma once
 
 #include <filesystem>
 #include <optional>
-#include <span>
 
 #include "commands.hpp"
 #include "tessera/calibrate/imatrix_file.hpp"
 #include "tessera/core/metadata.hpp"
-#include "tessera/core/tensor_info.hpp"
+#include "tessera/pipeline/feedback_text.hpp"
+#include "tessera/pipeline/open_model.hpp"
 #include "tessera/select/plan.hpp"
 
 namespace cli {
@@ -16,12 +16,27 @@ namespace cli {
 struct loaded_importances {
     std::filesystem::path path;
     tessera::imatrix_file file;
+
+    /// The text behind them: nothing in files of others.
+    [[nodiscard]] std::optional<tessera::feedback_text> text() const;
 };
 
-/// Reads the importance matrix and blends experts that few tokens reached, which it tells on standard output. Nothing
-/// when the options name no file. Throws when the file is another model's.
-std::optional<loaded_importances> load_importances(const importance_options& options,
-                                                   std::span<const tessera::tensor_info> tensors);
+/// What encodes a model's weights. The importances may be null.
+struct encoding {
+    encoder_kind encoder = encoder_kind::nearest;
+    const loaded_importances* importances = nullptr;
+};
+
+/// Reads the importance matrix, or makes one from the texts, and blends experts that few tokens reached, which it tells
+/// on standard output. Nothing when the options name neither. Throws when the file is another model's.
+std::optional<loaded_importances> load_importances(const importance_options& options, const tessera::any_model& model,
+                                                   int threads);
+
+/// The encoder the options name, or the best that there is text for. Throws when they name one that lacks its text.
+encoding choose_encoding(const importance_options& options, const loaded_importances* importances);
+
+/// Whether a plan makes a quantized tensor anew.
+bool is_encoded(const tessera::select::choice& choice);
 
 /// Tells on standard output what is missing for the tensors that the plan encodes, and what will be done about it.
 /// `importances` may be null.

@@ -57,6 +57,8 @@ void add_quantize(CLI::App& app, cli::quantize_options& options) {
     cli::add_pins(*command, options.names.pins);
     command->get_option("--pin")->excludes(plan);
     cli::add_importances(*command, options.importances);
+    cli::add_encoder(*command, options.importances.encoder);
+    command->add_option("--report", options.report, "Write how every tensor was encoded, as JSON")->type_name("FILE");
     cli::add_output(*command, options.output);
     command->footer("Vectors, norms and routers stay F32. A tensor whose rows the format cannot take gets the smallest\n"
                     "larger format that can, and is named.\n\n"
@@ -81,6 +83,7 @@ void add_plan(CLI::App& app, cli::plan_options& options) {
     target->require_option(1);
     cli::add_pins(*command, options.names.pins);
     cli::add_importances(*command, options.importances);
+    cli::add_encoder(*command, options.importances.encoder);
     command->add_option("-o,--output", options.output, "Write the plan, for tessera quantize --plan")->excludes(curve)->type_name("FILE");
     command->add_option("--tensor-types", options.tensor_types, "Write the plan as --tensor-type options of llama-quantize")
         ->excludes(curve)

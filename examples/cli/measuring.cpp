@@ -9,6 +9,7 @@
 
 #include "about.hpp"
 #include "encoder.hpp"
+#include "feedback.hpp"
 #include "open.hpp"
 #include "terminal.hpp"
 #include "tessera/format/builtin.hpp"
@@ -66,11 +67,19 @@ text::token_windows measuring_windows(const any_model& model, const measure_opti
 }
 
 select::damage_table obtain_damage(const any_model& model, const target_options& options,
-                                   const loaded_importances* importances, int threads) {
-    if (!options.damage.empty() && std::filesystem::exists(options.damage))
-        return load_damage(options.damage, model.tensors());
+                                   const encoding& encoding, int threads) {
+    const loaded_importances* importances = encoding.importances;
+    const std::string_view encoder = encoding.encoder == encoder_kind::feedback ? "feedback" : "weighted";
+    if (!options.damage.empty() && std::filesystem::exists(options.damage)) {
+        select::damage_table table = load_damage(options.damage, model.tensors());
+        if (table.encoder != encoder)
+            std::cout << "note: " << options.damage.string() << " is for the encoder " << table.encoder << '\n';
+        return table;
+    }
     const measure_options& measuring = options.measuring;
     const select::menu menu = select::parse_menu("all", builtin_formats::layouts);
+    std::optional<feedback_gains> gains;
+    if (encoding.encoder == encoder_kind::feedback) gains = gains_of(model, *importances->text(), menu, threads);
     const auto run = [&](const auto& measure, std::size_t points) {
         const auto windows = measuring_windows(model, measuring, importances);
         const std::size_t passes = measure_passes(model.tensors(), points);
@@ -79,7 +88,7 @@ select::damage_table obtain_damage(const any_model& model, const target_options&
         progress_line line;
         return measure_damage(model, table_of(importances), used.tokens(), used.length(), menu,
                               fallback_formats::layouts, measure, compiled_weighted{},
-                              {.evaluate = {.threads = threads}}, line);
+                              {.evaluate = {.threads = threads}, .gains = gains ? &*gains : nullptr}, line);
     };
     const direct formats;
     const perturbation noises;

@@ -25,7 +25,7 @@ tessera::text::token_windows measuring_windows(const tessera::any_model& model, 
 
 /// Reads the damage file if there is one; else measures, and writes it if it has a name.
 tessera::select::damage_table obtain_damage(const tessera::any_model& model, const target_options& options,
-                                            const loaded_importances* importances, int threads);
+                                            const encoding& encoding, int threads);
 
 /// The budget's plan, improved by measured swaps.
 tessera::select::plan refine(const tessera::any_model& model, const tessera::select::plan& draft,

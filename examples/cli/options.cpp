@@ -2,6 +2,7 @@
 
 #include <charconv>
 #include <cmath>
+#include <map>
 #include <regex>
 #include <string>
 #include <system_error>
@@ -115,11 +116,30 @@ void add_importances(CLI::App& command, importance_options& importances) {
         .add_option("--imatrix", importances.file, "An importance matrix, of tessera calibrate or llama-imatrix (GGUF or .dat)")
         ->type_name("FILE");
     command
+        .add_option("--text", importances.texts,
+                    "Texts or conversations (JSONL) to make one from at once, as tessera calibrate does;\n"
+                    "=WEIGHT behind one sets its share of the tokens")
+        ->excludes("--imatrix")
+        ->type_name("PATH[=WEIGHT]");
+    command
         .add_option("--enough-tokens", importances.enough_tokens,
                     "Experts that fewer tokens reached are blended with the average of the others")
         ->check(CLI::Range(std::uint64_t{0}, std::uint64_t{1} << 32).description(""))
         ->type_name("N")
         ->capture_default_str();
+}
+
+void add_encoder(CLI::App& command, std::optional<encoder_kind>& encoder) {
+    static const std::map<std::string, encoder_kind> kinds{
+        {"nearest", encoder_kind::nearest}, {"weighted", encoder_kind::weighted}, {"feedback", encoder_kind::feedback}};
+    command
+        .add_option_function<std::string>(
+            "--encoder", [&encoder](const std::string& name) { encoder = kinds.at(name); },
+            "feedback: errors of a column are made good by those that follow;\n"
+            "weighted: columns count by their importance; nearest: plain rounding\n"
+            "(default: feedback with --text or an importance matrix that holds its text, else weighted)")
+        ->check(CLI::IsMember(kinds).description(""))
+        ->type_name("KIND");
 }
 
 void add_measuring(CLI::App& command, measure_options& measuring) {

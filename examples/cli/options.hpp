@@ -16,6 +16,7 @@ void add_pins(CLI::App& command, std::vector<pin>& pins);
 void add_threads(CLI::App& command, int& threads);
 void add_output(CLI::App& command, output_options& output);
 void add_importances(CLI::App& command, importance_options& importances);
+void add_encoder(CLI::App& command, std::optional<encoder_kind>& encoder);
 void add_measuring(CLI::App& command, measure_options& measuring);
 void add_menu(CLI::App& command, std::string& menu);
 

@@ -37,12 +37,12 @@ void require_absent(const std::filesystem::path& path, const plan_options& optio
 constexpr std::size_t curve_points = 49;  // sizes between 2 and 16 bits per weight lie 5 % apart
 
 std::vector<curve_point> curve_of(const any_model& model, const plan_options& options,
-                                  const loaded_importances* importances) {
+                                  const encoding& encoding) {
     select::plan draft = select::open_plan(model.tensors());
     select::settle(draft, pinned_by_name(options.names.pins, model.tensors()), fallback_formats::layouts);
     std::vector<curve_point> points;
     for (const select::plan& plan :
-         select::size_curve(draft, budget_of(model, options.target, importances, options.threads), fallback_formats::layouts, curve_points))
+         select::size_curve(draft, budget_of(model, options.target, encoding, options.threads), fallback_formats::layouts, curve_points))
         points.push_back({gguf::file_size(plan.targets(), output_metadata(model.metadata(), plan)),
                           plan.bits_per_weight(), plan.damage()});
     return points;
@@ -69,16 +69,16 @@ void print_curve_json(const std::vector<curve_point>& points) {
 void plan(const plan_options& options) {
     for (const auto* path : {&options.output, &options.tensor_types, &options.svg}) require_absent(*path, options);
     const any_model model = open(options.model);
-    const auto loaded = load_importances(options.importances, model.tensors());
-    const loaded_importances* importances = loaded ? &*loaded : nullptr;
+    const auto loaded = load_importances(options.importances, model, options.threads);
+    const encoding encoding = choose_encoding(options.importances, loaded ? &*loaded : nullptr);
     if (options.curve) {
-        const std::vector<curve_point> points = curve_of(model, options, importances);
+        const std::vector<curve_point> points = curve_of(model, options, encoding);
         options.json ? print_curve_json(points) : print_curve(points);
         if (!options.svg.empty()) write_text_file(options.svg, curve_svg(points, options.model.filename().string()));
         return;
     }
-    const select::plan plan = make_plan(model, options.names, options.target, importances, options.threads);
-    const metadata properties = noted_metadata(model.metadata(), importances);
+    const select::plan plan = make_plan(model, options.names, options.target, encoding, options.threads);
+    const metadata properties = noted_metadata(model.metadata(), encoding.importances);
     if (options.output.empty() && options.tensor_types.empty()) print_tensors(plan);
     print_formats(plan);
     print_replacements(plan);

@@ -11,10 +11,10 @@ namespace cli {
 
 /// Everything of the target's budget but its limit. Measures damage when there is no damage file.
 tessera::select::budget budget_of(const tessera::any_model& model, const target_options& target,
-                                  const loaded_importances* importances, int threads);
+                                  const encoding& encoding, int threads);
 
 /// By names if there are some, else within the target; pins come first. Damage is predicted where there is a damage file.
 tessera::select::plan make_plan(const tessera::any_model& model, const named_formats& names, const target_options& target,
-                                const loaded_importances* importances, int threads);
+                                const encoding& encoding, int threads);
 
 }  // namespace cli

@@ -14,16 +14,16 @@ namespace cli {
 void quantize(const quantize_options& options) {
     using namespace tessera;
     const any_model model = open(options.model);
-    const auto loaded = load_importances(options.importances, model.tensors());
-    const loaded_importances* importances = loaded ? &*loaded : nullptr;
+    const auto loaded = load_importances(options.importances, model, options.output.threads);
+    const encoding encoding = choose_encoding(options.importances, loaded ? &*loaded : nullptr);
     const auto stored = model_summary(model.tensors());
     if (const auto* layout = builtin_formats::find(stored.main_format()); layout == nullptr || layout->block_size > 1)
         std::cout << "note: " << options.model.string() << " is quantized already (" << stored.main_format()
                   << "); its error adds to the new one\n";
-    const select::plan plan = options.plan.empty() ? make_plan(model, options.names, options.target, importances, options.output.threads)
+    const select::plan plan = options.plan.empty() ? make_plan(model, options.names, options.target, encoding, options.output.threads)
                                                    : load_plan(options.plan, model.tensors());
-    print_gaps(plan, importances);
-    write_model(model, plan, options.output, importances);
+    print_gaps(plan, encoding.importances);
+    write_model(model, plan, options.output, encoding, options.report);
 }
 
 }  // namespace cli

@@ -5,38 +5,47 @@
 #include <string>
 #include <vector>
 
-#include "encoder.hpp"
 #include "chat_template.hpp"
+#include "encoder.hpp"
+#include "encoding_report.hpp"
+#include "feedback.hpp"
 #include "plan_report.hpp"
 #include "terminal.hpp"
 #include "tessera/gguf/writer.hpp"
 #include "tessera/pipeline/output_metadata.hpp"
 #include "tessera/pipeline/quantize.hpp"
+#include "tessera/pipeline/text_file.hpp"
 
 namespace cli {
 
 namespace {
 
-// The error over all tensors that changed, and of the worst of them.
-void print_errors(const tessera::select::plan& plan, const std::vector<tessera::encoding_error>& errors,
-                  tessera::weight_error tessera::encoding_error::*kind, std::string_view title) {
-    tessera::weight_error total;
-    std::size_t worst = 0;
-    for (std::size_t t = 0; t < errors.size(); ++t) {
-        const tessera::weight_error& error = errors[t].*kind;
-        total += error;
-        if (error.relative() > (errors[worst].*kind).relative()) worst = t;
+// Runs the encoder; the file is complete then.
+encoding_report encode(const tessera::any_model& model, const tessera::select::plan& plan,
+                       const tessera::metadata& properties, const encoding& encoding, int threads,
+                       tessera::gguf::writer& file) {
+    encoding_report report{encoding.encoder, {}, {}};
+    if (encoding.encoder == encoder_kind::feedback) {
+        report.feedback = write_with_feedback(model, plan, properties, *encoding.importances->text(), file, threads);
+        for (const auto& tensor : report.feedback) report.errors.push_back(tensor.error);
+        return report;
     }
-    if (total.squared_error == 0) return;
-    std::cout << title << fixed(total.relative(), 5) << ", worst " << fixed((errors[worst].*kind).relative(), 5)
-              << " in " << plan.choices[worst].target.name << '\n';
+    progress_line line;
+    const auto run = [&](const auto& encoder) {
+        const auto* importances = encoding.importances;
+        return tessera::quantize_model(
+            model, plan, properties, encoder, file,
+            {.threads = threads, .importances = importances ? &importances->file.importances : nullptr}, line);
+    };
+    report.errors = encoding.encoder == encoder_kind::nearest ? run(compiled_nearest{}) : run(compiled_weighted{});
+    return report;
 }
 
 }  // namespace
 
 void write_model(const tessera::any_model& model, const tessera::select::plan& plan, const output_options& output,
-                 const loaded_importances* importances) {
-    tessera::metadata source = noted_metadata(model.metadata(), importances);
+                 const encoding& encoding, const std::filesystem::path& report_path) {
+    tessera::metadata source = noted_metadata(model.metadata(), encoding.importances);
     if (!output.chat_template.empty()) set_chat_template(source, output.chat_template);
     const tessera::metadata properties = tessera::output_metadata(source, plan);
     const std::string size = size_text(plan, source);
@@ -53,20 +62,13 @@ void write_model(const tessera::any_model& model, const tessera::select::plan& p
     tessera::gguf::writer file(output.path, {.inputs = model.files(),
                                              .existing = output.force ? existing_file::replace : existing_file::refuse});
     const auto started = std::chrono::steady_clock::now();
-    std::vector<tessera::encoding_error> errors;
-    {
-        progress_line line;
-        errors = tessera::quantize_model(model, plan, properties, compiled_weighted{}, file,
-                                         {.threads = output.threads,
-                                          .importances = importances ? &importances->file.importances : nullptr},
-                                         line);
-    }
+    const encoding_report report = encode(model, plan, properties, encoding, output.threads, file);
     const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - started).count();
     print_formats(plan);
-    print_errors(plan, errors, &tessera::encoding_error::plain, "relative error of the weights: ");
-    print_errors(plan, errors, &tessera::encoding_error::weighed, "  weighed by importance: ");
+    print_encoding(plan, report);
     print_replacements(plan);
     print_prediction(plan);
+    if (!report_path.empty()) tessera::write_text_file(report_path, encoding_json(plan, report));
     std::cout << "wrote " << output.path.string() << ": " << size << ", in " << fixed(seconds, 1) << " s\n";
 }
 

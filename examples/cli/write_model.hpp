@@ -1,6 +1,8 @@
 // Writing a model by a plan: what `convert` and `quantize` share.
 #pragma once
 
+#include <filesystem>
+
 #include "commands.hpp"
 #include "importances.hpp"
 #include "tessera/pipeline/open_model.hpp"
@@ -8,9 +10,9 @@
 
 namespace cli {
 
-/// Writes `model` to a GGUF file as the plan says, with columns weighed by importances if there are some, and tells on
-/// standard output what was done; on a dry run only tells what would be done.
+/// Writes `model` to a GGUF file as the plan and the encoding say, and tells on standard output what was done and, if
+/// there is a path for it, in a JSON file how each tensor was encoded; on a dry run only tells what would be done.
 void write_model(const tessera::any_model& model, const tessera::select::plan& plan, const output_options& output,
-                 const loaded_importances* importances = nullptr);
+                 const encoding& encoding = {}, const std::filesystem::path& report_path = {});
 
 }  // namespace cli

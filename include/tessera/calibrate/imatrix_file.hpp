@@ -22,6 +22,8 @@ struct imatrix_file {
     metadata properties{};              ///< other keys; lost in the legacy format
 };
 
+/// Where `properties` keep the windows that importances are from: whole windows of token ids.
+inline constexpr std::string_view used_windows_key = "tessera.calibration.used";
 /// Where `properties` keep the windows that were held back from calibration: whole windows of token ids.
 inline constexpr std::string_view held_back_key = "tessera.calibration.held_back";
 

@@ -29,6 +29,7 @@ inline constexpr std::string_view damage_file_kind = "tessera damage table";
                                                 std::span<const tensor_info> tensors) {
     nlohmann::ordered_json file = detail::json_file(damage_file_kind, identify(tensors));
     file["unit"] = "nats of mean KL divergence";
+    file["encoder"] = table.encoder;
     nlohmann::ordered_json rows = nlohmann::ordered_json::array();
     for (const select::tensor_damage& tensor : table.tensors) {
         nlohmann::ordered_json damage = nlohmann::ordered_json::object();
@@ -54,6 +55,7 @@ inline constexpr std::string_view damage_file_kind = "tessera damage table";
     const bool is_tied = select::tied_table(tensors) != nullptr;
     std::set<std::string> seen;
     select::damage_table table;
+    if (parsed.contains("encoder")) table.encoder = file["encoder"].text();
     file["tensors"].each([&](const detail::json_place& entry) {
         select::tensor_damage tensor{.name = entry["name"].text(),
                                      .sensitivity = entry["sensitivity"].amount(),

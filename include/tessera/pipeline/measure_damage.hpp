@@ -21,6 +21,7 @@
 #include "tessera/format/builtin.hpp"
 #include "tessera/pipeline/damage_meter.hpp"
 #include "tessera/pipeline/evaluate.hpp"
+#include "tessera/pipeline/feedback_gains.hpp"
 #include "tessera/pipeline/row_edits.hpp"
 #include "tessera/select/damage_curve.hpp"
 #include "tessera/select/damage_table.hpp"
@@ -117,6 +118,8 @@ inline void price_by_namesakes(select::damage_table& table, std::span<const tens
 struct measure_damage_options {
     evaluate_options evaluate = {};
     std::uint64_t sample_weights = std::uint64_t{1} << 16;  ///< of each tensor, for the errors of formats
+    /// By what part errors will shrink in the end, where that is by error feedback; null: they stay.
+    const feedback_gains* gains = nullptr;
 };
 
 /// Measures what the tensors of a model cost, in nats of mean KL divergence on whole windows of `window` tokens, and
@@ -135,6 +138,7 @@ template <class Formats = builtin_formats, class Encoder = weighted, damage_meas
     importances.require_fit(source.tensors());
     damage_meter meter(source, tokens, window, options.evaluate);
     select::damage_table table;
+    if (options.gains != nullptr) table.encoder = "feedback";
     const std::size_t total = meter.subjects().size();
     meter.for_each_subject([&](const damage_subject& subject, auto&& divergence_of) {
         const tensor_info& info = subject.info;
@@ -170,7 +174,10 @@ template <class Formats = builtin_formats, class Encoder = weighted, damage_meas
             };
             const select::damage_curve curve(measure(std::span<const format_error>(lossy), measure_noise, measure_format));
             std::tie(entry.sensitivity, entry.sensitivity_error) = curve.sensitivity();
-            for (const format_error& f : errors) entry.options.push_back({f.layout, curve(f.relative_error)});
+            for (const format_error& f : errors) {
+                const double gain = options.gains == nullptr ? 1.0 : options.gains->factor(info.name, f.layout.id);
+                entry.options.push_back({f.layout, curve(gain * f.relative_error)});
+            }
         }
         table.tensors.push_back(std::move(entry));
         if (report) report({.stage = "measure", .unit = "tensors", .done = table.tensors.size(), .total = total});

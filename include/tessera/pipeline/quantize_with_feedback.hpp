@@ -22,6 +22,9 @@
 #include "tessera/encode/gram_factor.hpp"
 #include "tessera/model/decoder.hpp"
 #include "tessera/model/observer.hpp"
+#include "tessera/pipeline/encoder_trial.hpp"
+#include "tessera/pipeline/feedback_report.hpp"
+#include "tessera/pipeline/feedback_text.hpp"
 #include "tessera/pipeline/quantize.hpp"
 #include "tessera/select/plan.hpp"
 #include "tessera/select/tied_table.hpp"
@@ -29,33 +32,9 @@
 
 namespace tessera {
 
-/// The text that a model is calibrated with, in windows of tokens.
-struct feedback_text {
-    std::span<const std::int32_t> used;
-    std::span<const std::int32_t> held_back;  ///< decides between the encoders; may be empty: then feedback is used
-    std::size_t window;                       ///< tokens in a window
-};
-
 struct feedback_options {
-    int threads = 0;        ///< 0: all of the machine's
-    double damping = 0.1;   ///< see gram_factor_options
-    /// The same for a table that is embedding and output at once: as embedding all its columns count alike.
-    double table_damping = 0.5;
-    int refits = 1;  ///< see error_feedback
-};
-
-/// How the matrices of a tensor were encoded.
-struct feedback_report {
-    encoding_error error;          ///< weighed by the mean squares of the inputs
-    std::size_t with_feedback = 0;  ///< matrices
-    std::size_t weighted = 0;      ///< matrices for which plain weighting was better, or that no token reached
-    /// Sums of the squared errors of sampled rows' outputs over the tokens held back, by encoder.
-    double held_back_weighted = 0, held_back_feedback = 0;
-    double most_damping = 0;    ///< of the matrices' factors: more than the options' where tokens were few
-    double least_coupling = 1;  ///< below 1 where a Gram matrix was not positive definite
-
-    /// True when the tensor was encoded without loss: its weights lay on the format's grid.
-    [[nodiscard]] bool exact() const noexcept { return with_feedback + weighted > 0 && error.plain.squared_error == 0; }
+    int threads = 0;  ///< 0: all of the machine's
+    feedback_settings settings = {};
 };
 
 namespace detail {
@@ -83,28 +62,18 @@ public:
 
     // An input_observer: encodes the matrices that get this input.
     void operator()(const model::linear_input& input) {
-        const std::vector<matrix_of> matrices = matrices_with(input);
         const Eigen::Index rows = input.rows.rows();
-        Eigen::Index used = std::min(rows, static_cast<Eigen::Index>(used_tokens_));
-        if (!input.routed.empty())
-            used = std::ranges::lower_bound(input.routed, static_cast<Eigen::Index>(used_tokens_), {},
-                                            &model::routed_token::token) - input.routed.begin();
-        if (matrices.empty() || used == 0) return;
+        const Eigen::Index used = used_rows(input, used_tokens_);
+        if (used == 0) return;
+        const std::vector<matrix_of> matrices = matrices_with(input);
+        if (matrices.empty()) return;
 
         column_statistics seen, held_back;
         add_gram(seen, input.rows.topRows(used), options_.threads);
         if (used < rows) add_gram(held_back, input.rows.bottomRows(rows - used), options_.threads);
-        for (const bool is_table : {false, true}) {
-            std::unique_ptr<gram_factor> factor;
-            for (const matrix_of& m : matrices) {
-                if (m.is_table != is_table) continue;
-                if (!factor)
-                    factor = std::make_unique<gram_factor>(
-                        seen.gram, static_cast<std::uint64_t>(used),
-                        gram_factor_options{is_table ? options_.table_damping : options_.damping, options_.threads});
-                encode(m, *factor, held_back.gram);
-            }
-        }
+        const gram_factor factor(seen.gram, static_cast<std::uint64_t>(used),
+                                 options_.settings.factor(matrices.front().is_table, options_.threads));
+        for (const matrix_of& m : matrices) encode(m, factor, held_back.gram);
     }
 
     // Writes everything that no input was shown for. Experts that no token reached are encoded with their neighbours'
@@ -158,7 +127,7 @@ private:
         importances.resize(factor.columns());
         for (std::size_t c = 0; c < factor.columns(); ++c) importances[c] += factor.importance()[c];
 
-        const error_feedback feedback{factor, options_.refits};
+        const error_feedback feedback{factor, options_.settings.refits};
         bool is_better = true;
         if (held_back.size() > 0) {
             const std::array<double, 2> errors = sample_errors(m, feedback, held_back);
@@ -177,31 +146,29 @@ private:
 
     static constexpr std::size_t tile_rows = error_feedback::rows_at_once;
 
-    // What rows of the matrix, 256 at most, lose on the text held back with each encoder: sums of e H e'.
+    // What rows of the matrix, 256 at most, lose on the text held back: with `weighted`, and with feedback.
     [[nodiscard]] std::array<double, 2> sample_errors(const matrix_of& m, const error_feedback& feedback,
                                                       const model::matrix& gram) const {
         const select::choice& choice = plan_.choices[m.tensor];
         const std::size_t columns = choice.target.columns(), rows = choice.target.dims[1];
-        const std::size_t all = (rows + tile_rows - 1) / tile_rows, tiles = std::min<std::size_t>(all, 4);
-        std::array<std::vector<double>, 2> errors{std::vector<double>(tiles), std::vector<double>(tiles)};
+        const std::vector<std::size_t> tiles = spread_tiles(rows, 4);
+        std::vector<std::array<double, 2>> errors(tiles.size());
         const model::serial_products guard;
-        parallel_for(tiles, options_.threads, [&](std::size_t i) {
-            const std::size_t first = i * all / tiles * tile_rows, count = std::min(tile_rows, rows - first);
-            std::vector<float> weights(count * columns), decoded(weights.size());
-            writer_.read(writer_.stored(choice), m.matrix * rows + first, count, weights);
-            std::vector<std::byte> bytes;
-            const auto measure = [&](const auto& encoder, double& to) {
-                encode_rows<Formats>(choice.target, m.matrix * rows + first, weights, feedback.factor.importance(), encoder, bytes);
-                Formats::decode(choice.target.type(), bytes, decoded);
-                const model::matrix error = model::map(matrix_view(weights, columns)) - model::map(matrix_view(decoded, columns));
-                to = (error * gram).cwiseProduct(error).template cast<double>().sum();
+        parallel_for(tiles.size(), options_.threads, [&](std::size_t i) {
+            const std::size_t count = std::min(tile_rows, rows - tiles[i]);
+            const std::uint64_t first_row = m.matrix * rows + tiles[i];
+            std::vector<float> weights(count * columns);
+            writer_.read(writer_.stored(choice), first_row, count, weights);
+            const auto outputs = [&](const auto& encoder) {
+                return try_encoder<Formats>(choice.target, first_row, weights, feedback.factor.importance(), encoder, gram).outputs;
             };
-            measure(weighted{}, errors[0][i]);
-            measure(feedback, errors[1][i]);
+            errors[i] = {outputs(weighted{}), outputs(feedback)};
         });
         std::array<double, 2> sums{};
-        for (std::size_t i = 0; i < tiles; ++i)
-            for (std::size_t e = 0; e < 2; ++e) sums[e] += errors[e][i];
+        for (const auto& [without, with] : errors) {
+            sums[0] += without;
+            sums[1] += with;
+        }
         return sums;
     }
 
@@ -249,11 +216,9 @@ template <class Formats = builtin_formats, tensor_source Source, tensor_sink Sin
 std::vector<feedback_report> quantize_with_feedback(const Source& source, const select::plan& plan,
                                                     const metadata& properties, const feedback_text& text, Sink& sink,
                                                     const feedback_options& options = {}, progress_callback report = {}) {
-    std::vector<std::int32_t> tokens(text.used.begin(), text.used.end());
-    tokens.insert(tokens.end(), text.held_back.begin(), text.held_back.end());
     const std::vector<tensor_info> targets = plan.targets();
     const model::decoder<Source> decoder(source, model::decoder_options{.threads = options.threads});
-    model::activations state = decoder.embed(tokens, text.window);
+    model::activations state = decoder.embed(text.tokens(), text.window);
     sink.begin(std::span<const tensor_info>(targets), properties);
 
     detail::feedback_pass<Formats, Source, Sink> pass(source, plan, sink, text.used.size(), options, report);

@@ -38,7 +38,8 @@ struct tensor_damage {
 /// token_embd.weight is the damage through the embeddings, output.weight the damage through the logits. Where the second
 /// is missing, the first stands for both.
 struct damage_table {
-    std::vector<tensor_damage> tensors;
+    std::vector<tensor_damage> tensors{};
+    std::string encoder = "weighted";  ///< that is to encode
 
     /// The entry of this name, or null.
     [[nodiscard]] const tensor_damage* find(std::string_view name) const noexcept {

@@ -1,0 +1,21 @@
+// Texts run through a model: what `calibrate` writes, and what other commands use at once.
+#pragma once
+
+#include <filesystem>
+
+#include "calibration_text.hpp"
+#include "commands.hpp"
+#include "tessera/calibrate/imatrix_file.hpp"
+#include "tessera/pipeline/calibrate.hpp"
+#include "tessera/pipeline/open_model.hpp"
+
+namespace cli {
+
+/// Runs the windows of the text that are used through the model. `checkpoint` as in tessera::calibrate_options.
+tessera::calibration run_calibration(const tessera::any_model& model, const calibration_text& text, int threads,
+                                     const std::filesystem::path& checkpoint = {});
+
+/// The importances, with all windows of the text.
+tessera::imatrix_file make_imatrix(const tessera::calibration& result, const calibration_text& text);
+
+}  // namespace cli

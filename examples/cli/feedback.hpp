@@ -1,0 +1,29 @@
+// Error feedback: the one place that compiles it, which takes a while.
+#pragma once
+
+#include <vector>
+
+#include "tessera/core/metadata.hpp"
+#include "tessera/core/progress.hpp"
+#include "tessera/gguf/writer.hpp"
+#include "tessera/pipeline/feedback_gains.hpp"
+#include "tessera/pipeline/feedback_report.hpp"
+#include "tessera/pipeline/feedback_text.hpp"
+#include "tessera/pipeline/open_model.hpp"
+#include "tessera/select/menu.hpp"
+#include "tessera/select/plan.hpp"
+
+namespace cli {
+
+/// tessera::measure_feedback_gains with a progress line.
+tessera::feedback_gains gains_of(const tessera::any_model& model, const tessera::feedback_text& text,
+                                 const tessera::select::menu& menu, int threads);
+
+/// tessera::quantize_with_feedback into a GGUF file, with a progress line.
+std::vector<tessera::feedback_report> write_with_feedback(const tessera::any_model& model,
+                                                          const tessera::select::plan& plan,
+                                                          const tessera::metadata& properties,
+                                                          const tessera::feedback_text& text,
+                                                          tessera::gguf::writer& file, int threads);
+
+}  // namespace cli

@@ -1,0 +1,77 @@
+// How much of a matrix's output encoders lose, tried on some of its rows.
+#pragma once
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "tessera/core/tensor_info.hpp"
+#include "tessera/encode/error_feedback.hpp"
+#include "tessera/encode/gram_factor.hpp"
+#include "tessera/model/matrix.hpp"
+#include "tessera/model/observer.hpp"
+#include "tessera/pipeline/quantize.hpp"
+
+namespace tessera {
+
+/// How feedback is done.
+struct feedback_settings {
+    double damping = 0.1;  ///< see gram_factor_options
+    /// The same for a table that is embedding and output at once: as embedding all its columns count alike.
+    double table_damping = 0.5;
+    int refits = 1;  ///< see error_feedback
+
+    [[nodiscard]] gram_factor_options factor(bool is_table, int threads) const noexcept {
+        return {.damping = is_table ? table_damping : damping, .threads = threads};
+    }
+};
+
+/// Sums of squared errors: of weights, and of the outputs that a Gram matrix of inputs stands for.
+struct trial_errors {
+    double weights = 0;
+    double outputs = 0;
+
+    trial_errors& operator+=(const trial_errors& other) noexcept {
+        weights += other.weights;
+        outputs += other.outputs;
+        return *this;
+    }
+};
+
+namespace detail {
+
+// How many of an input's rows come from the first `used_tokens` tokens.
+[[nodiscard]] inline Eigen::Index used_rows(const model::linear_input& input, std::size_t used_tokens) {
+    const auto used = static_cast<Eigen::Index>(used_tokens);
+    if (input.routed.empty()) return std::min(input.rows.rows(), used);
+    return std::ranges::lower_bound(input.routed, used, {}, &model::routed_token::token) - input.routed.begin();
+}
+
+// Encodes and decodes rows, and compares.
+template <class Formats, class Encoder>
+[[nodiscard]] trial_errors try_encoder(const tensor_info& target, std::uint64_t first_row, std::span<float> weights,
+                                       std::span<const float> importance, const Encoder& encoder,
+                                       const model::matrix& gram) {
+    std::vector<std::byte> bytes;
+    std::vector<float> decoded(weights.size());
+    encode_rows<Formats>(target, first_row, weights, importance, encoder, bytes);
+    Formats::decode(target.type(), bytes, decoded);
+    const std::size_t columns = target.columns();
+    const model::matrix error = model::map(matrix_view(weights, columns)) - model::map(matrix_view(decoded, columns));
+    return {static_cast<double>(error.squaredNorm()), (error * gram).cwiseProduct(error).template cast<double>().sum()};
+}
+
+// The first rows of at most `count` tiles of a matrix, evenly spread.
+[[nodiscard]] inline std::vector<std::size_t> spread_tiles(std::size_t rows, std::size_t count) {
+    constexpr std::size_t tile = error_feedback::rows_at_once;
+    const std::size_t all = (rows + tile - 1) / tile;
+    std::vector<std::size_t> firsts(std::min(all, count));
+    for (std::size_t i = 0; i < firsts.size(); ++i) firsts[i] = (2 * i + 1) * all / (2 * firsts.size()) * tile;
+    return firsts;
+}
+
+}  // namespace detail
+
+}  // namespace tessera

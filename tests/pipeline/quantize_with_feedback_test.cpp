@@ -1,0 +1,85 @@
+// Error feedback over a whole model: every tensor is written once, by the encoder that loses less.
+#include <algorithm>
+#include <cstddef>
+#include <span>
+#include <vector>
+
+#include <doctest/doctest.h>
+
+#include "model/tiny_model.hpp"
+#include "support/random.hpp"
+#include "tessera/format/legacy_quants.hpp"
+#include "tessera/format/plain.hpp"
+#include "tessera/pipeline/quantize_with_feedback.hpp"
+#include "tessera/select/strategies.hpp"
+
+namespace {
+
+using namespace tessera;
+using support::tiny_shape;
+
+using formats = format_list<f32, f16, q4_0>;
+constexpr std::size_t window = 16, windows = 40;
+
+struct outcome {
+    select::plan plan;
+    memory_sink sink;
+    std::vector<feedback_report> reports;
+};
+
+outcome run(const memory_source& model, std::span<const std::int32_t> used, std::span<const std::int32_t> held_back, int threads) {
+    outcome result{select::make_plan(model.tensors(), select::uniform{*formats::find(type_id::q4_0)}, formats::layouts), {}, {}};
+    result.reports = quantize_with_feedback<formats>(model, result.plan, model.metadata(), {used, held_back, window},
+                                                     result.sink, {.threads = threads});
+    return result;
+}
+
+tiny_shape of_whole_blocks(std::size_t experts) {
+    return {.width = 32, .head_size = 16, .feed_forward = 64, .experts = experts, .experts_used = experts == 0 ? 0u : 2u};
+}
+
+}  // namespace
+
+TEST_CASE("matrices whose inputs are seen are encoded with feedback, the others as by weighted") {
+    for (const std::size_t experts : {0, 40}) {
+        CAPTURE(experts);
+        const tiny_shape shape = of_whole_blocks(experts);
+        const memory_source model = support::make_tiny_model(shape);
+        const auto tokens = support::random_tokens(window * (experts == 0 ? windows : 1), shape.vocabulary);
+        const outcome made = run(model, tokens, {}, 2);
+        REQUIRE(made.reports.size() == model.tensors().size());
+        std::size_t by_feedback = 0, unseen = 0;
+        for (std::size_t t = 0; t < made.reports.size(); ++t) {
+            const tensor_info& target = made.plan.choices[t].target;
+            CAPTURE(target.name);
+            const feedback_report& report = made.reports[t];
+            const bool is_encoded = target.type() == type_id::q4_0;
+            CHECK(report.with_feedback + report.weighted == (is_encoded ? target.dims[2] : 0));
+            CHECK((report.error.plain.squared_error > 0) == is_encoded);
+            if (is_encoded && target.name != "token_embd.weight") {
+                by_feedback += report.with_feedback;
+                unseen += report.weighted;
+            }
+        }
+        CHECK(by_feedback > 0);
+        CHECK((unseen > 0) == (experts > 0));  // one window reaches at most 32 of 40 experts
+    }
+}
+
+TEST_CASE("text that was held back decides, and chooses feedback where it holds for more than the text used") {
+    const tiny_shape shape = of_whole_blocks(0);
+    const memory_source model = support::make_tiny_model(shape);
+    const auto tokens = support::random_tokens(window * windows, shape.vocabulary);
+    const auto used = std::span(tokens).first(window * 30), held_back = std::span(tokens).subspan(window * 30);
+    const outcome one = run(model, used, held_back, 1), three = run(model, used, held_back, 3);
+    std::size_t chosen = 0;
+    for (std::size_t t = 0; t < one.reports.size(); ++t) {
+        const feedback_report& report = one.reports[t];
+        CHECK((report.held_back_feedback <= report.held_back_weighted) == (report.weighted == 0 || report.held_back_weighted == 0));
+        if (report.held_back_weighted > 0) chosen += report.with_feedback;
+        const tensor_info& info = one.sink.tensors()[t];
+        CHECK(std::ranges::equal(one.sink.packed(info, 0, info.rows()),
+                                 three.sink.packed(three.sink.tensors()[t], 0, info.rows())));
+    }
+    CHECK(chosen >= 5);
+}
