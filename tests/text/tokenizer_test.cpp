@@ -116,6 +116,28 @@ TEST_CASE("text: SentencePiece agrees with plain merging on random text, also wh
     }
 }
 
+TEST_CASE("text: pieces merge by rank where the vocabulary has merges instead of scores") {
+    auto vocabulary = support::sentence_pieces("gemma4");
+    vocabulary.set("bos_token_id", std::uint32_t{1});
+    for (const char* letter : {"▁", "a", "b", "c"}) vocabulary.add(letter);
+    for (const auto& [left, right] : {std::pair("b", "c"), std::pair("a", "b"), std::pair("▁", "ab"), std::pair("a", "bc")}) {
+        vocabulary.add(std::string(left) + right, token_type::normal, -99.0f);  // scores mean nothing
+        vocabulary.add_merge(left, right);
+    }
+    const tokenizer t(vocabulary.build());
+    const auto pieces = [&](std::string_view text) {
+        std::vector<std::string> out;
+        for (const token_id id : t.encode(text)) out.emplace_back(t.piece(id));
+        return out;
+    };
+    using list = std::vector<std::string>;
+    CHECK(pieces("abc ab\n") == list{"<s>", "abc", "▁ab", "<0x0A>"});
+    CHECK(pieces("") == list{"<s>"});
+    CHECK(t.decode(t.encode("abc é ab\n")) == "abc é ab\n");
+    vocabulary.add_merge("c", "c");
+    CHECK(mentions(refusal(vocabulary.build()), "wanted merges that make tokens, got \"c c\" as number 4"));
+}
+
 TEST_CASE("text: byte pairs agree with plain merging on random text") {
     std::mt19937 random(11);
     const std::vector<std::string> characters{"a", "b", "c", "é", "世"};

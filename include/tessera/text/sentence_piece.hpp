@@ -1,4 +1,4 @@
-// SentencePiece-style vocabularies ("llama"): characters merged by score, bytes for what no token spells.
+// SentencePiece-style vocabularies ("llama" and "gemma4"): characters merged by score, bytes for what no token spells.
 #pragma once
 
 #include <algorithm>

@@ -109,8 +109,8 @@ private:
     using model = std::variant<sentence_piece_model, byte_pair_model>;
 
     static model make_model(const vocabulary& vocabulary, const metadata& keys) {
-        if (vocabulary.model() == vocabulary_model::sentence_piece) return sentence_piece_model(vocabulary);
-        return byte_pair_model(vocabulary, keys);
+        if (vocabulary.model() == vocabulary_model::byte_pair) return byte_pair_model(vocabulary, keys);
+        return sentence_piece_model(vocabulary);
     }
 
     token_id checked(token_id id) const {

@@ -15,6 +15,7 @@
 
 #include "tessera/core/error.hpp"
 #include "tessera/core/metadata.hpp"
+#include "tessera/text/merge_scores.hpp"
 #include "tessera/text/pre_tokenizer_rules.hpp"
 #include "tessera/text/token.hpp"
 
@@ -23,6 +24,7 @@ namespace tessera::text {
 /// How a vocabulary turns text into tokens: the value of `tokenizer.ggml.model`.
 enum class vocabulary_model {
     sentence_piece,  ///< "llama": merges by score over characters, bytes as a fall-back
+    merged_pieces,   ///< "gemma4": the same, by rank of merge
     byte_pair,       ///< "gpt2": merges by rank over bytes
 };
 
@@ -41,11 +43,13 @@ public:
         swallows_space_ = is_phi3(keys.get_or<std::string>("general.name", ""));
 
         const bool is_sentence_piece = model_ == vocabulary_model::sentence_piece;
-        if (!is_sentence_piece)
+        if (model_ == vocabulary_model::merged_pieces) score_by_merges(keys);
+        if (model_ == vocabulary_model::byte_pair)
             pre_tokenizer_ = &find_pre_tokenizer(keys.get_or<std::string>("tokenizer.ggml.pre", "default"));
         bos_ = read_id(keys, "tokenizer.ggml.bos_token_id", is_sentence_piece ? 1 : -1);
         eos_ = read_id(keys, "tokenizer.ggml.eos_token_id", is_sentence_piece ? 2 : -1);
-        adds_bos_ = keys.get_or("tokenizer.ggml.add_bos_token", is_sentence_piece || pre_tokenizer_->adds_bos);
+        adds_bos_ = model_ == vocabulary_model::merged_pieces ||
+                    keys.get_or("tokenizer.ggml.add_bos_token", is_sentence_piece || pre_tokenizer_->adds_bos);
         adds_eos_ = keys.get_or("tokenizer.ggml.add_eos_token", false);
         adds_space_prefix_ = keys.get_or("tokenizer.ggml.add_space_prefix", is_sentence_piece);
         if (adds_bos_ && !bos_)
@@ -91,10 +95,11 @@ private:
     static vocabulary_model read_model(const metadata& keys) {
         const auto& name = keys.require<std::string>("tokenizer.ggml.model");
         if (name == "llama") return vocabulary_model::sentence_piece;
+        if (name == "gemma4") return vocabulary_model::merged_pieces;
         if (name == "gpt2") return vocabulary_model::byte_pair;
         if (name == "no_vocab" || name == "none")
             fail("metadata key tokenizer.ggml.model: the model has no vocabulary (", name, "), so it cannot read text");
-        fail("metadata key tokenizer.ggml.model: wanted llama or gpt2, got ", name);
+        fail("metadata key tokenizer.ggml.model: wanted llama, gemma4 or gpt2, got ", name);
     }
 
     static bool is_phi3(std::string name) {
@@ -174,6 +179,19 @@ private:
         const auto bad = std::find_if(scores_.begin(), scores_.end(), [](float score) { return std::isnan(score); });
         if (bad != scores_.end())
             fail("metadata key ", key, ": wanted numbers, got NaN for token ", bad - scores_.begin());
+    }
+
+    void score_by_merges(const metadata& keys) {
+        const auto& merges = keys.require<std::vector<std::string>>("tokenizer.ggml.merges");
+        scores_ = merge_scores(size(), merges.size(), [&](std::size_t rank) {
+            std::string made = merges[rank];
+            if (const std::size_t space = made.find(' ', 1); space != std::string::npos) made.erase(space, 1);
+            const auto id = find(made);
+            if (!id)
+                fail("metadata key tokenizer.ggml.merges: wanted merges that make tokens, got \"", merges[rank],
+                     "\" as number ", rank);
+            return static_cast<std::size_t>(*id);
+        });
     }
 
     void require_length(std::string_view key, std::size_t length) const {

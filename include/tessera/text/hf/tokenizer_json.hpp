@@ -15,6 +15,7 @@
 #include "tessera/text/hf/draft.hpp"
 #include "tessera/text/hf/json.hpp"
 #include "tessera/text/hf/pre_tokenizer_name.hpp"
+#include "tessera/text/merge_scores.hpp"
 #include "tessera/text/normalization.hpp"
 #include "tessera/text/replaced.hpp"
 
@@ -79,21 +80,16 @@ inline std::pair<std::string, std::string> merge_parts(const json_value& merges,
     merges.element(index).mismatch("two strings, or one with a space between its parts");
 }
 
-// Scores that make merging by score do what merging by rank does: a token is worth the first merge that makes it, and
-// what no merge makes is worth less than all of them.
 inline void score_by_merges(const json_value& merges, vocabulary_draft& draft) {
-    const auto worst = -static_cast<float>(merges.get().size());
-    draft.scores.assign(draft.tokens.size(), worst);
     std::unordered_map<std::string_view, std::size_t> ids;
     for (std::size_t i = 0; i < draft.tokens.size(); ++i) ids.emplace(draft.tokens[i], i);
-    for (std::size_t rank = 0; rank < merges.get().size(); ++rank) {
+    draft.scores = merge_scores(draft.tokens.size(), merges.get().size(), [&](std::size_t rank) {
         const auto [left, right] = merge_parts(merges, rank);
         const auto made = ids.find(left + right);
         if (made == ids.end())
             merges.element(rank).mismatch(concat("a merge that makes a token instead of ", left, right));
-        float& score = draft.scores[made->second];
-        if (score == worst) score = 0.0f - static_cast<float>(rank);
-    }
+        return made->second;
+    });
 }
 
 inline bool is_byte_text(std::string_view text) {
