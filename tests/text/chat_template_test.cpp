@@ -256,10 +256,11 @@ TEST_CASE("templates: constructs that llama.cpp takes otherwise are pointed at")
          {"{{ x.split() }}", "{{ x.replace('a', 'b', 1) }}", "{{ x|unique }}", "{{ x|map('upper')|join }}", "{{ ', '.join(x) }}",
           "{{ x.startswith(('a', 'b')) }}", "{% with a = 1 %}{% endwith %}", "{{ x.append(1) }}", "{{ x[::2] }}", "{{ 7 // 2 }}",
           "{{ '%s' % x }}", "{% if x|selectattr('a') %}{% endif %}", "{{ x|selectattr('a')|length }}", "{{ x|from_json }}", "{{ -x }}",
-          "{{ x|tojson(sort_keys=true) }}", "{{ x.find('a') }}", "{{ x|sum }}", "{{ x|indent(4) }}", "{% macro m(a=x|max) %}{% endmacro %}"})
+          "{{ x|tojson(sort_keys=true) }}", "{{ x.find('a') }}", "{{ x|sum }}", "{{ x|indent(4) }}", "{{ x|tojson(ensure_ascii=true) }}",
+          "{{ 1 < x < 3 }}", "{% set a | trim %}b{% endset %}", "{% for a, (b, c) in x %}{% endfor %}", "{% macro m(a=x|max) %}{% endmacro %}"})
         CHECK_MESSAGE(found(source).size() == 1, source);
     for (const std::string_view source :
-         {"{{ x.split(',')[-1] }}", "{{ x[::-1] }}", "{{ x|map(attribute='a')|list|length }}", "{{ x|tojson(indent=4) }}",
+         {"{{ x.split(',')[-1] }}", "{{ x[::-1] }}", "{{ x|map(attribute='a')|list|length }}", "{{ x|tojson(indent=4, ensure_ascii=False) }}",
           "{% if x|selectattr('a', 'equalto', 1)|list %}{% endif %}", "{% generation %}{{ x.strip() }}{% endgeneration %}"})
         CHECK_MESSAGE(found(source).empty(), source);
     CHECK(found(small_chat).empty());

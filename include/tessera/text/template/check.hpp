@@ -61,6 +61,10 @@ public:
             add(s.at, "llama.cpp has no {% with %}", "{% set %} before what uses the name");
         if (source_.text().substr(s.at).starts_with("autoescape"))
             add(s.at, "llama.cpp has no {% autoescape %}", "leave it out: chat templates escape nothing");
+        if (const auto* set = std::get_if<set_block_statement>(&s.form); set && !set->filters.empty())
+            add(s.at, "llama.cpp has no filter behind {% set %}", "{% set %} of the block, then {% set x = x|filter %}");
+        if (const auto* loop = std::get_if<for_statement>(&s.form); loop && unpacks_twice(loop->item))
+            add(s.at, "llama.cpp unpacks into names only", "one name, and x[0], x[1] for its parts");
         if (const auto* branches = std::get_if<if_statement>(&s.form))
             for (const auto& [condition, body] : branches->branches) truth(condition);
     }
@@ -72,11 +76,20 @@ public:
             for (const expression& operand : c->operands) truth(operand);
         if (const auto* c = std::get_if<conditional>(&e.form)) truth(*c->condition);
         if (const auto* c = std::get_if<calculation>(&e.form)) calculations(*c);
+        if (const auto* c = std::get_if<comparison>(&e.form); c && c->rest.size() > 1)
+            add(e.at, "llama.cpp compares with what the comparison before gave", "a < b and b < c");
     }
 
 private:
     void add(position at, std::string problem, std::string rewrite) {
         found_.emplace_back(at, finding{source_.line(at), source_.column(at), std::move(problem), std::move(rewrite)});
+    }
+
+    static bool unpacks_twice(const target& t) {
+        const auto* parts = std::get_if<std::vector<target>>(&t.form);
+        return parts != nullptr && std::any_of(parts->begin(), parts->end(), [](const target& part) {
+                   return std::holds_alternative<std::vector<target>>(part.form);
+               });
     }
 
     // A generator is true in Jinja, even without elements.
@@ -176,8 +189,10 @@ private:
             add(at, "llama.cpp has no replace with a count", "x.split(old)[0] ~ new ~ x.split(old)[1:]|join(old)");
         else if (f.name == "indent")
             add(at, "llama.cpp's indent moves the first line instead of the others", "x.replace('\\n', '\\n    ')");
-        else if (f.name == "tojson" && has_argument(f.arguments, "sort_keys"))
+        else if (f.name == "tojson" && asks_for(f.arguments, "sort_keys"))
             add(at, "llama.cpp has no tojson with sort_keys", "leave it out: keys stay in the order of the message");
+        else if (f.name == "tojson" && asks_for(f.arguments, "ensure_ascii"))
+            add(at, "llama.cpp has no tojson with ensure_ascii", "leave it out: all characters stay as they are");
         else if (f.name == "d" || f.name == "count")
             add(at, concat("llama.cpp has no filter ", f.name), f.name == "d" ? "default" : "length");
         else if ((f.name == "select" || f.name == "reject") && f.arguments.positional.size() < 2)
@@ -189,8 +204,13 @@ private:
         if ((f.name == "length" || f.name == "last") && gives_generator(before))
             add(at, concat("Jinja has no ", f.name, " of what the filter before it gives, llama.cpp has"), concat("|list|", f.name));
     }
-    static bool has_argument(const argument_list& given, std::string_view name) {
-        return std::any_of(given.named.begin(), given.named.end(), [&](const auto& argument) { return argument.name == name; });
+    // Whether an argument is given, and not as false.
+    static bool asks_for(const argument_list& given, std::string_view name) {
+        return std::any_of(given.named.begin(), given.named.end(), [&](const auto& argument) {
+            const auto* what = std::get_if<literal>(&argument.what.form);
+            const bool* truth = what != nullptr ? what->what.get<bool>() : nullptr;
+            return argument.name == name && (truth == nullptr || *truth);
+        });
     }
 
     void test(const test_step& t, position at) {
