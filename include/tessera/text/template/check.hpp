@@ -206,7 +206,7 @@ private:
     }
     // Whether an argument is given, and not as false.
     static bool asks_for(const argument_list& given, std::string_view name) {
-        return std::any_of(given.named.begin(), given.named.end(), [&](const auto& argument) {
+        return std::any_of(given.named.begin(), given.named.end(), [&](const argument_list::named_argument& argument) {
             const auto* what = std::get_if<literal>(&argument.what.form);
             const bool* truth = what != nullptr ? what->what.get<bool>() : nullptr;
             return argument.name == name && (truth == nullptr || *truth);
