@@ -204,6 +204,7 @@ private:
         if ((f.name == "length" || f.name == "last") && gives_generator(before))
             add(at, concat("Jinja has no ", f.name, " of what the filter before it gives, llama.cpp has"), concat("|list|", f.name));
     }
+
     // Whether an argument is given, and not as false.
     static bool asks_for(const argument_list& given, std::string_view name) {
         return std::any_of(given.named.begin(), given.named.end(), [&](const argument_list::named_argument& argument) {
