@@ -1,5 +1,6 @@
 // Error feedback over a whole model: every tensor is written once, by the encoder that loses less.
 #include <algorithm>
+#include <cmath>
 #include <cstddef>
 #include <span>
 #include <vector>
@@ -10,6 +11,7 @@
 #include "support/random.hpp"
 #include "tessera/format/legacy_quants.hpp"
 #include "tessera/format/plain.hpp"
+#include "tessera/pipeline/measure_feedback_gains.hpp"
 #include "tessera/pipeline/quantize_with_feedback.hpp"
 #include "tessera/select/strategies.hpp"
 
@@ -18,7 +20,7 @@ namespace {
 using namespace tessera;
 using support::tiny_shape;
 
-using formats = format_list<f32, f16, q4_0>;
+using formats = format_list<f32, f16, q4_0>;  // few, to compile fast
 constexpr std::size_t window = 16, windows = 40;
 
 struct outcome {
@@ -82,4 +84,41 @@ TEST_CASE("text that was held back decides, and chooses feedback where it holds 
                                  three.sink.packed(three.sink.tensors()[t], 0, info.rows())));
     }
     CHECK(chosen >= 5);
+}
+
+TEST_CASE("experts that only the text held back reaches are written as well") {
+    const tiny_shape shape = of_whole_blocks(40);
+    const memory_source model = support::make_tiny_model(shape);
+    const auto tokens = support::random_tokens(window * windows, shape.vocabulary);
+    const outcome made = run(model, std::span(tokens).first(window), std::span(tokens).subspan(window), 1);
+    for (std::size_t t = 0; t < made.reports.size(); ++t) {
+        const tensor_info& target = made.plan.choices[t].target;
+        if (target.type() == type_id::q4_0)
+            CHECK(made.reports[t].with_feedback + made.reports[t].weighted == target.dims[2]);
+    }
+}
+
+TEST_CASE("the gains measured beforehand are those of the real encoding") {
+    const tiny_shape shape = of_whole_blocks(0);
+    const memory_source model = support::make_tiny_model(shape);
+    const auto tokens = support::random_tokens(window * windows, shape.vocabulary);
+    const auto used = std::span(tokens).first(window * 30), held_back = std::span(tokens).subspan(window * 30);
+    const feedback_gains gains = measure_feedback_gains<formats>(model, {used, held_back, window},
+                                                                 {.formats = {*formats::find(type_id::q4_0)}}, formats::layouts, {.threads = 2});
+    const outcome made = run(model, used, held_back, 2);
+    std::size_t compared = 0;
+    for (std::size_t t = 0; t < made.reports.size(); ++t) {
+        const feedback_report& report = made.reports[t];
+        const tensor_info& target = made.plan.choices[t].target;
+        if (report.held_back_weighted == 0) {
+            CHECK(gains.factor(target.name, type_id::q4_0) == 1.0);
+            continue;
+        }
+        CAPTURE(target.name);
+        const double ratio = std::min(1.0, report.held_back_feedback / report.held_back_weighted);
+        CHECK(gains.factor(target.name, type_id::q4_0) == doctest::Approx(std::sqrt(ratio)));
+        ++compared;
+    }
+    CHECK(compared >= 7);
+    CHECK(gains.factor("output.weight", type_id::f16) == 1.0);
 }

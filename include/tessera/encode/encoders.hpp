@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "tessera/config.hpp"
+#include "tessera/encode/exact_scales.hpp"
 #include "tessera/encode/lattice_search.hpp"
 #include "tessera/encode/scale_search.hpp"
 #include "tessera/format/concepts.hpp"
@@ -34,7 +35,8 @@ struct nearest {
     }
 };
 
-/// Scales that minimise the squared error, each column weighed by its importance. Formats that are built neither from
+/// Scales that minimise the squared error, each column weighed by its importance; none, where the weights lie on the
+/// format's grid (of formats built from scales and levels). Formats that are built neither from
 /// scales and levels nor from codewords are encoded as by `nearest`.
 struct weighted {
     template <block_format F>
@@ -46,7 +48,15 @@ struct weighted {
             using search = scale_search<F>;
             search find_scales;
             std::array<typename F::scales, search::blocks> scales;
-            for (std::size_t b = 0; b < out.size(); b += search::blocks) {
+            // Weights that lie on the grid stay as they are; of others the first block tells that.
+            std::size_t exact = 0;
+            for (; exact < out.size(); ++exact) {
+                const std::span<const float, F::block_size> block(row.data() + exact * F::block_size, F::block_size);
+                const auto found = exact_scales<F>::find(block);
+                if (!found) break;
+                F::store(*found, block, out[exact]);
+            }
+            for (std::size_t b = exact; b < out.size(); b += search::blocks) {
                 const std::size_t count = std::min(search::blocks, out.size() - b);
                 const auto piece = [&](std::span<const float> values) {
                     return values.empty() ? values : values.subspan(b * F::block_size, count * F::block_size);
