@@ -22,6 +22,7 @@ using namespace tessera;
 using support::make_tiny_model;
 using support::tiny_shape;
 
+using formats = format_list<f32, f16, q8_0, q5_1, q5_0, q4_1, q4_0>;  // few, to compile fast
 constexpr std::size_t window = 8;
 
 // Rows of 32, so that formats of 32-weight blocks fit.
@@ -103,8 +104,8 @@ TEST_CASE("a damage table has what was measured, and curves between") {
     const memory_source source = make_tiny_model(shape_of(true));
     const importance_table importances = importances_of(source);
     const auto tokens = support::random_tokens(8 * window, 50);
-    const select::menu menu = select::parse_menu("legacy", builtin_formats::layouts);
-    const auto table = measure_damage(source, importances, tokens, window, menu, fallback_formats::layouts,
+    const select::menu menu = select::parse_menu("legacy", formats::layouts);
+    const auto table = measure_damage<formats>(source, importances, tokens, window, menu, formats::layouts,
                                       direct{{0.001, 0.07}});
     damage_meter meter(source, tokens, window);
     std::size_t place = 0;
@@ -114,14 +115,14 @@ TEST_CASE("a damage table has what was measured, and curves between") {
         CHECK(entry.name == subject.info.name);
         CHECK(entry.options.size() == menu.formats.size());
         CHECK(entry.sensitivity > 0);
-        const stored_in<> edit{*find_type(type_id::q8_0), importances};
+        const stored_in<weighted, formats> edit{*find_type(type_id::q8_0), importances};
         CHECK(*entry.damage(type_id::q8_0) == doctest::Approx(measure(edit).result().mean.value));
         CHECK(*entry.damage(type_id::q8_0) < *entry.damage(type_id::q5_0));
         CHECK(*entry.damage(type_id::q5_0) < *entry.damage(type_id::q4_0));
     });
     CHECK(place == table.tensors.size());
 
-    const auto by_noise = measure_damage(source, importances, tokens, window, menu, fallback_formats::layouts,
+    const auto by_noise = measure_damage<formats>(source, importances, tokens, window, menu, formats::layouts,
                                          perturbation{{0.05}});
     double log_ratio = 0;
     for (std::size_t t = 0; t < table.tensors.size(); ++t)
@@ -139,7 +140,7 @@ TEST_CASE("a plan is measured as the model it makes is") {
         const auto rule = [](const tensor_info& info) {
             return std::optional(*find_type(info.name.find("ffn") != std::string::npos ? type_id::q4_0 : type_id::q8_0));
         };
-        select::plan plan = select::make_plan(source.tensors(), rule, fallback_formats::layouts);
+        select::plan plan = select::make_plan(source.tensors(), rule, formats::layouts);
         if (tied) {
             plan.choices.push_back(plan.choices.front());
             plan.choices.back().made_from = plan.choices.front().target.name;
@@ -147,8 +148,8 @@ TEST_CASE("a plan is measured as the model it makes is") {
             plan.choices.back().target.name = "output.weight";
         }
         memory_sink sink;
-        quantize_model(source, plan, source.metadata(), weighted{}, sink, {.importances = &importances});
-        plan_meter meter(source, importances, tokens, window);
+        quantize_model<formats>(source, plan, source.metadata(), weighted{}, sink, {.importances = &importances});
+        plan_meter<memory_source, weighted, formats> meter(source, importances, tokens, window);
         for (int again = 0; again < 2; ++again) {
             CHECK(std::ranges::equal(meter.measure(plan, 99).per_token(),
                                       evaluate(source, sink, tokens, window).per_token()));

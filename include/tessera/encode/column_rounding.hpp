@@ -23,10 +23,12 @@ concept rounds_in_columns = (scaled_format<F> || rounds_to_lattice<F>) &&
                                 F::load(in, s, codes);
                             };
 
-/// Rounds `Rows` rows of `columns` weights, F::group columns at a time and in any order of the groups.
-///   set_scales(row, block, scales)         before anything is rounded
+/// Rounds `Rows` rows of whole blocks, F::group columns at a time and in any order of the groups.
+///   start(columns)                           so many, at most as many as the constructor was given
+///   scales(row, rows)                        to be set: those of all blocks of some rows, row by row
+///   take_scales()                            when they are set
 ///   round(column, aims, importance, values)  aims and values: `Rows` floats for each column of the group
-///   store(row, out)                        when all columns are rounded
+///   store(row, out)                          when all columns are rounded
 template <class F, std::size_t Rows, class Arch = kernels::default_arch>
 class column_rounding;
 
@@ -47,14 +49,22 @@ public:
           inverse_(scale_.size()),
           min_(has_min ? scale_.size() : 0) {}
 
-    void set_scales(std::size_t row, std::size_t block, const typename F::scales& s) {
-        scales_[row * blocks_ + block] = s;
-        for (std::size_t g = 0; g < sub_blocks; ++g) {
-            const std::size_t place = (block * sub_blocks + g) * Rows + row;
-            scale_[place] = s.scale(g);
-            inverse_[place] = kernels::reciprocal_or_zero(s.scale(g));
-            if constexpr (has_min) min_[place] = s.min(g);
-        }
+    void start(std::size_t columns) noexcept { blocks_ = columns / F::block_size; }
+    [[nodiscard]] std::span<typename F::scales> scales(std::size_t row, std::size_t rows) noexcept {
+        return std::span(scales_).subspan(row * blocks_, rows * blocks_);
+    }
+
+    void take_scales() noexcept {
+        for (std::size_t row = 0; row < Rows; ++row)
+            for (std::size_t block = 0; block < blocks_; ++block) {
+                const typename F::scales& s = scales_[row * blocks_ + block];
+                for (std::size_t g = 0; g < sub_blocks; ++g) {
+                    const std::size_t place = (block * sub_blocks + g) * Rows + row;
+                    scale_[place] = s.scale(g);
+                    inverse_[place] = kernels::reciprocal_or_zero(s.scale(g));
+                    if constexpr (has_min) min_[place] = s.min(g);
+                }
+            }
     }
 
     void round(std::size_t column, const float* aims, std::span<const float, 1>, float* values) noexcept {
@@ -95,7 +105,12 @@ public:
     explicit column_rounding(std::size_t columns)
         : blocks_(columns / F::block_size), scales_(Rows * blocks_), codes_(Rows * columns / F::group) {}
 
-    void set_scales(std::size_t row, std::size_t block, const typename F::scales& s) { scales_[row * blocks_ + block] = s; }
+    void start(std::size_t columns) noexcept { blocks_ = columns / F::block_size; }
+    [[nodiscard]] std::span<typename F::scales> scales(std::size_t row, std::size_t rows) noexcept {
+        return std::span(scales_).subspan(row * blocks_, rows * blocks_);
+    }
+
+    void take_scales() noexcept {}
 
     void round(std::size_t column, const float* aims, std::span<const float, F::group> importance, float* values) noexcept {
         const std::size_t block = column / F::block_size, first = column % F::block_size;

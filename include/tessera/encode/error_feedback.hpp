@@ -4,153 +4,174 @@
 #include <algorithm>
 #include <array>
 #include <cstddef>
-#include <limits>
 #include <memory>
 #include <span>
 #include <vector>
-
-#include <Eigen/Core>
 
 #include "tessera/config.hpp"
 #include "tessera/encode/column_rounding.hpp"
 #include "tessera/encode/encoders.hpp"
 #include "tessera/encode/gram_factor.hpp"
+#include "tessera/encode/scale_fit.hpp"
 #include "tessera/format/concepts.hpp"
 #include "tessera/format/registry.hpp"
+#include "tessera/kernels/product.hpp"
+#include "tessera/kernels/weighted_sum.hpp"
 
 namespace tessera {
 
+/// A format that a span of the factor's columns holds whole blocks of.
+template <class F>
+concept fits_spans = rounds_in_columns<F> && gram_factor::span % F::block_size == 0;
+
 /// Encodes some rows with error feedback; reusable for any number of them.
 ///
-/// Minimises  e H e'  for every row's error e, with H as the factor has it. Scales come from the importance-weighted
-/// search and stay; columns are then rounded in the factor's order, each (or each eight of a lattice) to what is
-/// nearest once the errors of those before it are added. Rows lie across SIMD lanes; of the work, all but what happens
-/// within 64 columns is a matrix product.
-template <rounds_in_columns F>
+/// Minimises  e H e'  for every row's error e, with H as the factor has it, span by span in the factor's order. What the
+/// errors of the spans before move a span's weights by is one matrix product. Then the importance-weighted search fits
+/// its scales, and its columns are rounded in turn, each (or each eight of a lattice) to what is nearest once the errors
+/// of those before it are added. Refits adapt the scales to what was really rounded. Rows lie across SIMD lanes.
+template <fits_spans F>
 class feedback_rows {
     using block = typename F::block;
     static constexpr std::size_t group = F::group;
-    static constexpr std::size_t panel_columns = 64;
+    static constexpr std::size_t span_columns = gram_factor::span;
 
 public:
     static constexpr std::size_t rows = 64;  ///< encoded at once; fewer cost as much
 
-    explicit feedback_rows(const gram_factor& factor)
-        : factor_(factor),
-          columns_(factor.columns()),
-          weights_(static_cast<Eigen::Index>(columns_), rows),
-          aims_(static_cast<Eigen::Index>(columns_), rows),
-          errors_(static_cast<Eigen::Index>(columns_), rows),
-          rounding_(std::make_unique<column_rounding<F, rows>>(columns_)) {
-        TESSERA_ASSERT(columns_ % F::block_size == 0, "a row holds whole blocks");
-        pivots_by_column_.resize(columns_);
-        for (std::size_t p = 0; p < columns_; ++p) pivots_by_column_[factor.order()[p]] = factor.pivots()[p];
+    explicit feedback_rows(const gram_factor& factor) : factor_(factor), errors_(rows, factor.columns()) {
+        TESSERA_ASSERT(factor.columns() % F::block_size == 0, "a row holds whole blocks");
+        is_best_.fill(true);
     }
 
-    /// Encodes at most `rows` rows. After the first pass scales are fitted `refits` times to what was really rounded, each
-    /// column weighed by what its errors cost by then, and everything is rounded again; a row keeps the best.
+    /// Encodes at most `rows` rows. After a span's first pass its scales are fitted `refits` times to what was really
+    /// rounded, each column weighed by what its errors cost by then, and it is rounded again; a row keeps the best.
     void operator()(std::span<const float> weights, std::span<const float> importance, int refits, std::span<block> out) {
-        const std::size_t count = weights.size() / columns_, row_blocks = columns_ / F::block_size;
-        take(weights, count);
-        std::array<double, rows> least;
-        least.fill(std::numeric_limits<double>::infinity());
-        std::vector<float> aims(columns_);
-        for (int pass = 0; pass <= refits; ++pass) {
-            for (std::size_t r = 0; r < count; ++r) {
-                if (pass == 0) {
-                    fit(r, weights.subspan(r * columns_, columns_), importance);
-                } else {
-                    for (std::size_t p = 0; p < columns_; ++p) aims[factor_.order()[p]] = aims_(index(p), index(r));
-                    fit(r, aims, pivots_by_column_);
+        const std::size_t columns = factor_.columns(), count = weights.size() / columns;
+        for (const gram_span& s : factor_.spans()) {
+            take(s, weights, count);
+            const std::size_t first_block = s.first_column / F::block_size, blocks = s.columns / F::block_size;
+            for (int pass = 0; pass <= refits; ++pass) {
+                for (std::size_t r = 0; r < count; r += fitted_rows) fit(s, r, pass, importance);
+                round(s);
+                for (std::size_t r = 0; r < count; ++r) {
+                    is_best_[r] = pass == 0 || cost_[r] < least_[r];
+                    if (!is_best_[r]) continue;
+                    least_[r] = cost_[r];
+                    rounding_.store(r, out.subspan(r * columns / F::block_size + first_block, blocks));
                 }
-            }
-            round();
-            for (std::size_t r = 0; r < count; ++r) {
-                if (cost_[index(r)] >= least[r]) continue;
-                least[r] = cost_[index(r)];
-                rounding_->store(r, out.subspan(r * row_blocks, row_blocks));
+                keep(s);
             }
         }
     }
 
 private:
-    // One row per position, one column per row of weights.
-    using panel = Eigen::Array<float, Eigen::Dynamic, rows, Eigen::RowMajor>;
-    using lanes = Eigen::Array<float, 1, rows>;
+    using batch = kernels::float_batch<kernels::default_arch>;
+    struct alignas(64) lanes : std::array<float, rows> {
+        [[nodiscard]] batch at(std::size_t r) const noexcept { return batch::load_aligned(this->data() + r); }
+        void set(std::size_t r, batch values) noexcept { values.store_aligned(this->data() + r); }
+    };
+    using lanes_by_step = std::array<lanes, span_columns>;  // of a span's steps
+    using packed_errors = kernels::packed_right<>;
+    static constexpr std::size_t fitted_rows = std::max<std::size_t>(1, scale_fit<F>::blocks * F::block_size / span_columns);
 
-    [[nodiscard]] static Eigen::Index index(std::size_t i) noexcept { return static_cast<Eigen::Index>(i); }
-
-    void take(std::span<const float> weights, std::size_t count) {
-        weights_.setZero();
-        for (std::size_t p = 0; p < columns_; ++p)
+    // Takes the weights of a span, and moves them by the errors of the spans before.
+    void take(const gram_span& s, std::span<const float> weights, std::size_t count) {
+        for (std::size_t t = 0; t < s.columns; ++t) {
+            weights_[t].fill(0.0f);
             for (std::size_t r = 0; r < count; ++r)
-                weights_(index(p), index(r)) = weights[r * columns_ + factor_.order()[p]];
-    }
-
-    void fit(std::size_t row, std::span<const float> weights, std::span<const float> importance) {
-        packed_.resize(columns_ / F::block_size);
-        weighted{}(format_tag<F>{}, weights, importance, std::span<block>(packed_));
-        typename F::scales scales;
-        typename F::code_array codes;
-        for (std::size_t b = 0; b < packed_.size(); ++b) {
-            F::load(packed_[b], scales, codes);
-            rounding_->set_scales(row, b, scales);
+                weights_[t][r] = weights[r * factor_.columns() + factor_.order()[s.first_step + t]];
         }
+        rounding_.start(s.columns);
+        std::copy_n(weights_.begin(), s.columns, targets_.begin());
+        kernels::add_product(s.before, s.columns, errors_, 0, rows, targets_[0].data(), rows);
     }
 
-    // Rounds all columns: aims_, errors_ and cost_ follow.
-    void round() {
-        const gram_factor::matrix& lower = factor_.lower();
-        cost_.setZero();
-        panel& moved = aims_;  // what errors move each weight by; then where it is moved to
-        for (std::size_t end = columns_; end > 0;) {
-            const std::size_t begin = end - std::min(panel_columns, end);
-            const Eigen::Index first = index(begin), count = index(end - begin), done = index(columns_ - end);
-            moved.middleRows(first, count).matrix().noalias() =
-                lower.block(index(end), first, done, count).transpose() * errors_.bottomRows(done).matrix();
-            for (std::size_t p = end; p > begin; p -= group) round_group(p - group, begin);
-            end = begin;
+    // Fits the scales of as many rows, from `row` on, as the search takes at once.
+    void fit(const gram_span& s, std::size_t row, int pass, std::span<const float> importance) {
+        const lanes_by_step& from = pass == 0 ? targets_ : aims_;
+        for (std::size_t t = 0; t < s.columns; ++t) {
+            const std::size_t step = s.first_step + t, column = factor_.order()[step];
+            const float weight = pass == 0 ? importance[column] : factor_.pivots()[step];
+            for (std::size_t r = 0; r < fitted_rows; ++r) {
+                fitted_[r * s.columns + column - s.first_column] = from[t][row + r];
+                fitted_importance_[r * s.columns + column - s.first_column] = weight;
+            }
         }
+        const std::size_t size = fitted_rows * s.columns;
+        const std::span<const float> x(fitted_.data(), size), w(fitted_importance_.data(), size);
+        const std::span<typename F::scales> scales = rounding_.scales(row, fitted_rows);
+        if (pass == 0)
+            fit_.search(x, w, scales);
+        else
+            fit_.improve(x, w, scales);
     }
 
-    // Rounds the columns in positions [first, first + group), then moves those in positions [begin, first).
-    void round_group(std::size_t first, std::size_t begin) {
-        const gram_factor::matrix& lower = factor_.lower();
+    // Rounds all columns of a span: aims_, tried_ and cost_ follow.
+    void round(const gram_span& s) {
+        rounding_.take_scales();
+        cost_.fill(0.0f);
+        for (std::size_t t = 0; t < s.columns; t += group) round_group(s, t);
+    }
+
+    void round_group(const gram_span& s, std::size_t first) {
+        const float* const pivots = factor_.pivots().data() + s.first_step;
+        const auto u = [&](std::size_t a, std::size_t b) {
+            return s.within(static_cast<Eigen::Index>(a), static_cast<Eigen::Index>(b));
+        };
         std::array<float, group> importance{};
-        for (std::size_t j = 0; j < group; ++j) {  // in the order of columns, which positions reverse
-            const std::size_t p = first + group - 1 - j;
-            aim_.row(index(j)) = weights_.row(index(p)) + aims_.row(index(p));
-            for (std::size_t k = first; k <= p; ++k)
-                importance[j] += lower(index(p), index(k)) * lower(index(p), index(k)) * factor_.pivots()[k];
+        for (std::size_t t = first; t < first + group; ++t) {
+            aims_[t] = targets_[t];
+            add_errors(s, 0, first, t, aims_[t]);
+            for (std::size_t k = t; k < first + group; ++k) importance[t - first] += u(t, k) * u(t, k) * pivots[k];
         }
-        rounding_->round(factor_.order()[first + group - 1], aim_.data(), importance, value_.data());
-        for (std::size_t p = first + group; p-- > first;) {
-            const std::size_t j = first + group - 1 - p;
-            const lanes error = weights_.row(index(p)) - value_.row(index(j));
-            // Left over, also after what the group's own errors before this one move it by.
-            const lanes left = error + aims_.row(index(p));
-            cost_ += (left * left * factor_.pivots()[p]).template cast<double>();
-            for (std::size_t s = begin; s < p; ++s) aims_.row(index(s)) += lower(index(p), index(s)) * error;
-            errors_.row(index(p)) = error;
-            aims_.row(index(p)) = aim_.row(index(j));
+        rounding_.round(factor_.order()[s.first_step + first] - s.first_column, aims_[first].data(), importance,
+                        values_[0].data());
+        for (std::size_t t = first; t < first + group; ++t) {
+            const lanes& value = values_[t - first];
+            lanes aim = aims_[t];
+            add_errors(s, first, t, t, aim);  // the group's own
+            for (std::size_t r = 0; r < rows; r += kernels::lanes<kernels::default_arch>) {
+                const batch rounded = value.at(r), left = aim.at(r) - rounded;
+                tried_[t].set(r, weights_[t].at(r) - rounded);
+                cost_.set(r, xsimd::fma(left * left, batch(pivots[t]), cost_.at(r)));
+            }
+        }
+    }
+
+    // Adds to `aim`, of step t, what the errors of steps [first, last) move it by.
+    void add_errors(const gram_span& s, std::size_t first, std::size_t last, std::size_t t, lanes& aim) const {
+        kernels::add_weighted_sum<rows>(s.within.col(static_cast<Eigen::Index>(t)).data() + first, tried_[first].data(),
+                                        last - first, aim.data());
+    }
+
+    // The errors of rows that are best so far go to where later spans find them.
+    void keep(const gram_span& s) {
+        for (std::size_t first = 0; first < rows; first += packed_errors::width) {
+            float* to = errors_.panel(first) + s.first_step * packed_errors::width;
+            for (std::size_t t = 0; t < s.columns; ++t, to += packed_errors::width)
+                for (std::size_t r = 0; r < packed_errors::width; ++r)
+                    to[r] = is_best_[first + r] ? tried_[t][first + r] : to[r];
         }
     }
 
     const gram_factor& factor_;
-    std::size_t columns_;
-    panel weights_, aims_, errors_;  // by position
-    Eigen::Array<float, group, rows, Eigen::RowMajor> aim_, value_;
-    Eigen::Array<double, 1, rows> cost_;
-    std::vector<float> pivots_by_column_;
-    std::vector<block> packed_;
-    std::unique_ptr<column_rounding<F, rows>> rounding_;
+    packed_errors errors_;  // of all spans done, by step
+    lanes_by_step weights_, targets_, aims_, tried_;
+    std::array<lanes, group> values_;
+    lanes cost_, least_;
+    std::array<bool, rows> is_best_;
+    std::array<float, fitted_rows * span_columns> fitted_, fitted_importance_;  // of rows, in the order of columns
+    scale_fit<F> fit_;
+    column_rounding<F, rows> rounding_{span_columns};
 };
 
-/// Error feedback: scales as `weighted` finds them, codes that know the whole row. Formats that are not made of scales
+/// Error feedback: scales as `weighted` finds them for weights moved by what was rounded before, codes that know the whole
+/// row. Formats that are not made of scales
 /// and codes are encoded as by `weighted`.
 struct error_feedback {
     const gram_factor& factor;  ///< of the matrix's inputs
-    int refits = 1;             ///< times that scales are fitted again
+    int refits = 1;             ///< times that a span's scales are fitted again and its columns rounded again
 
     static constexpr std::size_t rows_at_once = 64;  ///< that feedback_rows takes
 
@@ -162,12 +183,12 @@ struct error_feedback {
                        "weights are whole rows");
         const std::size_t columns = factor.columns(), row_blocks = columns / F::block_size;
         if (importance.empty()) importance = factor.importance();
-        if constexpr (rounds_in_columns<F>) {
-            feedback_rows<F> encode(factor);
+        if constexpr (fits_spans<F>) {
+            const auto encode = std::make_unique<feedback_rows<F>>(factor);
             for (std::size_t r = 0; r < weights.size() / columns; r += rows_at_once) {
                 const std::size_t count = std::min(rows_at_once, weights.size() / columns - r);
-                encode(weights.subspan(r * columns, count * columns), importance, refits,
-                       out.subspan(r * row_blocks, count * row_blocks));
+                (*encode)(weights.subspan(r * columns, count * columns), importance, refits,
+                          out.subspan(r * row_blocks, count * row_blocks));
             }
         } else {
             for (std::size_t r = 0; r < weights.size() / columns; ++r)

@@ -14,6 +14,7 @@
 
 #include "tessera/config.hpp"
 #include "tessera/core/parallel.hpp"
+#include "tessera/kernels/product.hpp"
 
 namespace tessera {
 
@@ -24,17 +25,25 @@ struct gram_factor_options {
     int threads = 0;  ///< 0: all of the machine's
 };
 
-/// H = L D L', where H are the damped second moments of the inputs of a matrix and L is unit lower triangular. Columns
-/// stand in positions: the one in the last position is rounded first, and its error e moves what is still to be rounded
-/// at position p by e L(last, p). Then D(p) is what a squared error at p costs that the positions before p can no
-/// longer make good. Eight neighbouring columns stay together, so that one factor serves formats of vectors, too; the
-/// eights go by decreasing second moment.
+/// Neighbouring columns that are rounded one after another, beginning with step `first_step`.
+struct gram_span {
+    std::size_t first_column, columns, first_step;
+    Eigen::MatrixXf within;           ///< U of the span's own steps; what is below the diagonal means nothing
+    kernels::packed_left<> before;    ///< for each of its steps a row: U of all the steps before the span
+};
+
+/// H = U D U', where H are the damped second moments of the inputs of a matrix and U is unit upper triangular. Columns
+/// are rounded in steps: the error e of step s moves what is still to be rounded at step t by e U(s, t). Then D(t) is
+/// what a squared error at t costs that the steps after t can no longer make good. Columns stay together in spans of 256
+/// (the last ones may be fewer), which hold whole blocks of every format; of these and within these those with the
+/// largest second moments come first, in units of eight neighbours, so that one factor serves formats of vectors, too.
 ///
-/// Memory: one float per pair of columns. (LDLQ: Chee et al. 2023; the same rounding as GPTQ's: Frantar et al. 2022)
+/// Memory: half a float per pair of columns, one while it is made. (LDLQ: Chee et al. 2023; the same rounding as GPTQ's:
+/// Frantar et al. 2022)
 class gram_factor {
 public:
-    using matrix = Eigen::MatrixXf;
-    static constexpr std::size_t unit = 8;  ///< neighbouring columns that stay together
+    static constexpr std::size_t span = 256;  ///< neighbouring columns that stay together, for blocks
+    static constexpr std::size_t unit = 8;    ///< the same, for vectors
 
     /// Takes sums of x x' over `tokens` inputs x: symmetric, a multiple of eight columns. The damping is
     /// multiplied by 1 + columns / tokens. What is still not positive definite is damped tenfold, then loses half of
@@ -59,20 +68,22 @@ public:
         damping_ = options.damping * (1.0 + static_cast<double>(columns) / static_cast<double>(std::max<std::uint64_t>(tokens, 1)));
         coupling_ = usable ? 1.0 : 0.0;
         const auto scale = static_cast<float>(1.0 / mean);
-        for (bool damped = false; !factor(gram, of_tokens * scale, scale, options.threads);) {
+        matrix lower;
+        for (bool damped = false; !factor(gram, of_tokens * scale, scale, options.threads, lower);) {
             if (damped) coupling_ = coupling_ < 0.1 ? 0.0 : coupling_ / 2;
             if (!damped) damping_ = std::max(10 * damping_, 0.01);
             damped = true;
         }
+        divide(lower, options.threads);
     }
 
     [[nodiscard]] std::size_t columns() const noexcept { return order_.size(); }
-    /// The column in each position.
+    /// The column of each step.
     [[nodiscard]] std::span<const std::size_t> order() const noexcept { return order_; }
-    /// D, by position; mean second moments are 1.
+    /// D, by step; mean second moments are 1.
     [[nodiscard]] std::span<const float> pivots() const noexcept { return pivots_; }
-    /// L, by positions; what is above the diagonal means nothing.
-    [[nodiscard]] const matrix& lower() const noexcept { return lower_; }
+    /// U, span by span in the order of steps.
+    [[nodiscard]] std::span<const gram_span> spans() const noexcept { return spans_; }
     /// Mean squares of the inputs, by column.
     [[nodiscard]] std::span<const float> importance() const noexcept { return importance_; }
     /// What second moments grew by, as a part of their mean.
@@ -81,54 +92,83 @@ public:
     [[nodiscard]] double coupling() const noexcept { return coupling_; }
 
 private:
+    using matrix = Eigen::MatrixXf;
+
     void sort_columns() {
-        std::vector<std::size_t> units(importance_.size() / unit);
-        std::vector<double> moments(units.size());
-        for (std::size_t c = 0; c < importance_.size(); ++c) moments[c / unit] += double{importance_[c]};
-        std::iota(units.begin(), units.end(), std::size_t{0});
-        std::ranges::stable_sort(units, [&](std::size_t a, std::size_t b) { return moments[a] < moments[b]; });
-        for (const std::size_t u : units)
-            for (std::size_t i = unit; i-- > 0;) order_.push_back(u * unit + i);
+        const auto sorted = [this](std::size_t first, std::size_t last, std::size_t size) {
+            std::vector<std::size_t> firsts;
+            for (std::size_t c = first; c < last; c += size) firsts.push_back(c);
+            const auto moment = [&](std::size_t c) {
+                return std::accumulate(importance_.begin() + static_cast<std::ptrdiff_t>(c),
+                                       importance_.begin() + static_cast<std::ptrdiff_t>(std::min(c + size, last)), 0.0);
+            };
+            std::ranges::stable_sort(firsts, std::ranges::greater{}, moment);
+            return firsts;
+        };
+        for (const std::size_t first : sorted(0, importance_.size(), span)) {
+            const std::size_t last = std::min(first + span, importance_.size());
+            spans_.push_back({first, last - first, order_.size(), {}, {0, 0}});
+            for (const std::size_t c : sorted(first, last, unit))
+                for (std::size_t i = 0; i < unit; ++i) order_.push_back(c + i);
+        }
     }
 
-    // Fills lower_ and pivots_; false when the matrix is not positive definite.
-    template <class Gram>
-    [[nodiscard]] bool factor(const Gram& gram, float scale, float diagonal_scale, int threads) {
-        const auto n = static_cast<Eigen::Index>(order_.size());
-        const float off_diagonal = static_cast<float>(coupling_) * scale;
-        lower_.resize(n, n);
-        parallel_for(order_.size(), threads, [&](std::size_t p) {
-            const auto c = static_cast<Eigen::Index>(p);
-            for (Eigen::Index r = c + 1; r < n; ++r)
-                lower_(r, c) = coupling_ == 0.0 ? 0.0f : off_diagonal * gram(column(r), column(c));
-            lower_(c, c) = importance_[order_[p]] * diagonal_scale + static_cast<float>(damping_);
-        });
-        if (!decompose(threads)) return false;
-        pivots_.resize(order_.size());
-        for (Eigen::Index c = 0; c < n; ++c) {
-            const float root = lower_(c, c);
-            if (!std::isfinite(root) || !(root > 0.0f)) return false;
-            pivots_[static_cast<std::size_t>(c)] = root * root;
-            lower_.col(c).tail(n - c) /= root;
-        }
-        return true;
+    // The matrices whose decomposition is at hand have steps in reverse: then it is the one that all libraries know.
+    [[nodiscard]] Eigen::Index reversed(std::size_t step) const {
+        return static_cast<Eigen::Index>(order_.size() - 1 - step);
     }
-    [[nodiscard]] Eigen::Index column(Eigen::Index position) const {
-        return static_cast<Eigen::Index>(order_[static_cast<std::size_t>(position)]);
+
+    // Decomposes the damped moments; false when they are not positive definite.
+    template <class Gram>
+    [[nodiscard]] bool factor(const Gram& gram, float scale, float diagonal_scale, int threads, matrix& lower) const {
+        const std::size_t n = order_.size();
+        const float off_diagonal = static_cast<float>(coupling_) * scale;
+        lower.resize(static_cast<Eigen::Index>(n), static_cast<Eigen::Index>(n));
+        parallel_for(n, threads, [&](std::size_t t) {
+            const auto column = static_cast<Eigen::Index>(order_[t]);
+            for (std::size_t s = 0; s < t; ++s)
+                lower(reversed(s), reversed(t)) =
+                    coupling_ == 0.0 ? 0.0f : off_diagonal * gram(static_cast<Eigen::Index>(order_[s]), column);
+            lower(reversed(t), reversed(t)) = importance_[order_[t]] * diagonal_scale + static_cast<float>(damping_);
+        });
+        return decompose(lower, threads) &&
+               (lower.diagonal().array() > 0.0f && lower.diagonal().array().isFinite()).all();
+    }
+
+    // Makes pivots and spans of the Cholesky factor.
+    void divide(const matrix& lower, int threads) {
+        pivots_.resize(order_.size());
+        for (std::size_t t = 0; t < order_.size(); ++t) {
+            const float root = lower(reversed(t), reversed(t));
+            pivots_[t] = root * root;
+        }
+        parallel_for(spans_.size(), threads, [&](std::size_t i) {
+            gram_span& s = spans_[i];
+            const auto columns = static_cast<Eigen::Index>(s.columns), before = static_cast<Eigen::Index>(s.first_step);
+            const Eigen::Index first = reversed(s.first_step + s.columns - 1);
+            const auto roots = lower.diagonal().segment(first, columns).reverse();
+            const auto upper = [&](Eigen::Index from, Eigen::Index rows) -> matrix {
+                return lower.block(from, first, rows, columns).reverse() * roots.cwiseInverse().asDiagonal();
+            };
+            s.within = upper(first, columns);
+            const matrix moves = upper(first + columns, before);
+            s.before = kernels::packed_left<>(s.columns, s.first_step);
+            s.before.pack(0, moves.data(), s.first_step, s.columns);
+        });
     }
 
     // The Cholesky decomposition in place, in panels: Eigen's own runs on one thread.
-    [[nodiscard]] bool decompose(int threads) {
+    [[nodiscard]] static bool decompose(matrix& lower, int threads) {
         constexpr Eigen::Index width = 256;
-        const Eigen::Index n = lower_.rows();
+        const Eigen::Index n = lower.rows();
         for (Eigen::Index k = 0; k < n; k += width) {
             const Eigen::Index size = std::min(width, n - k), below = k + size;
-            auto corner = lower_.block(k, k, size, size);
+            auto corner = lower.block(k, k, size, size);
             if (Eigen::LLT<Eigen::Ref<matrix>>(corner).info() != Eigen::Success) return false;
             const auto tiles = static_cast<std::size_t>((n - below + width - 1) / width);
             const auto rows_of = [&](std::size_t tile) {
                 const Eigen::Index first = below + static_cast<Eigen::Index>(tile) * width;
-                return lower_.block(first, k, std::min(width, n - first), size);
+                return lower.block(first, k, std::min(width, n - first), size);
             };
             parallel_for(tiles, threads, [&](std::size_t i) {
                 auto rows = rows_of(i);
@@ -138,7 +178,7 @@ private:
                 const std::size_t a = i / tiles, b = i % tiles;
                 if (b > a) return;
                 const auto left = rows_of(a), right = rows_of(b);
-                lower_.block(left.startRow(), right.startRow(), left.rows(), right.rows()).noalias() -= left * right.transpose();
+                lower.block(left.startRow(), right.startRow(), left.rows(), right.rows()).noalias() -= left * right.transpose();
             });
         }
         return true;
@@ -146,7 +186,7 @@ private:
 
     std::vector<float> importance_, pivots_;
     std::vector<std::size_t> order_;
-    matrix lower_;
+    std::vector<gram_span> spans_;
     double damping_, coupling_;
 };
 

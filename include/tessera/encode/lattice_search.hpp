@@ -60,6 +60,18 @@ public:
         F::store(scales_, codes_, out);
     }
 
+    /// Better scales for the weights x, beginning with those in `out`, which are near: least squares for the codes that
+    /// these lead to.
+    void improve(std::span<const float, size> x, std::span<const float> importance, scales& out) noexcept {
+        load(x, importance);
+        scales_ = out;
+        find_.round(F::factors(scales_), codes_);
+        solve_sub_block_scales();
+        choose_block_scale();
+        solve_block_scale();
+        out = scales_;
+    }
+
 private:
     using sub_block_array = std::array<float, sub_blocks>;
 
@@ -237,22 +249,44 @@ private:
         scales_.sub_scale = best;
     }
 
-    // The block's scale that is best for the codes and sub-scales at hand.
-    void solve_block_scale() noexcept {
+    // Sums of w x c and of w c c over a sub-block, in lanes, where c are the levels of its codes.
+    struct level_moments {
+        batch xc = batch(0.0f), cc = batch(0.0f);
+    };
+    [[nodiscard]] std::array<level_moments, sub_blocks> sum_levels() const noexcept {
         std::array<kernels::byte_group, F::groups> bytes;
         for (std::size_t g = 0; g < F::groups; ++g)
             bytes[g] = F::levels(codes_[g], F::shift(scales_, g / groups_of_sub_block));
         const auto* levels = reinterpret_cast<const std::int8_t*>(bytes.data());
+        std::array<level_moments, sub_blocks> sums;
+        for (std::size_t u = 0; u < sub_blocks; ++u)
+            for (std::size_t i = u * sub_size; i < (u + 1) * sub_size; i += lanes) {
+                const batch level = kernels::widen<Arch>(levels + i);
+                const batch weighted = level * batch::load_aligned(w_.data() + i);
+                sums[u].xc = xsimd::fma(weighted, batch::load_aligned(x_.data() + i), sums[u].xc);
+                sums[u].cc = xsimd::fma(weighted, level, sums[u].cc);
+            }
+        return sums;
+    }
+
+    // The scales of sub-blocks that are best for the codes at hand, and what others would lose.
+    void solve_sub_block_scales() noexcept {
+        const std::array<level_moments, sub_blocks> sums = sum_levels();
+        for (std::size_t u = 0; u < sub_blocks; ++u) {
+            steepness_[u] = kernels::sum_lanes<Arch>(sums[u].cc);
+            scale_[u] = kernels::sum_lanes<Arch>(sums[u].xc) * kernels::reciprocal_or_zero(steepness_[u]);
+        }
+    }
+
+    // The block's scale that is best for the codes and sub-scales at hand.
+    void solve_block_scale() noexcept {
+        const std::array<level_moments, sub_blocks> sums = sum_levels();
         batch xc(0.0f), cc(0.0f);
         for (std::size_t u = 0; u < sub_blocks; ++u) {
             if (!counts_[u]) continue;
             const batch factor(F::factor(scales_.sub_scale[u]));
-            for (std::size_t i = u * sub_size; i < (u + 1) * sub_size; i += lanes) {
-                const batch level = factor * kernels::widen<Arch>(levels + i);
-                const batch weighted = level * batch::load_aligned(w_.data() + i);
-                xc = xsimd::fma(weighted, batch::load_aligned(x_.data() + i), xc);
-                cc = xsimd::fma(weighted, level, cc);
-            }
+            xc = xsimd::fma(factor, sums[u].xc, xc);
+            cc = xsimd::fma(factor * factor, sums[u].cc, cc);
         }
         const float scale = kernels::sum_lanes<Arch>(xc) / kernels::sum_lanes<Arch>(cc);
         if (std::isfinite(scale)) scales_.super_scale = finite_scale<half>(scale);

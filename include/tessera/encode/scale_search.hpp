@@ -62,6 +62,25 @@ public:
     void operator()(std::span<const float> x, std::span<const float> importance, std::array<scales, blocks>& out) {
         tiles_.load(x, importance);
         for (std::size_t t = 0; t < tiles; ++t) search_sub_blocks(t);
+        settle(out);
+    }
+
+    /// The same, but beginning with the scales in `out`, which are near, instead of a grid: for a third of the work.
+    void improve(std::span<const float> x, std::span<const float> importance, std::array<scales, blocks>& out) {
+        tiles_.load(x, importance);
+        fill(scale_, [&](std::size_t b, std::size_t g) { return out[b].scale(g); });
+        fill(min_, [&](std::size_t b, std::size_t g) { return out[b].min(g); });
+        for (std::size_t t = 0; t < tiles; ++t) {
+            solution best{scale_.tile(t), min_.tile(t), batch(std::numeric_limits<float>::infinity())};
+            for (int i = 0; i < 2; ++i) try_scale(t, best.scale, best.min, best);
+            scale_.set_tile(t, best.scale);
+            min_.set_tile(t, best.min);
+        }
+        settle(out);
+    }
+
+private:
+    void settle(std::array<scales, blocks>& out) {
         if constexpr (scaling::has_sub_scales)
             settle_two_levels(out);
         else
@@ -70,7 +89,6 @@ public:
             if (!tiles_.squares_are_safe(b)) out[b] = F::nearest_scales(tiles_.block(b));
     }
 
-private:
     [[nodiscard]] moments sum(std::size_t t, batch scale, batch min) const noexcept {
         const batch inverse = batch(1.0f) / scale;
         const mask usable = (inverse - inverse) == batch(0.0f);  // neither infinite nor NaN

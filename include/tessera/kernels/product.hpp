@@ -28,6 +28,9 @@ public:
     /// The panel that begins with `row`, a multiple of Width.
     [[nodiscard]] const float* panel(std::size_t row) const noexcept { return values_.get() + row * depth_; }
 
+    /// The same, to write numbers of its rows where they belong: number k of row r at k * Width + r.
+    [[nodiscard]] float* panel(std::size_t row) noexcept { return values_.get() + row * depth_; }
+
     /// Packs `count` rows, `stride` numbers from one to the next, as rows first .. first + count. `first` is a multiple
     /// of Width, and so is `count` unless these are the last rows. Threads may pack different rows.
     void pack(std::size_t first, const float* rows, std::size_t stride, std::size_t count) noexcept {
