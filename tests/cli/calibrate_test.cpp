@@ -57,7 +57,7 @@ TEST_CASE("quantize takes both kinds of importance matrix, and says what it miss
     const scratch_dir folder;
     REQUIRE(program(folder, calibrate + "-o x.gguf").status == 0);
     REQUIRE(program(folder, calibrate + "-o x.dat").status == 0);
-    const outcome with = program(folder, "quantize fable-3m -f Q2_K -o gguf.gguf --imatrix x.gguf");
+    const outcome with = program(folder, "quantize fable-3m -f Q2_K -o gguf.gguf --imatrix x.gguf --encoder weighted");
     REQUIRE(with.status == 0);
     CHECK_FALSE(has(with.out, "note:"));
     CHECK_FALSE(has(with.out, "warning:"));
