@@ -1,7 +1,7 @@
 # Sourced by the scripts: makes sure that what they need is there, on Debian, Ubuntu and their kin.
 
 # What every build needs, as Debian names it.
-build_packages=(g++ cmake ninja-build libeigen3-dev libxsimd-dev nlohmann-json3-dev libpcre2-dev libcli11-dev)
+build_packages=(g++ cmake ninja-build libeigen3-dev libxsimd-dev nlohmann-json3-dev libutf8proc-dev libcli11-dev)
 
 has_header() {
     local folder
@@ -20,6 +20,7 @@ has_package() {
         libeigen3-dev) has_header Eigen/Core ;;
         libxsimd-dev) has_header xsimd/xsimd.hpp ;;
         nlohmann-json3-dev) has_header nlohmann/json.hpp ;;
+        libutf8proc-dev) has_header utf8proc.h ;;
         libpcre2-dev) has_header pcre2.h ;;
         libcli11-dev) has_header CLI/CLI.hpp ;;
         doctest-dev) has_header doctest/doctest.h ;;

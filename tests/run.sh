@@ -6,7 +6,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 source examples/packages.sh
-need_packages "${build_packages[@]}" doctest-dev
+need_packages "${build_packages[@]}" doctest-dev libpcre2-dev
 
 passed=0
 failed=0

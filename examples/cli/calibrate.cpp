@@ -35,7 +35,7 @@ struct findings {
 void print(const tessera::calibration& result, const calibration_text& text, const findings& found) {
     std::cout << result.windows * result.window << " tokens in " << result.windows << " windows of " << result.window;
     if (!text.windows.held_back.empty()) std::cout << ", " << text.windows.held_back.size() / result.window << " held back";
-    std::cout << "\n\n";
+    std::cout << "\ntext: " << text.framing << "\n\n";
     text_table sources({"source", ">tokens"});
     for (const auto& source : text.sources) sources.add({source.name, std::to_string(source.tokens)});
     std::cout << sources << '\n';
@@ -65,6 +65,7 @@ json to_json(const calibrate_options& options, const tessera::calibration& resul
                 {"window", result.window},
                 {"held_back_windows", text.windows.held_back.size() / result.window},
                 {"chunks", options.chunks},
+                {"framing", text.framing},
                 {"seed", options.seed},
                 {"seconds", seconds},
                 {"sources", json::array()},

@@ -18,6 +18,7 @@ struct calibration_text {
         std::size_t tokens;  ///< in all windows, those held back included
     };
     std::vector<source> sources;
+    std::string framing;  ///< how the texts were read, as a sentence for people
     tessera::text::divided_windows windows;
     std::uint64_t seed;
 };

@@ -22,6 +22,7 @@ struct output_options {
     std::filesystem::path path;
     bool force = false;    ///< replace an existing file
     bool dry_run = false;  ///< print the plan and the exact size, write nothing
+    std::filesystem::path chat_template;  ///< takes the place of the model's own
     int threads = 0;
 };
 
@@ -59,7 +60,7 @@ struct named_formats {
 
 /// A text to measure on, how much of it, and how.
 struct measure_options {
-    std::filesystem::path text;      ///< empty: the windows that the calibration held back
+    std::string text;                ///< as in text_options; empty: the windows that the calibration held back
     std::size_t tokens = 0;          ///< 0: as many as take minutes on two cores
     double minutes = 0;              ///< 0: no limit; else instead of a number of tokens
     std::string measure = "direct";  ///< or "noise"
@@ -120,32 +121,37 @@ struct ablate_options {
 };
 void ablate(const ablate_options& options);
 
+/// Texts, and how they are read.
+struct text_options {
+    std::vector<std::string> texts{};      ///< files, directories, patterns, each perhaps with "=WEIGHT" behind it
+    std::vector<std::string> token_ids{};  ///< the same for files of token ids
+    std::string separator{};               ///< between documents of a plain text; empty: a file is a document
+    bool parse_special = false;            ///< in plain texts; chat templates spell out special tokens anyway
+};
+
 /// What a model feels when it reads texts, kept as an importance matrix.
 struct calibrate_options {
     std::filesystem::path model;
-    std::vector<std::string> texts;      ///< files, directories, patterns, each perhaps with "=WEIGHT" behind it
-    std::vector<std::string> token_ids;  ///< the same for files of token ids
+    text_options texts;
     std::filesystem::path output;
     std::filesystem::path report;  ///< JSON; empty: none
-    std::string separator;         ///< between documents of a file; empty: a file is a document
     std::string chunks = "packed";
     std::optional<double> held_back;  ///< share; nothing: 0.1 of packed windows, none of contiguous ones
     std::size_t window = 0;           ///< tokens in a window; 0: 512 or the context the model was trained for
     std::size_t tokens = 0;           ///< to work on at most; 0: all that the texts have
     std::uint64_t seed = 1;
     std::uint64_t enough_tokens = 64;  ///< experts that fewer reached are reported as rare
-    bool parse_special = false;
     bool restart = false;  ///< do not go on from where an interrupted run was
     bool force = false;
     int threads = 0;
 };
 void calibrate(const calibrate_options& options);
 
-/// How far candidates are from a reference on a text.
+/// How far candidates are from a reference on texts.
 struct evaluate_options {
     std::filesystem::path reference;
     std::vector<std::filesystem::path> candidates;
-    std::filesystem::path text;
+    std::vector<std::string> texts;  ///< as in text_options
     std::size_t window = 0;         ///< tokens in a window; 0: 512 or the context the model was trained for
     std::size_t window_limit = 0;   ///< 0: all the text has
     bool json = false;

@@ -15,9 +15,7 @@
 #include "model_summary.hpp"
 #include "open.hpp"
 #include "terminal.hpp"
-#include "tessera/core/mapped_file.hpp"
-#include "tessera/text/tokenizer.hpp"
-#include "tessera/text/windows.hpp"
+#include "text_sources.hpp"
 
 namespace cli {
 
@@ -27,16 +25,6 @@ using json = nlohmann::ordered_json;
 using tessera::any_model;
 using tessera::estimate;
 using tessera::kl_divergence_result;
-
-tessera::text::token_windows cut_windows(const tessera::metadata& properties, const evaluate_options& options) {
-    const tessera::text::tokenizer tokenizer(properties);
-    const tessera::mapped_file file(options.text);
-    const std::string_view text(reinterpret_cast<const char*>(file.bytes().data()), file.bytes().size());
-    const std::size_t length = options.window > 0 ? options.window : default_window(properties);
-    return about(options.text, [&] {
-        return tessera::text::cut_windows(tokenizer, text, {.length = length, .limit = options.window_limit});
-    });
-}
 
 // Divergences between predictions of different tokens would mean nothing.
 void require_same_tokens(const any_model& reference, const any_model& candidate) {
@@ -121,7 +109,9 @@ void evaluate(const evaluate_options& options) {
         candidates.push_back(open(path));
         about(path, [&] { require_same_tokens(reference, candidates.back()); });
     }
-    const tessera::text::token_windows windows = cut_windows(reference.metadata(), options);
+    const std::size_t length = options.window > 0 ? options.window : default_window(reference.metadata());
+    const scored_text scored = read_scored_text(reference.metadata(), options.texts, length, options.window_limit);
+    const tessera::text::token_windows& windows = scored.windows;
 
     tessera::scored_model original("reference", reference, options.threads);
     {
@@ -142,13 +132,14 @@ void evaluate(const evaluate_options& options) {
     }
 
     if (options.json) {
-        json result{{"reference", options.reference.string()}, {"text", options.text.string()},
+        json result{{"reference", options.reference.string()}, {"texts", options.texts}, {"framing", scored.framing},
                     {"window", windows.length()}, {"windows", windows.size()}, {"candidates", json::array()}};
         for (const evaluated& e : all) result["candidates"].push_back(to_json(e));
         std::cout << result.dump(2, ' ', false, json::error_handler_t::replace) << '\n';
         return;
     }
-    std::cout << windows.size() << " windows of " << windows.length() << " tokens, " << all.front().result.tokens << " tokens scored\n\n";
+    std::cout << windows.size() << " windows of " << windows.length() << " tokens, " << all.front().result.tokens << " tokens scored\n"
+              << "text: " << scored.framing << "\n\n";
     print_table(all);
     if (all.size() == 1) {
         std::cout << '\n';

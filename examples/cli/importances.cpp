@@ -78,8 +78,9 @@ std::optional<loaded_importances> load_importances(const importance_options& opt
         loaded.file = tessera::read_imatrix(options.file);
     } else {
         calibrate_options calibration;
-        calibration.texts = options.texts;
+        calibration.texts.texts = options.texts;
         const calibration_text text = read_calibration_text(model.metadata(), calibration);
+        std::cout << "text: " << text.framing << '\n';
         loaded.path = options.texts.front();
         loaded.file = make_imatrix(run_calibration(model, text, threads), text);
     }

@@ -10,6 +10,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "chat_template.hpp"
 #include "commands.hpp"
 #include "model_summary.hpp"
 #include "open.hpp"
@@ -73,6 +74,7 @@ json to_json(const tessera::any_model& model) {
     for (const auto& [key, value] : model.metadata())
         result["metadata"][key] = {{"type", tessera::type_name(value)},
                                    {"value", std::visit([](const auto& v) { return json(v); }, value)}};
+    result["chat_templates"] = chat_templates_json(model.metadata());
     result["tensors"] = json::array();
     for (const tessera::tensor_info& info : model.tensors()) {
         json dims = json::array();
@@ -96,6 +98,7 @@ void print(const tessera::any_model& model) {
         formats.add({std::string(f.name), std::to_string(f.tensors), std::to_string(f.weights), std::to_string(f.bytes),
                      fixed(100.0 * static_cast<double>(f.bytes) / static_cast<double>(summary.bytes), 1) + " %"});
     std::cout << properties << '\n' << tensors << '\n' << formats << '\n';
+    print_chat_templates(model.metadata());
     for (const auto& file : model.files()) std::cout << "file: " << file.string() << '\n';
     std::cout << "size: " << bytes_text(size_on_disk(model.files())) << "\nweights: " << summary.weights
               << "\nbits per weight: " << fixed(summary.bits_per_weight(), 3) << '\n';

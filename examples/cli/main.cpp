@@ -17,6 +17,10 @@ namespace {
 constexpr int exit_failed = 1;  // wrong data, files that cannot be read or written
 constexpr int exit_usage = 2;
 
+constexpr const char* text_help =
+    "Files, directories (*.txt, *.md, *.jsonl) or quoted patterns, UTF-8;\n=WEIGHT behind one sets its share of the tokens.\n"
+    "Conversations, a line of JSON each ({\"messages\": [...]}), are rendered with\nthe model's chat template; without one they are plain text";
+
 void add_inspect(CLI::App& app, cli::inspect_options& options) {
     CLI::App* command = app.add_subcommand("inspect", "Show a model's metadata, tensors, formats and size");
     command->add_option("MODEL", options.model, "A GGUF file or a Hugging Face model directory")->required()->type_name("");
@@ -132,9 +136,8 @@ void add_calibrate(CLI::App& app, cli::calibrate_options& options) {
         ->required()
         ->type_name("");
     CLI::Option_group* sources = command->add_option_group("Texts", "At least one of these");
-    sources->add_option("--text", options.texts, "Files, directories (*.txt, *.md) or quoted patterns, UTF-8;\n=WEIGHT behind one sets its share of the tokens")
-        ->type_name("PATH[=WEIGHT]");
-    sources->add_option("--token-ids", options.token_ids, "The same with token ids in place of text, one document per line")
+    sources->add_option("--text", options.texts.texts, text_help)->type_name("PATH[=WEIGHT]");
+    sources->add_option("--token-ids", options.texts.token_ids, "The same with token ids in place of text, one document per line")
         ->type_name("PATH[=WEIGHT]");
     sources->require_option(1, 2);
     command->add_option("-o,--output", options.output, "The importance matrix to write: GGUF, or the older format if it ends in .dat")
@@ -152,7 +155,7 @@ void add_calibrate(CLI::App& app, cli::calibrate_options& options) {
         ->transform(CLI::IsMember({"packed", "contiguous"}, CLI::ignore_case))
         ->type_name("KIND")
         ->capture_default_str();
-    command->add_option("--separator", options.separator, "What separates documents in a file, such as '<|endoftext|>';\n"
+    command->add_option("--separator", options.texts.separator, "What separates documents in a file, such as '<|endoftext|>';\n"
                                                           "\\n is a line's end (default: a file is one document)")
         ->type_name("TEXT");
     command->add_option("--held-back", options.held_back, "Share of the windows left for later decisions and kept in the GGUF file\n(default: 0.1, contiguous 0)")
@@ -161,7 +164,7 @@ void add_calibrate(CLI::App& app, cli::calibrate_options& options) {
     command->add_option("--seed", options.seed, "Decides the order of documents and the windows held back")
         ->type_name("N")
         ->capture_default_str();
-    command->add_flag("--parse-special", options.parse_special, "Recognise special tokens that are spelled out in the texts");
+    command->add_flag("--parse-special", options.texts.parse_special, "Recognise special tokens that are spelled out in the texts");
     command->add_option("--enough-tokens", options.enough_tokens, "Experts that fewer tokens reached are reported as rare")
         ->type_name("N")
         ->capture_default_str();
@@ -171,6 +174,7 @@ void add_calibrate(CLI::App& app, cli::calibrate_options& options) {
     command->footer("After every layer the work is saved in OUTPUT.checkpoint; the same command goes on from there.\n\n"
                     "Examples:\n  tessera calibrate models/fable-3m --text stories.txt -o imatrix.gguf\n"
                     "  tessera calibrate model-BF16.gguf --text wiki=2 'code/*.txt' --tokens 500000 -o imatrix.gguf\n"
+                    "  tessera calibrate model-BF16.gguf --text chats.jsonl=3 wiki=1 -o imatrix.gguf\n"
                     "  tessera calibrate model-F16.gguf --text calibration.txt --chunks contiguous -o imatrix.dat");
     command->callback([&options] { cli::calibrate(options); });
 }
@@ -181,7 +185,7 @@ void add_evaluate(CLI::App& app, cli::evaluate_options& options) {
     command->add_option("CANDIDATE", options.candidates, "The models to compare with it; several make a table")
         ->required()
         ->type_name("");
-    command->add_option("--text", options.text, "The text, UTF-8")->required()->type_name("FILE");
+    command->add_option("--text", options.texts, text_help)->required()->type_name("PATH[=WEIGHT]");
     command->add_option("--window", options.window, "Tokens in a window (default: 512, or the trained context if shorter)")
         ->check(CLI::Range(std::size_t{3}, std::size_t{1} << 24).description(""))
         ->type_name("N");
@@ -190,9 +194,11 @@ void add_evaluate(CLI::App& app, cli::evaluate_options& options) {
         ->type_name("N");
     command->add_flag("--json", options.json, "Print JSON");
     cli::add_threads(*command, options.threads);
-    command->footer("The second half of every window is scored, as llama-perplexity does.\n\n"
+    command->footer("The second half of every window is scored. A single plain text is cut as llama-perplexity does;\n"
+                    "several texts or conversations are packed into windows.\n\n"
                     "Examples:\n  tessera evaluate fable-3m-F16.gguf fable-3m-Q4_K.gguf --text heldout.txt\n"
-                    "  tessera evaluate models/fable-3m *-Q*.gguf --text heldout.txt --windows 12");
+                    "  tessera evaluate models/fable-3m *-Q*.gguf --text heldout.txt --windows 12\n"
+                    "  tessera evaluate model-BF16.gguf model-Q4_K.gguf --text chats.jsonl=3 wiki.txt=1");
     command->callback([&options] { cli::evaluate(options); });
 }
 

@@ -5,7 +5,6 @@
 #include <cstddef>
 #include <cstdint>
 #include <iostream>
-#include <string_view>
 #include <utility>
 
 #include "about.hpp"
@@ -13,13 +12,12 @@
 #include "feedback.hpp"
 #include "open.hpp"
 #include "terminal.hpp"
-#include "tessera/core/mapped_file.hpp"
 #include "tessera/format/builtin.hpp"
 #include "tessera/pipeline/damage_file.hpp"
 #include "tessera/pipeline/measure_damage.hpp"
 #include "tessera/pipeline/plan_meter.hpp"
 #include "tessera/select/refined.hpp"
-#include "tessera/text/tokenizer.hpp"
+#include "text_sources.hpp"
 
 namespace cli {
 
@@ -57,12 +55,9 @@ text::token_windows first_windows(const any_model& model, const text::token_wind
 text::token_windows measuring_windows(const any_model& model, const measure_options& options,
                                       const loaded_importances* importances) {
     if (!options.text.empty()) {
-        const text::tokenizer tokenizer(model.metadata());
-        const mapped_file file(options.text);
-        const std::string_view text(reinterpret_cast<const char*>(file.bytes().data()), file.bytes().size());
-        return about(options.text, [&] {
-            return text::cut_windows(tokenizer, text, {.length = default_window(model.metadata())});
-        });
+        const scored_text scored = read_scored_text(model.metadata(), {options.text}, default_window(model.metadata()), 0);
+        std::cout << "text: " << scored.framing << '\n';
+        return scored.windows;
     }
     if (importances != nullptr)
         if (const auto* held_back = importances->file.properties.get<std::vector<std::int32_t>>(held_back_key))

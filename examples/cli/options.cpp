@@ -105,6 +105,8 @@ void add_threads(CLI::App& command, int& threads) {
 void add_output(CLI::App& command, output_options& output) {
     command.add_option("-o,--output", output.path, "The file to write")->required()->type_name("FILE");
     command.add_flag("--force", output.force, "Replace the output file if it exists");
+    command.add_option("--chat-template", output.chat_template, "A Jinja template to write in the place of the model's own; has to parse")
+        ->type_name("FILE");
     command.add_flag("--dry-run", output.dry_run, "Print the plan and the exact size; write nothing");
     add_threads(command, output.threads);
 }
@@ -115,7 +117,8 @@ void add_importances(CLI::App& command, importance_options& importances) {
         ->type_name("FILE");
     command
         .add_option("--text", importances.texts,
-                    "Texts to make one from at once, as tessera calibrate does;\n=WEIGHT behind one sets its share of the tokens")
+                    "Texts or conversations (JSONL) to make one from at once, as tessera calibrate does;\n"
+                    "=WEIGHT behind one sets its share of the tokens")
         ->excludes("--imatrix")
         ->type_name("PATH[=WEIGHT]");
     command
@@ -142,7 +145,7 @@ void add_encoder(CLI::App& command, std::optional<encoder_kind>& encoder) {
 void add_measuring(CLI::App& command, measure_options& measuring) {
     command
         .add_option("--measure-text", measuring.text,
-                    "A text to measure on, never one to judge on\n(default: the windows held back in the importance matrix)")
+                    "A text or conversations (JSONL) to measure on, never what to judge on\n(default: the windows held back in the importance matrix)")
         ->type_name("FILE");
     CLI::Option* tokens =
         command.add_option("--measure-tokens", measuring.tokens, "Tokens to measure on (default: minutes on two cores)")

@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "chat_template.hpp"
 #include "encoder.hpp"
 #include "encoding_report.hpp"
 #include "feedback.hpp"
@@ -44,7 +45,8 @@ encoding_report encode(const tessera::any_model& model, const tessera::select::p
 
 void write_model(const tessera::any_model& model, const tessera::select::plan& plan, const output_options& output,
                  const encoding& encoding, const std::filesystem::path& report_path) {
-    const tessera::metadata source = noted_metadata(model.metadata(), encoding.importances);
+    tessera::metadata source = noted_metadata(model.metadata(), encoding.importances);
+    if (!output.chat_template.empty()) set_chat_template(source, output.chat_template);
     const tessera::metadata properties = tessera::output_metadata(source, plan);
     const std::string size = size_text(plan, source);
     if (output.dry_run) {

@@ -57,7 +57,7 @@ TEST_CASE("quantize takes both kinds of importance matrix, and says what it miss
     const scratch_dir folder;
     REQUIRE(program(folder, calibrate + "-o x.gguf").status == 0);
     REQUIRE(program(folder, calibrate + "-o x.dat").status == 0);
-    const outcome with = program(folder, "quantize fable-3m -f Q2_K -o gguf.gguf --imatrix x.gguf");
+    const outcome with = program(folder, "quantize fable-3m -f Q2_K -o gguf.gguf --imatrix x.gguf --encoder weighted");
     REQUIRE(with.status == 0);
     CHECK_FALSE(has(with.out, "note:"));
     CHECK_FALSE(has(with.out, "warning:"));
@@ -91,6 +91,43 @@ TEST_CASE("quantize takes both kinds of importance matrix, and says what it miss
     CHECK(wrong.status == 1);
     CHECK(has(wrong.err, "foreign.gguf: importances of blk.0.attn_q.weight: wanted 1 x 256"));
     CHECK_FALSE(exists(folder / "y.gguf"));
+}
+
+TEST_CASE("conversations are read in the model's chat template, or as plain text where there is none") {
+    const scratch_dir folder;
+    write_text(folder / "chat.jinja", "{% for m in messages %}{% if m.role == 'system' %}{{ raise_exception('no system') }}{% endif %}"
+                                      "{{ '<s>' + m.role + ': ' + m.content + '</s>' }}{% endfor %}");
+    std::string talks;
+    for (int i = 0; i < 40; ++i)
+        talks += R"({"messages": [{"role": "user", "content": "Tell me a story, number )" + std::to_string(i) +
+                 R"(."}, {"role": "assistant", "content": "Once upon a time there was a little dog. It had a ball, and it was happy."}]})" "\n";
+    write_text(folder / "talks.jsonl", talks + R"([{"role": "system", "content": "Be kind."}])");
+    REQUIRE(program(folder, "convert fable-3m -o chat.gguf --chat-template chat.jinja").status == 0);
+
+    const std::string texts = " --text talks.jsonl=3 fable-3m/generated_heldout.txt=1 ";
+    const outcome instruct = program(folder, "calibrate chat.gguf" + texts + "--window 128 -o chat.imatrix --report r.json");
+    REQUIRE(instruct.status == 0);
+    CHECK(has(instruct.out, "\ntext: 40 conversations in the model's chat template, "
+                            "1 left out that it refuses (talks.jsonl: line 41: no system), 1 plain text as written\n"));
+    const json report = json::parse(read_text(folder / "r.json"));
+    const double chat_tokens = report["sources"][0]["tokens"], text_tokens = report["sources"][1]["tokens"];
+    CHECK(chat_tokens > 1000);
+    CHECK(chat_tokens / text_tokens == doctest::Approx(3).epsilon(0.2));
+
+    const outcome base = program(folder, "calibrate fable-3m" + texts + "--window 128 -o base.imatrix");
+    CHECK(has(base.out, "\ntext: 41 conversations as plain text; the model has no chat template, 1 plain text as written\n"));
+    CHECK(read_text(folder / "base.imatrix") != read_text(folder / "chat.imatrix"));
+
+    const auto evaluated = [&](const std::string& models, const std::string& more) {
+        const outcome run = program(folder, "evaluate " + models + " --json --window 128 --text talks.jsonl " + more);
+        REQUIRE(run.status == 0);
+        return json::parse(run.out);
+    };
+    const json framed = evaluated("chat.gguf fable-3m", "");
+    CHECK(has(framed["framing"], "40 conversations in the model's chat template"));
+    CHECK(framed["windows"].get<int>() > evaluated("fable-3m fable-3m", "")["windows"].get<int>());  // the template adds to them
+    CHECK(evaluated("chat.gguf fable-3m", "fable-3m/generated_heldout.txt --windows 2")["windows"] == 2);
+    CHECK(has(program(folder, "calibrate chat.gguf -o x --text talks.jsonl --chunks contiguous").err, "wanted plain texts, got conversations"));
 }
 
 TEST_CASE("a calibration that is killed goes on where it was, to the same bytes") {

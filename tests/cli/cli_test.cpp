@@ -71,6 +71,7 @@ TEST_CASE("data and files that will not do end with 1 and one line that names th
     const scratch_dir folder;
     write_text(folder / "broken.gguf", "GGUF no more");
     write_text(folder / "short.txt", "Once.");
+    write_text(folder / "texts.jsonl", "{\"text\": \"Once.\"}\n");
     fs::create_directory(folder / "empty");
     const std::size_t files = files_in(folder);
     const std::pair<const char*, const char*> cases[] = {
@@ -91,6 +92,7 @@ TEST_CASE("data and files that will not do end with 1 and one line that names th
         {"calibrate fable-3m --token-ids short.txt -o x.gguf", "short.txt: line 1"},
         {"evaluate fable-3m fable-3m --text nowhere.txt", "nowhere.txt"},
         {"evaluate fable-3m fable-3m --text short.txt", "256 tokens"},
+        {"evaluate fable-3m fable-3m --text texts.jsonl", "texts.jsonl: line 1: wanted a conversation"},
     };
     for (const auto& wrong : cases) {
         const outcome run = tessera(folder, wrong.first);
@@ -232,4 +234,24 @@ TEST_CASE("an interrupted run leaves nothing behind") {
     }
     CHECK(interrupted > 0);
     CHECK(files_in(folder) == 1);
+}
+
+TEST_CASE("a chat template is checked, and another one takes its place") {
+    const scratch_dir folder;
+    write_text(folder / "chat.jinja", "{% for m in messages %}\n{{ m.content.split('x', 1)[0] }}{% endfor %}");
+    write_text(folder / "broken.jinja", "a\n{% for m in %}");
+    const outcome broken = tessera(folder, "convert fable-3m -o x.gguf --chat-template broken.jinja");
+    CHECK(broken.status == 1);
+    CHECK(has(broken.err, "broken.jinja: line 2, column 13: wanted an expression"));
+    CHECK_FALSE(fs::exists(folder / "x.gguf"));
+    CHECK(tessera(folder, "convert fable-3m -o x.gguf --chat-template chat.jinja").status == 0);
+    const outcome shown = tessera(folder, "inspect x.gguf");
+    CHECK(has(shown.out, "chat template: tokenizer.chat_template parses; not every engine"));
+    CHECK(has(shown.out, "  line 2, column 13: llama.cpp before 2026 refuses .split() with a count"));
+    const json all = json::parse(tessera(folder, "inspect x.gguf --json").out);
+    CHECK(all["metadata"]["tokenizer.chat_template"]["value"] == read_text(folder / "chat.jinja"));
+    REQUIRE(all["chat_templates"].size() == 1);
+    CHECK(all["chat_templates"][0]["parses"] == true);
+    CHECK(all["chat_templates"][0]["findings"][0]["line"] == 2);
+    CHECK(has(tessera(folder, "inspect fable-3m").out, "chat template: none"));
 }

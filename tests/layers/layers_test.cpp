@@ -30,7 +30,7 @@ const std::vector<layer> layers{
     {"tensor", {"core", "format"}, {}},
     {"gguf", {"core", "tensor"}, {}},
     {"safetensors", {"core", "tensor"}, {"nlohmann/"}},
-    {"text", {"core"}, {"nlohmann/", "pcre2.h"}},
+    {"text", {"core"}, {"nlohmann/", "utf8proc.h"}},
     {"model",
      {"core", "kernels", "format", "encode", "tensor", "gguf", "safetensors", "text"},
      {"Eigen/", "nlohmann/"}},
@@ -49,7 +49,7 @@ const std::vector<layer> layers{
 const names everywhere{"config.hpp", "version.hpp", "fwd.hpp"};
 
 // What counts as third-party: everything in angle brackets that is neither the standard library's nor POSIX's.
-const names third_party{"xsimd/", "Eigen/", "nlohmann/", "pcre2", "doctest/", "CLI/"};
+const names third_party{"xsimd/", "Eigen/", "nlohmann/", "utf8proc", "doctest/", "CLI/"};
 
 bool contains(const names& list, std::string_view item) {
     return std::find(list.begin(), list.end(), item) != list.end();
@@ -156,6 +156,6 @@ TEST_CASE("allowed includes are left alone") {
     CHECK(count("kernels/simd.hpp", "#include <xsimd/xsimd.hpp>") == 0);
     CHECK(count("model/x.hpp",
                 "#include <Eigen/Core>\n#include <nlohmann/json.hpp>\n#include \"tessera/text/tokenizer.hpp\"") == 0);
-    CHECK(count("text/x.hpp", "#include <pcre2.h>\n// #include \"tessera/model/decoder.hpp\"") == 0);
+    CHECK(count("text/x.hpp", "#include <utf8proc.h>\n// #include \"tessera/model/decoder.hpp\"") == 0);
     CHECK(count("tessera.hpp", "#include \"tessera/format.hpp\"") == 0);
 }

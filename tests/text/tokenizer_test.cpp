@@ -4,7 +4,6 @@
 #include <map>
 #include <optional>
 #include <random>
-#include <set>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -94,7 +93,7 @@ TEST_CASE("text: SentencePiece agrees with plain merging on random text, also wh
             std::vector<std::string> parts;
             const std::string escaped = text::replaced(text, " ", "▁");
             for (std::size_t at = 0; at < escaped.size();) {
-                parts.push_back(escaped.substr(at, text::utf8_length(escaped[at])));
+                parts.push_back(escaped.substr(at, utf8_length(escaped[at])));
                 at += parts.back().size();
             }
             ids wanted;
@@ -115,6 +114,28 @@ TEST_CASE("text: SentencePiece agrees with plain merging on random text, also wh
             if (text.find('\xf0') == std::string::npos) CHECK(t.decode(got) == text);
         }
     }
+}
+
+TEST_CASE("text: pieces merge by rank where the vocabulary has merges instead of scores") {
+    auto vocabulary = support::sentence_pieces("gemma4");
+    vocabulary.set("bos_token_id", std::uint32_t{1});
+    for (const char* letter : {"▁", "a", "b", "c"}) vocabulary.add(letter);
+    for (const auto& [left, right] : {std::pair("b", "c"), std::pair("a", "b"), std::pair("▁", "ab"), std::pair("a", "bc")}) {
+        vocabulary.add(std::string(left) + right, token_type::normal, -99.0f);  // scores mean nothing
+        vocabulary.add_merge(left, right);
+    }
+    const tokenizer t(vocabulary.build());
+    const auto pieces = [&](std::string_view text) {
+        std::vector<std::string> out;
+        for (const token_id id : t.encode(text)) out.emplace_back(t.piece(id));
+        return out;
+    };
+    using list = std::vector<std::string>;
+    CHECK(pieces("abc ab\n") == list{"<s>", "abc", "▁ab", "<0x0A>"});
+    CHECK(pieces("") == list{"<s>"});
+    CHECK(t.decode(t.encode("abc é ab\n")) == "abc é ab\n");
+    vocabulary.add_merge("c", "c");
+    CHECK(mentions(refusal(vocabulary.build()), "wanted merges that make tokens, got \"c c\" as number 4"));
 }
 
 TEST_CASE("text: byte pairs agree with plain merging on random text") {
@@ -180,58 +201,6 @@ TEST_CASE("text: the alphabet of byte-level vocabularies") {
     CHECK(foreign == "a世ń");
 }
 
-TEST_CASE("text: pre-tokenizers cut as their models were trained") {
-    const auto pieces = [](std::string_view name, std::string_view text) {
-        std::vector<std::string> out;
-        text::pre_tokenizer(text::find_pre_tokenizer(name).patterns).split(text, [&](std::string_view piece) {
-            out.emplace_back(piece);
-        });
-        return out;
-    };
-    using list = std::vector<std::string>;
-    CHECK(pieces("gpt-2", "It's  2024!\n\n ok") == list{"It", "'s", " ", " 2024", "!", "\n\n", " ok"});
-    CHECK(pieces("llama-bpe", "IT'S 12345 a\n\nb") == list{"IT", "'S", " ", "123", "45", " a", "\n\n", "b"});
-    CHECK(pieces("qwen2", "a 12") == list{"a", " ", "1", "2"});
-    CHECK(pieces("smollm", "a 12 b") == list{"a", " ", "1", "2", " b"});
-    CHECK(pieces("default", "x=12345, y") == list{"x", "=", "123", "45", ",", " y"});
-    CHECK(pieces("falcon", "a`b 1234") == list{"a", "`", "b", " ", "123", "4"});
-    CHECK(pieces("deepseek-v3", "日本x1234.ab") == list{"日本", "x", "123", "4", ".ab"});
-    CHECK(pieces("deepseek-coder", "a b\n12") == list{"a", " b", "\n", "1", "2"});
-    CHECK(pieces("deepseek-llm", "Aé  Яω,.\n12 世  ") == list{"A", "é", " ", " Яω", ",.", "\n", "12", " ", "世", "  "});
-    CHECK(pieces("deepseek-llm", "Աա bա。") == list{"Ա", "ա", " b", "ա", "。"});  // it lists few Armenian letters
-    CHECK(pieces("tekken", "helloWorld HTTP") == list{"hello", "World", " HTTP"});
-    CHECK(pieces("gpt-4o", "aB'll 1234") == list{"a", "B'll", " ", "123", "4"});
-    CHECK(pieces("bailingmoe", "I'M\r\n") == list{"I", "'M", "\r\n"});
-    CHECK(pieces("qwen35", "a\u0301b") == list{"a\u0301b"});
-    CHECK(pieces("llama-bpe", "a\u180eb\u3000c") ==
-          list{"a", "\u180eb", "\u3000c"});  // U+180E is no space since Unicode 6.3
-    CHECK(pieces("llama-bpe", "") == list{});
-
-    for (const text::pre_tokenizer_rules& rules : text::pre_tokenizers) {  // every pattern compiles and loses nothing
-        std::string together;
-        for (const std::string& piece :
-             pieces(rules.name, "The 12 dogs'\t\n ½ 世界 ﬁ ~ ```x``` 👩‍👩‍👧"))
-            together += piece;
-        CHECK_MESSAGE(together == "The 12 dogs'\t\n ½ 世界 ﬁ ~ ```x``` 👩‍👩‍👧", rules.name);
-    }
-}
-
-TEST_CASE("text: long runs of one character are no trouble for any pattern") {
-    std::set<const void*> seen;
-    for (const text::pre_tokenizer_rules& rules : text::pre_tokenizers) {
-        if (!seen.insert(rules.patterns.data()).second) continue;
-        const text::pre_tokenizer cut(rules.patterns);
-        for (const char* unit : {"a", "A", "1", "!", " ", "\n", " \n", "世", "\u0301"}) {
-            std::string text;
-            while (text.size() < 100'000) text += unit;
-            text += 'x';
-            std::size_t total = 0;
-            cut.split(text, [&](std::string_view piece) { total += piece.size(); });
-            CHECK(total == text.size());
-        }
-    }
-}
-
 TEST_CASE("text: runs of a million characters are cut and merged in good time") {
     auto pairs = support::byte_pieces("llama-bpe");
     pairs.set("add_bos_token", false);
@@ -250,6 +219,52 @@ TEST_CASE("text: runs of a million characters are cut and merged in good time") 
         const tokenizer t(keys);
         const ids got = t.encode(std::string(length, 'a'), {.add_special = false});
         CHECK(got == ids(length / 1024, *t.find(std::string(1024, 'a'))));
+    }
+}
+
+TEST_CASE("text: a workspace remembers and never confuses pieces") {
+    std::mt19937 random(17);
+    auto vocabulary = support::byte_pieces("gpt-2");
+    for (const char* pair : {"a b", "b a", "ab a", "a a", "aa b"}) {
+        const std::string line = pair;
+        const std::size_t space = line.find(' ');
+        vocabulary.add_merge(line.substr(0, space), line.substr(space + 1));
+        vocabulary.add(line.substr(0, space) + line.substr(space + 1));
+    }
+    const tokenizer t(vocabulary.build());
+    text::workspace work;
+    for (int i = 0; i < 300'000; ++i) {  // more than it keeps
+        const std::string word = support::random_text(random, {"a", "b"}, 1 + random() % 30);
+        ids got;
+        t.encode(word, work, got);
+        if (i % 64 == 0) CHECK(got == t.encode(word));
+    }
+}
+
+TEST_CASE("text: normal forms go by the pre-tokenizer and by choice") {
+    const auto encoded = [](const char* pre, text::encode_options options) {
+        const tokenizer t(support::byte_pieces(pre).build());
+        return t.decode(t.encode("e\u0301 \xff", options));
+    };
+    CHECK(encoded("qwen2", {}) == "\u00e9 \ufffd");
+    CHECK(encoded("qwen2", {.normalize = false}) == "e\u0301 \ufffd");
+    CHECK(encoded("gpt-2", {}) == "e\u0301 \ufffd");
+}
+
+TEST_CASE("text: white space behind the markers of Phi-3 belongs to them") {
+    for (const char* name : {"Phi 3", "Microsoft_Phi-3 mini"}) {
+        auto vocabulary = support::byte_pieces("gpt-2");
+        const token_id user = vocabulary.add("<|user|>", token_type::control);
+        const token_id end = vocabulary.add("<|endoftext|>", token_type::control);
+        metadata keys = vocabulary.build();
+        keys.set("general.name", std::string(name));
+        const tokenizer t(keys);
+        const token_id line = *t.find("Ċ");
+        const token_id a = *t.find("a");
+        const bool is_phi3 = std::string_view(name) != "Phi 3";
+        CHECK(t.encode("<|user|>\na<|endoftext|>\n", {.parse_special = true}) ==
+              (is_phi3 ? ids{user, a, end, line} : ids{user, line, a, end, line}));
+        CHECK(t.encode("<|user|>\n \n", {.parse_special = true}).size() == (is_phi3 ? 1u : 4u));
     }
 }
 
@@ -438,5 +453,4 @@ TEST_CASE("text: windows are disjoint, whole, and start with BOS") {
     CHECK(mentions(message(tokenizer(with_eos.build()), 8), "end-of-text"));
     CHECK_THROWS_AS(text::token_windows(ids(10), 4), error);
     CHECK_THROWS_AS(text::token_windows(ids(), 4), error);
-
 }

@@ -56,8 +56,8 @@ private:
 };
 
 /// SentencePiece style: <unk>, <s>, </s>, 256 bytes, then whatever a test adds.
-inline vocabulary_builder sentence_pieces() {
-    vocabulary_builder vocabulary("llama");
+inline vocabulary_builder sentence_pieces(std::string model = "llama") {
+    vocabulary_builder vocabulary(std::move(model));
     vocabulary.add("<unk>", token_type::unknown);
     vocabulary.add("<s>", token_type::control);
     vocabulary.add("</s>", token_type::control);

@@ -8,7 +8,7 @@
 
 #include "tessera/core/error.hpp"
 #include "tessera/core/tensor_info.hpp"
-#include "tessera/gguf/utf8.hpp"
+#include "tessera/core/utf8.hpp"
 
 namespace tessera::gguf {
 

@@ -7,7 +7,8 @@
 #include <string>
 #include <string_view>
 
-#include "tessera/text/utf8.hpp"
+#include "tessera/core/utf8.hpp"
+
 
 namespace tessera::text {
 
@@ -37,7 +38,7 @@ inline constexpr auto code_point_to_byte = [] {
 
 /// Appends the character that stands for one byte.
 inline void append_spelled_byte(std::string& out, char byte) {
-    append_utf8(out, detail::byte_to_code_point[static_cast<unsigned char>(byte)]);
+    append_code_point(out, detail::byte_to_code_point[static_cast<unsigned char>(byte)]);
 }
 
 /// Appends `text` with every byte spelled as a character.

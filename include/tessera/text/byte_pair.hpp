@@ -13,11 +13,13 @@
 
 #include "tessera/core/error.hpp"
 #include "tessera/core/metadata.hpp"
+#include "tessera/core/utf8.hpp"
 #include "tessera/text/byte_map.hpp"
+#include "tessera/text/merge_table.hpp"
 #include "tessera/text/merging.hpp"
+#include "tessera/text/normalization.hpp"
 #include "tessera/text/pre_tokenizer.hpp"
 #include "tessera/text/token.hpp"
-#include "tessera/text/utf8.hpp"
 #include "tessera/text/vocabulary.hpp"
 #include "tessera/text/workspace.hpp"
 
@@ -38,14 +40,15 @@ public:
         if (lines.size() > std::size_t{std::numeric_limits<std::int32_t>::max()} / 4)
             fail("metadata key tokenizer.ggml.merges: wanted at most ", std::numeric_limits<std::int32_t>::max() / 4,
                  " merges, got ", lines.size());
-        merges_.reserve(lines.size());
+        merges_ = merge_table(lines.size());
         for (std::size_t rank = 0; rank < lines.size(); ++rank) add_merge(lines[rank], static_cast<std::int32_t>(rank));
     }
 
-    /// Appends the tokens of `text`; bytes that are no UTF-8 count as U+FFFD.
-    void encode(std::string_view text, workspace& work, std::vector<token_id>& out) const {
-        std::string repaired;
-        if (valid_utf8_prefix(text) < text.size()) text = repaired = repaired_utf8(text);
+    /// Appends the tokens of `text` in that normal form; bytes that are no UTF-8 count as U+FFFD.
+    void encode(std::string_view text, normalization form, workspace& work, std::vector<token_id>& out) const {
+        std::string changed;
+        if (valid_utf8_prefix(text) < text.size()) text = changed = repaired_utf8(text);
+        if (form == normalization::nfc) text = changed = composed(text);
         pre_tokenizer_.split(text, [&](std::string_view piece) {
             work.append_tokens(piece, out, [&](auto&&... part) { encode_piece(part...); });
         });
@@ -75,11 +78,7 @@ private:
                  "\" as number ", rank);
         const std::string left = line.substr(0, space);
         const std::string right = line.substr(space + 1);
-        merges_.try_emplace(pair_key(intern(left), intern(right)), merge{rank, intern(left + right)});
-    }
-
-    static std::uint64_t pair_key(std::int32_t left, std::int32_t right) noexcept {
-        return std::uint64_t{static_cast<std::uint32_t>(left)} << 32 | static_cast<std::uint32_t>(right);
+        merges_.add(intern(left), intern(right), {rank, intern(left + right)});
     }
 
     void encode_piece(std::string_view piece, merger& work, std::vector<token_id>& out) const {
@@ -91,10 +90,7 @@ private:
         work.clear();
         for (std::size_t i = 0; i < piece.size(); ++i)
             work.push(i, 1, byte_symbols_[static_cast<unsigned char>(piece[i])]);
-        work.run([&](const symbol& left, const symbol& right) -> std::optional<merge> {
-            const auto found = merges_.find(pair_key(left.id, right.id));
-            return found == merges_.end() ? std::nullopt : std::optional(found->second);
-        });
+        work.run([&](const symbol& left, const symbol& right) { return merges_.find(left.id, right.id); });
         for (const symbol& part : work.symbols()) {
             if (part.length == 0) continue;
             if (vocabulary_->contains(part.id)) {
@@ -111,7 +107,7 @@ private:
     std::array<std::int32_t, 256> byte_symbols_{};
     std::unordered_map<std::string, std::int32_t> untokened_;
     std::vector<std::vector<token_id>> spellings_;  // of the symbols that are no tokens
-    std::unordered_map<std::uint64_t, merge> merges_;
+    merge_table merges_{0};
 };
 
 }  // namespace tessera::text

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <limits>
 #include <optional>
 #include <span>
@@ -34,6 +35,7 @@ public:
     void clear() noexcept {
         symbols_.clear();
         links_.clear();
+        first_.clear();
         queue_.clear();
     }
 
@@ -50,11 +52,24 @@ public:
         const auto count = static_cast<std::uint32_t>(symbols_.size());
         links_.resize(count);
         for (std::uint32_t i = 0; i < count; ++i) links_[i] = {i - 1, i + 1};  // before the first: wraps to `none`
-        for (std::uint32_t i = 0; i + 1 < count; ++i) consider(i, i + 1, find);
-        while (!queue_.empty()) {
-            std::pop_heap(queue_.begin(), queue_.end());
-            const candidate best = queue_.back();
-            queue_.pop_back();
+        for (std::uint32_t i = 0; i + 1 < count; ++i)
+            if (const std::optional<candidate> pair = look_up(i, i + 1, find)) first_.push_back(*pair);
+        std::sort(first_.begin(), first_.end(), std::greater<>());
+        const auto consider = [&](std::uint32_t left, std::uint32_t right) {
+            if (const std::optional<candidate> pair = look_up(left, right, find)) {
+                queue_.push_back(*pair);
+                std::push_heap(queue_.begin(), queue_.end());
+            }
+        };
+        for (auto next_first = first_.begin(); next_first != first_.end() || !queue_.empty();) {
+            candidate best;
+            if (queue_.empty() || (next_first != first_.end() && queue_.front() < *next_first)) {
+                best = *next_first++;
+            } else {
+                std::pop_heap(queue_.begin(), queue_.end());
+                best = queue_.back();
+                queue_.pop_back();
+            }
             symbol& left = symbols_[best.left];
             const std::uint32_t right = links_[best.left].next;
             // Symbols only ever grow, so the length tells whether this is still the pair that was looked up.
@@ -66,9 +81,9 @@ public:
             links_[best.left].next = next;
             if (next < count) {
                 links_[next].previous = best.left;
-                consider(best.left, next, find);
+                consider(best.left, next);
             }
-            if (links_[best.left].previous < count) consider(links_[best.left].previous, best.left, find);
+            if (links_[best.left].previous < count) consider(links_[best.left].previous, best.left);
         }
     }
 
@@ -86,25 +101,27 @@ private:
         std::uint32_t length;  // of both together
         std::int32_t id;
 
-        // The heap keeps the greatest in front: that must be the lowest rank, then the leftmost.
+        // The greatest is the best: the lowest rank, then the leftmost.
         friend bool operator<(const candidate& a, const candidate& b) noexcept {
             return a.rank != b.rank ? a.rank > b.rank : a.left > b.left;
         }
+        friend bool operator>(const candidate& a, const candidate& b) noexcept { return b < a; }
     };
 
     template <class Find>
-    void consider(std::uint32_t left, std::uint32_t right, const Find& find) {
+    [[nodiscard]] std::optional<candidate> look_up(std::uint32_t left, std::uint32_t right, const Find& find) const {
         const symbol& a = symbols_[left];
         const symbol& b = symbols_[right];
-        if (const std::optional<merge> found = find(a, b)) {
-            queue_.push_back({found->rank, left, a.length + b.length, found->id});
-            std::push_heap(queue_.begin(), queue_.end());
-        }
+        const std::optional<merge> found = find(a, b);
+        if (!found) return std::nullopt;
+        return candidate{found->rank, left, a.length + b.length, found->id};
     }
 
     std::vector<symbol> symbols_;
     std::vector<link> links_;
-    std::vector<candidate> queue_;
+    std::vector<candidate>
+        first_;  // of the text as it came, the best first: sorting is cheaper than a heap of them all
+    std::vector<candidate> queue_;  // those that merging brought about: a heap
 };
 
 }  // namespace tessera::text

@@ -5,8 +5,11 @@
 #include <array>
 #include <span>
 #include <string_view>
+#include <vector>
 
 #include "tessera/core/error.hpp"
+#include "tessera/text/nearest_names.hpp"
+#include "tessera/text/normalization.hpp"
 
 namespace tessera::text {
 
@@ -16,6 +19,7 @@ struct pre_tokenizer_rules {
     std::span<const std::string_view> patterns;  ///< regular expressions, each applied inside the pieces of the last
     bool ignore_merges = false;                  ///< a piece that is a token is that token, whatever the merges say
     bool adds_bos = false;                       ///< default of `tokenizer.ggml.add_bos_token`
+    normalization form = normalization::none;    ///< what the model was trained on
 };
 
 namespace detail {
@@ -74,7 +78,7 @@ inline constexpr std::array<std::string_view, 6> deepseek_llm_patterns{
     R"([\r\n])",
     cased_letters,
     R"(\s?[!-/:-~\x{ff01}-\x{ff0f}\x{ff1a}-\x{ff5e}\x{2018}-\x{201f}\x{3000}-\x{3002}]+)",
-    R"((?<!\s)\s++$)",  // \s+$ without trying every space of a run
+    R"((?:\s|\S)*\S|\s+)",  // cuts where \s+$ does
     R"([\x{4e00}-\x{9fa5}\x{800}-\x{4e00}\x{ac00}-\x{d7ff}]+)",
     R"(\p{N}+)"};
 
@@ -102,6 +106,9 @@ inline constexpr std::array<std::string_view, 1> bailingmoe_patterns{
 inline constexpr pre_tokenizer_rules llama3(std::string_view name) {
     return {.name = name, .patterns = llama3_patterns, .ignore_merges = true, .adds_bos = true};
 }
+inline constexpr pre_tokenizer_rules composed(std::string_view name, pattern_list patterns) {
+    return {.name = name, .patterns = patterns, .form = normalization::nfc};
+}
 inline constexpr pre_tokenizer_rules plain(std::string_view name, pattern_list patterns) {
     return {.name = name, .patterns = patterns};
 }
@@ -119,11 +126,11 @@ inline constexpr std::array pre_tokenizers{
     detail::llama3("midm-2.0"),
     detail::llama3("lfm2"),
     detail::llama3("jina-v5-nano"),
-    detail::plain("dbrx", detail::llama3_patterns),
     detail::plain("smaug-bpe", detail::llama3_patterns),
+    detail::plain("dbrx", detail::llama3_patterns),
     detail::plain("glm4", detail::llama3_patterns),
     detail::plain("chatglm-bpe", detail::llama3_patterns),
-    detail::plain("qwen2", detail::qwen2_patterns),
+    detail::composed("qwen2", detail::qwen2_patterns),
     detail::plain("deepseek-r1-qwen", detail::qwen2_patterns),
     detail::plain("kormo", detail::qwen2_patterns),
     detail::plain("f2llmv2", detail::qwen2_patterns),
@@ -132,11 +139,11 @@ inline constexpr std::array pre_tokenizers{
     detail::plain("grok-2", detail::qwen2_patterns),
     detail::plain("megrez", detail::qwen2_patterns),
     detail::plain("stablelm2", detail::qwen2_patterns),
-    detail::plain("qwen35", detail::qwen35_patterns),
+    detail::composed("qwen35", detail::qwen35_patterns),
     detail::plain("gpt-2", detail::gpt2_patterns),
     detail::plain("phi-2", detail::gpt2_patterns),
-    detail::plain("mpt", detail::gpt2_patterns),
-    detail::plain("olmo", detail::gpt2_patterns),
+    detail::composed("mpt", detail::gpt2_patterns),
+    detail::composed("olmo", detail::gpt2_patterns),
     detail::plain("jais", detail::gpt2_patterns),
     detail::plain("modern-bert", detail::gpt2_patterns),
     detail::plain("exaone4", detail::gpt2_patterns),
@@ -146,7 +153,7 @@ inline constexpr std::array pre_tokenizers{
     detail::plain("trillion", detail::gpt2_patterns),
     detail::plain("granite-docling", detail::gpt2_patterns),
     detail::plain("smollm", detail::smollm_patterns),
-    detail::plain("command-r", detail::smollm_patterns),
+    detail::composed("command-r", detail::smollm_patterns),
     detail::plain("starcoder", detail::smollm_patterns),
     detail::plain("refact", detail::smollm_patterns),
     detail::plain("codeshell", detail::smollm_patterns),
@@ -171,12 +178,16 @@ inline constexpr std::array pre_tokenizers{
     detail::plain("default", detail::default_patterns),
 };
 
-/// The rules of a pre-tokenizer by its name. Throws when nobody here knows it.
+/// The rules of a pre-tokenizer by its name. Throws, naming those whose names are nearest, when nobody here knows it.
 [[nodiscard]] inline const pre_tokenizer_rules& find_pre_tokenizer(std::string_view name) {
     const auto found = std::find_if(pre_tokenizers.begin(), pre_tokenizers.end(),
                                     [&](const pre_tokenizer_rules& rules) { return rules.name == name; });
-    if (found == pre_tokenizers.end())
-        fail("metadata key tokenizer.ggml.pre: wanted a known pre-tokenizer such as llama-bpe, got ", name);
+    if (found == pre_tokenizers.end()) {
+        std::vector<std::string_view> known;
+        for (const pre_tokenizer_rules& rules : pre_tokenizers) known.push_back(rules.name);
+        fail("metadata key tokenizer.ggml.pre: wanted a known pre-tokenizer, got ", name, "; the nearest are ",
+             nearest_names(name, known));
+    }
     return *found;
 }
 

@@ -1,4 +1,4 @@
-// SentencePiece-style vocabularies ("llama"): characters merged by score, bytes for what no token spells.
+// SentencePiece-style vocabularies ("llama" and "gemma4"): characters merged by score, bytes for what no token spells.
 #pragma once
 
 #include <algorithm>
@@ -13,9 +13,10 @@
 #include <vector>
 
 #include "tessera/core/error.hpp"
+#include "tessera/core/utf8.hpp"
 #include "tessera/text/merging.hpp"
+#include "tessera/text/replaced.hpp"
 #include "tessera/text/token.hpp"
-#include "tessera/text/utf8.hpp"
 #include "tessera/text/vocabulary.hpp"
 #include "tessera/text/workspace.hpp"
 

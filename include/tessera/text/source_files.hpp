@@ -14,20 +14,21 @@
 
 namespace tessera::text {
 
-/// The text files that `pattern` stands for, in order of their names: the file of this name, all *.txt and *.md files in
-/// and below the directory of this name, or what the shell pattern (* ? [...]) matches. Throws when there is none.
+/// The text files that `pattern` stands for, in order of their names: the file of this name, all *.txt, *.md and *.jsonl
+/// files in and below the directory of this name, or what the shell pattern (* ? [...]) matches. Throws when there is none.
 [[nodiscard]] inline std::vector<std::filesystem::path> find_text_files(const std::string& pattern) {
     namespace fs = std::filesystem;
     std::vector<fs::path> found;
     const auto add_directory = [&](const fs::path& directory) {
         for (const auto& entry : fs::recursive_directory_iterator(directory)) {
             const fs::path extension = entry.path().extension();
-            if (entry.is_regular_file() && (extension == ".txt" || extension == ".md")) found.push_back(entry.path());
+            const bool is_text = extension == ".txt" || extension == ".md" || extension == ".jsonl";
+            if (entry.is_regular_file() && is_text) found.push_back(entry.path());
         }
     };
     if (fs::is_directory(pattern)) {
         add_directory(pattern);
-        if (found.empty()) fail(pattern, ": wanted *.txt or *.md files in the directory, got none");
+        if (found.empty()) fail(pattern, ": wanted *.txt, *.md or *.jsonl files in the directory, got none");
     } else if (fs::exists(pattern)) {
         found.emplace_back(pattern);
     } else {

@@ -24,14 +24,15 @@ namespace tessera::text {
 struct encode_options {
     bool add_special = true;     ///< begin- and end-of-text tokens where the vocabulary asks for them
     bool parse_special = false;  ///< recognise control tokens spelled out in the text; user-defined ones always are
+    bool normalize = true;       ///< bring text into the normal form the model was trained on; llama.cpp never does
 };
 
 struct decode_options {
     bool show_special = false;  ///< control tokens appear by their text
 };
 
-/// A tokenizer with llama.cpp's behaviour, built from the `tokenizer.*` keys of GGUF. No Unicode normalization. Its
-/// const functions may be used from several threads at once.
+/// A tokenizer, built from the `tokenizer.*` keys of GGUF. Behaves as llama.cpp does, normal forms apart. Its const
+/// functions may be used from several threads at once.
 class tokenizer {
 public:
     /// Throws when the metadata hold no vocabulary, one of an unknown kind, or one that contradicts itself.
@@ -42,9 +43,15 @@ public:
 
     /// The tokens of a text. Text that is no UTF-8 is taken as far as the model can: byte by byte or as U+FFFD.
     [[nodiscard]] std::vector<token_id> encode(std::string_view text, encode_options options = {}) const {
-        std::vector<token_id> out;
-        if (options.add_special && adds_bos()) out.push_back(*bos());
         workspace work;
+        std::vector<token_id> out;
+        encode(text, work, out, options);
+        return out;
+    }
+
+    /// As above, for many texts: appends to `out`, and remembers in `work`, which is this tokenizer's only.
+    void encode(std::string_view text, workspace& work, std::vector<token_id>& out, encode_options options = {}) const {
+        if (options.add_special && adds_bos()) out.push_back(*bos());
         const text_start first_start = vocabulary_->adds_space_prefix() ? text_start::spaced : text_start::as_written;
         text_start start = first_start;
         const auto wanted = options.parse_special ? special_text::all : special_text::user_defined_only;
@@ -54,15 +61,15 @@ public:
             else if (const auto* pieces = std::get_if<sentence_piece_model>(&model_))
                 pieces->encode(part.text, start, work, out);
             else
-                std::get<byte_pair_model>(model_).encode(part.text, work, out);
+                std::get<byte_pair_model>(model_).encode(
+                    part.text, options.normalize ? vocabulary_->pre_tokenizer()->form : normalization::none, work, out);
             start = part.token ? first_start : text_start::as_written;
         }
         if (options.add_special && adds_eos()) out.push_back(*eos());
-        return out;
     }
 
-    /// The text of tokens: undoes encode, except where that had to replace what is no UTF-8. Throws when a token is
-    /// none of the vocabulary's.
+    /// The text of tokens: undoes encode, except where that normalized or had to replace what is no UTF-8. Throws when
+    /// a token is none of the vocabulary's.
     [[nodiscard]] std::string decode(std::span<const token_id> tokens, decode_options options = {}) const {
         std::string out;
         bool is_first_text = true;
@@ -70,19 +77,14 @@ public:
             const std::size_t before = out.size();
             switch (type(id)) {
                 case token_type::normal:
-                case token_type::byte:
-                    std::visit([&](const auto& model) { model.decode(id, out); }, model_);
-                    break;
-                case token_type::user_defined:
-                    out += piece(id);
-                    break;
+                case token_type::byte: std::visit([&](const auto& model) { model.decode(id, out); }, model_); break;
+                case token_type::user_defined: out += piece(id); break;
                 case token_type::control:
                 case token_type::unknown:
                     if (options.show_special) out += piece(id);
                     continue;
                 case token_type::undefined:
-                case token_type::unused:
-                    continue;
+                case token_type::unused: continue;
             }
             if (is_first_text && vocabulary_->adds_space_prefix() && out.size() > before && out[before] == ' ')
                 out.erase(before, 1);
@@ -107,8 +109,8 @@ private:
     using model = std::variant<sentence_piece_model, byte_pair_model>;
 
     static model make_model(const vocabulary& vocabulary, const metadata& keys) {
-        if (vocabulary.model() == vocabulary_model::sentence_piece) return sentence_piece_model(vocabulary);
-        return byte_pair_model(vocabulary, keys);
+        if (vocabulary.model() == vocabulary_model::byte_pair) return byte_pair_model(vocabulary, keys);
+        return sentence_piece_model(vocabulary);
     }
 
     token_id checked(token_id id) const {

@@ -15,6 +15,7 @@
 
 #include "tessera/core/error.hpp"
 #include "tessera/core/metadata.hpp"
+#include "tessera/text/merge_scores.hpp"
 #include "tessera/text/pre_tokenizer_rules.hpp"
 #include "tessera/text/token.hpp"
 
@@ -23,6 +24,7 @@ namespace tessera::text {
 /// How a vocabulary turns text into tokens: the value of `tokenizer.ggml.model`.
 enum class vocabulary_model {
     sentence_piece,  ///< "llama": merges by score over characters, bytes as a fall-back
+    merged_pieces,   ///< "gemma4": the same, by rank of merge
     byte_pair,       ///< "gpt2": merges by rank over bytes
 };
 
@@ -38,13 +40,16 @@ public:
         index_texts();
         read_types(keys);
         read_scores(keys);
+        swallows_space_ = is_phi3(keys.get_or<std::string>("general.name", ""));
 
         const bool is_sentence_piece = model_ == vocabulary_model::sentence_piece;
-        if (!is_sentence_piece)
+        if (model_ == vocabulary_model::merged_pieces) score_by_merges(keys);
+        if (model_ == vocabulary_model::byte_pair)
             pre_tokenizer_ = &find_pre_tokenizer(keys.get_or<std::string>("tokenizer.ggml.pre", "default"));
         bos_ = read_id(keys, "tokenizer.ggml.bos_token_id", is_sentence_piece ? 1 : -1);
         eos_ = read_id(keys, "tokenizer.ggml.eos_token_id", is_sentence_piece ? 2 : -1);
-        adds_bos_ = keys.get_or("tokenizer.ggml.add_bos_token", is_sentence_piece || pre_tokenizer_->adds_bos);
+        adds_bos_ = model_ == vocabulary_model::merged_pieces ||
+                    keys.get_or("tokenizer.ggml.add_bos_token", is_sentence_piece || pre_tokenizer_->adds_bos);
         adds_eos_ = keys.get_or("tokenizer.ggml.add_eos_token", false);
         adds_space_prefix_ = keys.get_or("tokenizer.ggml.add_space_prefix", is_sentence_piece);
         if (adds_bos_ && !bos_)
@@ -80,15 +85,27 @@ public:
     [[nodiscard]] bool adds_bos() const noexcept { return adds_bos_; }
     [[nodiscard]] bool adds_eos() const noexcept { return adds_eos_; }
     [[nodiscard]] bool adds_space_prefix() const noexcept { return adds_space_prefix_; }
+    /// Whether white space behind this token, which is found by its text, belongs to it. GGUF has no key for that; it
+    /// is so with the markers of turns in Phi-3, which llama.cpp tells by the model's name.
+    [[nodiscard]] bool swallows_space(token_id id) const noexcept {
+        return swallows_space_ && text(id) != "<unk>" && text(id) != "<s>" && text(id) != "<|endoftext|>";
+    }
 
 private:
     static vocabulary_model read_model(const metadata& keys) {
         const auto& name = keys.require<std::string>("tokenizer.ggml.model");
         if (name == "llama") return vocabulary_model::sentence_piece;
+        if (name == "gemma4") return vocabulary_model::merged_pieces;
         if (name == "gpt2") return vocabulary_model::byte_pair;
         if (name == "no_vocab" || name == "none")
             fail("metadata key tokenizer.ggml.model: the model has no vocabulary (", name, "), so it cannot read text");
-        fail("metadata key tokenizer.ggml.model: wanted llama or gpt2, got ", name);
+        fail("metadata key tokenizer.ggml.model: wanted llama, gemma4 or gpt2, got ", name);
+    }
+
+    static bool is_phi3(std::string name) {
+        std::transform(name.begin(), name.end(), name.begin(),
+                       [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; });
+        return name.find("phi-3") != std::string::npos || name.find("phi3") != std::string::npos;
     }
 
     void index_texts() {
@@ -164,6 +181,19 @@ private:
             fail("metadata key ", key, ": wanted numbers, got NaN for token ", bad - scores_.begin());
     }
 
+    void score_by_merges(const metadata& keys) {
+        const auto& merges = keys.require<std::vector<std::string>>("tokenizer.ggml.merges");
+        scores_ = merge_scores(size(), merges.size(), [&](std::size_t rank) {
+            std::string made = merges[rank];
+            if (const std::size_t space = made.find(' ', 1); space != std::string::npos) made.erase(space, 1);
+            const auto id = find(made);
+            if (!id)
+                fail("metadata key tokenizer.ggml.merges: wanted merges that make tokens, got \"", merges[rank],
+                     "\" as number ", rank);
+            return static_cast<std::size_t>(*id);
+        });
+    }
+
     void require_length(std::string_view key, std::size_t length) const {
         if (length < size()) fail("metadata key ", key, ": wanted ", size(), " values, one a token, got ", length);
     }
@@ -185,6 +215,7 @@ private:
     bool adds_bos_ = false;
     bool adds_eos_ = false;
     bool adds_space_prefix_ = false;
+    bool swallows_space_ = false;
 };
 
 }  // namespace tessera::text

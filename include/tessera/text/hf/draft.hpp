@@ -10,8 +10,8 @@
 #include <vector>
 
 #include "tessera/core/error.hpp"
+#include "tessera/text/replaced.hpp"
 #include "tessera/text/token.hpp"
-#include "tessera/text/utf8.hpp"
 
 namespace tessera::text::hf {
 

@@ -9,7 +9,10 @@
 
 #include "tessera/core/error.hpp"
 #include "tessera/text/hf/json.hpp"
-#include "tessera/text/utf8.hpp"
+#include "tessera/text/nearest_names.hpp"
+#include "tessera/text/normalization.hpp"
+#include "tessera/text/pre_tokenizer_rules.hpp"
+#include "tessera/text/replaced.hpp"
 
 namespace tessera::text::hf {
 
@@ -35,7 +38,9 @@ inline void collect_cuts(const json_value& step, std::vector<std::string>& cuts)
         const auto regex = pattern.find("Regex");
         if (!regex || !keeps_matches) pattern.mismatch("a regular expression whose matches are kept apart");
         // Files differ in whether line ends are escaped once or twice.
-        const std::string cut = replaced(replaced(regex->string(), "\r", "\\r"), "\n", "\\n");
+        std::string cut = replaced(replaced(regex->string(), "\r", "\\r"), "\n", "\\n");
+        // Nor does it matter whether quantifiers are possessive where what follows is of other characters.
+        cut = replaced(replaced(cut, "]?+", "]?"), "]++", "]+");
         cuts.emplace_back(cut.starts_with(cased_letters) && cut.ends_with("]+") ? cased_letters : cut);
     } else if (type == "Digits") {
         cuts.emplace_back(step.boolean_or("individual_digits", false) ? R"(\p{N})" : R"(\p{N}+)");
@@ -86,11 +91,28 @@ inline const std::vector<named_cuts>& known_cuts() {
     return known;
 }
 
+// The name of the known cuts that these differ from by the fewest characters.
+inline std::string_view nearest_cuts(const std::vector<std::string>& cuts) {
+    const auto together = [](const auto& list) {
+        std::string out;
+        for (const auto& cut : list) out += cut;
+        return out.substr(0, 2000);
+    };
+    const std::string wanted = together(cuts);
+    const auto distance = [&](const named_cuts& known) { return edit_distance(wanted, together(known.cuts)); };
+    const auto& known = known_cuts();
+    return std::min_element(known.begin(), known.end(),
+                            [&](const named_cuts& a, const named_cuts& b) { return distance(a) < distance(b); })
+        ->name;
+}
+
 }  // namespace detail
 
-/// The name to write as `tokenizer.ggml.pre` for the "pre_tokenizer" and "model" of a tokenizer.json. Throws, showing
-/// the regular expressions, when none of the known pre-tokenizers does the same.
-[[nodiscard]] inline std::string pre_tokenizer_name(const json_value& pre_tokenizer, const json_value& model) {
+/// The name to write as `tokenizer.ggml.pre` for the "pre_tokenizer" and "model" of a tokenizer.json with that normal
+/// form. What no name stands for beside the cuts is left out. Throws, showing the regular expressions and the nearest
+/// names, when none of the known pre-tokenizers cuts so.
+[[nodiscard]] inline std::string pre_tokenizer_name(const json_value& pre_tokenizer, const json_value& model,
+                                                    normalization form) {
     std::vector<std::string> cuts;
     detail::collect_cuts(pre_tokenizer, cuts);
     const auto& known = detail::known_cuts();
@@ -101,11 +123,17 @@ inline const std::vector<named_cuts>& known_cuts() {
         std::string shown;
         for (const std::string& cut : cuts) shown += concat(shown.empty() ? "" : " then ", cut);
         fail(pre_tokenizer.where(), ": wanted a known pre-tokenizer, got one that cuts at ",
-             shown.empty() ? "nothing" : shown);
+             shown.empty() ? "nothing" : shown, "; the nearest is ", detail::nearest_cuts(cuts));
     }
-    // The same cuts with merges that are always obeyed have another name.
-    if (found->name == "llama-bpe" && !model.boolean_or("ignore_merges", false)) return "smaug-bpe";
-    return std::string(found->name);
+    // Names tell more than the cuts: whether merges are always obeyed, and the normal form.
+    const bool ignores_merges = model.boolean_or("ignore_merges", false);
+    const auto agreement = [&](const pre_tokenizer_rules& rules) {
+        return (rules.ignore_merges == ignores_merges ? 2 : 0) + (rules.form == form ? 1 : 0);
+    };
+    const pre_tokenizer_rules* best = &find_pre_tokenizer(found->name);
+    for (const pre_tokenizer_rules& rules : pre_tokenizers)
+        if (rules.patterns.data() == best->patterns.data() && agreement(rules) > agreement(*best)) best = &rules;
+    return std::string(best->name);
 }
 
 }  // namespace tessera::text::hf

@@ -15,7 +15,9 @@
 #include "tessera/text/hf/draft.hpp"
 #include "tessera/text/hf/json.hpp"
 #include "tessera/text/hf/pre_tokenizer_name.hpp"
-#include "tessera/text/utf8.hpp"
+#include "tessera/text/merge_scores.hpp"
+#include "tessera/text/normalization.hpp"
+#include "tessera/text/replaced.hpp"
 
 namespace tessera::text::hf {
 
@@ -48,6 +50,23 @@ inline bool prepends_space(const json_value& root) {
            any_step(root.find("pre_tokenizer"), "pretokenizers", prepends);
 }
 
+// The normal form that text is brought into. Throws when more is done to it than tokenizers here know of.
+inline normalization normal_form(const json_value& root, bool is_byte_level) {
+    auto form = normalization::none;
+    any_step(root.find("normalizer"), "normalizers", [&](const std::string& type, const json_value& step) {
+        if (is_byte_level && type == "NFC") {
+            form = normalization::nfc;
+        } else if (!is_byte_level && type == "Replace") {
+            if (step.at("pattern").string_or("String", "") != " " || step.at("content").string() != visible_space)
+                step.mismatch("a normalizer that makes spaces visible");
+        } else if (is_byte_level || type != "Prepend") {
+            step.at("type").mismatch(concat("a normalizer known for this kind of model instead of ", type));
+        }
+        return false;
+    });
+    return form;
+}
+
 // A merge as its two parts: "left right" or ["left", "right"].
 inline std::pair<std::string, std::string> merge_parts(const json_value& merges, std::size_t index) {
     const json& merge = merges.get()[index];
@@ -61,21 +80,16 @@ inline std::pair<std::string, std::string> merge_parts(const json_value& merges,
     merges.element(index).mismatch("two strings, or one with a space between its parts");
 }
 
-// Scores that make merging by score do what merging by rank does: a token is worth the first merge that makes it, and
-// what no merge makes is worth less than all of them.
 inline void score_by_merges(const json_value& merges, vocabulary_draft& draft) {
-    const auto worst = -static_cast<float>(merges.get().size());
-    draft.scores.assign(draft.tokens.size(), worst);
     std::unordered_map<std::string_view, std::size_t> ids;
     for (std::size_t i = 0; i < draft.tokens.size(); ++i) ids.emplace(draft.tokens[i], i);
-    for (std::size_t rank = 0; rank < merges.get().size(); ++rank) {
+    draft.scores = merge_scores(draft.tokens.size(), merges.get().size(), [&](std::size_t rank) {
         const auto [left, right] = merge_parts(merges, rank);
         const auto made = ids.find(left + right);
         if (made == ids.end())
             merges.element(rank).mismatch(concat("a merge that makes a token instead of ", left, right));
-        float& score = draft.scores[made->second];
-        if (score == worst) score = 0.0f - static_cast<float>(rank);
-    }
+        return made->second;
+    });
 }
 
 inline bool is_byte_text(std::string_view text) {
@@ -123,6 +137,7 @@ inline bool is_byte_text(std::string_view text) {
     }
 
     const bool is_byte_level = detail::is_byte_level(root);
+    const normalization form = detail::normal_form(root, is_byte_level);
     if (!is_byte_level && !model.boolean_or("byte_fallback", false))
         model.mismatch("a model on bytes (a ByteLevel pre-tokenizer, or byte_fallback)");
     vocabulary_draft draft;
@@ -137,7 +152,7 @@ inline bool is_byte_text(std::string_view text) {
     }
     if (is_byte_level) {
         draft.model = "gpt2";
-        draft.pre = pre_tokenizer_name(root.at("pre_tokenizer"), model);
+        draft.pre = pre_tokenizer_name(root.at("pre_tokenizer"), model, form);
         draft.scores.clear();
         draft.merges.reserve(merges.get().size());
         for (std::size_t rank = 0; rank < merges.get().size(); ++rank) {

@@ -1,13 +1,11 @@
 // UTF-8, leniently and strictly.
 #pragma once
 
-#include <algorithm>
 #include <cstddef>
-#include <cstdint>
 #include <string>
 #include <string_view>
 
-namespace tessera::text {
+namespace tessera {
 
 /// Bytes of the character that starts with `lead`, told from that byte alone; a stray continuation byte counts as one.
 [[nodiscard]] constexpr std::size_t utf8_length(char lead) noexcept {
@@ -35,9 +33,12 @@ namespace tessera::text {
 
 /// The length of the longest prefix of `text` that is well-formed.
 [[nodiscard]] constexpr std::size_t valid_utf8_prefix(std::string_view text) noexcept {
-    std::size_t at = 0;
-    while (const std::size_t length = valid_utf8_length(text.substr(at))) at += length;
-    return at;
+    for (std::size_t at = 0;;) {
+        while (at < text.size() && static_cast<unsigned char>(text[at]) < 0x80) ++at;
+        const std::size_t length = valid_utf8_length(text.substr(at));
+        if (length == 0) return at;
+        at += length;
+    }
 }
 
 /// `text` with U+FFFD in place of every byte that is not part of a well-formed character.
@@ -53,30 +54,38 @@ namespace tessera::text {
     }
 }
 
-/// Appends the UTF-8 form of a code point below U+0800.
-inline void append_utf8(std::string& out, std::uint32_t code_point) {
-    if (code_point < 0x80) {
-        out += static_cast<char>(code_point);
+/// Whether all of a text is well-formed.
+[[nodiscard]] constexpr bool is_utf8(std::string_view text) noexcept { return valid_utf8_prefix(text) == text.size(); }
+
+/// The code point at the front of well-formed, not empty UTF-8.
+[[nodiscard]] constexpr char32_t code_point(std::string_view text) noexcept {
+    const auto byte = [&](std::size_t i) { return static_cast<char32_t>(static_cast<unsigned char>(text[i])); };
+    switch (utf8_length(text[0])) {
+        case 1: return byte(0);
+        case 2: return (byte(0) & 0x1f) << 6 | (byte(1) & 0x3f);
+        case 3: return (byte(0) & 0x0f) << 12 | (byte(1) & 0x3f) << 6 | (byte(2) & 0x3f);
+        default: return (byte(0) & 0x07) << 18 | (byte(1) & 0x3f) << 12 | (byte(2) & 0x3f) << 6 | (byte(3) & 0x3f);
+    }
+}
+
+/// Appends a code point that is no surrogate.
+inline void append_code_point(std::string& out, char32_t c) {
+    const auto continuation = [&](unsigned shift) { out += static_cast<char>(0x80 | (c >> shift & 0x3f)); };
+    if (c < 0x80) {
+        out += static_cast<char>(c);
+        return;
+    }
+    if (c < 0x800) {
+        out += static_cast<char>(0xc0 | c >> 6);
+    } else if (c < 0x10000) {
+        out += static_cast<char>(0xe0 | c >> 12);
+        continuation(6);
     } else {
-        out += static_cast<char>(0xc0 | (code_point >> 6));
-        out += static_cast<char>(0x80 | (code_point & 0x3f));
+        out += static_cast<char>(0xf0 | c >> 18);
+        continuation(12);
+        continuation(6);
     }
+    continuation(0);
 }
 
-/// `text` with every occurrence of `from`, which is not empty, replaced by `to`.
-[[nodiscard]] inline std::string replaced(std::string_view text, std::string_view from, std::string_view to) {
-    std::string out;
-    out.reserve(text.size());
-    for (;;) {
-        const std::size_t found = std::min(text.find(from), text.size());
-        out.append(text.substr(0, found));
-        if (found == text.size()) return out;
-        out.append(to);
-        text.remove_prefix(found + from.size());
-    }
-}
-
-/// U+2581, the visible space of SentencePiece vocabularies.
-inline constexpr std::string_view visible_space = "\xe2\x96\x81";
-
-}  // namespace tessera::text
+}  // namespace tessera

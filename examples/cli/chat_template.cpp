@@ -1,0 +1,85 @@
+#include "chat_template.hpp"
+
+#include <iostream>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "tessera/core/mapped_file.hpp"
+#include "tessera/text/template/check.hpp"
+#include "tessera/text/template/text_template.hpp"
+
+namespace cli {
+
+namespace {
+
+using tessera::text::jinja::finding;
+using tessera::text::jinja::text_template;
+
+constexpr std::string_view key_of_default = "tokenizer.chat_template";
+constexpr std::string_view key_of_names = "tokenizer.chat_templates";
+
+struct checked_template {
+    std::string key;
+    std::string problem;  // empty when it parses
+    std::vector<finding> findings;
+};
+
+std::vector<checked_template> check_all(const tessera::metadata& properties) {
+    std::vector<checked_template> all;
+    for (const auto& [key, value] : properties) {
+        const auto* source = std::get_if<std::string>(&value);
+        if (source == nullptr || (key != key_of_default && !key.starts_with(std::string(key_of_default) + "."))) continue;
+        checked_template one{key, {}, {}};
+        try {
+            one.findings = check_for_llama(text_template(*source, key));
+        } catch (const tessera::error& e) {
+            one.problem = e.what();
+        }
+        all.push_back(std::move(one));
+    }
+    return all;
+}
+
+}  // namespace
+
+void print_chat_templates(const tessera::metadata& properties) {
+    const auto all = check_all(properties);
+    if (all.empty()) std::cout << "chat template: none\n";
+    for (const checked_template& t : all) {
+        if (!t.problem.empty()) {
+            std::cout << "chat template does not parse: " << t.problem << '\n';
+            continue;
+        }
+        std::cout << "chat template: " << t.key << " parses";
+        if (!t.findings.empty()) std::cout << "; not every engine takes it alike:";
+        std::cout << '\n';
+        for (const finding& f : t.findings)
+            std::cout << "  line " << f.line << ", column " << f.column << ": " << f.problem << "; works everywhere: " << f.rewrite << '\n';
+    }
+}
+
+nlohmann::ordered_json chat_templates_json(const tessera::metadata& properties) {
+    nlohmann::ordered_json list = nlohmann::ordered_json::array();
+    for (const checked_template& t : check_all(properties)) {
+        nlohmann::ordered_json one{{"key", t.key}, {"parses", t.problem.empty()}};
+        if (!t.problem.empty()) one["problem"] = t.problem;
+        one["findings"] = nlohmann::ordered_json::array();
+        for (const finding& f : t.findings)
+            one["findings"].push_back({{"line", f.line}, {"column", f.column}, {"problem", f.problem}, {"rewrite", f.rewrite}});
+        list.push_back(std::move(one));
+    }
+    return list;
+}
+
+void set_chat_template(tessera::metadata& properties, const std::filesystem::path& file) {
+    const tessera::mapped_file mapped(file);
+    const std::string source(reinterpret_cast<const char*>(mapped.bytes().data()), mapped.bytes().size());
+    const text_template parsed(source, file.string());
+    if (const auto* names = properties.get<std::vector<std::string>>(key_of_names))
+        for (const std::string& name : std::vector(*names)) properties.erase(std::string(key_of_default) + "." + name);
+    properties.erase(key_of_names);
+    properties.set(std::string(key_of_default), source);
+}
+
+}  // namespace cli

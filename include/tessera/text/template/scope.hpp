@@ -1,0 +1,44 @@
+// Where the names of a template get their values.
+#pragma once
+
+#include <utility>
+#include <vector>
+
+#include "tessera/text/template/syntax.hpp"
+#include "tessera/text/template/value.hpp"
+
+namespace tessera::text::jinja {
+
+/// The names of one block; what is not found there is looked for in the block around it. Blocks have few names.
+class scope {
+public:
+    explicit scope(scope* around = nullptr) : around_(around) {}
+
+    [[nodiscard]] const value* find(symbol name) const noexcept {
+        for (const scope* s = this; s != nullptr; s = s->around_)
+            for (const auto& [known, v] : s->names_)
+                if (known == name) return &v;
+        return nullptr;
+    }
+    void set(symbol name, value v) {
+        for (auto& [known, old] : names_)
+            if (known == name) {
+                old = std::move(v);
+                return;
+            }
+        names_.emplace_back(name, std::move(v));
+    }
+
+    /// Marks this block and those around it as needed after their end, because a macro was defined here.
+    void keep() noexcept {
+        for (scope* s = this; s != nullptr; s = s->around_) s->is_kept_ = true;
+    }
+    [[nodiscard]] bool is_kept() const noexcept { return is_kept_; }
+
+private:
+    scope* around_;
+    std::vector<std::pair<symbol, value>> names_;
+    bool is_kept_ = false;
+};
+
+}  // namespace tessera::text::jinja

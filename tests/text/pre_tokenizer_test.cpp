@@ -1,0 +1,141 @@
+#include <cstddef>
+#include <cstdint>
+#include <random>
+#include <set>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include <doctest/doctest.h>
+
+#include "support/support.hpp"
+#include "tessera/text/automaton.hpp"
+#include "tessera/text/nearest_names.hpp"
+#include "tessera/text/normalization.hpp"
+#include "tessera/text/pre_tokenizer.hpp"
+#include "tessera/text/pre_tokenizer_rules.hpp"
+#include "text/pcre2_splitter.hpp"
+#include "text/vocabularies.hpp"
+
+using namespace tessera;
+using list = std::vector<std::string>;
+
+namespace {
+
+list pieces(const text::pre_tokenizer& cut, std::string_view text) {
+    list out;
+    cut.split(text, [&](std::string_view piece) { out.emplace_back(piece); });
+    return out;
+}
+
+list pieces(std::string_view name, std::string_view text) {
+    return pieces(text::pre_tokenizer(text::find_pre_tokenizer(name).patterns), text);
+}
+
+// Calls visit(rules) once for every list of patterns.
+template <class Visit>
+void for_each_patterns(const Visit& visit) {
+    std::set<const void*> seen;
+    for (const text::pre_tokenizer_rules& rules : text::pre_tokenizers)
+        if (seen.insert(rules.patterns.data()).second) visit(rules);
+}
+
+}  // namespace
+
+TEST_CASE("text: pre-tokenizers cut as their models were trained") {
+    CHECK(pieces("gpt-2", "It's  2024!\n\n ok") == list{"It", "'s", " ", " 2024", "!", "\n\n", " ok"});
+    CHECK(pieces("llama-bpe", "IT'S 12345 a\n\nb") == list{"IT", "'S", " ", "123", "45", " a", "\n\n", "b"});
+    CHECK(pieces("qwen2", "a 12") == list{"a", " ", "1", "2"});
+    CHECK(pieces("smollm", "a 12 b") == list{"a", " ", "1", "2", " b"});
+    CHECK(pieces("default", "x=12345, y") == list{"x", "=", "123", "45", ",", " y"});
+    CHECK(pieces("falcon", "a`b 1234") == list{"a", "`", "b", " ", "123", "4"});
+    CHECK(pieces("deepseek-v3", "日本x1234.ab") == list{"日本", "x", "123", "4", ".ab"});
+    CHECK(pieces("deepseek-coder", "a b\n12") == list{"a", " b", "\n", "1", "2"});
+    CHECK(pieces("deepseek-llm", "Aé  Яω,.\n12 世  ") == list{"A", "é", " ", " Яω", ",.", "\n", "12", " ", "世", "  "});
+    CHECK(pieces("deepseek-llm", "Աա bա。") == list{"Ա", "ա", " b", "ա", "。"});  // it lists few Armenian letters
+    CHECK(pieces("tekken", "helloWorld HTTP") == list{"hello", "World", " HTTP"});
+    CHECK(pieces("gpt-4o", "aB'll 1234") == list{"a", "B'll", " ", "123", "4"});
+    CHECK(pieces("bailingmoe", "I'M\r\n") == list{"I", "'M", "\r\n"});
+    CHECK(pieces("qwen35", "a\u0301b") == list{"a\u0301b"});
+    CHECK(pieces("llama-bpe", "a\u180eb\u3000c") ==
+          list{"a", "\u180eb", "\u3000c"});  // U+180E is no space since Unicode 6.3
+    CHECK(pieces("llama-bpe", "") == list{});
+}
+
+TEST_CASE("text: long runs of one character are no trouble for any pattern") {
+    for_each_patterns([](const text::pre_tokenizer_rules& rules) {
+        const text::pre_tokenizer cut(rules.patterns);
+        for (const char* unit : {"a", "A", "1", "!", " ", "\n", " \n", "世", "\u0301"}) {
+            std::string text;
+            while (text.size() < 100'000) text += unit;
+            text += 'x';
+            std::size_t total = 0;
+            cut.split(text, [&](std::string_view piece) { total += piece.size(); });
+            CHECK(total == text.size());
+        }
+    });
+}
+
+TEST_CASE("text: pre-tokenizers cut random text where PCRE2 cuts it") {
+    const list characters{
+        "a",  "s", "S", "t",      "e",  "R",  "l",  "'",      "'",      " ",      " ",      " ",         "\n",     "\r",
+        "\t", "0", "7", "½",      "٣",  ".",  "-",  "/",      "`",      "$",      "~",      "_",         "é",      "Ω",
+        "я",  "ǅ", "ʰ", "世",     "の", "ア", "한", "\u0301", "क",      "\u093f", "\u00a0", "\u3000",    "\u180e", "。",
+        "…",  "€", "👩", "\u200d", "𝐀",  "𐐷",  "Ա",  "\u2028", "\u0085", "\v",     "Ⅷ",      "\U000e0001"};
+    std::mt19937 random(3);
+    for_each_patterns([&](const text::pre_tokenizer_rules& rules) {
+        const text::pre_tokenizer cut(rules.patterns);
+        const support::pcre2_splitter other(rules.patterns);
+        int failures = 0;
+        for (int i = 0; i < 2000; ++i) {
+            const std::string text = support::random_text(random, characters, random() % 30);
+            const list got = pieces(cut, text);
+            if (got != other.pieces(text) && ++failures <= 3)
+                CHECK_MESSAGE(got == other.pieces(text), rules.name, ": ", text);
+        }
+        CHECK(failures == 0);
+    });
+}
+
+TEST_CASE("text: automata prefer what Perl prefers, not what is longest") {
+    const auto match = [](std::string_view pattern, std::string_view text) {
+        return text::automaton(pattern).match(text);
+    };
+    CHECK(match("a|ab", "ab") == 1);
+    CHECK(match("(?:a|ab)(?:c|bcd)", "abcd") == 4);
+    CHECK(match("(?:a|ab)(?:c|bcd)?", "abc") == 1);
+    CHECK(match("a{1,3}", "aaaa") == 3);
+    CHECK(match("[^b-d]+", "aebx") == 2);
+    CHECK(match("\\s+(?!\\S)|x", "  a") == 1);
+    CHECK(match("\\s+(?!\\S)|x", "  ") == 2);
+    CHECK(match("\\p{Lu}\\p{Ll}*", "Éa") == 3);
+    CHECK(match("[\\x{10000}-\\x{10ffff}]", "\U0010ffff") == 4);
+    CHECK(match("a", "b") == 0);
+    CHECK(match("a", "") == 0);
+    for (const char* malformed :
+         {"a*",    "(?:a|b*)", "(?:a*)+b", "(a)",  "(?:a",        "a)", "[a",  "[b-a]", "a**", "+",     "\\p{Xx}",
+          "\\p{L", "\\d",      "a{3}",     "a{1,", "\\x{110000}", "é",  "a\\", "^a",    "a$",  "(?=a)b"})
+        CHECK_MESSAGE(support::message_of<error>([&] { text::automaton{malformed}; }).find("malformed pattern") !=
+                          std::string::npos,
+                      malformed);
+}
+
+TEST_CASE("text: canonical composition") {
+    CHECK(text::composed("") == "");
+    CHECK(text::composed("plain é") == "plain é");
+    CHECK(text::composed("cafe\u0301s e") == "caf\u00e9s e");
+    CHECK(text::composed("\u0301e") == "\u0301e");
+    CHECK(text::composed("a\u0323\u0302") == text::composed("a\u0302\u0323"));
+    CHECK(text::composed("\u1112\u1161\u11ab!\u212b") == "\ud55c!\u00c5");
+    CHECK(text::composed("ﬁ") == "ﬁ");  // compatibility forms stay
+}
+
+TEST_CASE("text: names that were perhaps meant") {
+    CHECK(text::edit_distance("", "abc") == 3);
+    CHECK(text::edit_distance("kitten", "sitting") == 3);
+    CHECK(text::edit_distance("same", "same") == 0);
+    CHECK(text::nearest_names("lama-bpe", {"gpt-2", "llama-bpe", "qwen2", "tekken"}).starts_with("llama-bpe, "));
+    CHECK(text::nearest_names("x", {}) == "");
+    const std::string refusal = support::message_of<error>([] { (void)text::find_pre_tokenizer("qwen3"); });
+    CHECK(refusal.find("got qwen3; the nearest are qwen2, qwen35, ") != std::string::npos);
+}
