@@ -26,7 +26,7 @@ outcome program(const scratch_dir& folder, const std::string& arguments) { retur
 TEST_CASE("a target is reached from calibration to file, and keeps what it promises") {
     const scratch_dir folder;
     REQUIRE(program(folder, "calibrate fable-3m --text fable-3m/generated_calibration.txt --tokens 8000 -o i.gguf").status == 0);
-    const std::string common = "fable-3m --imatrix i.gguf --measure-tokens 512 --formats kquants --damage d.json ";
+    const std::string common = "fable-3m --imatrix i.gguf --encoder weighted --measure-tokens 512 --formats kquants --damage d.json ";
     const outcome made = program(folder, "quantize " + common + "--target-size 1.5MB -o q.gguf");
     REQUIRE(made.status == 0);
     CHECK(has(made.out, "measuring damage on 2 windows of 256 tokens"));
@@ -38,11 +38,11 @@ TEST_CASE("a target is reached from calibration to file, and keeps what it promi
     REQUIRE(again.status == 0);
     CHECK_FALSE(has(again.out, "measuring"));
     CHECK(read_text(folder / "d.json") == measured);
-    REQUIRE(program(folder, "quantize fable-3m --imatrix i.gguf --plan p.json -o same.gguf").status == 0);
+    REQUIRE(program(folder, "quantize fable-3m --imatrix i.gguf --encoder weighted --plan p.json -o same.gguf").status == 0);
     CHECK(read_text(folder / "same.gguf") == read_text(folder / "q.gguf"));
 
     // What was predicted from two windows holds on other text within a third, and a mix of that size is worse.
-    REQUIRE(program(folder, "quantize fable-3m --imatrix i.gguf --recipe Q3_K_L -o mix.gguf").status == 0);
+    REQUIRE(program(folder, "quantize fable-3m --imatrix i.gguf --encoder weighted --recipe Q3_K_L -o mix.gguf").status == 0);
     REQUIRE(file_size(folder / "mix.gguf") > 1'400'000);
     REQUIRE(file_size(folder / "mix.gguf") < 1'500'000);
     const outcome judged = program(folder, "evaluate fable-3m q.gguf mix.gguf --text fable-3m/generated_heldout.txt --windows 12 --json");

@@ -20,8 +20,8 @@ namespace {
 using namespace tessera;
 using support::tiny_shape;
 
-using formats = format_list<f32, f16, q4_0>;  // few, to compile fast
-constexpr std::size_t window = 16, windows = 40;
+using short_list = format_list<f32, f16, q4_0>;  // few, to compile fast
+constexpr std::size_t window_length = 16, windows = 40;
 
 struct outcome {
     select::plan plan;
@@ -30,8 +30,8 @@ struct outcome {
 };
 
 outcome run(const memory_source& model, std::span<const std::int32_t> used, std::span<const std::int32_t> held_back, int threads) {
-    outcome result{select::make_plan(model.tensors(), select::uniform{*formats::find(type_id::q4_0)}, formats::layouts), {}, {}};
-    result.reports = quantize_with_feedback<formats>(model, result.plan, model.metadata(), {used, held_back, window},
+    outcome result{select::make_plan(model.tensors(), select::uniform{*short_list::find(type_id::q4_0)}, short_list::layouts), {}, {}};
+    result.reports = quantize_with_feedback<short_list>(model, result.plan, model.metadata(), {used, held_back, window_length},
                                                      result.sink, {.threads = threads});
     return result;
 }
@@ -47,7 +47,7 @@ TEST_CASE("matrices whose inputs are seen are encoded with feedback, the others 
         CAPTURE(experts);
         const tiny_shape shape = of_whole_blocks(experts);
         const memory_source model = support::make_tiny_model(shape);
-        const auto tokens = support::random_tokens(window * (experts == 0 ? windows : 1), shape.vocabulary);
+        const auto tokens = support::random_tokens(window_length * (experts == 0 ? windows : 1), shape.vocabulary);
         const outcome made = run(model, tokens, {}, 2);
         REQUIRE(made.reports.size() == model.tensors().size());
         std::size_t by_feedback = 0, unseen = 0;
@@ -71,8 +71,8 @@ TEST_CASE("matrices whose inputs are seen are encoded with feedback, the others 
 TEST_CASE("text that was held back decides, and chooses feedback where it holds for more than the text used") {
     const tiny_shape shape = of_whole_blocks(0);
     const memory_source model = support::make_tiny_model(shape);
-    const auto tokens = support::random_tokens(window * windows, shape.vocabulary);
-    const auto used = std::span(tokens).first(window * 30), held_back = std::span(tokens).subspan(window * 30);
+    const auto tokens = support::random_tokens(window_length * windows, shape.vocabulary);
+    const auto used = std::span(tokens).first(window_length * 30), held_back = std::span(tokens).subspan(window_length * 30);
     const outcome one = run(model, used, held_back, 1), three = run(model, used, held_back, 3);
     std::size_t chosen = 0;
     for (std::size_t t = 0; t < one.reports.size(); ++t) {
@@ -89,8 +89,8 @@ TEST_CASE("text that was held back decides, and chooses feedback where it holds 
 TEST_CASE("experts that only the text held back reaches are written as well") {
     const tiny_shape shape = of_whole_blocks(40);
     const memory_source model = support::make_tiny_model(shape);
-    const auto tokens = support::random_tokens(window * windows, shape.vocabulary);
-    const outcome made = run(model, std::span(tokens).first(window), std::span(tokens).subspan(window), 1);
+    const auto tokens = support::random_tokens(window_length * windows, shape.vocabulary);
+    const outcome made = run(model, std::span(tokens).first(window_length), std::span(tokens).subspan(window_length), 1);
     for (std::size_t t = 0; t < made.reports.size(); ++t) {
         const tensor_info& target = made.plan.choices[t].target;
         if (target.type() == type_id::q4_0)
@@ -101,10 +101,10 @@ TEST_CASE("experts that only the text held back reaches are written as well") {
 TEST_CASE("the gains measured beforehand are those of the real encoding") {
     const tiny_shape shape = of_whole_blocks(0);
     const memory_source model = support::make_tiny_model(shape);
-    const auto tokens = support::random_tokens(window * windows, shape.vocabulary);
-    const auto used = std::span(tokens).first(window * 30), held_back = std::span(tokens).subspan(window * 30);
-    const feedback_gains gains = measure_feedback_gains<formats>(model, {used, held_back, window},
-                                                                 {.formats = {*formats::find(type_id::q4_0)}}, formats::layouts, {.threads = 2});
+    const auto tokens = support::random_tokens(window_length * windows, shape.vocabulary);
+    const auto used = std::span(tokens).first(window_length * 30), held_back = std::span(tokens).subspan(window_length * 30);
+    const feedback_gains gains = measure_feedback_gains<short_list>(model, {used, held_back, window_length},
+                                                                 {.formats = {*short_list::find(type_id::q4_0)}}, short_list::layouts, {.threads = 2});
     const outcome made = run(model, used, held_back, 2);
     std::size_t compared = 0;
     for (std::size_t t = 0; t < made.reports.size(); ++t) {
