@@ -11,6 +11,7 @@
 
 #include "tessera/text/template/builtin.hpp"
 #include "tessera/text/template/operations.hpp"
+#include "tessera/text/template/print.hpp"
 #include "tessera/text/template/value.hpp"
 
 namespace tessera::text::jinja {
