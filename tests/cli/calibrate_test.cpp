@@ -10,7 +10,9 @@
 #include "tessera/calibrate/imatrix.hpp"
 
 using support::fs::exists;
+using support::has;
 using support::outcome;
+using support::program;
 using support::read_text;
 using support::scratch_dir;
 using support::shell;
@@ -18,11 +20,6 @@ using support::write_text;
 using nlohmann::json;
 
 namespace {
-
-bool has(const std::string& text, std::string_view part) { return text.find(part) != std::string::npos; }
-
-// `tessera` is a namespace here.
-outcome program(const scratch_dir& folder, const std::string& arguments) { return support::tessera(folder, arguments); }
 
 const std::string calibrate = "calibrate fable-3m --text fable-3m/generated_calibration.txt --tokens 8000 ";
 
@@ -117,6 +114,10 @@ TEST_CASE("conversations are read in the model's chat template, or as plain text
     const outcome base = program(folder, "calibrate fable-3m" + texts + "--window 128 -o base.imatrix");
     CHECK(has(base.out, "\ntext: 41 conversations as plain text; the model has no chat template, 1 plain text as written\n"));
     CHECK(read_text(folder / "base.imatrix") != read_text(folder / "chat.imatrix"));
+
+    const outcome other = program(folder, "quantize fable-3m -f Q4_0 --encoder weighted --chat-template chat.jinja -o q.gguf" + texts);
+    REQUIRE(other.status == 0);
+    CHECK(has(other.out, "text: 40 conversations in the model's chat template"));
 
     const auto evaluated = [&](const std::string& models, const std::string& more) {
         const outcome run = program(folder, "evaluate " + models + " --json --window 128 --text talks.jsonl " + more);

@@ -12,8 +12,6 @@ using nlohmann::json;
 
 namespace {
 
-bool has(const std::string& text, std::string_view part) { return text.find(part) != std::string::npos; }
-
 /// Everything in a folder except what the shell helper puts there.
 std::size_t files_in(const scratch_dir& folder) {
     std::size_t count = 0;
@@ -40,10 +38,10 @@ std::uint64_t bytes_after(const std::string& text, std::string_view start) {
 
 TEST_CASE("help is for people, wrong command lines end with 2") {
     const scratch_dir folder;
-    CHECK(tessera(folder, "--help").status == 0);
-    CHECK(has(tessera(folder, "--version").out, "tessera 0."));
+    CHECK(program(folder, "--help").status == 0);
+    CHECK(has(program(folder, "--version").out, "tessera 0."));
     for (const char* command : {"inspect", "convert", "calibrate", "plan", "ablate", "quantize", "evaluate"}) {
-        const outcome help = tessera(folder, std::string(command) + " --help");
+        const outcome help = program(folder, std::string(command) + " --help");
         CHECK(help.status == 0);
         CHECK(has(help.out, "Examples:"));
     }
@@ -58,7 +56,7 @@ TEST_CASE("help is for people, wrong command lines end with 2") {
                               "convert fable-3m -o x.gguf --type Q4_0", "convert fable-3m -o x.gguf --threads -1",
                               "evaluate fable-3m fable-3m", "evaluate fable-3m fable-3m --text x --window 2"}) {
         CAPTURE(wrong);
-        const outcome run = tessera(folder, wrong);
+        const outcome run = program(folder, wrong);
         CHECK(run.status == 2);
         CHECK(run.err.starts_with("tessera: "));
         CHECK(has(run.err, "--help"));
@@ -95,7 +93,7 @@ TEST_CASE("data and files that will not do end with 1 and one line that names th
         {"evaluate fable-3m fable-3m --text texts.jsonl", "texts.jsonl: line 1: wanted a conversation"},
     };
     for (const auto& wrong : cases) {
-        const outcome run = tessera(folder, wrong.first);
+        const outcome run = program(folder, wrong.first);
         CAPTURE(wrong.first);
         CAPTURE(run.err);
         CHECK(run.status == 1);
@@ -111,11 +109,11 @@ TEST_CASE("a dry run writes nothing and predicts the exact size") {
     const scratch_dir folder;
     for (const std::string command :
          {"convert fable-3m --type bf16 -o x.gguf", "quantize fable-3m -f q4_k -o x.gguf --pin 'ffn_down=Q6_K'"}) {
-        const outcome plan = tessera(folder, command + " --dry-run");
+        const outcome plan = program(folder, command + " --dry-run");
         CHECK(plan.status == 0);
         CHECK(has(plan.out, "token_embd.weight"));
         CHECK(files_in(folder) == 0);
-        const outcome run = tessera(folder, command);
+        const outcome run = program(folder, command);
         CHECK(run.status == 0);
         CHECK(run.err.empty());  // no progress where nobody watches
         CHECK(bytes_after(plan.out, "would write x.gguf") == fs::file_size(folder / "x.gguf"));
@@ -126,12 +124,12 @@ TEST_CASE("a dry run writes nothing and predicts the exact size") {
 
 TEST_CASE("the same command writes the same bytes, with any number of threads and by way of a full-precision file") {
     const scratch_dir folder;
-    REQUIRE(tessera(folder, "convert fable-3m --type BF16 -o whole.gguf").status == 0);
+    REQUIRE(program(folder, "convert fable-3m --type BF16 -o whole.gguf").status == 0);
     for (const std::string format : {"Q8_0", "Q6_K", "Q4_K", "Q4_0", "F16"}) {
         CAPTURE(format);
-        REQUIRE(tessera(folder, "quantize fable-3m -f " + format + " -o 1.gguf --force --threads 1").status == 0);
-        REQUIRE(tessera(folder, "quantize fable-3m -f " + format + " -o 2.gguf --force --threads 2").status == 0);
-        REQUIRE(tessera(folder, "quantize whole.gguf -f " + format + " -o 3.gguf --force --threads 3").status == 0);
+        REQUIRE(program(folder, "quantize fable-3m -f " + format + " -o 1.gguf --force --threads 1").status == 0);
+        REQUIRE(program(folder, "quantize fable-3m -f " + format + " -o 2.gguf --force --threads 2").status == 0);
+        REQUIRE(program(folder, "quantize whole.gguf -f " + format + " -o 3.gguf --force --threads 3").status == 0);
         const std::string bytes = read_text(folder / "1.gguf");
         CHECK(bytes.size() > 1'000'000);
         CHECK(bytes == read_text(folder / "2.gguf"));
@@ -141,26 +139,26 @@ TEST_CASE("the same command writes the same bytes, with any number of threads an
 
 TEST_CASE("an output is replaced only when forced, and is never the input") {
     const scratch_dir folder;
-    REQUIRE(tessera(folder, "convert fable-3m -o model.gguf").status == 0);
+    REQUIRE(program(folder, "convert fable-3m -o model.gguf").status == 0);
     const std::string before = read_text(folder / "model.gguf");
     write_text(folder / "there.gguf", "precious");
-    CHECK(tessera(folder, "quantize model.gguf -f Q8_0 -o there.gguf").status == 1);
+    CHECK(program(folder, "quantize model.gguf -f Q8_0 -o there.gguf").status == 1);
     CHECK(read_text(folder / "there.gguf") == "precious");
-    CHECK(tessera(folder, "quantize model.gguf -f Q8_0 -o model.gguf --force").status == 1);
+    CHECK(program(folder, "quantize model.gguf -f Q8_0 -o model.gguf --force").status == 1);
     fs::create_symlink(folder / "model.gguf", folder / "alias.gguf");
-    CHECK(tessera(folder, "quantize model.gguf -f Q8_0 -o alias.gguf --force").status == 1);
+    CHECK(program(folder, "quantize model.gguf -f Q8_0 -o alias.gguf --force").status == 1);
     CHECK(read_text(folder / "model.gguf") == before);
-    CHECK(tessera(folder, "quantize model.gguf -f Q8_0 -o there.gguf --force").status == 0);
+    CHECK(program(folder, "quantize model.gguf -f Q8_0 -o there.gguf --force").status == 0);
     CHECK(read_text(folder / "there.gguf").starts_with("GGUF"));
 }
 
 TEST_CASE("inspect tells of a model what quantize was told to make") {
     const scratch_dir folder;
     REQUIRE(
-        tessera(folder,
+        program(folder,
                 "quantize fable-3m -f Q4_K -o x.gguf --pin 'ffn_down=Q6_K' --pin 'blk.0=Q8_0' --pin '^token_embd=F16'")
             .status == 0);
-    const json listed = json::parse(tessera(folder, "inspect x.gguf --json").out);
+    const json listed = json::parse(program(folder, "inspect x.gguf --json").out);
     CHECK(listed["file_bytes"] == fs::file_size(folder / "x.gguf"));
     CHECK(listed["metadata"]["general.architecture"] == json{{"type", "string"}, {"value", "llama"}});
     CHECK(listed["metadata"]["general.quantization_version"]["value"] == 2);
@@ -177,11 +175,11 @@ TEST_CASE("inspect tells of a model what quantize was told to make") {
         bytes += tensor["bytes"].get<std::uint64_t>();
     }
     CHECK(listed["tensor_bytes"] == bytes);
-    const json original = json::parse(tessera(folder, "inspect fable-3m --json").out);
+    const json original = json::parse(program(folder, "inspect fable-3m --json").out);
     CHECK(original["weights"] == listed["weights"]);
     CHECK(original["tensors"].size() == listed["tensors"].size());
 
-    const outcome text = tessera(folder, "inspect x.gguf");
+    const outcome text = program(folder, "inspect x.gguf");
     CHECK(text.status == 0);
     CHECK(has(text.out, "llama.context_length"));
     CHECK(has(text.out, "1024: ["));  // the vocabulary, not in full
@@ -190,8 +188,8 @@ TEST_CASE("inspect tells of a model what quantize was told to make") {
 TEST_CASE("evaluate ranks formats as their sizes do, and finds a model equal to itself") {
     const scratch_dir folder;
     for (const std::string format : {"BF16", "Q8_0", "Q4_0"})
-        REQUIRE(tessera(folder, "quantize fable-3m -f " + format + " -o " + format + ".gguf").status == 0);
-    const outcome run = tessera(
+        REQUIRE(program(folder, "quantize fable-3m -f " + format + " -o " + format + ".gguf").status == 0);
+    const outcome run = program(
         folder,
         "evaluate fable-3m BF16.gguf Q8_0.gguf Q4_0.gguf --text fable-3m/generated_heldout.txt --windows 4 --json");
     REQUIRE(run.status == 0);
@@ -212,15 +210,15 @@ TEST_CASE("evaluate ranks formats as their sizes do, and finds a model equal to 
     }
 
     const outcome table =
-        tessera(folder, "evaluate fable-3m Q8_0.gguf Q4_0.gguf --text fable-3m/generated_heldout.txt --windows 2");
+        program(folder, "evaluate fable-3m Q8_0.gguf Q4_0.gguf --text fable-3m/generated_heldout.txt --windows 2");
     CHECK(table.status == 0);
     CHECK(has(table.out, "Q4_0.gguf"));
-    CHECK(tessera(folder, "evaluate fable-3m Q8_0.gguf --text fable-3m/generated_heldout.txt --windows 2").status == 0);
+    CHECK(program(folder, "evaluate fable-3m Q8_0.gguf --text fable-3m/generated_heldout.txt --windows 2").status == 0);
 }
 
 TEST_CASE("an interrupted run leaves nothing behind") {
     const scratch_dir folder;
-    REQUIRE(tessera(folder, "--version").status == 0);  // lays the model out
+    REQUIRE(program(folder, "--version").status == 0);  // lays the model out
     int interrupted = 0;
     for (double seconds = 0.02;; seconds *= 1.2) {  // at some moments before, during and after the work
         const outcome run = shell(folder, "timeout --preserve-status -s TERM " + std::to_string(seconds) +
@@ -240,18 +238,18 @@ TEST_CASE("a chat template is checked, and another one takes its place") {
     const scratch_dir folder;
     write_text(folder / "chat.jinja", "{% for m in messages %}\n{{ m.content.split('x', 1)[0] }}{% endfor %}");
     write_text(folder / "broken.jinja", "a\n{% for m in %}");
-    const outcome broken = tessera(folder, "convert fable-3m -o x.gguf --chat-template broken.jinja");
+    const outcome broken = program(folder, "convert fable-3m -o x.gguf --chat-template broken.jinja");
     CHECK(broken.status == 1);
     CHECK(has(broken.err, "broken.jinja: line 2, column 13: wanted an expression"));
     CHECK_FALSE(fs::exists(folder / "x.gguf"));
-    CHECK(tessera(folder, "convert fable-3m -o x.gguf --chat-template chat.jinja").status == 0);
-    const outcome shown = tessera(folder, "inspect x.gguf");
+    CHECK(program(folder, "convert fable-3m -o x.gguf --chat-template chat.jinja").status == 0);
+    const outcome shown = program(folder, "inspect x.gguf");
     CHECK(has(shown.out, "chat template: tokenizer.chat_template parses; not every engine"));
     CHECK(has(shown.out, "  line 2, column 13: llama.cpp before 2026 refuses .split() with a count"));
-    const json all = json::parse(tessera(folder, "inspect x.gguf --json").out);
+    const json all = json::parse(program(folder, "inspect x.gguf --json").out);
     CHECK(all["metadata"]["tokenizer.chat_template"]["value"] == read_text(folder / "chat.jinja"));
     REQUIRE(all["chat_templates"].size() == 1);
     CHECK(all["chat_templates"][0]["parses"] == true);
     CHECK(all["chat_templates"][0]["findings"][0]["line"] == 2);
-    CHECK(has(tessera(folder, "inspect fable-3m").out, "chat template: none"));
+    CHECK(has(program(folder, "inspect fable-3m").out, "chat template: none"));
 }

@@ -10,18 +10,11 @@
 
 using nlohmann::json;
 using support::fs::file_size;
+using support::has;
 using support::outcome;
+using support::program;
 using support::read_text;
 using support::scratch_dir;
-
-namespace {
-
-bool has(const std::string& text, std::string_view part) { return text.find(part) != std::string::npos; }
-
-// `tessera` is a namespace here.
-outcome program(const scratch_dir& folder, const std::string& arguments) { return support::tessera(folder, arguments); }
-
-}  // namespace
 
 TEST_CASE("a target is reached from calibration to file, and keeps what it promises") {
     const scratch_dir folder;

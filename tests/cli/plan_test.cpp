@@ -17,13 +17,11 @@ using nlohmann::json;
 
 namespace {
 
-bool has(const std::string& text, std::string_view part) { return text.find(part) != std::string::npos; }
-
 json load(const fs::path& path) { return json::parse(read_text(path)); }
 
 /// A damage file for fable-3m with damages that quarter with each bit, as if all tensors were equally sensitive.
 void write_damage(const scratch_dir& folder) {
-    REQUIRE(tessera(folder, "plan fable-3m -f BF16 -o base.json").status == 0);
+    REQUIRE(program(folder, "plan fable-3m -f BF16 -o base.json").status == 0);
     const json base = load(folder / "base.json");
     const std::map<std::string, double> bits{{"Q8_0", 8.5}, {"Q6_K", 6.5625}, {"Q5_K", 5.5},    {"Q4_K", 4.5},
                                              {"Q4_0", 4.5}, {"Q3_K", 3.4375}, {"Q2_K", 2.625}, {"IQ2_XXS", 2.0625}};
@@ -44,15 +42,15 @@ void write_damage(const scratch_dir& folder) {
 
 TEST_CASE("a recipe, its plan file and its options for llama-quantize say the same") {
     const scratch_dir folder;
-    REQUIRE(tessera(folder, "quantize fable-3m --recipe q4_k_m -o a.gguf").status == 0);
-    const outcome planned = tessera(folder, "plan fable-3m --recipe Q4_K_M -o plan.json --tensor-types options.txt");
+    REQUIRE(program(folder, "quantize fable-3m --recipe q4_k_m -o a.gguf").status == 0);
+    const outcome planned = program(folder, "plan fable-3m --recipe Q4_K_M -o plan.json --tensor-types options.txt");
     REQUIRE(planned.status == 0);
-    REQUIRE(tessera(folder, "quantize fable-3m --plan plan.json -o b.gguf").status == 0);
+    REQUIRE(program(folder, "quantize fable-3m --plan plan.json -o b.gguf").status == 0);
     CHECK(read_text(folder / "a.gguf") == read_text(folder / "b.gguf"));
     const json plan = load(folder / "plan.json");
     CHECK(plan["file_bytes"] == fs::file_size(folder / "a.gguf"));
     CHECK(plan["file_type"] == 15);
-    const json listed = json::parse(tessera(folder, "inspect a.gguf --json").out);
+    const json listed = json::parse(program(folder, "inspect a.gguf --json").out);
     CHECK(listed["metadata"]["general.file_type"]["value"] == 15);
     for (std::size_t t = 0; t < plan["tensors"].size(); ++t)
         CHECK(listed["tensors"][t]["format"] == plan["tensors"][t]["format"]);
@@ -60,10 +58,10 @@ TEST_CASE("a recipe, its plan file and its options for llama-quantize say the sa
     CHECK(has(options, "--tensor-type ^blk\\.2\\.attn_v\\.weight$=q6_k\n"));
     CHECK(std::count(options.begin(), options.end(), '\n') == 22);
 
-    const outcome pinned = tessera(folder, "plan fable-3m --recipe Q4_K_M --pin 'attn_v=Q8_0'");
+    const outcome pinned = program(folder, "plan fable-3m --recipe Q4_K_M --pin 'attn_v=Q8_0'");
     CHECK(pinned.status == 0);
     CHECK(has(pinned.out, "Q8_0 [256, 128]"));
-    CHECK(has(tessera(folder, "plan fable-3m --recipe IQ2_M").err, "recipe IQ2_M: wanted importances"));
+    CHECK(has(program(folder, "plan fable-3m --recipe IQ2_M").err, "recipe IQ2_M: wanted importances"));
 }
 
 TEST_CASE("a target size is never exceeded and nearly used up; the file has the size the plan says") {
@@ -73,10 +71,10 @@ TEST_CASE("a target size is never exceeded and nearly used up; the file has the 
         const std::string size = target.first;
         const int bytes = target.second;
         CAPTURE(size);
-        const outcome run = tessera(folder, "plan fable-3m --damage damage.json --target-size '" + size + "' -o plan.json --force");
+        const outcome run = program(folder, "plan fable-3m --damage damage.json --target-size '" + size + "' -o plan.json --force");
         REQUIRE(run.status == 0);
         CHECK(has(run.out, "predicted mean KL divergence: "));
-        REQUIRE(tessera(folder, "quantize fable-3m --plan plan.json -o out.gguf --force").status == 0);
+        REQUIRE(program(folder, "quantize fable-3m --plan plan.json -o out.gguf --force").status == 0);
         const std::uint64_t got = fs::file_size(folder / "out.gguf");
         CHECK(got <= static_cast<std::uint64_t>(bytes));
         CHECK(static_cast<double>(got) > 0.995 * bytes);
@@ -85,10 +83,10 @@ TEST_CASE("a target size is never exceeded and nearly used up; the file has the 
     }
     const json before = load(folder / "plan.json");
     const double kld = before["predicted_kld"];
-    REQUIRE(tessera(folder, "plan fable-3m --damage damage.json -o kld.json --target-kld " + std::to_string(kld * 1.001)).status == 0);
+    REQUIRE(program(folder, "plan fable-3m --damage damage.json -o kld.json --target-kld " + std::to_string(kld * 1.001)).status == 0);
     CHECK(load(folder / "kld.json")["file_bytes"] <= before["file_bytes"]);
     CHECK(load(folder / "kld.json")["predicted_kld"].get<double>() <= kld * 1.001);
-    const outcome few = tessera(folder, "plan fable-3m --damage damage.json --target-bpw 4.6 --formats arm-friendly");
+    const outcome few = program(folder, "plan fable-3m --damage damage.json --target-bpw 4.6 --formats arm-friendly");
     CHECK(few.status == 0);
     CHECK(has(few.out, "Q4_0"));
     CHECK_FALSE(has(few.out, "_K"));
@@ -97,7 +95,7 @@ TEST_CASE("a target size is never exceeded and nearly used up; the file has the 
 TEST_CASE("a curve is a table, JSON and a picture") {
     const scratch_dir folder;
     write_damage(folder);
-    const outcome run = tessera(folder, "plan fable-3m --damage damage.json --curve --json --svg curve.svg");
+    const outcome run = program(folder, "plan fable-3m --damage damage.json --curve --json --svg curve.svg");
     REQUIRE(run.status == 0);
     const json points = json::parse(run.out);
     REQUIRE(points.size() > 20);
@@ -111,19 +109,19 @@ TEST_CASE("a curve is a table, JSON and a picture") {
     CHECK(svg.starts_with("<svg "));
     CHECK(svg.ends_with("</svg>\n"));
     CHECK_FALSE(has(svg, "nan"));
-    CHECK(tessera(folder, "plan fable-3m --damage damage.json --curve").status == 0);
+    CHECK(program(folder, "plan fable-3m --damage damage.json --curve").status == 0);
 }
 
 TEST_CASE("a plan edited by hand may write the tied table twice") {
     const scratch_dir folder;
-    REQUIRE(tessera(folder, "plan fable-3m -f Q8_0 --pin token_embd=Q2_K -o plan.json").status == 0);
-    REQUIRE(tessera(folder, "quantize fable-3m --plan plan.json -o once.gguf").status == 0);
+    REQUIRE(program(folder, "plan fable-3m -f Q8_0 --pin token_embd=Q2_K -o plan.json").status == 0);
+    REQUIRE(program(folder, "quantize fable-3m --plan plan.json -o once.gguf").status == 0);
     json plan = load(folder / "plan.json");
     plan["tensors"].push_back({{"name", "output.weight"}, {"format", "Q8_0"}});
     write_text(folder / "twice.json", plan.dump());
-    REQUIRE(tessera(folder, "quantize fable-3m --plan twice.json -o twice.gguf").status == 0);
+    REQUIRE(program(folder, "quantize fable-3m --plan twice.json -o twice.gguf").status == 0);
     const json both = json::parse(
-        tessera(folder, "evaluate fable-3m once.gguf twice.gguf --text fable-3m/generated_heldout.txt --windows 2 --json").out)["candidates"];
+        program(folder, "evaluate fable-3m once.gguf twice.gguf --text fable-3m/generated_heldout.txt --windows 2 --json").out)["candidates"];
     CHECK(both[1]["mean_kld"]["value"].get<double>() < 0.8 * both[0]["mean_kld"]["value"].get<double>());
 }
 
@@ -131,7 +129,7 @@ TEST_CASE("plan says what is wrong, and replaces nothing by accident") {
     const scratch_dir folder;
     write_damage(folder);
     const auto fails = [&](const std::string& arguments, const char* about) {
-        const outcome run = tessera(folder, "plan " + arguments);
+        const outcome run = program(folder, "plan " + arguments);
         CAPTURE(run.err);
         CHECK(run.status == 1);
         CHECK(has(run.err, about));
@@ -145,7 +143,7 @@ TEST_CASE("plan says what is wrong, and replaces nothing by accident") {
     write_text(folder / "there.json", "precious");
     fails("fable-3m -f Q8_0 -o there.json", "exists already");
     CHECK(read_text(folder / "there.json") == "precious");
-    CHECK(tessera(folder, "quantize fable-3m --plan there.json -o out.gguf").status == 1);
+    CHECK(program(folder, "quantize fable-3m --plan there.json -o out.gguf").status == 1);
     CHECK_FALSE(fs::exists(folder / "out.gguf"));
     for (const char* wrong : {"plan fable-3m", "plan fable-3m -f Q4_K --recipe Q4_K_M", "plan fable-3m --target-size much",
                               "plan fable-3m --target-bpw -1", "plan fable-3m --target-kld nan", "plan fable-3m --recipe Q9",
@@ -153,6 +151,6 @@ TEST_CASE("plan says what is wrong, and replaces nothing by accident") {
                               "quantize fable-3m -f Q4_K --plan damage.json -o x.gguf",
                               "quantize fable-3m --plan damage.json --pin ffn=Q8_0 -o x.gguf"}) {
         CAPTURE(wrong);
-        CHECK(tessera(folder, wrong).status == 2);
+        CHECK(program(folder, wrong).status == 2);
     }
 }

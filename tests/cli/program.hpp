@@ -28,7 +28,7 @@ inline outcome shell(const scratch_dir& folder, const std::string& command) {
 }
 
 /// Runs `tessera ARGUMENTS` in `folder`, which holds the model that ships with the project as `fable-3m`.
-inline outcome tessera(const scratch_dir& folder, const std::string& arguments) {
+inline outcome program(const scratch_dir& folder, const std::string& arguments) {
     if (!fs::exists(folder / "fable-3m"))
         fs::create_directory_symlink(project_dir() / "examples/models/fable-3m", folder / "fable-3m");
     return shell(folder, std::string("'" TESSERA_PROGRAM "' ") + arguments);

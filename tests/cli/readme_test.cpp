@@ -45,7 +45,7 @@ TEST_CASE("the README's commands do what it says they print") {
         if (!lines[i].starts_with(prompt)) continue;
         ++commands;
         CAPTURE(lines[i]);
-        const outcome run = tessera(folder, lines[i].substr(prompt.size()));
+        const outcome run = program(folder, lines[i].substr(prompt.size()));
         CHECK(run.status == 0);
         // Times differ, and so may last digits between compilers: what is compared is the first words of each line.
         for (++i; i < lines.size() && lines[i].starts_with("    "); ++i) {

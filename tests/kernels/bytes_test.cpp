@@ -11,6 +11,7 @@
 
 #include <doctest/doctest.h>
 
+#include "kernels/for_each_arch.hpp"
 #include "tessera/kernels/bit_plane.hpp"
 #include "tessera/kernels/simd.hpp"
 
@@ -55,19 +56,6 @@ void check_plane() {
     }
 }
 
-// Every architecture that the compiler's flags allow.
-template <class Check>
-void for_each_arch(Check check) {
-    std::size_t tried = 0;
-    xsimd::supported_architectures::for_each([&](auto arch) {
-        using architecture = decltype(arch);
-        CAPTURE(architecture::name());
-        check(arch);
-        ++tried;
-    });
-    CHECK(tried > 0);
-}
-
 template <class Arch>
 std::array<float, kernels::lanes<Arch>> stored(kernels::float_batch<Arch> values) {
     std::array<float, kernels::lanes<Arch>> all;
@@ -95,7 +83,7 @@ TEST_CASE("bit planes: unpack puts every code in its place, pack is its inverse"
 }
 
 TEST_CASE("bytes become floats and floats bytes") {
-    for_each_arch([](auto arch) {
+    support::for_each_arch([](auto arch) {
         using architecture = decltype(arch);
         constexpr std::size_t lanes = kernels::lanes<architecture>;
         std::array<std::uint8_t, 256 + lanes> bytes;
@@ -121,7 +109,7 @@ TEST_CASE("bytes become floats and floats bytes") {
 }
 
 TEST_CASE("sixteen bytes: looked up in tables, widened part by part") {
-    for_each_arch([](auto arch) {
+    support::for_each_arch([](auto arch) {
         using architecture = decltype(arch);
         constexpr std::size_t lanes = kernels::lanes<architecture>;
         std::array<std::uint8_t, 16> small, bytes, found;

@@ -8,6 +8,7 @@
 
 #include <doctest/doctest.h>
 
+#include "kernels/for_each_arch.hpp"
 #include "tessera/kernels/product.hpp"
 #include "tessera/kernels/simd.hpp"
 
@@ -54,22 +55,10 @@ double dot(const padded& x, std::size_t r, const padded& w, std::size_t c) {
     return sum;
 }
 
-template <class Check>
-void for_each_arch(Check check) {
-    std::size_t tried = 0;
-    xsimd::supported_architectures::for_each([&](auto arch) {
-        using architecture = decltype(arch);
-        CAPTURE(architecture::name());
-        check(arch);
-        ++tried;
-    });
-    CHECK(tried > 0);
-}
-
 }  // namespace
 
 TEST_CASE("products of small integers are exact, whatever the shape, and nothing else is touched") {
-    for_each_arch([]<class Arch>(Arch) {
+    support::for_each_arch([]<class Arch>(Arch) {
         constexpr std::size_t height = kernels::packed_left<Arch>::width, width = kernels::packed_right<Arch>::width;
         std::uniform_int_distribution<int> integers(-9, 9);
         for (const std::size_t rows : {std::size_t{1}, height - 1, height, height + 1, 2 * height + 3})
@@ -91,7 +80,7 @@ TEST_CASE("products of small integers are exact, whatever the shape, and nothing
 }
 
 TEST_CASE("products of real numbers are as near as float sums get") {
-    for_each_arch([]<class Arch>(Arch) {
+    support::for_each_arch([]<class Arch>(Arch) {
         std::normal_distribution<float> gauss;
         const padded x = random_matrix(20, 1000, gauss), w = random_matrix(40, 1000, gauss);
         padded out = random_matrix(20, 40, [](auto&) { return 0; });
@@ -105,7 +94,7 @@ TEST_CASE("products of real numbers are as near as float sums get") {
 }
 
 TEST_CASE("a row's bits do not depend on the rows that are multiplied with it") {
-    for_each_arch([]<class Arch>(Arch) {
+    support::for_each_arch([]<class Arch>(Arch) {
         std::normal_distribution<float> gauss;
         const padded x = random_matrix(31, 300, gauss), w = random_matrix(70, 300, gauss);
         const padded zeros = random_matrix(31, 70, [](auto&) { return 0; });

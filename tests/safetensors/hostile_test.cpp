@@ -13,6 +13,7 @@
 
 namespace {
 
+using support::has;
 using tessera::safetensors::reader;
 
 // The error of opening `bytes` as a file, without the folder's name. It must name the file.
@@ -28,8 +29,6 @@ std::string error_of(std::string_view header, std::size_t data_bytes) {
     return error_of(support::safetensors_bytes(header, std::string(data_bytes, '\0')));
 }
 
-bool contains(const std::string& text, std::string_view part) { return text.find(part) != std::string::npos; }
-
 }  // namespace
 
 TEST_CASE("a sound file opens, and every truncation of it fails") {
@@ -44,7 +43,7 @@ TEST_CASE("a sound file opens, and every truncation of it fails") {
         CAPTURE(length);
         CHECK(!error_of(whole.substr(0, length)).empty());
     }
-    CHECK(contains(error_of(whole + '\0'), "wanted 32 bytes of data, got 33"));
+    CHECK(has(error_of(whole + '\0'), "wanted 32 bytes of data, got 33"));
 }
 
 TEST_CASE("lengths of the header lie") {
@@ -52,34 +51,34 @@ TEST_CASE("lengths of the header lie") {
          {std::uint64_t{3}, std::uint64_t{100'000'001}, ~std::uint64_t{0}, std::uint64_t{1} << 63}) {
         std::string bytes(8, '\0');
         std::memcpy(bytes.data(), &length, sizeof length);
-        CHECK(contains(error_of(bytes + "{}"), "wanted a header of at most 2 bytes"));
+        CHECK(has(error_of(bytes + "{}"), "wanted a header of at most 2 bytes"));
     }
 }
 
 TEST_CASE("headers that are no table of tensors") {
-    CHECK(contains(error_of("", 0), "wanted JSON"));
-    CHECK(contains(error_of("{} x", 0), "wanted JSON"));
-    CHECK(contains(error_of("[]", 0), "wanted the header to be an object, got array"));
-    CHECK(contains(error_of(R"({"a":1})", 0), "tensor a: wanted an object, got number"));
-    CHECK(contains(error_of(R"({"":{}})", 0), "wanted tensor names"));
-    CHECK(contains(error_of(R"({"a\u0000b":{}})", 0), "wanted tensor names without zero bytes, got a"));
-    CHECK(contains(error_of("{\"a\xff\":1}", 0), "wanted JSON"));
-    CHECK(contains(error_of(R"({"__metadata__":[]})", 0), "__metadata__"));
-    CHECK(contains(error_of(R"({"__metadata__":{"k":1}})", 0), "wanted k to be a string"));
+    CHECK(has(error_of("", 0), "wanted JSON"));
+    CHECK(has(error_of("{} x", 0), "wanted JSON"));
+    CHECK(has(error_of("[]", 0), "wanted the header to be an object, got array"));
+    CHECK(has(error_of(R"({"a":1})", 0), "tensor a: wanted an object, got number"));
+    CHECK(has(error_of(R"({"":{}})", 0), "wanted tensor names"));
+    CHECK(has(error_of(R"({"a\u0000b":{}})", 0), "wanted tensor names without zero bytes, got a"));
+    CHECK(has(error_of("{\"a\xff\":1}", 0), "wanted JSON"));
+    CHECK(has(error_of(R"({"__metadata__":[]})", 0), "__metadata__"));
+    CHECK(has(error_of(R"({"__metadata__":{"k":1}})", 0), "wanted k to be a string"));
 }
 
 TEST_CASE("nesting is bounded, however deep") {
-    CHECK(contains(error_of(std::string(1'000'000, '['), 0), "levels"));
+    CHECK(has(error_of(std::string(1'000'000, '['), 0), "levels"));
     std::string objects;
     for (int i = 0; i < 200'000; ++i) objects += "{\"a\":";
-    CHECK(contains(error_of(objects, 0), "levels"));
-    CHECK(contains(error_of(R"({"a":{"dtype":"F32","shape":[[1]],"data_offsets":[0,4]}})", 4), "levels"));
+    CHECK(has(error_of(objects, 0), "levels"));
+    CHECK(has(error_of(R"({"a":{"dtype":"F32","shape":[[1]],"data_offsets":[0,4]}})", 4), "levels"));
 }
 
 TEST_CASE("a name twice") {
     const std::string entry = R"("a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]})";
-    CHECK(contains(error_of("{" + entry + "," + entry + "}", 4), "wanted every key once, got a twice"));
-    CHECK(contains(error_of(R"({"a":{"dtype":"F32","dtype":"F32","shape":[1],"data_offsets":[0,4]}})", 4),
+    CHECK(has(error_of("{" + entry + "," + entry + "}", 4), "wanted every key once, got a twice"));
+    CHECK(has(error_of(R"({"a":{"dtype":"F32","dtype":"F32","shape":[1],"data_offsets":[0,4]}})", 4),
                    "dtype twice"));
 }
 
@@ -90,7 +89,7 @@ TEST_CASE("entries of a tensor are wrong") {
                         8);
     };
     const auto is_about = [](const std::string& message, std::string_view part) {
-        return message.starts_with("tensor w: ") && contains(message, part);
+        return message.starts_with("tensor w: ") && has(message, part);
     };
     CHECK(is_about(entry("\"F33\"", "[2]", "[0,8]"), "wanted a known dtype, got F33"));
     CHECK(is_about(entry("32", "[2]", "[0,8]"), "dtype"));
@@ -119,10 +118,10 @@ TEST_CASE("tensors overlap or leave gaps") {
                 std::string(second) + "}}",
             16);
     };
-    CHECK(contains(two("[4,12]"), "tensor b: wanted its data at 8"));
-    CHECK(contains(two("[0,8]"), "wanted its data at 8"));
-    CHECK(contains(two("[12,20]"), "tensor b: wanted its data at 8"));
-    CHECK(contains(two("[16,24]"), "tensor b: wanted its data at 8"));
+    CHECK(has(two("[4,12]"), "tensor b: wanted its data at 8"));
+    CHECK(has(two("[0,8]"), "wanted its data at 8"));
+    CHECK(has(two("[12,20]"), "tensor b: wanted its data at 8"));
+    CHECK(has(two("[16,24]"), "tensor b: wanted its data at 8"));
 }
 
 TEST_CASE("sets of shards are wrong") {
@@ -140,29 +139,29 @@ TEST_CASE("sets of shards are wrong") {
     support::write_text(folder / "1.safetensors", shard("a"));
     support::write_text(folder / "2.safetensors", shard("b"));
     support::write_text(folder / "3.safetensors", shard("a"));
-    CHECK(contains(error_with(R"({"weight_map":{"a":"1.safetensors","b":"9.safetensors"}})"),
+    CHECK(has(error_with(R"({"weight_map":{"a":"1.safetensors","b":"9.safetensors"}})"),
                    "wanted shard 9.safetensors"));
-    CHECK(contains(error_with(R"({"weight_map":{"a":"1.safetensors","b":"1.safetensors"}})"),
+    CHECK(has(error_with(R"({"weight_map":{"a":"1.safetensors","b":"1.safetensors"}})"),
                    "tensor b: wanted it here"));
-    CHECK(contains(error_with(R"({"weight_map":{"a":"2.safetensors","b":"1.safetensors"}})"), "wanted it here"));
-    CHECK(contains(error_with(R"({"weight_map":{"a":"1.safetensors","b":"3.safetensors"}})"),
+    CHECK(has(error_with(R"({"weight_map":{"a":"2.safetensors","b":"1.safetensors"}})"), "wanted it here"));
+    CHECK(has(error_with(R"({"weight_map":{"a":"1.safetensors","b":"3.safetensors"}})"),
                    "tensor a: wanted a name of its own"));
-    CHECK(contains(error_with(R"({"weight_map":{"a":"1.safetensors","a":"2.safetensors"}})"), "twice"));
-    CHECK(contains(error_with(R"({"weight_map":{"a":"model.safetensors.index.json"}})"),
+    CHECK(has(error_with(R"({"weight_map":{"a":"1.safetensors","a":"2.safetensors"}})"), "twice"));
+    CHECK(has(error_with(R"({"weight_map":{"a":"model.safetensors.index.json"}})"),
                    "model.safetensors.index.json: wanted a header"));
     for (const char* path :
          {"../1.safetensors", "/etc/passwd", "..", ".", "", "1.safetensors\\u0000", "x/1.safetensors"})
-        CHECK(contains(error_with("{\"weight_map\":{\"a\":\"" + std::string(path) + "\"}}"),
+        CHECK(has(error_with("{\"weight_map\":{\"a\":\"" + std::string(path) + "\"}}"),
                        "wanted the name of a file beside"));
-    CHECK(contains(error_with(R"({"weight_map":{"a":1}})"), "tensor a: wanted the name of a file"));
-    CHECK(contains(error_with(R"({"weight_map":[]})"), "weight_map"));
-    CHECK(contains(error_with("[]"), "weight_map"));
-    CHECK(contains(error_with("{"), "wanted JSON"));
-    CHECK(contains(error_with(std::string(1'000'000, '[')), "levels"));
+    CHECK(has(error_with(R"({"weight_map":{"a":1}})"), "tensor a: wanted the name of a file"));
+    CHECK(has(error_with(R"({"weight_map":[]})"), "weight_map"));
+    CHECK(has(error_with("[]"), "weight_map"));
+    CHECK(has(error_with("{"), "wanted JSON"));
+    CHECK(has(error_with(std::string(1'000'000, '[')), "levels"));
 
     const support::scratch_dir empty;
-    CHECK(contains(support::message_of<tessera::error>([&] { reader{empty.path()}; }), "got neither"));
-    CHECK(contains(support::message_of<tessera::error>([&] { reader{empty / "no.safetensors"}; }), "cannot open"));
+    CHECK(has(support::message_of<tessera::error>([&] { reader{empty.path()}; }), "got neither"));
+    CHECK(has(support::message_of<tessera::error>([&] { reader{empty / "no.safetensors"}; }), "cannot open"));
 }
 
 TEST_CASE("scales of the wrong shape or type") {
@@ -172,7 +171,7 @@ TEST_CASE("scales of the wrong shape or type") {
                             std::to_string(32 + bytes) + "]}}",
                         32 + bytes);
     };
-    CHECK(contains(scaled("[2,2]", "F32", 16), "tensor w_scale_inv: wanted scales for"));
-    CHECK(contains(scaled("[8]", "F32", 32), "tensor w_scale_inv: wanted scales for"));
-    CHECK(contains(scaled("[1]", "I32", 4), "tensor w_scale_inv: wanted scales for"));
+    CHECK(has(scaled("[2,2]", "F32", 16), "tensor w_scale_inv: wanted scales for"));
+    CHECK(has(scaled("[8]", "F32", 32), "tensor w_scale_inv: wanted scales for"));
+    CHECK(has(scaled("[1]", "I32", 4), "tensor w_scale_inv: wanted scales for"));
 }

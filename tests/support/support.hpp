@@ -74,6 +74,8 @@ std::vector<T> read_values(const fs::path& path) {
     return values;
 }
 
+inline bool has(std::string_view text, std::string_view part) { return text.find(part) != std::string_view::npos; }
+
 /// The message of the exception that f throws; fails the test when it throws none or another kind.
 template <class Exception, class Function>
 std::string message_of(Function&& f) {

@@ -12,9 +12,11 @@
 #include "support/support.hpp"
 #include "tessera/text/template/check.hpp"
 #include "tessera/text/template/text_template.hpp"
+#include "text/small_chat.hpp"
 
 using namespace tessera;
 using json = nlohmann::ordered_json;
+using support::has;
 using text::jinja::check_for_llama;
 using text::jinja::raised_error;
 using text::jinja::text_template;
@@ -40,8 +42,6 @@ std::string render(std::string_view source, const json& variables = json::object
 std::string failure(std::string_view source, const json& variables = json::object()) {
     return support::message_of<error>([&] { render(source, variables); });
 }
-
-bool mentions(const std::string& message, std::string_view part) { return message.find(part) != std::string::npos; }
 
 struct rendering {
     std::string_view source;
@@ -99,21 +99,6 @@ constexpr rendering statements[] = {
     {"{{ '}}' }}{{ {'a': {'b': 1}}['a']['b'] }}{{ '{%' }}", "}}1{%"},
 };
 
-// More in it than in most templates.
-constexpr std::string_view small_chat = R"(
-{%- macro text_of(content) -%}
-    {%- if content is string -%}{{ content|trim }}
-    {%- else -%}{%- for part in content if part.type == 'text' -%}{{ part.text }}{%- endfor -%}{%- endif -%}
-{%- endmacro -%}
-{{ bos_token }}
-{%- for message in messages %}
-    {%- if message.role not in ['system', 'user', 'assistant', 'tool'] %}{{ raise_exception('unknown role ' + message.role) }}{% endif %}
-    {{- '<|' + message['role'] + '|>' + text_of(message.content) }}
-    {%- for call in message.tool_calls or [] %}{{ '<call>' + call.function.name + (call.function.arguments|tojson) }}{% endfor %}
-    {{- '<|end|>\n' }}
-{%- endfor %}
-{%- if add_generation_prompt %}<|assistant|>{% if enable_thinking is defined and enable_thinking is false %}<think></think>{% endif %}{% endif %})";
-
 }  // namespace
 
 TEST_CASE("templates: expressions give what Jinja gives") {
@@ -163,27 +148,27 @@ TEST_CASE("templates: where engines disagree, Python's decides") {
         const auto rendered = [&] { return compiled.render(c["vars"], {.now = golden_time()}); };
         if (c["python"].contains("ok"))
             CHECK(rendered() == c["python"]["ok"].get<std::string>());
-        else if (!mentions(c["python"].dump(), "SecurityError"))
+        else if (!has(c["python"].dump(), "SecurityError"))
             CHECK_THROWS_AS(static_cast<void>(rendered()), error);
     }
 }
 
 TEST_CASE("templates: errors say where") {
     CHECK(failure("a\n {{ q.x }}") == "template: line 2, column 6: 'q' is undefined");
-    CHECK(mentions(failure("{{ none.x.y }}"), "'None' has no attribute 'x'"));
-    CHECK(mentions(failure("{{ 'a' + 1 }}"), "column 10: can only concatenate str (not \"int\") to str"));
-    CHECK(mentions(failure("{{ 'é' ~ 1/0 }}"), "division by zero"));
-    CHECK(mentions(failure("{% if true %}x"), "line 1, column 4: wanted {% endif %}"));
-    CHECK(mentions(failure("x\n\n{% unknown %}"), "line 3, column 4: wanted a statement, got unknown"));
-    CHECK(mentions(failure("{{ (1 }}"), "wanted"));
-    CHECK(mentions(failure("{{ 'abc"), "wanted ' to end the string"));
-    CHECK(mentions(failure("{# a"), "wanted #}"));
-    CHECK(mentions(failure("{{ 1|nofilter }}"), "No filter named 'nofilter'"));
-    CHECK(mentions(failure("{{ 1 is notest }}"), "wanted the name of a test, got notest"));
-    CHECK(mentions(failure("{{ 'a'|join(1, 2, 3) }}"), "wanted at most 2 arguments, got 3"));
-    CHECK(mentions(failure("{{ 9223372036854775807 + 1 }}"), "wanted integers of 64 bits"));
-    CHECK(mentions(failure("\xff"), "wanted UTF-8"));
-    CHECK(mentions(failure("{{ a }}", {{"a", 18446744073709551615u}}), "variable a: wanted integers of 64 bits"));
+    CHECK(has(failure("{{ none.x.y }}"), "'None' has no attribute 'x'"));
+    CHECK(has(failure("{{ 'a' + 1 }}"), "column 10: can only concatenate str (not \"int\") to str"));
+    CHECK(has(failure("{{ 'é' ~ 1/0 }}"), "division by zero"));
+    CHECK(has(failure("{% if true %}x"), "line 1, column 4: wanted {% endif %}"));
+    CHECK(has(failure("x\n\n{% unknown %}"), "line 3, column 4: wanted a statement, got unknown"));
+    CHECK(has(failure("{{ (1 }}"), "wanted"));
+    CHECK(has(failure("{{ 'abc"), "wanted ' to end the string"));
+    CHECK(has(failure("{# a"), "wanted #}"));
+    CHECK(has(failure("{{ 1|nofilter }}"), "No filter named 'nofilter'"));
+    CHECK(has(failure("{{ 1 is notest }}"), "wanted the name of a test, got notest"));
+    CHECK(has(failure("{{ 'a'|join(1, 2, 3) }}"), "wanted at most 2 arguments, got 3"));
+    CHECK(has(failure("{{ 9223372036854775807 + 1 }}"), "wanted integers of 64 bits"));
+    CHECK(has(failure("\xff"), "wanted UTF-8"));
+    CHECK(has(failure("{{ a }}", {{"a", 18446744073709551615u}}), "variable a: wanted integers of 64 bits"));
     CHECK_THROWS_WITH_AS(render("{{ raise_exception('no ' ~ 1) }}"), "template: line 1, column 19: the template refuses: no 1",
                          raised_error);
 }
@@ -194,26 +179,26 @@ TEST_CASE("templates: what strangers write stays within limits") {
             static_cast<void>(text_template(source).render(json::object(), {.bounds = {.steps = 1 << 20, .output_bytes = 1 << 12}}));
         });
     };
-    CHECK(mentions(limited("{% for a in range(10000000000) %}{% endfor %}"), "steps"));
-    CHECK(mentions(limited("{% for a in range(3000) %}{% for b in range(3000) %}{% endfor %}{% endfor %}"), "steps"));
-    CHECK(mentions(limited("{% set ns = namespace(s='aaaaaaaa') %}{% for a in range(99) %}{% set ns.s = ns.s + ns.s %}{% endfor %}"), "steps"));
-    CHECK(mentions(limited("{{ 'a' * 10000000000 }}"), "steps"));
-    CHECK(mentions(limited("{{ 'a' * 10000 }}"), "output of at most 4096 bytes"));
-    CHECK(mentions(limited("{% macro m() %}{{ m() }}{% endmacro %}{{ m() }}"), "levels"));
-    CHECK(mentions(limited("{% set l = [] %}{{ l.append(l) }}{{ l }}"), "levels"));
-    CHECK(mentions(limited("{% set ns = namespace(l=[]) %}{% for a in range(999) %}{% set ns.l = [ns.l] %}{% endfor %}"), "deep"));
-    CHECK(mentions(limited("{{ 'a'|map('map', 'map', 'map', 'upper')|list }}{% set ns = namespace() %}{% set ns.me = ns %}{{ 'a'|center(9999999) }}"), "steps"));
-    CHECK(mentions(limited("{{ " + std::string(100000, '(') + "1" + std::string(100000, ')') + " }}"), "levels of nesting"));
-    CHECK(mentions(limited("{{ " + std::string(100000, '-') + "1 }}"), "levels of nesting"));
+    CHECK(has(limited("{% for a in range(10000000000) %}{% endfor %}"), "steps"));
+    CHECK(has(limited("{% for a in range(3000) %}{% for b in range(3000) %}{% endfor %}{% endfor %}"), "steps"));
+    CHECK(has(limited("{% set ns = namespace(s='aaaaaaaa') %}{% for a in range(99) %}{% set ns.s = ns.s + ns.s %}{% endfor %}"), "steps"));
+    CHECK(has(limited("{{ 'a' * 10000000000 }}"), "steps"));
+    CHECK(has(limited("{{ 'a' * 10000 }}"), "output of at most 4096 bytes"));
+    CHECK(has(limited("{% macro m() %}{{ m() }}{% endmacro %}{{ m() }}"), "levels"));
+    CHECK(has(limited("{% set l = [] %}{{ l.append(l) }}{{ l }}"), "levels"));
+    CHECK(has(limited("{% set ns = namespace(l=[]) %}{% for a in range(999) %}{% set ns.l = [ns.l] %}{% endfor %}"), "deep"));
+    CHECK(has(limited("{{ 'a'|map('map', 'map', 'map', 'upper')|list }}{% set ns = namespace() %}{% set ns.me = ns %}{{ 'a'|center(9999999) }}"), "steps"));
+    CHECK(has(limited("{{ " + std::string(100000, '(') + "1" + std::string(100000, ')') + " }}"), "levels of nesting"));
+    CHECK(has(limited("{{ " + std::string(100000, '-') + "1 }}"), "levels of nesting"));
     std::string nested;
     for (int i = 0; i < 1000; ++i) nested += "{% if true %}";
-    CHECK(mentions(limited(nested), "levels of nesting"));
+    CHECK(has(limited(nested), "levels of nesting"));
 }
 
 // Mutations of templates that exercise every construct: an error or a text, but no crash and no endless loop. Values that
 // come to hold themselves are set free, which sanitizers watch.
 TEST_CASE("templates: mutations do no harm") {
-    std::vector<std::string> seeds{std::string(small_chat)};
+    std::vector<std::string> seeds{support::small_chat()};
     for (const rendering& r : statements) seeds.emplace_back(r.source);
     for (const rendering& r : expressions) seeds.emplace_back(r.source);
     json variables = people;
@@ -250,8 +235,8 @@ TEST_CASE("templates: constructs that llama.cpp takes otherwise are pointed at")
     REQUIRE(split.size() == 1);
     CHECK(split[0].line == 2);
     CHECK(split[0].column == 13);
-    CHECK(mentions(split[0].problem, "split"));
-    CHECK(mentions(split[0].rewrite, "x.split(s)[1:]|join(s)"));
+    CHECK(has(split[0].problem, "split"));
+    CHECK(has(split[0].rewrite, "x.split(s)[1:]|join(s)"));
     for (const std::string_view source :
          {"{{ x.split() }}", "{{ x.replace('a', 'b', 1) }}", "{{ x|unique }}", "{{ x|map('upper')|join }}", "{{ ', '.join(x) }}",
           "{{ x.startswith(('a', 'b')) }}", "{% with a = 1 %}{% endwith %}", "{{ x.append(1) }}", "{{ x[::2] }}", "{{ 7 // 2 }}",
@@ -263,7 +248,7 @@ TEST_CASE("templates: constructs that llama.cpp takes otherwise are pointed at")
          {"{{ x.split(',')[-1] }}", "{{ x[::-1] }}", "{{ x|map(attribute='a')|list|length }}", "{{ x|tojson(indent=4, ensure_ascii=False) }}",
           "{% if x|selectattr('a', 'equalto', 1)|list %}{% endif %}", "{% generation %}{{ x.strip() }}{% endgeneration %}"})
         CHECK_MESSAGE(found(source).empty(), source);
-    CHECK(found(small_chat).empty());
+    CHECK(found(support::small_chat()).empty());
 }
 
 TEST_CASE("templates: of published ones those are pointed at that engines are known to disagree on") {
@@ -277,5 +262,5 @@ TEST_CASE("templates: of published ones those are pointed at that engines are kn
     for (const char* name : {"llama-3-8b-instruct", "qwen3-0.6b", "phi-4", "gemma-2-2b-it"}) CHECK_MESSAGE(found(name).empty(), name);
     REQUIRE(found("deepseek-v3.2").size() == 1);
     CHECK(found("deepseek-v3.2")[0].line == 90);
-    CHECK(mentions(found("deepseek-v3.2")[0].problem, "no filter from_json"));
+    CHECK(has(found("deepseek-v3.2")[0].problem, "no filter from_json"));
 }

@@ -14,29 +14,17 @@
 #include "tessera/text/conversations.hpp"
 #include "tessera/text/document_reader.hpp"
 #include "tessera/text/packing.hpp"
+#include "text/small_chat.hpp"
 #include "text/vocabularies.hpp"
 
 using namespace tessera;
 using json = nlohmann::ordered_json;
+using support::has;
 using text::jinja::raised_error;
 
 namespace {
 
-bool mentions(const std::string& message, std::string_view part) { return message.find(part) != std::string::npos; }
-
-constexpr std::string_view small_chat = R"(
-{%- macro text_of(content) -%}
-    {%- if content is string -%}{{ content|trim }}
-    {%- else -%}{%- for part in content if part.type == 'text' -%}{{ part.text }}{%- endfor -%}{%- endif -%}
-{%- endmacro -%}
-{{ bos_token }}
-{%- for message in messages %}
-    {%- if message.role not in ['user', 'assistant', 'tool'] %}{{ raise_exception('unknown role ' + message.role) }}{% endif %}
-    {{- '<|' + message['role'] + '|>' + text_of(message.content) }}
-    {%- for call in message.tool_calls or [] %}{{ '<call>' + call.function.name + (call.function.arguments|tojson) }}{% endfor %}
-    {{- '<|end|>\n' }}
-{%- endfor %}
-{%- if add_generation_prompt %}<|assistant|>{% if enable_thinking is defined and enable_thinking is false %}<think></think>{% endif %}{% endif %})";
+const std::string small_chat = support::small_chat("['user', 'assistant', 'tool']");
 
 text::chat_template small_template() { return {small_chat, "small", {.bos = "<s>", .eos = "</s>"}}; }
 
@@ -50,7 +38,7 @@ support::vocabulary_builder chat_vocabulary() {
 
 metadata instruct_model() {
     metadata keys = chat_vocabulary().build();
-    keys.set(std::string(text::chat_template_key), std::string(small_chat));
+    keys.set(std::string(text::chat_template_key), small_chat);
     return keys;
 }
 
@@ -88,7 +76,7 @@ TEST_CASE("conversations: messages take the form that the template wants") {
     CHECK(plain.render({parts}) == "user:a\nb;");
     CHECK(plain.render({calls}) == "user:w;assistant:f({\"x\": 1});");
     const json image = json::parse(R"([{"role": "user", "content": [{"type": "image_url"}]}])");
-    CHECK(mentions(support::message_of<error>([&] { static_cast<void>(plain.render({image})); }), "got image_url"));
+    CHECK(has(support::message_of<error>([&] { static_cast<void>(plain.render({image})); }), "got image_url"));
 
     const text::chat_template listing("{% for m in messages %}{% for p in m.content %}{{ p.text }}{% endfor %};{% endfor %}", "listing", {});
     CHECK(listing.layout().contents == layout::content::parts);
@@ -156,14 +144,14 @@ TEST_CASE("documents: what is no conversation is refused by file and line") {
     const auto complaint = [&](std::string_view lines, std::string_view name = "talks.jsonl") {
         return support::message_of<error>([&] { static_cast<void>(text::document_reader(keys).read(lines, std::string(name))); });
     };
-    CHECK(mentions(complaint("\n{"), "talks.jsonl: line 2: wanted a conversation, {\"messages\""));
-    CHECK(mentions(complaint("{\"text\": 1}"), "line 1: wanted a conversation"));
-    CHECK(mentions(complaint("[{\"role\": \"user\", \"content\": \"a\"}]\n[1]", "talks.txt"), "talks.txt: line 2: wanted a conversation"));
-    CHECK(mentions(complaint("[{\"role\": \"bard\", \"content\": \"\"}]"), "got 1 that it refuses: talks.jsonl: line 1: unknown role bard"));
-    CHECK(mentions(complaint("[{\"role\": 1, \"content\": \"\"}]"), "talks.jsonl: line 1: tokenizer.chat_template: line "));
+    CHECK(has(complaint("\n{"), "talks.jsonl: line 2: wanted a conversation, {\"messages\""));
+    CHECK(has(complaint("{\"text\": 1}"), "line 1: wanted a conversation"));
+    CHECK(has(complaint("[{\"role\": \"user\", \"content\": \"a\"}]\n[1]", "talks.txt"), "talks.txt: line 2: wanted a conversation"));
+    CHECK(has(complaint("[{\"role\": \"bard\", \"content\": \"\"}]"), "got 1 that it refuses: talks.jsonl: line 1: unknown role bard"));
+    CHECK(has(complaint("[{\"role\": 1, \"content\": \"\"}]"), "talks.jsonl: line 1: tokenizer.chat_template: line "));
     const std::string deep(100'000, '[');
-    CHECK(mentions(complaint("[{\"role\": \"user\", \"content\": " + deep), "wanted a conversation"));
-    CHECK(mentions(complaint("[{\"role\": \"user\", \"content\": " + deep + std::string(deep.size(), ']') + "}]"), "wanted a conversation"));
+    CHECK(has(complaint("[{\"role\": \"user\", \"content\": " + deep), "wanted a conversation"));
+    CHECK(has(complaint("[{\"role\": \"user\", \"content\": " + deep + std::string(deep.size(), ']') + "}]"), "wanted a conversation"));
     const std::string call = "[{\"role\": \"user\", \"content\": \"\", \"tool_calls\": [{\"function\": {\"name\": \"f\", \"arguments\": \"";
     CHECK_NOTHROW(static_cast<void>(text::document_reader(keys).read(call + deep + "\"}}]}]", "talks.jsonl")));  // stays text
     metadata broken = instruct_model();
