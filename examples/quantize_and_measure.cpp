@@ -4,6 +4,7 @@
 #include <exception>
 #include <string_view>
 
+#include "tessera/core/bytes.hpp"
 #include "tessera/tessera.hpp"
 
 namespace {
@@ -32,8 +33,7 @@ int main(int argc, char** argv) try {
         return 2;
     }
     const tessera::mapped_file text(argv[3]);
-    const double kld = quantize_and_measure(
-        argv[1], argv[2], {reinterpret_cast<const char*>(text.bytes().data()), text.bytes().size()});
+    const double kld = quantize_and_measure(argv[1], argv[2], tessera::as_text(text.bytes()));
     return kld > 0.0 && kld < 0.05 ? 0 : 1;
 } catch (const std::exception& e) {
     std::fprintf(stderr, "quantize_and_measure: %s\n", e.what());

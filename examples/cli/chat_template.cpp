@@ -5,7 +5,9 @@
 #include <string_view>
 #include <vector>
 
+#include "tessera/core/bytes.hpp"
 #include "tessera/core/mapped_file.hpp"
+#include "tessera/text/chat.hpp"
 #include "tessera/text/template/check.hpp"
 #include "tessera/text/template/text_template.hpp"
 
@@ -13,10 +15,10 @@ namespace cli {
 
 namespace {
 
+using tessera::text::chat_template_key;
 using tessera::text::jinja::finding;
 using tessera::text::jinja::text_template;
 
-constexpr std::string_view key_of_default = "tokenizer.chat_template";
 constexpr std::string_view key_of_names = "tokenizer.chat_templates";
 
 struct checked_template {
@@ -29,7 +31,7 @@ std::vector<checked_template> check_all(const tessera::metadata& properties) {
     std::vector<checked_template> all;
     for (const auto& [key, value] : properties) {
         const auto* source = std::get_if<std::string>(&value);
-        if (source == nullptr || (key != key_of_default && !key.starts_with(std::string(key_of_default) + "."))) continue;
+        if (source == nullptr || (key != chat_template_key && !key.starts_with(std::string(chat_template_key) + "."))) continue;
         checked_template one{key, {}, {}};
         try {
             one.findings = check_for_llama(text_template(*source, key));
@@ -72,14 +74,16 @@ nlohmann::ordered_json chat_templates_json(const tessera::metadata& properties) 
     return list;
 }
 
-void set_chat_template(tessera::metadata& properties, const std::filesystem::path& file) {
+tessera::metadata with_chat_template(tessera::metadata properties, const std::filesystem::path& file) {
+    if (file.empty()) return properties;
     const tessera::mapped_file mapped(file);
-    const std::string source(reinterpret_cast<const char*>(mapped.bytes().data()), mapped.bytes().size());
+    const std::string source(tessera::as_text(mapped.bytes()));
     const text_template parsed(source, file.string());
     if (const auto* names = properties.get<std::vector<std::string>>(key_of_names))
-        for (const std::string& name : std::vector(*names)) properties.erase(std::string(key_of_default) + "." + name);
+        for (const std::string& name : std::vector(*names)) properties.erase(std::string(chat_template_key) + "." + name);
     properties.erase(key_of_names);
-    properties.set(std::string(key_of_default), source);
+    properties.set(std::string(chat_template_key), source);
+    return properties;
 }
 
 }  // namespace cli

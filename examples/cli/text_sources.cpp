@@ -3,11 +3,11 @@
 #include <charconv>
 #include <filesystem>
 #include <optional>
-#include <string_view>
 #include <system_error>
 #include <utility>
 
 #include "about.hpp"
+#include "tessera/core/bytes.hpp"
 #include "tessera/core/error.hpp"
 #include "tessera/core/mapped_file.hpp"
 #include "tessera/text/document_reader.hpp"
@@ -44,8 +44,7 @@ text_source read_source(const std::string& argument, Read&& read) {
     text_source source{.name = named.pattern, .weight = named.weight};
     for (const std::filesystem::path& path : find_text_files(named.pattern)) {
         const tessera::mapped_file file(path);
-        const std::string_view text(reinterpret_cast<const char*>(file.bytes().data()), file.bytes().size());
-        for (auto& document : read(text, path.string())) source.documents.push_back(std::move(document));
+        for (auto& document : read(tessera::as_text(file.bytes()), path.string())) source.documents.push_back(std::move(document));
     }
     return source;
 }

@@ -3,7 +3,6 @@
 
 #include <cstddef>
 #include <filesystem>
-#include <string_view>
 #include <vector>
 
 #include "tessera/calibrate/imatrix_file.hpp"
@@ -20,8 +19,7 @@ namespace tessera {
 /// Reads an importance matrix; its first bytes tell which format it is in. Throws naming the file when it is neither.
 [[nodiscard]] inline imatrix_file read_imatrix(const std::filesystem::path& path) {
     const mapped_file file(path);
-    const std::string_view text(reinterpret_cast<const char*>(file.bytes().data()), file.bytes().size());
-    if (text.starts_with(gguf::magic)) return read_imatrix_gguf(path);
+    if (as_text(file.bytes()).starts_with(gguf::magic)) return read_imatrix_gguf(path);
     return parse_imatrix_legacy(file.bytes(), path.string());
 }
 

@@ -30,8 +30,7 @@ namespace detail {
 }
 
 [[nodiscard]] inline std::string take_text(gguf::cursor& in, std::string_view what) {
-    const byte_view bytes = in.take_bytes(take_positive(in, what), what);
-    return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
+    return std::string(as_text(in.take_bytes(take_positive(in, what), what)));
 }
 
 }  // namespace detail

@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstring>
 #include <span>
+#include <string_view>
 #include <type_traits>
 
 namespace tessera {
@@ -27,6 +28,11 @@ template <class T, std::size_t N>
     requires std::is_trivially_copyable_v<T>
 [[nodiscard]] byte_view as_byte_view(std::span<T, N> values) noexcept {
     return std::as_bytes(values);
+}
+
+/// Bytes as text.
+[[nodiscard]] inline std::string_view as_text(byte_view bytes) noexcept {
+    return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
 }
 
 }  // namespace tessera

@@ -38,8 +38,7 @@ public:
 
     /// The next string: its length as uint64, then its bytes, which stay in the file.
     [[nodiscard]] std::string_view take_text(std::string_view what) {
-        const byte_view text = take_bytes(take<std::uint64_t>(what), what);
-        return {reinterpret_cast<const char*>(text.data()), text.size()};
+        return as_text(take_bytes(take<std::uint64_t>(what), what));
     }
 
     /// A count of things of at least `least_bytes` each, all of which must still fit.

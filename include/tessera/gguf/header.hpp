@@ -42,8 +42,7 @@ inline constexpr std::uint64_t least_entry_bytes = 8 + 4 + 1;       // empty key
 inline constexpr std::uint64_t least_tensor_bytes = 8 + 4 + 4 + 8;  // empty name, rank 0, type, offset
 
 inline std::uint32_t take_version(cursor& in) {
-    const byte_view start = in.take_bytes(magic.size(), "magic");
-    const std::string_view found(reinterpret_cast<const char*>(start.data()), start.size());
+    const std::string_view found = as_text(in.take_bytes(magic.size(), "magic"));
     if (found != magic) fail(in.where(), ": magic: wanted ", magic, ", got ", printable(found));
     const auto version = in.take<std::uint32_t>("version");
     if (version != 0 && (version & 0xffffu) == 0)

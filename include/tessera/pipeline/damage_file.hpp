@@ -10,6 +10,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "tessera/core/bytes.hpp"
 #include "tessera/core/mapped_file.hpp"
 #include "tessera/core/tensor_index.hpp"
 #include "tessera/core/tensor_info.hpp"
@@ -82,7 +83,7 @@ inline void save_damage(const std::filesystem::path& path, const select::damage_
 [[nodiscard]] inline select::damage_table load_damage(const std::filesystem::path& path,
                                                       std::span<const tensor_info> tensors) {
     const mapped_file file(path);
-    return damage_from_json({reinterpret_cast<const char*>(file.bytes().data()), file.bytes().size()}, path.string(),
+    return damage_from_json(as_text(file.bytes()), path.string(),
                             tensors);
 }
 

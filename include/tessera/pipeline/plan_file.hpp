@@ -16,6 +16,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "tessera/core/bytes.hpp"
 #include "tessera/core/mapped_file.hpp"
 #include "tessera/core/metadata.hpp"
 #include "tessera/core/tensor_index.hpp"
@@ -165,7 +166,7 @@ inline void save_plan(const std::filesystem::path& path, const select::plan& pla
 /// Reads what save_plan wrote, or what a person made of it.
 [[nodiscard]] inline select::plan load_plan(const std::filesystem::path& path, std::span<const tensor_info> tensors) {
     const mapped_file file(path);
-    return plan_from_json({reinterpret_cast<const char*>(file.bytes().data()), file.bytes().size()}, path.string(),
+    return plan_from_json(as_text(file.bytes()), path.string(),
                           tensors);
 }
 

@@ -10,6 +10,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "tessera/core/bytes.hpp"
 #include "tessera/core/error.hpp"
 #include "tessera/core/mapped_file.hpp"
 
@@ -44,7 +45,7 @@ struct json_limits {
 /// As parse_json, for a whole file.
 [[nodiscard]] inline nlohmann::json load_json(const std::filesystem::path& path) {
     const mapped_file file(path);
-    return parse_json({reinterpret_cast<const char*>(file.bytes().data()), file.bytes().size()}, path.string());
+    return parse_json(as_text(file.bytes()), path.string());
 }
 
 }  // namespace tessera::safetensors

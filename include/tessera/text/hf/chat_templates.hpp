@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "tessera/core/bytes.hpp"
 #include "tessera/core/error.hpp"
 #include "tessera/core/mapped_file.hpp"
 #include "tessera/core/metadata.hpp"
@@ -18,7 +19,7 @@ namespace detail {
 
 inline std::string read_text_file(const std::filesystem::path& path) {
     const mapped_file file(path);
-    return {reinterpret_cast<const char*>(file.bytes().data()), file.bytes().size()};
+    return std::string(as_text(file.bytes()));
 }
 
 // Templates by name: "default" is the one without a name of its own.

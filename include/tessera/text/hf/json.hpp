@@ -11,6 +11,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "tessera/core/bytes.hpp"
 #include "tessera/core/error.hpp"
 #include "tessera/core/mapped_file.hpp"
 
@@ -25,9 +26,8 @@ inline constexpr std::uint64_t max_vocabulary_size = std::uint64_t{1} << 24;
 [[nodiscard]] inline json read_json(const std::filesystem::path& path) {
     constexpr int max_depth = 64;
     const mapped_file file(path);
-    const auto* text = reinterpret_cast<const char*>(file.bytes().data());
     try {
-        return json::parse(text, text + file.bytes().size(), [&](int depth, json::parse_event_t, const json&) {
+        return json::parse(as_text(file.bytes()), [&](int depth, json::parse_event_t, const json&) {
             if (depth > max_depth) fail(path.string(), ": wanted JSON nested at most ", max_depth, " deep, got more");
             return true;
         });

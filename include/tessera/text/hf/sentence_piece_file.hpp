@@ -88,7 +88,7 @@ inline sentence_piece read_piece(byte_view message, const std::string& where) {
     message_reader fields(message, where);
     while (const auto field = fields.next()) {
         if (field->number == 1 && field->type == wire::bytes)
-            piece.text.assign(reinterpret_cast<const char*>(field->bytes.data()), field->bytes.size());
+            piece.text = as_text(field->bytes);
         else if (field->number == 2 && field->type == wire::fixed32)
             piece.score = std::bit_cast<float>(static_cast<std::uint32_t>(field->value));
         else if (field->number == 3 && field->type == wire::varint)
