@@ -48,6 +48,7 @@ struct importance_options {
     std::filesystem::path file;        ///< an importance matrix, GGUF or legacy; this
     std::vector<std::string> texts;    ///< or texts to calibrate on first; neither: all columns count alike
     std::optional<encoder_kind> encoder;  ///< nothing: feedback where there is a text, else weighted
+    bool layer_by_layer = false;       ///< feedback learns from what the quantized layers before leave
     std::uint64_t enough_tokens = 64;  ///< experts that fewer reached are blended with the others
 };
 

@@ -8,7 +8,6 @@
 
 #include <nlohmann/json.hpp>
 
-#include "importances.hpp"
 #include "terminal.hpp"
 
 namespace cli {
@@ -27,7 +26,7 @@ std::string_view name_of(encoder_kind encoder) {
 }
 
 bool is_exact(const select::choice& choice, const encoding_error& error) {
-    return is_encoded(choice) && error.plain.squared_norm > 0 && error.plain.squared_error == 0;
+    return choice.is_encoded() && error.plain.squared_norm > 0 && error.plain.squared_error == 0;
 }
 
 void print_errors(const select::plan& plan, const std::vector<encoding_error>& errors,
@@ -94,7 +93,7 @@ std::string encoding_json(const select::plan& plan, const encoding_report& repor
     nlohmann::ordered_json file{{"encoder", name_of(report.encoder)}, {"tensors", nlohmann::ordered_json::array()}};
     for (std::size_t t = 0; t < report.errors.size(); ++t) {
         const select::choice& choice = plan.choices[t];
-        if (!is_encoded(choice)) continue;
+        if (!choice.is_encoded()) continue;
         const encoding_error& error = report.errors[t];
         nlohmann::ordered_json entry{{"name", choice.target.name},
                                      {"format", choice.target.layout.name},

@@ -3,6 +3,7 @@
 #include "terminal.hpp"
 #include "tessera/format/builtin.hpp"
 #include "tessera/pipeline/measure_feedback_gains.hpp"
+#include "tessera/pipeline/quantize_layer_by_layer.hpp"
 #include "tessera/pipeline/quantize_with_feedback.hpp"
 
 namespace cli {
@@ -16,8 +17,9 @@ feedback_gains gains_of(const any_model& model, const feedback_text& text, const
 
 std::vector<feedback_report> write_with_feedback(const any_model& model, const select::plan& plan,
                                                  const metadata& properties, const feedback_text& text,
-                                                 gguf::writer& file, int threads) {
+                                                 gguf::writer& file, bool layer_by_layer, int threads) {
     progress_line line;
+    if (layer_by_layer) return quantize_layer_by_layer(model, plan, properties, text, file, {.threads = threads}, line);
     return quantize_with_feedback(model, plan, properties, text, file, {.threads = threads}, line);
 }
 

@@ -25,7 +25,7 @@ using tessera::select::choice;
 void print_missing(const tessera::select::plan& plan, const tessera::importance_table& importances, bool has_file) {
     std::vector<std::string> missing, needed;
     for (const choice& c : plan.choices) {
-        if (!is_encoded(c) || importances.find(c.target.name) != nullptr) continue;
+        if (!c.is_encoded() || importances.find(c.target.name) != nullptr) continue;
         missing.push_back(c.target.name);
         if (tessera::select::needs_importances(c.target)) needed.push_back(c.target.name);
     }
@@ -67,11 +67,15 @@ encoding choose_encoding(const importance_options& options, const loaded_importa
     if (options.encoder == encoder_kind::feedback && !has_text)
         tessera::fail("--encoder feedback: wanted texts (--text) or an importance matrix of tessera calibrate, which holds "
                       "its text (--imatrix FILE.gguf), got ", importances == nullptr ? "neither" : importances->path.string());
-    return {options.encoder.value_or(has_text ? encoder_kind::feedback : encoder_kind::weighted), importances};
+    const encoder_kind encoder = options.encoder.value_or(has_text ? encoder_kind::feedback : encoder_kind::weighted);
+    if (options.layer_by_layer && encoder != encoder_kind::feedback)
+        tessera::fail("--layer-by-layer: wanted the encoder feedback, which needs a text (--text, or --imatrix with a file of "
+                      "tessera calibrate), got another");
+    return {encoder, importances, options.layer_by_layer};
 }
 
 std::optional<loaded_importances> load_importances(const importance_options& options, const tessera::any_model& model,
-                                                   int threads) {
+                                                   const tessera::metadata& properties, int threads) {
     if (options.file.empty() && options.texts.empty()) return std::nullopt;
     loaded_importances loaded{options.file, {}};
     if (options.texts.empty()) {
@@ -79,7 +83,7 @@ std::optional<loaded_importances> load_importances(const importance_options& opt
     } else {
         calibrate_options calibration;
         calibration.texts.texts = options.texts;
-        const calibration_text text = read_calibration_text(model.metadata(), calibration);
+        const calibration_text text = read_calibration_text(properties, calibration);
         std::cout << "text: " << text.framing << '\n';
         loaded.path = options.texts.front();
         loaded.file = make_imatrix(run_calibration(model, text, threads), text);
@@ -89,8 +93,6 @@ std::optional<loaded_importances> load_importances(const importance_options& opt
     print_blended(tessera::blend_rare_matrices(importances, options.enough_tokens), options.enough_tokens);
     return loaded;
 }
-
-bool is_encoded(const choice& c) { return c.target.layout.block_size > 1 && c.target.type() != c.source.id; }
 
 void print_gaps(const tessera::select::plan& plan, const loaded_importances* importances) {
     if (importances == nullptr) return print_missing(plan, {}, false);

@@ -25,18 +25,17 @@ struct loaded_importances {
 struct encoding {
     encoder_kind encoder = encoder_kind::nearest;
     const loaded_importances* importances = nullptr;
+    bool layer_by_layer = false;  ///< feedback learns from the outputs of quantized layers
 };
 
-/// Reads the importance matrix, or makes one from the texts, and blends experts that few tokens reached, which it tells
-/// on standard output. Nothing when the options name neither. Throws when the file is another model's.
+/// Reads the importance matrix, or makes one from the texts, which the model's tokenizer and chat template as `properties`
+/// describe them make tokens of, and blends experts that few tokens reached, which it tells on standard output. Nothing
+/// when the options name neither. Throws when the file is another model's.
 std::optional<loaded_importances> load_importances(const importance_options& options, const tessera::any_model& model,
-                                                   int threads);
+                                                   const tessera::metadata& properties, int threads);
 
 /// The encoder the options name, or the best that there is text for. Throws when they name one that lacks its text.
 encoding choose_encoding(const importance_options& options, const loaded_importances* importances);
-
-/// Whether a plan makes a quantized tensor anew.
-bool is_encoded(const tessera::select::choice& choice);
 
 /// Tells on standard output what is missing for the tensors that the plan encodes, and what will be done about it.
 /// `importances` may be null.

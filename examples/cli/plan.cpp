@@ -69,7 +69,7 @@ void print_curve_json(const std::vector<curve_point>& points) {
 void plan(const plan_options& options) {
     for (const auto* path : {&options.output, &options.tensor_types, &options.svg}) require_absent(*path, options);
     const any_model model = open(options.model);
-    const auto loaded = load_importances(options.importances, model, options.threads);
+    const auto loaded = load_importances(options.importances, model, model.metadata(), options.threads);
     const encoding encoding = choose_encoding(options.importances, loaded ? &*loaded : nullptr);
     if (options.curve) {
         const std::vector<curve_point> points = curve_of(model, options, encoding);

@@ -1,5 +1,6 @@
 #include <iostream>
 
+#include "chat_template.hpp"
 #include "commands.hpp"
 #include "importances.hpp"
 #include "model_summary.hpp"
@@ -14,7 +15,8 @@ namespace cli {
 void quantize(const quantize_options& options) {
     using namespace tessera;
     const any_model model = open(options.model);
-    const auto loaded = load_importances(options.importances, model, options.output.threads);
+    const auto loaded = load_importances(options.importances, model,
+                                         with_chat_template(model.metadata(), options.output.chat_template), options.output.threads);
     const encoding encoding = choose_encoding(options.importances, loaded ? &*loaded : nullptr);
     const auto stored = model_summary(model.tensors());
     if (const auto* layout = builtin_formats::find(stored.main_format()); layout == nullptr || layout->block_size > 1)

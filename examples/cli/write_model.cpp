@@ -26,7 +26,8 @@ encoding_report encode(const tessera::any_model& model, const tessera::select::p
                        tessera::gguf::writer& file) {
     encoding_report report{encoding.encoder, {}, {}};
     if (encoding.encoder == encoder_kind::feedback) {
-        report.feedback = write_with_feedback(model, plan, properties, *encoding.importances->text(), file, threads);
+        report.feedback = write_with_feedback(model, plan, properties, *encoding.importances->text(), file,
+                                              encoding.layer_by_layer, threads);
         for (const auto& tensor : report.feedback) report.errors.push_back(tensor.error);
         return report;
     }
@@ -45,8 +46,8 @@ encoding_report encode(const tessera::any_model& model, const tessera::select::p
 
 void write_model(const tessera::any_model& model, const tessera::select::plan& plan, const output_options& output,
                  const encoding& encoding, const std::filesystem::path& report_path) {
-    tessera::metadata source = noted_metadata(model.metadata(), encoding.importances);
-    if (!output.chat_template.empty()) set_chat_template(source, output.chat_template);
+    const tessera::metadata source =
+        noted_metadata(with_chat_template(model.metadata(), output.chat_template), encoding.importances);
     const tessera::metadata properties = tessera::output_metadata(source, plan);
     const std::string size = size_text(plan, source);
     if (output.dry_run) {

@@ -67,6 +67,7 @@ public:
         if (used == 0) return;
         const std::vector<matrix_of> matrices = matrices_with(input);
         if (matrices.empty()) return;
+        for (const matrix_of& m : matrices) is_done_[m.tensor][m.matrix] = true;
 
         column_statistics seen, held_back;
         add_gram(seen, input.rows.topRows(used), options_.threads);
@@ -76,15 +77,22 @@ public:
         for (const matrix_of& m : matrices) encode(m, factor, seen.gram, held_back.gram);
     }
 
-    // Writes everything that no input was shown for. Experts that no token reached are encoded with their neighbours'
-    // mean importances.
+    // Whether some matrix waits for this input.
+    [[nodiscard]] bool waits_for(const model::linear_input& input) const { return !matrices_with(input).empty(); }
+
+    // Writes everything that no input was shown for.
     void write_rest() {
-        for (std::size_t t = 0; t < plan_.choices.size(); ++t)
-            for (std::size_t matrix = 0; matrix < is_done_[t].size(); ++matrix)
-                if (!is_done_[t][matrix]) {
-                    write({t, matrix, false}, importances_[t], weighted{});
-                    if (is_encoded(plan_.choices[t])) ++reports_[t].weighted;
-                }
+        for (std::size_t t = 0; t < plan_.choices.size(); ++t) write_rest(t);
+    }
+
+    // The same of one tensor. Experts that no token reached are encoded with their neighbours' mean importances.
+    void write_rest(std::size_t tensor) {
+        for (std::size_t matrix = 0; matrix < is_done_[tensor].size(); ++matrix) {
+            if (is_done_[tensor][matrix]) continue;
+            is_done_[tensor][matrix] = true;
+            write({tensor, matrix, false}, importances_[tensor], weighted{});
+            if (plan_.choices[tensor].is_encoded()) ++reports_[tensor].weighted;
+        }
     }
 
     [[nodiscard]] std::vector<feedback_report> take_reports() { return std::move(reports_); }
@@ -94,14 +102,11 @@ private:
         std::size_t tensor;  // in the plan
         std::size_t matrix;  // of its stack
         bool is_table;       // embedding and output at once
+        [[nodiscard]] bool operator==(const matrix_of&) const = default;
     };
 
-    [[nodiscard]] static bool is_encoded(const select::choice& choice) {
-        return choice.source.id != choice.target.type() && choice.target.layout.block_size > 1;
-    }
-
-    // The matrices of the plan that get this input and are not done.
-    [[nodiscard]] std::vector<matrix_of> matrices_with(const model::linear_input& input) {
+    // The matrices of the plan that get this input and are not done. Slices of one come several times.
+    [[nodiscard]] std::vector<matrix_of> matrices_with(const model::linear_input& input) const {
         std::vector<matrix_of> found;
         for (const model::linear* layer : input.shared) {
             const std::string& name = layer->tensor->name;
@@ -110,10 +115,10 @@ private:
             const bool written_twice = std::ranges::any_of(plan_.choices, [&](const auto& c) { return c.made_from == name; });
             for (std::size_t t = 0; t < plan_.choices.size(); ++t) {
                 const select::choice& choice = plan_.choices[t];
-                if (choice.source_name() != name || is_done_[t][matrix] || !is_encoded(choice)) continue;
+                if (choice.source_name() != name || is_done_[t][matrix] || !choice.is_encoded()) continue;
                 if (written_twice && choice.made_from.empty()) continue;
-                is_done_[t][matrix] = true;  // slices of one matrix come several times
-                found.push_back({t, matrix, choice.target.name == select::embedding_name});
+                const matrix_of m{t, matrix, choice.target.name == select::embedding_name};
+                if (std::ranges::find(found, m) == found.end()) found.push_back(m);
             }
         }
         return found;

@@ -31,6 +31,8 @@ struct choice {
     std::string made_from = {};         ///< the source's tensor, where it has another name: a table written twice
 
     [[nodiscard]] std::string_view source_name() const noexcept { return made_from.empty() ? target.name : made_from; }
+    /// Whether the tensor is made anew, in a type of blocks.
+    [[nodiscard]] bool is_encoded() const noexcept { return target.layout.block_size > 1 && target.type() != source.id; }
 };
 
 /// Choices in the order of the source's tensors; what is written a second time comes last.
