@@ -35,9 +35,9 @@ struct nearest {
     }
 };
 
-/// Scales that minimise the squared error, each column weighed by its importance; none, where the weights lie on the
-/// format's grid (of formats built from scales and levels). Formats that are built neither from
-/// scales and levels nor from codewords are encoded as by `nearest`.
+/// Scales that minimise the squared error, each column weighed by its importance; of weights that lie on the grid of a
+/// format built from scales and levels those that lose nothing. Formats that are built neither from scales and levels nor
+/// from codewords are encoded as by `nearest`.
 struct weighted {
     template <block_format F>
     void operator()(format_tag<F> format, std::span<const float> row, std::span<const float> importance,

@@ -167,8 +167,7 @@ private:
 };
 
 /// Error feedback: scales as `weighted` finds them for weights moved by what was rounded before, codes that know the whole
-/// row. Formats that are not made of scales
-/// and codes are encoded as by `weighted`.
+/// row. Formats that are not made of scales and codes are encoded as by `weighted`.
 struct error_feedback {
     const gram_factor& factor;  ///< of the matrix's inputs
     int refits = 1;             ///< times that a span's scales are fitted again and its columns rounded again

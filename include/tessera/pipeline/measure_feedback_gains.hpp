@@ -140,8 +140,8 @@ private:
 }  // namespace detail
 
 /// Tries every format of the menu on some rows of every matrix, with feedback and without, as the text goes through the
-/// model. Nothing is learned without text held back. Memory is the activations of the text, and about three floats per
-/// pair of columns of one input. Throws as the decoder does.
+/// model. Nothing is learned without text held back. Memory is the activations of the text, and less than four floats
+/// per pair of columns of one input. Throws as the decoder does.
 template <class Formats = builtin_formats, tensor_source Source>
 [[nodiscard]] feedback_gains measure_feedback_gains(const Source& source, const feedback_text& text,
                                                     const select::menu& menu, std::span<const type_layout> fallback,

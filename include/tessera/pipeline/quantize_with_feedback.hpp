@@ -214,7 +214,7 @@ private:
 /// when its input is there. Of the text held back each matrix keeps the encoder, feedback or `weighted`, that loses less
 /// on it, judged by up to 256 of its rows. Returns a report per tensor, in the plan's order.
 ///
-/// Memory is the activations of the text, and about three floats per pair of columns of one input. The bytes written
+/// Memory is the activations of the text, and less than four floats per pair of columns of one input. The bytes written
 /// depend on source, plan, text and options only. Throws as quantize_model and the decoder do; the sink is then not
 /// finished.
 template <class Formats = builtin_formats, tensor_source Source, tensor_sink Sink>
