@@ -32,6 +32,13 @@ inline std::optional<fs::path> shared(std::string_view relative) {
     return std::nullopt;
 }
 
+/// Whether a sanitizer watches, which makes everything several times slower.
+#ifdef __SANITIZE_ADDRESS__
+inline constexpr bool is_watched = true;
+#else
+inline constexpr bool is_watched = false;
+#endif
+
 /// A folder of one's own that disappears with the object.
 class scratch_dir {
 public:
