@@ -5,8 +5,10 @@
 #include <cstddef>
 #include <cstdint>
 #include <span>
+#include <utility>
 #include <vector>
 
+#include "tessera/calibrate/column_statistics.hpp"
 #include "tessera/core/tensor_info.hpp"
 #include "tessera/encode/error_feedback.hpp"
 #include "tessera/encode/gram_factor.hpp"
@@ -47,6 +49,21 @@ namespace detail {
     const auto used = static_cast<Eigen::Index>(used_tokens);
     if (input.routed.empty()) return std::min(input.rows.rows(), used);
     return std::ranges::lower_bound(input.routed, used, {}, &model::routed_token::token) - input.routed.begin();
+}
+
+// What an input teaches: the Gram matrices of the rows used and, where there are any, held back; of the first the factor.
+struct learned_input {
+    model::matrix seen, held_back;
+    gram_factor factor;
+};
+[[nodiscard]] inline learned_input learn(const model::linear_input& input, Eigen::Index used,
+                                         const gram_factor_options& options) {
+    const Eigen::Index rest = input.rows.rows() - used;
+    column_statistics seen, held_back;
+    add_gram(seen, input.rows.topRows(used), options.threads);
+    if (rest > 0) add_gram(held_back, input.rows.bottomRows(rest), options.threads);
+    gram_factor factor(seen.gram, static_cast<std::uint64_t>(used), options);
+    return {std::move(seen.gram), std::move(held_back.gram), std::move(factor)};
 }
 
 // Encodes and decodes rows, and compares.

@@ -10,11 +10,9 @@
 #include <string_view>
 #include <vector>
 
-#include "tessera/calibrate/column_statistics.hpp"
 #include "tessera/core/parallel.hpp"
 #include "tessera/core/progress.hpp"
 #include "tessera/encode/error_feedback.hpp"
-#include "tessera/encode/gram_factor.hpp"
 #include "tessera/model/decoder.hpp"
 #include "tessera/model/observer.hpp"
 #include "tessera/pipeline/encoder_trial.hpp"
@@ -55,13 +53,9 @@ public:
         std::erase_if(tensors, [&](const tensor_info* t) { return !is_sampled(matrix, t->dims[2] * t->dims[3]); });
         if (tensors.empty()) return;
 
-        column_statistics seen, judged;
-        add_gram(seen, input.rows.topRows(used), options_.threads);
-        add_gram(judged, input.rows.bottomRows(input.rows.rows() - used), options_.threads);
-        const gram_factor factor(seen.gram, static_cast<std::uint64_t>(used),
-                                 options_.settings.factor(is_table(*tensors.front()), options_.threads));
+        const learned_input learned = learn(input, used, options_.settings.factor(is_table(*tensors.front()), options_.threads));
         for (const tensor_info* tensor : tensors)
-            try_formats(*tensor, matrix, {factor, options_.settings.refits}, judged.gram);
+            try_formats(*tensor, matrix, {learned.factor, options_.settings.refits}, learned.held_back);
     }
 
     [[nodiscard]] feedback_gains gains() const {

@@ -12,7 +12,6 @@
 #include <utility>
 #include <vector>
 
-#include "tessera/calibrate/column_statistics.hpp"
 #include "tessera/calibrate/importance_table.hpp"
 #include "tessera/core/error.hpp"
 #include "tessera/core/metadata.hpp"
@@ -62,19 +61,14 @@ public:
 
     // An input_observer: encodes the matrices that get this input.
     void operator()(const model::linear_input& input) {
-        const Eigen::Index rows = input.rows.rows();
         const Eigen::Index used = used_rows(input, used_tokens_);
         if (used == 0) return;
         const std::vector<matrix_of> matrices = matrices_with(input);
         if (matrices.empty()) return;
         for (const matrix_of& m : matrices) is_done_[m.tensor][m.matrix] = true;
 
-        column_statistics seen, held_back;
-        add_gram(seen, input.rows.topRows(used), options_.threads);
-        if (used < rows) add_gram(held_back, input.rows.bottomRows(rows - used), options_.threads);
-        const gram_factor factor(seen.gram, static_cast<std::uint64_t>(used),
-                                 options_.settings.factor(matrices.front().is_table, options_.threads));
-        for (const matrix_of& m : matrices) encode(m, factor, seen.gram, held_back.gram);
+        const learned_input learned = learn(input, used, options_.settings.factor(matrices.front().is_table, options_.threads));
+        for (const matrix_of& m : matrices) encode(m, learned);
     }
 
     // Whether some matrix waits for this input.
@@ -124,7 +118,8 @@ private:
         return found;
     }
 
-    void encode(const matrix_of& m, const gram_factor& factor, const model::matrix& seen, const model::matrix& held_back) {
+    void encode(const matrix_of& m, const learned_input& learned) {
+        const gram_factor& factor = learned.factor;
         feedback_report& report = reports_[m.tensor];
         report.most_damping = std::max(report.most_damping, factor.damping());
         report.least_coupling = std::min(report.least_coupling, factor.coupling());
@@ -134,8 +129,8 @@ private:
 
         const error_feedback feedback{factor, options_.settings.refits};
         // Text that was learned from tells weights on the format's grid, which `weighted` keeps as they are, at least.
-        const bool is_judged = held_back.size() > 0;
-        const auto [without, with] = sample_errors(m, feedback, is_judged ? held_back : seen);
+        const bool is_judged = learned.held_back.size() > 0;
+        const auto [without, with] = sample_errors(m, feedback, is_judged ? learned.held_back : learned.seen);
         if (is_judged) {
             report.held_back_weighted += without;
             report.held_back_feedback += with;
