@@ -81,7 +81,7 @@ std::vector<T> read_values(const fs::path& path) {
     return values;
 }
 
-inline bool has(std::string_view text, std::string_view part) { return text.find(part) != std::string_view::npos; }
+inline bool has(const std::string& text, std::string_view part) { return text.find(part) != std::string::npos; }
 
 /// The message of the exception that f throws; fails the test when it throws none or another kind.
 template <class Exception, class Function>

@@ -55,7 +55,7 @@ private:
     };
     using grid_lists = std::array<std::vector<grid>, sub_blocks>;
 
-    // All levels from the lowest up; codebooks of other than integers have none.
+    // All levels from the lowest up. They have to be integers: of others some are missed, and then no grid is found.
     [[nodiscard]] static const std::vector<float>& levels() {
         static const std::vector<float> all = [] {
             std::vector<float> found;
