@@ -43,12 +43,15 @@ struct pin {
 /// How weights are rounded, from fast to good.
 enum class encoder_kind { nearest, weighted, feedback };
 
+/// What error feedback learns from: the inputs that the model's layers get, or those that quantized layers leave.
+enum class feedback_inputs { original, quantized };
+
 /// How much columns matter.
 struct importance_options {
     std::filesystem::path file;        ///< an importance matrix, GGUF or legacy; this
     std::vector<std::string> texts;    ///< or texts to calibrate on first; neither: all columns count alike
     std::optional<encoder_kind> encoder;  ///< nothing: feedback where there is a text, else weighted
-    bool layer_by_layer = false;       ///< feedback learns from what the quantized layers before leave
+    std::optional<feedback_inputs> inputs;  ///< nothing: quantized
     std::uint64_t enough_tokens = 64;  ///< experts that fewer reached are blended with the others
 };
 

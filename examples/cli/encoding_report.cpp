@@ -80,7 +80,9 @@ void print_feedback(const select::plan& plan, const std::vector<feedback_report>
 }  // namespace
 
 void print_encoding(const select::plan& plan, const encoding_report& report) {
-    print_errors(plan, report.errors, &encoding_error::plain, "relative error of the weights: ");
+    const bool is_moved = !report.feedback.empty() && report.inputs == feedback_inputs::quantized;
+    print_errors(plan, report.errors, &encoding_error::plain,
+                 is_moved ? "relative error of the moved weights: " : "relative error of the weights: ");
     print_errors(plan, report.errors, &encoding_error::weighed, "  weighed by importance: ");
     std::vector<std::string> exact;
     for (std::size_t t = 0; t < report.errors.size(); ++t)
@@ -90,7 +92,10 @@ void print_encoding(const select::plan& plan, const encoding_report& report) {
 }
 
 std::string encoding_json(const select::plan& plan, const encoding_report& report) {
-    nlohmann::ordered_json file{{"encoder", name_of(report.encoder)}, {"tensors", nlohmann::ordered_json::array()}};
+    nlohmann::ordered_json file{{"encoder", name_of(report.encoder)}};
+    if (!report.feedback.empty())
+        file["feedback_inputs"] = report.inputs == feedback_inputs::quantized ? "quantized" : "original";
+    file["tensors"] = nlohmann::ordered_json::array();
     for (std::size_t t = 0; t < report.errors.size(); ++t) {
         const select::choice& choice = plan.choices[t];
         if (!choice.is_encoded()) continue;

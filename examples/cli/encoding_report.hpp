@@ -15,6 +15,7 @@ namespace cli {
 /// How a model was encoded, tensor by tensor in the plan's order.
 struct encoding_report {
     encoder_kind encoder;
+    feedback_inputs inputs;  ///< of feedback
     std::vector<tessera::encoding_error> errors;
     std::vector<tessera::feedback_report> feedback;  ///< empty unless that was the encoder
 };

@@ -17,9 +17,10 @@ feedback_gains gains_of(const any_model& model, const feedback_text& text, const
 
 std::vector<feedback_report> write_with_feedback(const any_model& model, const select::plan& plan,
                                                  const metadata& properties, const feedback_text& text,
-                                                 gguf::writer& file, bool layer_by_layer, int threads) {
+                                                 gguf::writer& file, feedback_inputs inputs, int threads) {
     progress_line line;
-    if (layer_by_layer) return quantize_layer_by_layer(model, plan, properties, text, file, {.threads = threads}, line);
+    if (inputs == feedback_inputs::quantized)
+        return quantize_layer_by_layer(model, plan, properties, text, file, {.threads = threads}, line);
     return quantize_with_feedback(model, plan, properties, text, file, {.threads = threads}, line);
 }
 

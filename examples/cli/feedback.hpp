@@ -3,6 +3,7 @@
 
 #include <vector>
 
+#include "commands.hpp"
 #include "tessera/core/metadata.hpp"
 #include "tessera/core/progress.hpp"
 #include "tessera/gguf/writer.hpp"
@@ -19,12 +20,12 @@ namespace cli {
 tessera::feedback_gains gains_of(const tessera::any_model& model, const tessera::feedback_text& text,
                                  const tessera::select::menu& menu, int threads);
 
-/// tessera::quantize_with_feedback into a GGUF file, or quantize_layer_by_layer, with a progress line.
+/// tessera::quantize_with_feedback into a GGUF file, or quantize_layer_by_layer for quantized inputs, with a progress line.
 std::vector<tessera::feedback_report> write_with_feedback(const tessera::any_model& model,
                                                           const tessera::select::plan& plan,
                                                           const tessera::metadata& properties,
                                                           const tessera::feedback_text& text,
-                                                          tessera::gguf::writer& file, bool layer_by_layer,
+                                                          tessera::gguf::writer& file, feedback_inputs inputs,
                                                           int threads);
 
 }  // namespace cli

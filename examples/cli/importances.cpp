@@ -68,10 +68,10 @@ encoding choose_encoding(const importance_options& options, const loaded_importa
         tessera::fail("--encoder feedback: wanted texts (--text) or an importance matrix of tessera calibrate, which holds "
                       "its text (--imatrix FILE.gguf), got ", importances == nullptr ? "neither" : importances->path.string());
     const encoder_kind encoder = options.encoder.value_or(has_text ? encoder_kind::feedback : encoder_kind::weighted);
-    if (options.layer_by_layer && encoder != encoder_kind::feedback)
-        tessera::fail("--layer-by-layer: wanted the encoder feedback, which needs a text (--text, or --imatrix with a file of "
+    if (options.inputs && encoder != encoder_kind::feedback)
+        tessera::fail("--feedback-inputs: wanted the encoder feedback, which needs a text (--text, or --imatrix with a file of "
                       "tessera calibrate), got another");
-    return {encoder, importances, options.layer_by_layer};
+    return {encoder, importances, options.inputs.value_or(feedback_inputs::quantized)};
 }
 
 std::optional<loaded_importances> load_importances(const importance_options& options, const tessera::any_model& model,

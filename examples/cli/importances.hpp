@@ -25,7 +25,7 @@ struct loaded_importances {
 struct encoding {
     encoder_kind encoder = encoder_kind::nearest;
     const loaded_importances* importances = nullptr;
-    bool layer_by_layer = false;  ///< feedback learns from the outputs of quantized layers
+    feedback_inputs inputs = feedback_inputs::quantized;
 };
 
 /// Reads the importance matrix, or makes one from the texts, which the model's tokenizer and chat template as `properties`

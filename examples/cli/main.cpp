@@ -58,9 +58,7 @@ void add_quantize(CLI::App& app, cli::quantize_options& options) {
     command->get_option("--pin")->excludes(plan);
     cli::add_importances(*command, options.importances);
     cli::add_encoder(*command, options.importances.encoder);
-    command->add_flag("--layer-by-layer", options.importances.layer_by_layer,
-                      "With feedback: every layer learns from the outputs of the quantized layers before it\n"
-                      "and makes good what they lost; twice the time");
+    cli::add_feedback_inputs(*command, options.importances.inputs);
     command->add_option("--report", options.report, "Write how every tensor was encoded, as JSON")->type_name("FILE");
     cli::add_output(*command, options.output);
     command->footer("Vectors, norms and routers stay F32. A tensor whose rows the format cannot take gets the smallest\n"

@@ -142,6 +142,18 @@ void add_encoder(CLI::App& command, std::optional<encoder_kind>& encoder) {
         ->type_name("KIND");
 }
 
+void add_feedback_inputs(CLI::App& command, std::optional<feedback_inputs>& inputs) {
+    static const std::map<std::string, feedback_inputs> kinds{{"original", feedback_inputs::original},
+                                                              {"quantized", feedback_inputs::quantized}};
+    command
+        .add_option_function<std::string>(
+            "--feedback-inputs", [&inputs](const std::string& name) { inputs = kinds.at(name); },
+            "quantized: each layer learns from what the quantized layers before it leave, and makes good what they lost;\n"
+            "original: from the original's inputs, in less than half the time (default: quantized)")
+        ->check(CLI::IsMember(kinds).description(""))
+        ->type_name("KIND");
+}
+
 void add_measuring(CLI::App& command, measure_options& measuring) {
     command
         .add_option("--measure-text", measuring.text,

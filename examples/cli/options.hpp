@@ -17,6 +17,7 @@ void add_threads(CLI::App& command, int& threads);
 void add_output(CLI::App& command, output_options& output);
 void add_importances(CLI::App& command, importance_options& importances);
 void add_encoder(CLI::App& command, std::optional<encoder_kind>& encoder);
+void add_feedback_inputs(CLI::App& command, std::optional<feedback_inputs>& inputs);
 void add_measuring(CLI::App& command, measure_options& measuring);
 void add_menu(CLI::App& command, std::string& menu);
 

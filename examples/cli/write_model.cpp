@@ -24,10 +24,10 @@ namespace {
 encoding_report encode(const tessera::any_model& model, const tessera::select::plan& plan,
                        const tessera::metadata& properties, const encoding& encoding, int threads,
                        tessera::gguf::writer& file) {
-    encoding_report report{encoding.encoder, {}, {}};
+    encoding_report report{encoding.encoder, encoding.inputs, {}, {}};
     if (encoding.encoder == encoder_kind::feedback) {
         report.feedback = write_with_feedback(model, plan, properties, *encoding.importances->text(), file,
-                                              encoding.layer_by_layer, threads);
+                                              encoding.inputs, threads);
         for (const auto& tensor : report.feedback) report.errors.push_back(tensor.error);
         return report;
     }

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <random>
 #include <span>
+#include <string>
 #include <vector>
 
 #include <doctest/doctest.h>
@@ -28,17 +29,17 @@ tiny_shape small_shape(std::size_t experts = 0, std::uint32_t seed = 1) {
             .experts_used = experts == 0 ? 0u : 2u, .seed = seed};
 }
 
-struct outcome {
+struct encoded_model {
     memory_sink sink;
     std::vector<feedback_report> reports;
 };
 
 // All in Q4_0, from a text of which a quarter is held back.
-outcome run(const memory_source& model, std::span<const std::int32_t> tokens, bool layer_by_layer, int threads = 2) {
+encoded_model quantized(const memory_source& model, std::span<const std::int32_t> tokens, bool layer_by_layer, int threads = 2) {
     const select::plan plan = select::make_plan(model.tensors(), select::uniform{*few_formats::find(type_id::q4_0)}, few_formats::layouts);
     const std::size_t used = tokens.size() / tokens_in_window * 3 / 4 * tokens_in_window;
     const feedback_text text{tokens.first(used), tokens.subspan(used), tokens_in_window};
-    outcome result;
+    encoded_model result;
     result.reports =
         layer_by_layer
             ? quantize_layer_by_layer<few_formats>(model, plan, model.metadata(), text, result.sink, {.threads = threads})
@@ -103,8 +104,8 @@ TEST_CASE("layers that know what was lost before them lose less") {
         const auto tokens = support::random_tokens(tokens_in_window * 64, shape.vocabulary);
         const auto fresh = support::random_tokens(tokens_in_window * 16, shape.vocabulary, 99);
         const model::matrix wanted = hidden(model, fresh);
-        with += static_cast<double>((hidden(decoded(run(model, tokens, true).sink), fresh) - wanted).squaredNorm());
-        without += static_cast<double>((hidden(decoded(run(model, tokens, false).sink), fresh) - wanted).squaredNorm());
+        with += static_cast<double>((hidden(decoded(quantized(model, tokens, true).sink), fresh) - wanted).squaredNorm());
+        without += static_cast<double>((hidden(decoded(quantized(model, tokens, false).sink), fresh) - wanted).squaredNorm());
     }
     CAPTURE(with / without);
     CHECK(with < 0.85 * without);
@@ -116,14 +117,35 @@ TEST_CASE("every matrix is encoded once, whatever the threads") {
         const tiny_shape shape = small_shape(experts);
         const memory_source model = support::make_tiny_model(shape);
         const auto tokens = support::random_tokens(tokens_in_window * (experts == 0 ? 8 : 1), shape.vocabulary);
-        const outcome made = run(model, tokens, true, 1);
+        const encoded_model made = quantized(model, tokens, true, 1);
         for (std::size_t t = 0; t < made.reports.size(); ++t) {
             const tensor_info& info = made.sink.tensors()[t];
             CAPTURE(info.name);
             CHECK(made.reports[t].with_feedback + made.reports[t].weighted ==
                   (info.type() == type_id::q4_0 ? info.dims[2] : 0));
         }
-        CHECK(same_bytes(made.sink, run(model, tokens, true, 3).sink));
+        CHECK(same_bytes(made.sink, quantized(model, tokens, true, 3).sink));
+    }
+}
+
+TEST_CASE("weights that lie on the grid stay there, whatever was lost before") {
+    const tiny_shape shape = small_shape();
+    const auto tokens = support::random_tokens(tokens_in_window * 8, shape.vocabulary);
+    const memory_source on_grid = decoded(quantized(support::make_tiny_model(shape), tokens, false).sink);
+    memory_source mixed;
+    for (const tensor_info& info : on_grid.tensors()) {
+        std::vector<float> values(info.weights());
+        on_grid.read(info, 0, info.rows(), values);
+        if (info.name == "blk.0.ffn_up.weight")
+            for (std::size_t i = 0; i < values.size(); ++i) values[i] += 0.01f * static_cast<float>(i % 7);
+        mixed.add(info.name, std::span(info.dims).first(info.rank), std::move(values));
+    }
+    mixed.metadata() = on_grid.metadata();
+    const encoded_model made = quantized(mixed, tokens, true);
+    for (std::size_t t = 0; t < made.reports.size(); ++t) {
+        const std::string& name = made.sink.tensors()[t].name;
+        CAPTURE(name);
+        CHECK((made.reports[t].error.plain.squared_error > 0) == (name == "blk.0.ffn_up.weight"));
     }
 }
 
@@ -133,9 +155,9 @@ TEST_CASE("where nothing is lost nothing is moved") {
         shape.tied = tied;
         const memory_source model = support::make_tiny_model(shape);
         const auto tokens = support::random_tokens(tokens_in_window * 8, shape.vocabulary);
-        const memory_source on_grid = decoded(run(model, tokens, false).sink);
-        const outcome made = run(on_grid, tokens, true);
-        CHECK(same_bytes(made.sink, run(on_grid, tokens, false).sink));
+        const memory_source on_grid = decoded(quantized(model, tokens, false).sink);
+        const encoded_model made = quantized(on_grid, tokens, true);
+        CHECK(same_bytes(made.sink, quantized(on_grid, tokens, false).sink));
         for (const feedback_report& report : made.reports) CHECK(report.error.plain.squared_error == 0);
     }
 }

@@ -169,7 +169,8 @@ private:
 /// what makes most of the difference good. Experts are not moved and learn from the original inputs, since the quantized
 /// ones may take other tokens. Errors in the reports are against the moved weights.
 ///
-/// A table that is embedding and output at once is encoded last: the layers see it as it was.
+/// Weights that lie on their format's grid stay as they are. A table that is embedding and output at once is encoded last:
+/// the layers see it as it was.
 ///
 /// Memory is twice the activations of the text, the inputs of a layer, and its packed tensors. Time is about twice.
 template <class Formats = builtin_formats, tensor_source Source, tensor_sink Sink>
@@ -220,6 +221,8 @@ std::vector<feedback_report> quantize_layer_by_layer(const Source& source, const
             return other.tensor == first.tensor->name && other.first_row == first.first_row;
         });
         if (!input.routed.empty() || original == inputs.end()) return;
+        pass.write_exact(input);
+        if (!pass.waits_for(input)) return;
         if (has_output || first.tensor->name != select::embedding_name)  // an embedding is not to be moved
             moved.move_by(detail::tested_compensation(original->rows, input.rows, detail::used_rows(input, text.used.size()),
                                                       options.settings.damping, options.threads));

@@ -74,6 +74,16 @@ public:
     // Whether some matrix waits for this input.
     [[nodiscard]] bool waits_for(const model::linear_input& input) const { return !matrices_with(input).empty(); }
 
+    // Encodes those of the matrices that get this input whose weights lie on the format's grid.
+    void write_exact(const model::linear_input& input) {
+        for (const matrix_of& m : matrices_with(input)) {
+            if (!is_exact(m)) continue;
+            is_done_[m.tensor][m.matrix] = true;
+            ++reports_[m.tensor].weighted;
+            write(m, {}, weighted{});
+        }
+    }
+
     // Writes everything that no input was shown for.
     void write_rest() {
         for (std::size_t t = 0; t < plan_.choices.size(); ++t) write_rest(t);
@@ -146,21 +156,43 @@ private:
 
     static constexpr std::size_t tile_rows = error_feedback::rows_at_once;
 
+    // The rows of a matrix that encoders are tried on.
+    [[nodiscard]] std::vector<std::size_t> sample_tiles(const matrix_of& m) const {
+        return spread_tiles(plan_.choices[m.tensor].target.dims[1], 4);
+    }
+    struct row_tile {
+        std::uint64_t first_row;
+        std::vector<float> weights;
+    };
+    [[nodiscard]] row_tile read_tile(const matrix_of& m, std::size_t first) const {
+        const select::choice& choice = plan_.choices[m.tensor];
+        const std::size_t rows = choice.target.dims[1], count = std::min(tile_rows, rows - first);
+        row_tile tile{m.matrix * rows + first, std::vector<float>(count * choice.target.columns())};
+        writer_.read(writer_.stored(choice), tile.first_row, count, tile.weights);
+        return tile;
+    }
+
+    // Whether `weighted` loses nothing.
+    [[nodiscard]] bool is_exact(const matrix_of& m) const {
+        return std::ranges::all_of(sample_tiles(m), [&](std::size_t first) {
+            row_tile tile = read_tile(m, first);
+            std::vector<std::byte> bytes;
+            return encode_rows<Formats>(plan_.choices[m.tensor].target, tile.first_row, tile.weights, {}, weighted{}, bytes)
+                       .plain.squared_error == 0;
+        });
+    }
+
     // What rows of the matrix, 256 at most, lose on the text held back: with `weighted`, and with feedback.
     [[nodiscard]] std::array<double, 2> sample_errors(const matrix_of& m, const error_feedback& feedback,
                                                       const model::matrix& gram) const {
         const select::choice& choice = plan_.choices[m.tensor];
-        const std::size_t columns = choice.target.columns(), rows = choice.target.dims[1];
-        const std::vector<std::size_t> tiles = spread_tiles(rows, 4);
+        const std::vector<std::size_t> tiles = sample_tiles(m);
         std::vector<std::array<double, 2>> errors(tiles.size());
         const model::serial_products guard;
         parallel_for(tiles.size(), options_.threads, [&](std::size_t i) {
-            const std::size_t count = std::min(tile_rows, rows - tiles[i]);
-            const std::uint64_t first_row = m.matrix * rows + tiles[i];
-            std::vector<float> weights(count * columns);
-            writer_.read(writer_.stored(choice), first_row, count, weights);
+            row_tile tile = read_tile(m, tiles[i]);
             const auto outputs = [&](const auto& encoder) {
-                return try_encoder<Formats>(choice.target, first_row, weights, feedback.factor.importance(), encoder, gram).outputs;
+                return try_encoder<Formats>(choice.target, tile.first_row, tile.weights, feedback.factor.importance(), encoder, gram).outputs;
             };
             errors[i] = {outputs(weighted{}), outputs(feedback)};
         });
