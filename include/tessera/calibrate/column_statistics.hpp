@@ -95,4 +95,21 @@ inline void add_gram(column_statistics& to, const activation_rows& rows, int thr
     });
 }
 
+/// x' y, for two inputs of the same tokens: float products as add_gram's.
+[[nodiscard]] inline model::matrix cross_moments(const activation_rows& x, const activation_rows& y, int threads) {
+    constexpr Eigen::Index tile = 128, block_rows = 1024;
+    model::matrix moments = model::matrix::Zero(x.cols(), y.cols());
+    const Eigen::Index across = (y.cols() + tile - 1) / tile, down = (x.cols() + tile - 1) / tile;
+    const model::serial_products guard;
+    parallel_for(static_cast<std::size_t>(down * across), threads, [&](std::size_t i) {
+        const Eigen::Index a = static_cast<Eigen::Index>(i) / across * tile, b = static_cast<Eigen::Index>(i) % across * tile;
+        const Eigen::Index height = std::min(tile, x.cols() - a), width = std::min(tile, y.cols() - b);
+        for (Eigen::Index r = 0; r < x.rows(); r += block_rows) {
+            const Eigen::Index n = std::min(block_rows, x.rows() - r);
+            moments.block(a, b, height, width).noalias() += x.block(r, a, n, height).transpose() * y.block(r, b, n, width);
+        }
+    });
+    return moments;
+}
+
 }  // namespace tessera

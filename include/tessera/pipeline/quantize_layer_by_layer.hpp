@@ -128,38 +128,41 @@ private:
 };
 
 // M for which W + W M makes of inputs z what comes nearest to what W makes of inputs x, rows of both being tokens:
-// (x'z - z'z) (z'z + damping)^-1. Empty when it cannot be found.
-[[nodiscard]] inline model::matrix compensation(const activation_rows& x, const activation_rows& z, double damping,
-                                                int threads) {
+// (x'z - z'z) (z'z + damping)^-1. Empty when it cannot be found. `gram` is z'z.
+[[nodiscard]] inline model::matrix compensation(const activation_rows& x, const activation_rows& z,
+                                                const model::matrix& gram, double damping, int threads) {
     constexpr Eigen::Index tile = 64;
     const Eigen::Index columns = z.cols();
-    column_statistics inputs;
-    add_gram(inputs, z, threads);
-    const double mean = static_cast<double>(inputs.gram.diagonal().mean());
+    const double mean = static_cast<double>(gram.diagonal().mean());
     if (!(mean > 0)) return {};
-    inputs.gram.diagonal().array() +=
+    model::matrix damped = gram;
+    damped.diagonal().array() +=
         static_cast<float>(damping * (1 + static_cast<double>(columns) / static_cast<double>(z.rows())) * mean);
+    model::matrix transposed = cross_moments(z, x, threads) - gram;  // z'x - z'z
     const model::serial_products guard;
-    const Eigen::LLT<model::matrix> factor(inputs.gram);
+    const Eigen::LLT<Eigen::Ref<model::matrix>> factor(damped);
     if (factor.info() != Eigen::Success) return {};
-    model::matrix transposed(columns, columns);
     parallel_for(static_cast<std::size_t>((columns + tile - 1) / tile), threads, [&](std::size_t i) {
         const Eigen::Index first = static_cast<Eigen::Index>(i) * tile, count = std::min(tile, columns - first);
-        const model::matrix lost = x.middleCols(first, count) - z.middleCols(first, count);
-        transposed.middleCols(first, count) = factor.solve(z.transpose() * lost);
+        transposed.middleCols(first, count) = factor.solve(transposed.middleCols(first, count)).eval();
     });
     return transposed.transpose();
 }
 
-// The same where it helps on rows that it was not made from.
+// The same where it helps on rows that it was not made from: those behind the ones used.
 [[nodiscard]] inline model::matrix tested_compensation(const activation_rows& x, const activation_rows& z,
-                                                       Eigen::Index used, double damping, int threads) {
-    model::matrix move = compensation(x.topRows(used), z.topRows(used), damping, threads);
+                                                       Eigen::Index used, const model::matrix& gram, double damping,
+                                                       int threads) {
+    model::matrix move = compensation(x.topRows(used), z.topRows(used), gram, damping, threads);
     const Eigen::Index rest = z.rows() - used;
     if (move.size() == 0 || rest == 0) return move;
-    const model::matrix lost = x.bottomRows(rest) - z.bottomRows(rest);
-    const model::matrix left = lost - z.bottomRows(rest) * move.transpose();
-    return left.squaredNorm() < lost.squaredNorm() ? move : model::matrix();
+    model::matrix lost = x.bottomRows(rest) - z.bottomRows(rest);
+    const float before = lost.squaredNorm();
+    const model::serial_products guard;
+    model::for_each_row_block(rest, threads, [&](Eigen::Index first, Eigen::Index rows) {
+        lost.middleRows(first, rows).noalias() -= z.middleRows(used + first, rows) * move.transpose();
+    });
+    return lost.squaredNorm() < before ? move : model::matrix();
 }
 
 }  // namespace detail
@@ -223,10 +226,11 @@ std::vector<feedback_report> quantize_layer_by_layer(const Source& source, const
         if (!input.routed.empty() || original == inputs.end()) return;
         pass.write_exact(input);
         if (!pass.waits_for(input)) return;
+        const detail::learned_input learned = pass.learn(input);
         if (has_output || first.tensor->name != select::embedding_name)  // an embedding is not to be moved
             moved.move_by(detail::tested_compensation(original->rows, input.rows, detail::used_rows(input, text.used.size()),
-                                                      options.settings.damping, options.threads));
-        pass(input);
+                                                      learned.seen, options.settings.damping, options.threads));
+        pass.encode(input, learned);
         moved.move_by({});
     };
     for (std::size_t l = 0; l < original_model.spec().layers.size(); ++l) {

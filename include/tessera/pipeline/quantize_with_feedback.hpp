@@ -61,18 +61,26 @@ public:
 
     // An input_observer: encodes the matrices that get this input.
     void operator()(const model::linear_input& input) {
-        const Eigen::Index used = used_rows(input, used_tokens_);
-        if (used == 0) return;
-        const std::vector<matrix_of> matrices = matrices_with(input);
-        if (matrices.empty()) return;
-        for (const matrix_of& m : matrices) is_done_[m.tensor][m.matrix] = true;
-
-        const learned_input learned = learn(input, used, options_.settings.factor(matrices.front().is_table, options_.threads));
-        for (const matrix_of& m : matrices) encode(m, learned);
+        if (waits_for(input)) encode(input, learn(input));
     }
 
-    // Whether some matrix waits for this input.
-    [[nodiscard]] bool waits_for(const model::linear_input& input) const { return !matrices_with(input).empty(); }
+    // What the input teaches. Some matrix has to wait for it.
+    [[nodiscard]] learned_input learn(const model::linear_input& input) const {
+        return detail::learn(input, used_rows(input, used_tokens_),
+                             options_.settings.factor(matrices_with(input).front().is_table, options_.threads));
+    }
+
+    void encode(const model::linear_input& input, const learned_input& learned) {
+        for (const matrix_of& m : matrices_with(input)) {
+            is_done_[m.tensor][m.matrix] = true;
+            encode(m, learned);
+        }
+    }
+
+    // Whether some matrix waits for this input, and can learn from it.
+    [[nodiscard]] bool waits_for(const model::linear_input& input) const {
+        return used_rows(input, used_tokens_) > 0 && !matrices_with(input).empty();
+    }
 
     // Encodes those of the matrices that get this input whose weights lie on the format's grid.
     void write_exact(const model::linear_input& input) {
