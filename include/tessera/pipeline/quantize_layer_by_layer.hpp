@@ -6,7 +6,6 @@
 #include <cstdint>
 #include <cstring>
 #include <map>
-#include <optional>
 #include <span>
 #include <string>
 #include <utility>
@@ -232,6 +231,7 @@ std::vector<feedback_report> quantize_layer_by_layer(const Source& source, const
                                                       learned.seen, options.settings.damping, options.threads));
         pass.encode(input, learned);
         moved.move_by({});
+        inputs.erase(original);
     };
     for (std::size_t l = 0; l < original_model.spec().layers.size(); ++l) {
         overlay([l](const tensor_info& info) { return block_index(info.name) == l; });
