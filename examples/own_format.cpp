@@ -42,7 +42,7 @@ struct q8_64 {
 };
 static_assert(tessera::check_block_format<q8_64>());
 
-using formats = tessera::builtin_formats::extend<q8_64>;
+using formats = tessera::format_list<tessera::f32, q8_64>;
 
 int main(int argc, char** argv) try {
     if (argc != 4) {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "tessera/calibrate/checkpoint.hpp"
+#include "tessera/calibrate/compensation.hpp"
 #include "tessera/calibrate/findings.hpp"
 #include "tessera/calibrate/imatrix.hpp"
 #include "tessera/calibrate/importance_table.hpp"

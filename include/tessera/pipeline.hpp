@@ -12,6 +12,7 @@
 #include "tessera/pipeline/plan_file.hpp"
 #include "tessera/pipeline/plan_meter.hpp"
 #include "tessera/pipeline/quantize.hpp"
+#include "tessera/pipeline/quantize_layer_by_layer.hpp"
 #include "tessera/pipeline/quantize_with_feedback.hpp"
 #include "tessera/pipeline/target_size.hpp"
 #include "tessera/pipeline/text_file.hpp"

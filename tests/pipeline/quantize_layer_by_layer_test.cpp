@@ -84,11 +84,11 @@ TEST_CASE("weights that are moved make good what inputs have lost") {
     const model::matrix loss = model::matrix::Identity(columns, columns) + 0.02f * noise(columns, columns);
     const model::matrix x = noise(1000, columns) * mixing, z = x * loss + 0.01f * noise(1000, columns);
 
-    const auto compensation = [&](const model::matrix& from, Eigen::Index used) {
+    const auto compensated = [&](const model::matrix& from, Eigen::Index used) {
         const model::matrix seen = from.topRows(used);
-        return detail::tested_compensation(x, from, used, seen.transpose() * seen, 1e-4, 2);
+        return tessera::compensation(x, from, used, seen.transpose() * seen, 1e-4, 2);
     };
-    const model::matrix move = compensation(z, 900);
+    const model::matrix move = compensated(z, 900);
     REQUIRE(move.rows() == columns);
     const model::matrix weights = noise(5, columns), moved = weights + weights * move;
     const model::matrix fresh = noise(200, columns) * mixing, changed = fresh * loss;
@@ -96,8 +96,8 @@ TEST_CASE("weights that are moved make good what inputs have lost") {
     CHECK((changed * moved.transpose() - fresh * weights.transpose()).norm() < 0.2f * before);
 
     const model::matrix unrelated = x + 0.3f * noise(1000, columns);  // nothing to learn, and too few rows to see that
-    CHECK(compensation(unrelated, 90).size() == 0);
-    CHECK(compensation(model::matrix::Zero(1000, columns), 900).size() == 0);
+    CHECK(compensated(unrelated, 90).size() == 0);
+    CHECK(compensated(model::matrix::Zero(1000, columns), 900).size() == 0);
 }
 
 TEST_CASE("layers that know what was lost before them lose less") {

@@ -11,18 +11,15 @@
 #include <utility>
 #include <vector>
 
-#include <Eigen/Cholesky>
-#include <Eigen/Core>
-
-#include "tessera/calibrate/column_statistics.hpp"
+#include "tessera/calibrate/compensation.hpp"
 #include "tessera/core/block_index.hpp"
 #include "tessera/core/bytes.hpp"
 #include "tessera/core/metadata.hpp"
-#include "tessera/core/parallel.hpp"
 #include "tessera/core/progress.hpp"
 #include "tessera/core/tensor_info.hpp"
 #include "tessera/format/builtin.hpp"
 #include "tessera/model/decoder.hpp"
+#include "tessera/model/matrix.hpp"
 #include "tessera/model/observer.hpp"
 #include "tessera/pipeline/encoder_trial.hpp"
 #include "tessera/pipeline/feedback_report.hpp"
@@ -49,7 +46,7 @@ public:
     void read(const tensor_info& info, std::uint64_t first_row, std::uint64_t rows, std::span<float> out) const {
         base_.read(info, first_row, rows, out);
         if (move_.size() == 0) return;
-        Eigen::Map<model::matrix> weights(out.data(), static_cast<Eigen::Index>(rows), move_.rows());
+        model::matrix_map weights(out.data(), static_cast<Eigen::Index>(rows), move_.rows());
         const model::matrix moves = weights * move_;
         weights += moves;
     }
@@ -126,44 +123,6 @@ private:
     std::map<std::string, written_rows> written_;
 };
 
-// M for which W + W M makes of inputs z what comes nearest to what W makes of inputs x, rows of both being tokens:
-// (x'z - z'z) (z'z + damping)^-1. Empty when it cannot be found. `gram` is z'z.
-[[nodiscard]] inline model::matrix compensation(const activation_rows& x, const activation_rows& z,
-                                                const model::matrix& gram, double damping, int threads) {
-    constexpr Eigen::Index tile = 64;
-    const Eigen::Index columns = z.cols();
-    const double mean = static_cast<double>(gram.diagonal().mean());
-    if (!(mean > 0)) return {};
-    model::matrix damped = gram;
-    damped.diagonal().array() +=
-        static_cast<float>(damping * (1 + static_cast<double>(columns) / static_cast<double>(z.rows())) * mean);
-    model::matrix transposed = cross_moments(z, x, threads) - gram;  // z'x - z'z
-    const model::serial_products guard;
-    const Eigen::LLT<Eigen::Ref<model::matrix>> factor(damped);
-    if (factor.info() != Eigen::Success) return {};
-    parallel_for(static_cast<std::size_t>((columns + tile - 1) / tile), threads, [&](std::size_t i) {
-        const Eigen::Index first = static_cast<Eigen::Index>(i) * tile, count = std::min(tile, columns - first);
-        transposed.middleCols(first, count) = factor.solve(transposed.middleCols(first, count)).eval();
-    });
-    return transposed.transpose();
-}
-
-// The same where it helps on rows that it was not made from: those behind the ones used.
-[[nodiscard]] inline model::matrix tested_compensation(const activation_rows& x, const activation_rows& z,
-                                                       Eigen::Index used, const model::matrix& gram, double damping,
-                                                       int threads) {
-    model::matrix move = compensation(x.topRows(used), z.topRows(used), gram, damping, threads);
-    const Eigen::Index rest = z.rows() - used;
-    if (move.size() == 0 || rest == 0) return move;
-    model::matrix lost = x.bottomRows(rest) - z.bottomRows(rest);
-    const float before = lost.squaredNorm();
-    const model::serial_products guard;
-    model::for_each_row_block(rest, threads, [&](Eigen::Index first, Eigen::Index rows) {
-        lost.middleRows(first, rows).noalias() -= z.middleRows(used + first, rows) * move.transpose();
-    });
-    return lost.squaredNorm() < before ? move : model::matrix();
-}
-
 }  // namespace detail
 
 /// As quantize_with_feedback, but every layer learns from the inputs that the quantized layers before it leave, and aims
@@ -227,8 +186,8 @@ std::vector<feedback_report> quantize_layer_by_layer(const Source& source, const
         if (!pass.waits_for(input)) return;
         const detail::learned_input learned = pass.learn(input);
         if (has_output || first.tensor->name != select::embedding_name)  // an embedding is not to be moved
-            moved.move_by(detail::tested_compensation(original->rows, input.rows, detail::used_rows(input, text.used.size()),
-                                                      learned.seen, options.settings.damping, options.threads));
+            moved.move_by(compensation(original->rows, input.rows, detail::used_rows(input, text.used.size()), learned.seen,
+                                       options.settings.damping, options.threads));
         pass.encode(input, learned);
         moved.move_by({});
         inputs.erase(original);
