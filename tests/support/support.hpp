@@ -33,8 +33,10 @@ inline std::optional<fs::path> shared(std::string_view relative) {
 }
 
 /// Whether a sanitizer watches, which makes everything several times slower.
-#ifdef __SANITIZE_ADDRESS__
+#if defined(__SANITIZE_ADDRESS__)
 inline constexpr bool is_watched = true;
+#elif defined(__has_feature)
+inline constexpr bool is_watched = __has_feature(address_sanitizer);
 #else
 inline constexpr bool is_watched = false;
 #endif
