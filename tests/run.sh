@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Builds and runs every test. Installs what is missing from Debian's packages, or prints the command that would.
 #
-#   bash tests/run.sh                     g++ with strict warnings, then the sanitizers, then clang++ where there is one
+#   bash tests/run.sh                     g++ with strict warnings, then clang++ where there is one, then the sanitizers
 #   TESSERA_QUICK=1 bash tests/run.sh     the first of these only
 set -euo pipefail
 cd "$(dirname "$0")/.."
