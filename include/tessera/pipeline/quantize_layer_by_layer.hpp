@@ -85,7 +85,8 @@ public:
         written = {&source, target, std::vector<std::byte>(target.bytes()), std::vector<char>(target.rows())};
         overlay_.replace(source, [this, &written](const tensor_info& info, std::uint64_t first_row, std::uint64_t rows,
                                                   std::span<float> out) {
-            for (std::uint64_t r = 0; r < rows; ++r) read_row(written, info, first_row + r, out.subspan(r * info.columns(), info.columns()));
+            for (std::uint64_t r = 0; r < rows; ++r)
+                read_row(written, info, first_row + r, out.subspan(r * info.columns(), info.columns()));
         });
     }
     void remove_overlays() {
@@ -100,7 +101,8 @@ public:
         if (found == written_.end()) return;
         written_rows& written = found->second;
         std::memcpy(written.bytes.data() + first_row * info.row_bytes(), bytes.data(), bytes.size());
-        std::fill_n(written.is_there.begin() + static_cast<std::ptrdiff_t>(first_row), bytes.size() / info.row_bytes(), char{1});
+        std::fill_n(written.is_there.begin() + static_cast<std::ptrdiff_t>(first_row), bytes.size() / info.row_bytes(),
+                    char{1});
     }
     void finish() { sink_.finish(); }
 
