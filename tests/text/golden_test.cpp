@@ -95,7 +95,7 @@ TEST_CASE("text: real tokenizers give the ids that independent implementations a
         const auto folder = *golden / family;
         const json facts = json::parse(support::read_text(folder / "gguf.json"));
         const auto size = facts["n_tokens"].get<std::uint64_t>();
-        if (support::is_watched && size > 60'000) continue;  // the small ones take all the same ways
+        if (support::is_watched && size > 33'000) continue;  // reading the others takes minutes then
         const json cases = json::parse(support::read_text(folder / "cases.json"));
         support::scratch_dir without_model;  // one family has both kinds of file: this is its second way
         for (const char* file : {"tokenizer.json", "tokenizer_config.json"})
