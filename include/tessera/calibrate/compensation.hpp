@@ -3,20 +3,21 @@
 
 #include <algorithm>
 #include <cstddef>
+#include <cstdint>
 
 #include <Eigen/Cholesky>
 #include <Eigen/Core>
 
 #include "tessera/calibrate/column_statistics.hpp"
 #include "tessera/core/parallel.hpp"
+#include "tessera/encode/gram_factor.hpp"
 #include "tessera/model/matrix.hpp"
 
 namespace tessera {
 
 /// M for which W + W M makes of inputs z what comes nearest to what a matrix W makes of inputs x: the ridge regression of x
 /// on z, less the identity, (x'z - z'z) (z'z + damping)^-1. Rows of x and z are the same tokens; the first `used` of them are
-/// learned from, and `gram` is their z'z. The damping is a part of the mean second moment, times 1 + columns / tokens, as
-/// gram_factor's. The result is empty where the moments are not positive definite, or where the other rows do not confirm
+/// learned from, and `gram` is their z'z. The damping is gram_factor's. The result is empty where the moments are not positive definite, or where the other rows do not confirm
 /// it: z + z M' has to be nearer to x than z is.
 [[nodiscard]] inline model::matrix compensation(const activation_rows& x, const activation_rows& z, Eigen::Index used,
                                                 const model::matrix& gram, double damping, int threads) {
@@ -25,8 +26,8 @@ namespace tessera {
     const double mean = static_cast<double>(gram.diagonal().mean());
     if (!(mean > 0)) return {};
     model::matrix damped = gram;
-    damped.diagonal().array() +=
-        static_cast<float>(damping * (1 + static_cast<double>(columns) / static_cast<double>(used)) * mean);
+    damped.diagonal().array() += static_cast<float>(
+        damping_of(damping, static_cast<std::size_t>(columns), static_cast<std::uint64_t>(used)) * mean);
     model::matrix transposed = cross_moments(z.topRows(used), x.topRows(used), threads) - gram;  // z'x - z'z
     const model::serial_products guard;
     const Eigen::LLT<Eigen::Ref<model::matrix>> factor(damped);

@@ -25,6 +25,11 @@ struct gram_factor_options {
     int threads = 0;  ///< 0: all of the machine's
 };
 
+/// The part of the mean second moment that damping adds: more where tokens are few for the columns.
+[[nodiscard]] inline double damping_of(double damping, std::size_t columns, std::uint64_t tokens) noexcept {
+    return damping * (1.0 + static_cast<double>(columns) / static_cast<double>(std::max<std::uint64_t>(tokens, 1)));
+}
+
 /// Neighbouring columns that are rounded one after another, beginning with step `first_step`.
 struct gram_span {
     std::size_t first_column, columns, first_step;
@@ -65,7 +70,7 @@ public:
 
         const bool usable = sum > 0 && std::isfinite(sum);
         const double mean = usable ? sum / static_cast<double>(columns) : 1.0;
-        damping_ = options.damping * (1.0 + static_cast<double>(columns) / static_cast<double>(std::max<std::uint64_t>(tokens, 1)));
+        damping_ = damping_of(options.damping, static_cast<std::size_t>(columns), tokens);
         coupling_ = usable ? 1.0 : 0.0;
         const auto scale = static_cast<float>(1.0 / mean);
         matrix lower;
