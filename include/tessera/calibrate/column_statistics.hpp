@@ -72,10 +72,24 @@ inline void add_rows(column_statistics& to, const activation_rows& rows, int thr
     for (const column_statistics& block : blocks) to.add(block);
 }
 
+namespace detail {
+
+// Adds x' y to `to`, in products of some rows at a time.
+inline void add_row_products(Eigen::Ref<model::matrix, 0, Eigen::OuterStride<>> to, const activation_rows& x,
+                             const activation_rows& y) {
+    constexpr Eigen::Index block_rows = 1024;
+    for (Eigen::Index r = 0; r < x.rows(); r += block_rows) {
+        const Eigen::Index n = std::min(block_rows, x.rows() - r);
+        to.noalias() += x.middleRows(r, n).transpose() * y.middleRows(r, n);
+    }
+}
+
+}  // namespace detail
+
 /// Adds the products of all pairs of columns to the Gram matrix: float products of some rows at a time, in tiles that do
 /// not depend on the number of threads.
 inline void add_gram(column_statistics& to, const activation_rows& rows, int threads) {
-    constexpr Eigen::Index tile = 256, block_rows = 1024;
+    constexpr Eigen::Index tile = 256;
     const Eigen::Index columns = rows.cols(), tiles = (columns + tile - 1) / tile;
     if (to.gram.size() == 0) to.gram = model::matrix::Zero(columns, columns);
     const model::serial_products guard;
@@ -84,10 +98,7 @@ inline void add_gram(column_statistics& to, const activation_rows& rows, int thr
         if (b > a) return;  // made by its mirror image
         const Eigen::Index height = std::min(tile, columns - a), width = std::min(tile, columns - b);
         auto lower = to.gram.block(a, b, height, width);
-        for (Eigen::Index r = 0; r < rows.rows(); r += block_rows) {
-            const Eigen::Index n = std::min(block_rows, rows.rows() - r);
-            lower.noalias() += rows.block(r, a, n, height).transpose() * rows.block(r, b, n, width);
-        }
+        detail::add_row_products(lower, rows.middleCols(a, height), rows.middleCols(b, width));
         if (a != b)
             to.gram.block(b, a, width, height) = lower.transpose();
         else  // rounding may differ between the two halves
@@ -97,17 +108,14 @@ inline void add_gram(column_statistics& to, const activation_rows& rows, int thr
 
 /// x' y, for two inputs of the same tokens: float products as add_gram's.
 [[nodiscard]] inline model::matrix cross_moments(const activation_rows& x, const activation_rows& y, int threads) {
-    constexpr Eigen::Index tile = 128, block_rows = 1024;
+    constexpr Eigen::Index tile = 128;
     model::matrix moments = model::matrix::Zero(x.cols(), y.cols());
     const Eigen::Index across = (y.cols() + tile - 1) / tile, down = (x.cols() + tile - 1) / tile;
     const model::serial_products guard;
     parallel_for(static_cast<std::size_t>(down * across), threads, [&](std::size_t i) {
         const Eigen::Index a = static_cast<Eigen::Index>(i) / across * tile, b = static_cast<Eigen::Index>(i) % across * tile;
         const Eigen::Index height = std::min(tile, x.cols() - a), width = std::min(tile, y.cols() - b);
-        for (Eigen::Index r = 0; r < x.rows(); r += block_rows) {
-            const Eigen::Index n = std::min(block_rows, x.rows() - r);
-            moments.block(a, b, height, width).noalias() += x.block(r, a, n, height).transpose() * y.block(r, b, n, width);
-        }
+        detail::add_row_products(moments.block(a, b, height, width), x.middleCols(a, height), y.middleCols(b, width));
     });
     return moments;
 }
