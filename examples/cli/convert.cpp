@@ -1,3 +1,4 @@
+#include "chat_template.hpp"
 #include "commands.hpp"
 #include "open.hpp"
 #include "tessera/format/builtin.hpp"
@@ -10,7 +11,8 @@ void convert(const convert_options& options) {
     using namespace tessera;
     const any_model model = open(options.model);
     const select::uniform rule{*builtin_formats::find(options.type)};
-    write_model(model, select::make_plan(model.tensors(), rule, fallback_formats::layouts), options.output);
+    write_model(model, select::make_plan(model.tensors(), rule, fallback_formats::layouts),
+                with_chat_template(model.metadata(), options.output.chat_template), options.output);
 }
 
 }  // namespace cli

@@ -15,8 +15,8 @@ namespace cli {
 void quantize(const quantize_options& options) {
     using namespace tessera;
     const any_model model = open(options.model);
-    const auto loaded = load_importances(options.importances, model,
-                                         with_chat_template(model.metadata(), options.output.chat_template), options.output.threads);
+    const metadata properties = with_chat_template(model.metadata(), options.output.chat_template);
+    const auto loaded = load_importances(options.importances, model, properties, options.output.threads);
     const encoding encoding = choose_encoding(options.importances, loaded ? &*loaded : nullptr);
     const auto stored = model_summary(model.tensors());
     if (const auto* layout = builtin_formats::find(stored.main_format()); layout == nullptr || layout->block_size > 1)
@@ -25,7 +25,7 @@ void quantize(const quantize_options& options) {
     const select::plan plan = options.plan.empty() ? make_plan(model, options.names, options.target, encoding, options.output.threads)
                                                    : load_plan(options.plan, model.tensors());
     print_gaps(plan, encoding.importances);
-    write_model(model, plan, options.output, encoding, options.report);
+    write_model(model, plan, properties, options.output, encoding, options.report);
 }
 
 }  // namespace cli

@@ -5,7 +5,6 @@
 #include <string>
 #include <vector>
 
-#include "chat_template.hpp"
 #include "encoder.hpp"
 #include "encoding_report.hpp"
 #include "feedback.hpp"
@@ -44,12 +43,11 @@ encoding_report encode(const tessera::any_model& model, const tessera::select::p
 
 }  // namespace
 
-void write_model(const tessera::any_model& model, const tessera::select::plan& plan, const output_options& output,
-                 const encoding& encoding, const std::filesystem::path& report_path) {
-    const tessera::metadata source =
-        noted_metadata(with_chat_template(model.metadata(), output.chat_template), encoding.importances);
-    const tessera::metadata properties = tessera::output_metadata(source, plan);
-    const std::string size = size_text(plan, source);
+void write_model(const tessera::any_model& model, const tessera::select::plan& plan, const tessera::metadata& properties,
+                 const output_options& output, const encoding& encoding, const std::filesystem::path& report_path) {
+    const tessera::metadata noted = noted_metadata(properties, encoding.importances);
+    const tessera::metadata written = tessera::output_metadata(noted, plan);
+    const std::string size = size_text(plan, noted);
     if (output.dry_run) {
         print_tensors(plan);
         print_formats(plan);
@@ -63,7 +61,7 @@ void write_model(const tessera::any_model& model, const tessera::select::plan& p
     tessera::gguf::writer file(output.path, {.inputs = model.files(),
                                              .existing = output.force ? existing_file::replace : existing_file::refuse});
     const auto started = std::chrono::steady_clock::now();
-    const encoding_report report = encode(model, plan, properties, encoding, output.threads, file);
+    const encoding_report report = encode(model, plan, written, encoding, output.threads, file);
     const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - started).count();
     print_formats(plan);
     print_encoding(plan, report);
