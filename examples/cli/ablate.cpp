@@ -64,7 +64,7 @@ std::string signed_text(double value, int digits) { return (value >= 0 ? "+" : "
 }  // namespace
 
 void ablate(const ablate_options& options) {
-    const any_model model = open(options.model);
+    const any_model model = open(options.model, options.further);
     const select::plan plan = load_plan(options.plan, model.tensors());
     const auto loaded = load_importances(options.importances, model, model.metadata(), options.threads);
     const auto classes = classes_of(options, plan);

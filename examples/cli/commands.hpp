@@ -17,6 +17,9 @@ struct inspect_options {
 };
 void inspect(const inspect_options& options);
 
+/// What becomes of the layers that predict further tokens, where a model has some.
+enum class next_token_layers { kept, left_out };
+
 /// Where a new model goes and how it gets there.
 struct output_options {
     std::filesystem::path path;
@@ -30,6 +33,7 @@ struct output_options {
 struct convert_options {
     std::filesystem::path model;
     std::string type = "F16";
+    next_token_layers further = next_token_layers::kept;
     output_options output;
 };
 void convert(const convert_options& options);
@@ -85,6 +89,7 @@ struct target_options {
 
 struct quantize_options {
     std::filesystem::path model;
+    next_token_layers further = next_token_layers::kept;
     named_formats names;         ///< these,
     std::filesystem::path plan;  ///< a plan file,
     target_options target;       ///< or a target
@@ -97,6 +102,7 @@ void quantize(const quantize_options& options);
 /// Which format every tensor should have, without writing a model.
 struct plan_options {
     std::filesystem::path model;
+    next_token_layers further = next_token_layers::kept;
     named_formats names;
     target_options target;
     bool curve = false;  ///< the least damage over a range of sizes instead of one plan
@@ -113,6 +119,7 @@ void plan(const plan_options& options);
 /// What if some tensors of a plan had other formats?
 struct ablate_options {
     std::filesystem::path model;
+    next_token_layers further = next_token_layers::kept;
     std::filesystem::path plan;
     std::vector<std::string> classes;  ///< NAME=REGEX or REGEX; none: the usual ones
     std::string format;                ///< for all of a class; or

@@ -9,7 +9,7 @@ namespace cli {
 
 void convert(const convert_options& options) {
     using namespace tessera;
-    const any_model model = open(options.model);
+    const any_model model = open(options.model, options.further);
     const select::uniform rule{*builtin_formats::find(options.type)};
     write_model(model, select::make_plan(model.tensors(), rule, fallback_formats::layouts),
                 with_chat_template(model.metadata(), options.output.chat_template), options.output);

@@ -9,6 +9,7 @@
 #include <nlohmann/json.hpp>
 
 #include "terminal.hpp"
+#include "tessera/format/plain.hpp"
 
 namespace cli {
 
@@ -24,6 +25,9 @@ std::string_view name_of(encoder_kind encoder) {
     }
     return "";
 }
+
+// The least relative error of a tensor of which nothing is left. One bit a weight makes 0.6.
+constexpr double lost_share = 0.95;
 
 bool is_exact(const select::choice& choice, const encoding_error& error) {
     return choice.is_encoded() && error.plain.squared_norm > 0 && error.plain.squared_error == 0;
@@ -45,6 +49,24 @@ void print_errors(const select::plan& plan, const std::vector<encoding_error>& e
 
 void print_named(const std::vector<std::string>& names, std::string_view what) {
     if (!names.empty()) std::cout << what << some_of(names) << '\n';
+}
+
+// What a format could not hold.
+void print_losses(const select::plan& plan, const std::vector<encoding_error>& errors) {
+    std::vector<std::string> gone;
+    for (std::size_t t = 0; t < errors.size(); ++t) {
+        const select::choice& choice = plan.choices[t];
+        if (const saturation& s = errors[t].saturated; s.blocks > 0)
+            std::cout << "warning: " << choice.target.name << ": the scales of " << choice.target.layout.name
+                      << " cannot hold " << s.weight << " in row " << s.row << ", column " << s.column << ", which became "
+                      << s.stored << (s.blocks > 1 ? ", nor the weights of " + std::to_string(s.blocks - 1) + " more blocks" : "")
+                      << "; " << plain_type_for(s.weight).name << " can (--pin)\n";
+        else if (choice.is_encoded() && errors[t].plain.relative() > lost_share)
+            gone.push_back(choice.target.name);
+    }
+    if (!gone.empty())
+        std::cout << "warning: next to nothing is left of weights that are too small for the scales of their format: "
+                  << some_of(gone) << "; BF16 holds them (--pin)\n";
 }
 
 void print_feedback(const select::plan& plan, const std::vector<feedback_report>& reports) {
@@ -88,6 +110,7 @@ void print_encoding(const select::plan& plan, const encoding_report& report) {
     for (std::size_t t = 0; t < report.errors.size(); ++t)
         if (is_exact(plan.choices[t], report.errors[t])) exact.push_back(plan.choices[t].target.name);
     print_named(exact, "without loss, the weights lay on the format's grid: ");
+    print_losses(plan, report.errors);
     print_feedback(plan, report.feedback);
 }
 
@@ -105,6 +128,8 @@ std::string encoding_json(const select::plan& plan, const encoding_report& repor
                                      {"relative_error", error.plain.relative()},
                                      {"exact", is_exact(choice, error)}};
         if (error.weighed.squared_norm > 0) entry["relative_error_weighed"] = error.weighed.relative();
+        if (const saturation& s = error.saturated; s.blocks > 0)
+            entry["saturated"] = {{"blocks", s.blocks}, {"row", s.row}, {"column", s.column}, {"weight", s.weight}, {"stored", s.stored}};
         if (!report.feedback.empty()) {
             const feedback_report& r = report.feedback[t];
             entry["matrices_with_feedback"] = r.with_feedback;

@@ -12,6 +12,7 @@
 #include "terminal.hpp"
 #include "tessera/calibrate/imatrix.hpp"
 #include "tessera/calibrate/rare_matrices.hpp"
+#include "tessera/model/next_token_layers.hpp"
 #include "tessera/pipeline/output_metadata.hpp"
 #include "tessera/select/rules.hpp"
 
@@ -22,15 +23,19 @@ namespace {
 using tessera::select::choice;
 
 // Tensors whose columns will all count alike, and among them those whose format asks for more.
-void print_missing(const tessera::select::plan& plan, const tessera::importance_table& importances, bool has_file) {
-    std::vector<std::string> missing, needed;
+void print_missing(const tessera::select::plan& plan, const tessera::importance_table& importances, bool has_file,
+                   const tessera::model::next_token_layers& further) {
+    std::vector<std::string> missing, not_run, needed;
     for (const choice& c : plan.choices) {
         if (!c.is_encoded() || importances.find(c.target.name) != nullptr) continue;
-        missing.push_back(c.target.name);
+        (further.contains(c.target.name) ? not_run : missing).push_back(c.target.name);
         if (tessera::select::needs_importances(c.target)) needed.push_back(c.target.name);
     }
     if (has_file && !missing.empty())
         std::cout << "note: no importances for " << some_of(missing) << ": encoded with all columns alike\n";
+    if (has_file && !not_run.empty())
+        std::cout << "note: the forward pass does not run the layers that predict further tokens: no statistics for "
+                  << some_of(not_run) << "; rounded without (--without-mtp leaves them out)\n";
     if (!needed.empty())
         std::cout << "warning: formats of so few bits need importances (--imatrix), or much more is lost: "
                   << some_of(needed) << '\n';
@@ -94,9 +99,11 @@ std::optional<loaded_importances> load_importances(const importance_options& opt
     return loaded;
 }
 
-void print_gaps(const tessera::select::plan& plan, const loaded_importances* importances) {
-    if (importances == nullptr) return print_missing(plan, {}, false);
-    print_missing(plan, importances->file.importances, true);
+void print_gaps(const tessera::select::plan& plan, const tessera::metadata& properties,
+                const loaded_importances* importances) {
+    const auto further = tessera::model::find_next_token_layers(properties);
+    if (importances == nullptr) return print_missing(plan, {}, false, further);
+    print_missing(plan, importances->file.importances, true, further);
     print_unreached(plan, importances->file.importances);
 }
 

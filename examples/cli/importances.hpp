@@ -38,8 +38,9 @@ std::optional<loaded_importances> load_importances(const importance_options& opt
 encoding choose_encoding(const importance_options& options, const loaded_importances* importances);
 
 /// Tells on standard output what is missing for the tensors that the plan encodes, and what will be done about it.
-/// `importances` may be null.
-void print_gaps(const tessera::select::plan& plan, const loaded_importances* importances);
+/// `properties` are the model's; `importances` may be null.
+void print_gaps(const tessera::select::plan& plan, const tessera::metadata& properties,
+                const loaded_importances* importances);
 
 /// The source's metadata and, where there are importances, the keys that tell of them.
 tessera::metadata noted_metadata(const tessera::metadata& source, const loaded_importances* importances);

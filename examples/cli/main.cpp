@@ -38,6 +38,7 @@ void add_convert(CLI::App& app, cli::convert_options& options) {
         ->transform(CLI::IsMember({"F32", "F16", "BF16"}, CLI::ignore_case))
         ->type_name("TYPE")
         ->capture_default_str();
+    cli::add_without_mtp(*command, options.further);
     cli::add_output(*command, options.output);
     command->footer("Examples:\n  tessera convert models/fable-3m -o fable-3m-F16.gguf\n"
                     "  tessera convert models/fable-3m -o fable-3m-BF16.gguf --type BF16");
@@ -56,6 +57,7 @@ void add_quantize(CLI::App& app, cli::quantize_options& options) {
     formats->require_option(1);
     cli::add_pins(*command, options.names.pins);
     command->get_option("--pin")->excludes(plan);
+    cli::add_without_mtp(*command, options.further);
     cli::add_importances(*command, options.importances);
     cli::add_encoder(*command, options.importances.encoder);
     cli::add_feedback_inputs(*command, options.importances.inputs);
@@ -83,6 +85,7 @@ void add_plan(CLI::App& app, cli::plan_options& options) {
     CLI::Option* curve = target->add_flag("--curve", options.curve, "The least divergence for every size");
     target->require_option(1);
     cli::add_pins(*command, options.names.pins);
+    cli::add_without_mtp(*command, options.further);
     cli::add_importances(*command, options.importances);
     cli::add_encoder(*command, options.importances.encoder);
     command->add_option("-o,--output", options.output, "Write the plan, for tessera quantize --plan")->excludes(curve)->type_name("FILE");
@@ -121,6 +124,7 @@ void add_ablate(CLI::App& app, cli::ablate_options& options) {
         ->check(cli::is_positive)
         ->excludes(format)
         ->type_name("BITS");
+    cli::add_without_mtp(*command, options.further);
     cli::add_menu(*command, options.menu);
     cli::add_measuring(*command, options.measuring);
     cli::add_importances(*command, options.importances);

@@ -71,7 +71,7 @@ select::damage_table obtain_damage(const any_model& model, const target_options&
     const loaded_importances* importances = encoding.importances;
     const std::string_view encoder = encoding.encoder == encoder_kind::feedback ? "feedback" : "weighted";
     if (!options.damage.empty() && std::filesystem::exists(options.damage)) {
-        select::damage_table table = load_damage(options.damage, model.tensors());
+        select::damage_table table = load_damage(options.damage, model.stored_tensors());
         if (table.encoder != encoder)
             std::cout << "note: " << options.damage.string() << " is for the encoder " << table.encoder << '\n';
         return table;
@@ -95,7 +95,7 @@ select::damage_table obtain_damage(const any_model& model, const target_options&
     const select::damage_table table =
         measuring.measure == "noise" ? run(noises, noises.sizes.size()) : run(formats, formats.errors.size());
     if (!options.damage.empty()) {
-        save_damage(options.damage, table, model.tensors());
+        save_damage(options.damage, table, model.stored_tensors());
         std::cout << "wrote " << options.damage.string() << '\n';
     }
     return table;

@@ -7,6 +7,12 @@ namespace cli {
 
 tessera::any_model open(const std::filesystem::path& path) { return tessera::open_model(path); }
 
+tessera::any_model open(const std::filesystem::path& path, next_token_layers further) {
+    tessera::any_model model = open(path);
+    if (further == next_token_layers::left_out) model.leave_out_next_token_layers();
+    return model;
+}
+
 std::size_t default_window(const tessera::metadata& properties) {
     const auto& architecture = properties.require<std::string>("general.architecture");
     const auto trained = properties.get_count(architecture + ".context_length").value_or(512);

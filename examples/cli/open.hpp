@@ -4,12 +4,16 @@
 #include <cstddef>
 #include <filesystem>
 
+#include "commands.hpp"
 #include "tessera/pipeline/open_model.hpp"
 
 namespace cli {
 
 /// tessera::open_model, compiled once.
 tessera::any_model open(const std::filesystem::path& path);
+
+/// The same with or without the layers that predict further tokens.
+tessera::any_model open(const std::filesystem::path& path, next_token_layers further);
 
 /// The tokens of a window where nobody says: 512, or the context the model was trained for if that is shorter.
 std::size_t default_window(const tessera::metadata& properties);

@@ -95,6 +95,12 @@ void add_names(CLI::Option_group& group, named_formats& names) {
         ->type_name("NAME");
 }
 
+void add_without_mtp(CLI::App& command, next_token_layers& further) {
+    command.add_flag_callback(
+        "--without-mtp", [&further] { further = next_token_layers::left_out; },
+        "Leave out the layers that predict further tokens (nextn), where the model has some");
+}
+
 void add_threads(CLI::App& command, int& threads) {
     command.add_option("-t,--threads", threads, "Threads to use; 0: all of the machine's")
         ->check(CLI::Range(0, 4096).description(""))

@@ -40,9 +40,11 @@ std::vector<curve_point> curve_of(const any_model& model, const plan_options& op
                                   const encoding& encoding) {
     select::plan draft = select::open_plan(model.tensors());
     select::settle(draft, pinned_by_name(options.names.pins, model.tensors()), fallback_formats::layouts);
+    const select::budget budget = budget_of(model, options.target, encoding, options.threads);
+    const std::vector<select::plan> plans = select::size_curve(draft, budget, fallback_formats::layouts, curve_points);
+    if (!options.json) print_basis(plans.front(), budget);
     std::vector<curve_point> points;
-    for (const select::plan& plan :
-         select::size_curve(draft, budget_of(model, options.target, encoding, options.threads), fallback_formats::layouts, curve_points))
+    for (const select::plan& plan : plans)
         points.push_back({gguf::file_size(plan.targets(), output_metadata(model.metadata(), plan)),
                           plan.bits_per_weight(), plan.damage()});
     return points;
@@ -68,7 +70,7 @@ void print_curve_json(const std::vector<curve_point>& points) {
 
 void plan(const plan_options& options) {
     for (const auto* path : {&options.output, &options.tensor_types, &options.svg}) require_absent(*path, options);
-    const any_model model = open(options.model);
+    const any_model model = open(options.model, options.further);
     const auto loaded = load_importances(options.importances, model, model.metadata(), options.threads);
     const encoding encoding = choose_encoding(options.importances, loaded ? &*loaded : nullptr);
     if (options.curve) {
@@ -81,7 +83,7 @@ void plan(const plan_options& options) {
     const metadata properties = noted_metadata(model.metadata(), encoding.importances);
     if (options.output.empty() && options.tensor_types.empty()) print_tensors(plan);
     print_formats(plan);
-    print_replacements(plan);
+    print_notes(plan);
     print_prediction(plan);
     std::cout << "size: " << size_text(plan, properties) << '\n';
     if (!options.output.empty()) {

@@ -1,8 +1,10 @@
 #include "plan_report.hpp"
 
+#include <algorithm>
 #include <cstdint>
 #include <iostream>
 #include <map>
+#include <string>
 #include <string_view>
 #include <tuple>
 #include <vector>
@@ -27,9 +29,36 @@ std::string why_text(const choice& c) {
         case reason::row_length: return "rows do not fit " + std::string(c.wanted.name);
         case reason::unchanged: return "as it is stored";
         case reason::budget: return "within the budget";
+        case reason::unpriced: return "as it is stored: no damage known";
         case reason::requested: break;
     }
     return {};
+}
+
+// "12.3 % of the tensors' bytes".
+std::string share_text(std::uint64_t bytes, const plan& plan) {
+    return fixed(100.0 * static_cast<double>(bytes) / static_cast<double>(std::max<std::uint64_t>(1, plan.bytes())), 1) +
+           " % of the tensors' bytes";
+}
+
+// A note for each kind of tensors that did not get the format asked for, and what that costs in all.
+void print_replacements(const plan& plan) {
+    std::map<std::tuple<std::string_view, std::string_view, std::uint64_t>, std::vector<std::string>> kinds;
+    double wanted_bits = 0;
+    for (const choice& c : plan.choices) {
+        const bool is_replaced = c.why == reason::row_length;
+        if (is_replaced) kinds[{c.wanted.name, c.target.layout.name, c.target.columns()}].push_back(c.target.name);
+        wanted_bits += is_replaced ? c.wanted.bits_per_weight() * static_cast<double>(c.target.weights())
+                                   : 8.0 * static_cast<double>(c.target.bytes());
+    }
+    for (const auto& [kind, names] : kinds) {
+        const auto& [wanted, got, columns] = kind;
+        std::cout << "note: rows of " << columns << " weights do not fit " << wanted << "; written as " << got << ": "
+                  << some_of(names) << '\n';
+    }
+    if (!kinds.empty())
+        std::cout << "note: for that reason it is " << fixed(plan.bits_per_weight(), 3) << " bits per weight instead of "
+                  << fixed(wanted_bits / static_cast<double>(plan.weights()), 3) << '\n';
 }
 
 }  // namespace
@@ -50,16 +79,62 @@ void print_formats(const plan& plan) {
     std::cout << table;
 }
 
-void print_replacements(const plan& plan) {
-    std::map<std::tuple<std::string_view, std::string_view, std::uint64_t>, std::vector<std::string>> kinds;
-    for (const choice& c : plan.choices)
-        if (c.why == reason::row_length)
-            kinds[{c.wanted.name, c.target.layout.name, c.target.columns()}].push_back(c.target.name);
-    for (const auto& [kind, names] : kinds) {
-        const auto& [wanted, got, columns] = kind;
-        std::cout << "note: rows of " << columns << " weights do not fit " << wanted << "; written as " << got << ": "
-                  << some_of(names) << '\n';
+void print_notes(const plan& plan) {
+    print_replacements(plan);
+    std::vector<std::string> unpriced;
+    std::uint64_t unpriced_bytes = 0, kept_bytes = 0, kept = 0;
+    for (const choice& c : plan.choices) {
+        if (c.why == reason::unpriced) {
+            unpriced.push_back(c.target.name);
+            unpriced_bytes += c.target.bytes();
+        }
+        if (c.why == reason::kept) {
+            kept_bytes += c.target.bytes();
+            ++kept;
+        }
     }
+    if (!unpriced.empty())
+        std::cout << "note: no damage is known of " << some_of(unpriced) << ": left as stored, "
+                  << share_text(unpriced_bytes, plan) << '\n';
+    if (20 * kept_bytes > plan.bytes())  // or else they do not matter
+        std::cout << "note: " << kept << " tensors that are never quantized (norms, routers, vectors, whole numbers) are "
+                  << share_text(kept_bytes, plan) << '\n';
+}
+
+void print_basis(const plan& plan, const tessera::select::budget& budget) {
+    struct narrow_rows {
+        std::vector<std::string> formats, tensors;
+    };
+    std::map<std::uint64_t, narrow_rows> narrow;  // by the weights of a row
+    std::map<std::string, std::vector<std::string>> borrowed;
+    std::uint64_t borrowed_bytes = 0;
+    double borrowed_damage = 0;
+    for (const choice& c : plan.choices) {
+        if (c.why != reason::budget && c.why != reason::row_length) continue;
+        if (const auto* entry = budget.damage.find(c.target.name); entry != nullptr && !entry->priced_as.empty()) {
+            borrowed[entry->priced_as].push_back(c.target.name);
+            borrowed_bytes += c.target.bytes();
+            borrowed_damage += c.damage.value_or(0.0);
+        }
+        std::vector<std::string> too_wide;
+        for (const tessera::type_layout& format : budget.choices.formats)
+            if (c.target.columns() % format.block_size != 0) too_wide.emplace_back(format.name);
+        if (too_wide.empty()) continue;
+        narrow_rows& rows = narrow[c.target.columns()];
+        rows.formats = too_wide;
+        rows.tensors.push_back(c.target.name);
+    }
+    for (const auto& [columns, rows] : narrow)
+        std::cout << "note: rows of " << columns << " weights do not fit " << rows.formats.size() << " of the "
+                  << budget.choices.formats.size() << " formats to choose from (" << some_of(rows.formats)
+                  << "): " << some_of(rows.tensors) << '\n';
+    if (borrowed.empty()) return;
+    std::cout << "note: the forward pass does not reach some tensors, " << share_text(borrowed_bytes, plan)
+              << "; nothing was measured of them, they are priced as others (" << fixed(borrowed_damage, 7)
+              << " nats of the prediction):\n";
+    for (const auto& [lender, names] : borrowed)
+        std::cout << "  as " << (lender == tessera::select::tensor_damage::typical ? "a typical tensor" : lender) << ": "
+                  << some_of(names) << '\n';
 }
 
 void print_prediction(const plan& plan) {

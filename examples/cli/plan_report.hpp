@@ -4,6 +4,7 @@
 #include <string>
 
 #include "tessera/core/metadata.hpp"
+#include "tessera/select/budget.hpp"
 #include "tessera/select/plan.hpp"
 
 namespace cli {
@@ -14,8 +15,12 @@ void print_tensors(const tessera::select::plan& plan);
 /// Every format on a line.
 void print_formats(const tessera::select::plan& plan);
 
-/// A note for each kind of tensors that did not get the format asked for.
-void print_replacements(const tessera::select::plan& plan);
+/// Notes on what did not become what was asked for: rows that do not fit a format and what that costs, tensors that stay
+/// as they are.
+void print_notes(const tessera::select::plan& plan);
+
+/// Notes on what a budget's plan rests on: formats that rows do not fit, tensors whose damage could not be measured.
+void print_basis(const tessera::select::plan& plan, const tessera::select::budget& budget);
 
 /// The predicted divergence, where it is known.
 void print_prediction(const tessera::select::plan& plan);

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "measuring.hpp"
+#include "plan_report.hpp"
 #include "rules.hpp"
 #include "tessera/format/builtin.hpp"
 #include "tessera/pipeline/damage_file.hpp"
@@ -30,7 +31,7 @@ select::plan make_plan(const any_model& model, const named_formats& names, const
     if (!target.is_given()) {
         using columns = select::mix_model::importances;
         select::plan plan = plan_by_name(model, names, encoding.importances ? columns::present : columns::absent);
-        if (!target.damage.empty()) select::predict_damage(plan, load_damage(target.damage, tensors));
+        if (!target.damage.empty()) select::predict_damage(plan, load_damage(target.damage, model.stored_tensors()));
         return plan;
     }
     const pinned_by_name pins(names.pins, tensors);
@@ -43,8 +44,11 @@ select::plan make_plan(const any_model& model, const named_formats& names, const
         budget.limit = select::at_most_damage{*target.kld};
     select::plan draft = select::open_plan(tensors);
     select::settle(draft, pins, fallback_formats::layouts);
-    if (target.refine > 0) return refine(model, draft, budget, target, encoding.importances, threads);
-    select::settle(draft, budget, fallback_formats::layouts);
+    if (target.refine > 0)
+        draft = refine(model, draft, budget, target, encoding.importances, threads);
+    else
+        select::settle(draft, budget, fallback_formats::layouts);
+    print_basis(draft, budget);
     return draft;
 }
 

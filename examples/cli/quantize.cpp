@@ -14,7 +14,7 @@ namespace cli {
 
 void quantize(const quantize_options& options) {
     using namespace tessera;
-    const any_model model = open(options.model);
+    const any_model model = open(options.model, options.further);
     const metadata properties = with_chat_template(model.metadata(), options.output.chat_template);
     const auto loaded = load_importances(options.importances, model, properties, options.output.threads);
     const encoding encoding = choose_encoding(options.importances, loaded ? &*loaded : nullptr);
@@ -24,7 +24,7 @@ void quantize(const quantize_options& options) {
                   << "); its error adds to the new one\n";
     const select::plan plan = options.plan.empty() ? make_plan(model, options.names, options.target, encoding, options.output.threads)
                                                    : load_plan(options.plan, model.tensors());
-    print_gaps(plan, encoding.importances);
+    print_gaps(plan, properties, encoding.importances);
     write_model(model, plan, properties, options.output, encoding, options.report);
 }
 

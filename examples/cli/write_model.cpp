@@ -51,7 +51,7 @@ void write_model(const tessera::any_model& model, const tessera::select::plan& p
     if (output.dry_run) {
         print_tensors(plan);
         print_formats(plan);
-        print_replacements(plan);
+        print_notes(plan);
         print_prediction(plan);
         std::cout << "would write " << output.path.string() << ": " << size << '\n';
         return;
@@ -65,7 +65,7 @@ void write_model(const tessera::any_model& model, const tessera::select::plan& p
     const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - started).count();
     print_formats(plan);
     print_encoding(plan, report);
-    print_replacements(plan);
+    print_notes(plan);
     print_prediction(plan);
     if (!report_path.empty()) tessera::write_text_file(report_path, encoding_json(plan, report));
     std::cout << "wrote " << output.path.string() << ": " << size << ", in " << fixed(seconds, 1) << " s\n";

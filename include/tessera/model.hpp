@@ -3,3 +3,4 @@
 
 #include "tessera/model/decoder.hpp"
 #include "tessera/model/hf_model.hpp"
+#include "tessera/model/next_token_layers.hpp"

@@ -5,6 +5,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include <doctest/doctest.h>
@@ -14,6 +15,7 @@
 #include "support/support.hpp"
 #include "tessera/pipeline/measure_damage.hpp"
 #include "tessera/pipeline/plan_meter.hpp"
+#include "tessera/select/budget.hpp"
 #include "tessera/select/strategies.hpp"
 
 namespace {
@@ -130,6 +132,52 @@ TEST_CASE("a damage table has what was measured, and curves between") {
     const double mean_ratio = std::exp(log_ratio / static_cast<double>(table.tensors.size()));
     CHECK(mean_ratio > 0.4);
     CHECK(mean_ratio < 2.5);
+}
+
+TEST_CASE("tensors that the forward pass does not reach are priced as others") {
+    memory_source source = make_tiny_model(shape_of(false));
+    source.metadata().set("llama.block_count", std::uint32_t{3});
+    source.metadata().set("llama.nextn_predict_layers", std::uint32_t{1});
+    source.add("blk.2.ffn_up.weight", {32, 64}, support::gaussian(32 * 64, 1));
+    source.add("blk.2.nextn.eh_proj.weight", {64, 32}, support::gaussian(64 * 32, 2));
+    source.add("blk.2.nextn.embed_tokens.weight", {32, 50}, support::gaussian(32 * 50, 3));
+    source.add("blk.2.nextn.shared_head_head.weight", {32, 50}, support::gaussian(32 * 50, 4));
+    source.add("blk.2.nextn.enorm.weight", {32}, support::gaussian(32, 5));
+    const auto tokens = support::random_tokens(4 * window, 50);
+    const select::menu menu = select::parse_menu("legacy", formats::layouts);
+    const auto table = measure_damage<formats>(source, {}, tokens, window, menu, formats::layouts, direct{{0.07}});
+
+    std::vector<double> sensitivities;
+    for (const select::tensor_damage& t : table.tensors)
+        if (t.priced_as.empty()) sensitivities.push_back(t.sensitivity);
+    std::ranges::sort(sensitivities);
+    const double typical = sensitivities[sensitivities.size() / 2];
+    for (const auto& [name, lender] : std::initializer_list<std::pair<const char*, std::string_view>>{
+             {"blk.2.ffn_up.weight", "blk.1.ffn_up.weight"},
+             {"blk.2.nextn.eh_proj.weight", select::tensor_damage::typical},
+             {"blk.2.nextn.embed_tokens.weight", "token_embd.weight"},
+             {"blk.2.nextn.shared_head_head.weight", "output.weight"}}) {
+        CAPTURE(name);
+        const select::tensor_damage* entry = table.find(name);
+        REQUIRE(entry != nullptr);
+        CHECK(entry->priced_as == lender);
+        const bool is_typical = lender == select::tensor_damage::typical;
+        CHECK(entry->sensitivity == doctest::Approx(is_typical ? typical : table.find(lender)->sensitivity));
+        REQUIRE(entry->damage(type_id::q4_0));
+        CHECK(*entry->damage(type_id::q4_0) > *entry->damage(type_id::q8_0));
+        CHECK(*entry->damage(type_id::q8_0) > 0);
+    }
+    CHECK(table.find("blk.2.nextn.enorm.weight") == nullptr);  // a vector
+
+    // So a budget decides about them, too: none is left in full precision for want of a price.
+    std::uint64_t all = 0;
+    for (const tensor_info& info : source.tensors()) all += info.weights();
+    const select::budget budget{.damage = table, .limit = select::at_most_bytes{all * 7 / 8}, .choices = menu};
+    for (const select::choice& made : select::make_plan(source.tensors(), budget, formats::layouts).choices) {
+        if (made.why == select::reason::kept) continue;
+        CHECK(made.why == select::reason::budget);
+        CHECK(made.target.layout.block_size == 32);
+    }
 }
 
 TEST_CASE("a plan is measured as the model it makes is") {

@@ -2,16 +2,20 @@
 #include <algorithm>
 #include <cmath>
 #include <cstddef>
+#include <cstdint>
 #include <span>
+#include <string>
 #include <vector>
 
 #include <doctest/doctest.h>
 
 #include "model/tiny_model.hpp"
 #include "support/random.hpp"
+#include "support/support.hpp"
 #include "tessera/format/legacy_quants.hpp"
 #include "tessera/format/plain.hpp"
 #include "tessera/pipeline/measure_feedback_gains.hpp"
+#include "tessera/pipeline/quantize_layer_by_layer.hpp"
 #include "tessera/pipeline/quantize_with_feedback.hpp"
 #include "tessera/select/strategies.hpp"
 
@@ -66,6 +70,43 @@ TEST_CASE("matrices whose inputs are seen are encoded with feedback, the others 
         CHECK(by_feedback > 0);
         CHECK((unseen > 0) == (experts > 0));  // one window reaches at most 32 of 40 experts
     }
+}
+
+TEST_CASE("what the forward pass does not run is looked at before it is written") {
+    const tiny_shape shape = of_whole_blocks(0);
+    memory_source model = support::make_tiny_model(shape);
+    model.metadata().set("llama.block_count", std::uint32_t{3});
+    model.metadata().set("llama.nextn_predict_layers", std::uint32_t{1});
+    std::vector<float> norm(32, 1.0f);
+    norm[7] = std::nanf("");
+    model.add("blk.2.nextn.enorm.weight", {32}, norm);
+    const auto tokens = support::random_tokens(window_length, shape.vocabulary);
+    const auto complaint = support::message_of<error>([&] { (void)run(model, tokens, {}, 2); });
+    CHECK(complaint.find("blk.2.nextn.enorm.weight: row 0, column 7: wanted a finite number") != std::string::npos);
+    memory_sink sink;
+    const select::plan plan = select::make_plan(model.tensors(), select::uniform{*short_list::find(type_id::q4_0)}, short_list::layouts);
+    const auto layer_by_layer = support::message_of<error>([&] {
+        (void)quantize_layer_by_layer<short_list>(model, plan, model.metadata(), {tokens, {}, window_length}, sink, {.threads = 2});
+    });
+    CHECK(layer_by_layer == complaint);
+}
+
+TEST_CASE("large weights lose as much as their share says, without overflow") {
+    const auto values = support::gaussian(64 * 64, 3);
+    const model::matrix gram = model::matrix::Identity(64, 64);
+    const tensor_info target{.name = "t", .dims = {64, 64, 1, 1}, .rank = 2, .layout = *find_type(type_id::q4_0)};
+    const auto lost = [&](float scale) {
+        std::vector<float> scaled = values;
+        for (float& x : scaled) x *= scale;
+        return detail::try_encoder<short_list>(target, 0, scaled, {}, nearest{}, gram);
+    };
+    const trial_errors small = lost(1.0f), large = lost(0x1p110f);  // beyond the scales: all is lost, 2^220 times as much
+    CHECK(small.outputs == doctest::Approx(small.weights));
+    CHECK(large.outputs == doctest::Approx(large.weights));
+    double norm = 0;
+    for (const float x : values) norm += double{x} * double{x};
+    CHECK(large.weights == doctest::Approx(std::ldexp(norm, 220)));
+    CHECK(small.weights < 0.02 * norm);
 }
 
 TEST_CASE("text that was held back decides, and chooses feedback where it holds for more than the text used") {

@@ -232,6 +232,15 @@ TEST_CASE("what a table does not know is said, not guessed") {
         (void)select::make_plan(untied, budget, available);
     });
     CHECK(message.find("tensor output.weight: wanted the damage") != std::string::npos);
+
+    // Where the menu allows it, such a tensor stays as it is, and the budget is not given as the reason.
+    const select::budget lenient{.damage = some, .limit = select::at_most_bytes{10'000'000}, .choices = few};
+    const select::plan plan = select::make_plan(untied, lenient, available);
+    CHECK(find(plan, "token_embd.weight").why == select::reason::budget);
+    for (const char* name : {"output.weight", "blk.0.attn_v.weight", "blk.0.ffn_down.weight"}) {
+        CHECK(find(plan, name).why == select::reason::unpriced);
+        CHECK(find(plan, name).target.type() == type_id::bf16);
+    }
 }
 
 TEST_CASE("menus are made of formats and presets") {
@@ -250,4 +259,9 @@ TEST_CASE("menus are made of formats and presets") {
     const auto instead = menu_of({type_id::q6_k}, select::stored_type::excluded).of(narrow, available);
     REQUIRE(instead.size() == 1);
     CHECK(instead[0].id == type_id::q8_0);
+    // What a tensor is stored in is no format that its rows fit: the substitute is there beside it.
+    const auto beside = menu_of({type_id::q6_k, type_id::q4_k}).of(narrow, available);
+    REQUIRE(beside.size() == 2);
+    CHECK(beside[0].id == type_id::q8_0);
+    CHECK(beside[1].id == type_id::bf16);
 }

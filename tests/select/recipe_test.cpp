@@ -12,6 +12,7 @@
 
 #include "support/support.hpp"
 #include "tessera/select/recipe.hpp"
+#include "tessera/select/strategies.hpp"
 
 using namespace tessera;
 using nlohmann::json;
@@ -79,16 +80,27 @@ constexpr std::array rows = std::to_array<row>({
     {"Q2_0", "Q4_K Q6_K", "Q2_0 Q2_0 Q2_0 Q2_0 Q2_0", "Q2_0 Q2_0 Q2_0 Q2_0 Q2_0"},
 });
 
-std::string types_of(const select::recipe& recipe, std::initializer_list<std::string> names) {
+select::plan plan_of(std::string_view name, const std::vector<tensor_info>& tensors) {
+    const select::recipe recipe(*select::find_mix(name), small, tensors);
+    return select::make_plan(tensors, recipe, type_layouts);
+}
+
+const select::choice& choice_of(const select::plan& plan, const std::string& name) {
+    const auto found = std::ranges::find(plan.choices, name, [](const select::choice& c) { return c.target.name; });
+    REQUIRE(found != plan.choices.end());
+    return *found;
+}
+
+std::string types_of(const select::plan& plan, std::initializer_list<std::string> names) {
     std::string text;
     for (const std::string& name : names)
-        text += (text.empty() ? "" : " ") + std::string(recipe(tensor(name, 512, 64))->name);
+        text += (text.empty() ? "" : " ") + std::string(choice_of(plan, name).target.layout.name);
     return text;
 }
 
-std::string layer(const select::recipe& recipe, int number) {
+std::string layer(const select::plan& plan, int number) {
     const std::string block = "blk." + std::to_string(number) + ".";
-    return types_of(recipe, {block + "attn_v.weight", block + "attn_k.weight", block + "attn_output.weight",
+    return types_of(plan, {block + "attn_v.weight", block + "attn_k.weight", block + "attn_output.weight",
                              block + "ffn_up.weight", block + "ffn_down.weight"});
 }
 
@@ -98,11 +110,11 @@ TEST_CASE("the mixes of a small model") {
     const std::vector<tensor_info> tensors = small_model();
     for (const row& r : rows) {
         CAPTURE(r.mix);
-        const select::recipe recipe(*select::find_mix(r.mix), small, tensors);
-        CHECK(types_of(recipe, {"token_embd.weight", "output.weight"}) == r.tables);
-        CHECK(layer(recipe, 0) == r.first_layer);
-        CHECK(layer(recipe, 3) == r.fourth_layer);
-        CHECK_FALSE(recipe(tensors[2]).has_value());  // a norm
+        const select::plan plan = plan_of(r.mix, tensors);
+        CHECK(types_of(plan, {"token_embd.weight", "output.weight"}) == r.tables);
+        CHECK(layer(plan, 0) == r.first_layer);
+        CHECK(layer(plan, 3) == r.fourth_layer);
+        CHECK(choice_of(plan, tensors[2].name).why == select::reason::kept);  // a norm
     }
 }
 
@@ -134,6 +146,40 @@ TEST_CASE("mixes that are useless without importances say so, and rows that noth
     CHECK(complaint("Q2_K_S", 512).find("wanted importances") != std::string::npos);
     CHECK(complaint("Q1_0", 576).find("Q1_0 wants Q1_0, which does not take them") != std::string::npos);
     (void)select::recipe(*select::find_mix("Q2_K"), blind, small_model());  // fine
+}
+
+TEST_CASE("rows that are no whole blocks get llama-quantize's substitute, and the plan says what was meant") {
+    struct expected {
+        const char* mix;
+        std::uint64_t columns;
+        std::string_view query, query_wanted;
+    };
+    for (const expected& e : std::to_array<expected>({{"Q4_K_M", 2688, "Q5_0", "Q4_K"},
+                                                      {"Q4_K_M", 1856, "Q5_0", "Q4_K"},
+                                                      {"Q5_K_M", 1856, "Q5_1", "Q5_K"},
+                                                      {"Q6_K", 1856, "Q8_0", "Q6_K"},
+                                                      {"Q2_K", 1856, "Q4_0", "Q2_K"},
+                                                      {"IQ4_XS", 1856, "IQ4_NL", "IQ4_XS"},
+                                                      {"Q4_K_M", 172, "F16", "Q4_K"},
+                                                      {"Q8_0", 172, "F16", "Q8_0"},
+                                                      {"Q4_0", 172, "F16", "Q4_0"},
+                                                      {"IQ4_NL", 172, "F16", "IQ4_NL"},
+                                                      {"MXFP4_MOE", 172, "F16", "Q8_0"}})) {
+        CAPTURE(e.mix);
+        CAPTURE(e.columns);
+        const select::plan plan = plan_of(e.mix, small_model(e.columns));
+        const select::choice& made = choice_of(plan, "blk.3.attn_q.weight");
+        CHECK(made.target.layout.name == e.query);
+        CHECK(made.wanted.name == e.query_wanted);
+        CHECK(made.why == select::reason::row_length);
+    }
+    // Pins before a recipe keep what they settled.
+    const auto tensors = small_model();
+    const select::pinned pin{[](const tensor_info& info) { return info.name == "output.weight"; }, *find_type(type_id::q8_0)};
+    const select::recipe recipe(*select::find_mix("Q4_K_M"), small, tensors);
+    const select::plan plan = select::make_plan(tensors, select::first_match(pin, recipe), type_layouts);
+    CHECK(choice_of(plan, "output.weight").target.layout.name == "Q8_0");
+    CHECK(choice_of(plan, "blk.3.attn_q.weight").why == select::reason::requested);
 }
 
 TEST_CASE("every tensor of eight models in 35 mixes gets what llama-quantize gives it") {
@@ -182,7 +228,7 @@ TEST_CASE("every tensor of eight models in 35 mixes gets what llama-quantize giv
                 std::size_t wrong = 0;
                 for (std::size_t t = 0; t < order.size(); ++t) {
                     const std::string wanted = plan["types"][order[t]];
-                    const std::string got(types[t] ? types[t]->name : "keep");
+                    const std::string got(types[t] ? types[t]->written.name : "keep");
                     if (wanted != got && wrong++ == 0) CHECK_MESSAGE(wanted == got, shuffled[t].name);
                 }
                 CHECK(wrong == 0);

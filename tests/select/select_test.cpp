@@ -30,6 +30,26 @@ TEST_CASE("norms, vectors and routers stay in full precision; matrices do not") 
     CHECK_FALSE(select::stays_full_precision(tensor("token_embd.weight", 4096, 32000)));
 }
 
+TEST_CASE("whole numbers are never quantized, and what is kept loses no digit") {
+    for (const type_id type : {type_id::i8, type_id::i16, type_id::i32, type_id::i64}) {
+        const tensor_info table = tensor("blk.0.ffn_gate_tid2eid.weight", 8, 4096, type);
+        const tensor_info other = tensor("of_a_later_model.weight", 256, 256, type);
+        const std::vector<tensor_info> tensors{table, other};
+        const select::plan plan = select::make_plan(tensors, select::uniform{*find_type(type_id::q4_k)}, available);
+        for (const select::choice& made : plan.choices) {
+            CHECK(made.target.type() == type);
+            CHECK(made.why == select::reason::kept);
+        }
+    }
+    const auto kept = [](type_id type) { return select::full_precision_layout(tensor("output_norm.weight", 64, 1, type)).id; };
+    CHECK(kept(type_id::f64) == type_id::f64);
+    for (const type_id type : {type_id::f32, type_id::f16, type_id::bf16, type_id::q8_0}) CHECK(kept(type) == type_id::f32);
+    for (const char* name : {"v.patch_embd.weight", "v.position_embd.weight", "blk.1.time_mix_decay_w2.weight", "a.rvq.codebook.weight"})
+        CHECK(select::stays_full_precision(tensor(name, 256, 256)));
+    CHECK_FALSE(select::stays_full_precision(tensor("v.blk.0.attn_q.weight", 256, 256)));
+    CHECK_FALSE(select::stays_full_precision(tensor("output.weight", 256, 256, type_id::f64)));
+}
+
 TEST_CASE("rows that do not fit get the smallest type that loses nothing against the wanted one") {
     const auto fit = [](std::uint64_t columns, type_id wanted, type_id stored = type_id::bf16) {
         return std::string(select::fitting(tensor("t", columns, 4, stored), *find_type(wanted), available).name);

@@ -46,6 +46,11 @@ inline constexpr std::array type_layouts = std::to_array<type_layout>({
     {type_id::q1_0, "Q1_0", 128, 18},     {type_id::q2_0, "Q2_0", 64, 18},
 });
 
+/// True for the types that hold whole numbers, which are never weights: ids, positions, tables of choices.
+[[nodiscard]] constexpr bool is_integer(type_id id) noexcept {
+    return id == type_id::i8 || id == type_id::i16 || id == type_id::i32 || id == type_id::i64;
+}
+
 /// True when two names are equal but for the case of ASCII letters: "q4_k" finds "Q4_K".
 [[nodiscard]] constexpr bool same_format_name(std::string_view a, std::string_view b) noexcept {
     if (a.size() != b.size()) return false;

@@ -44,6 +44,12 @@ using f32 = plain_format<float, type_id::f32>;
 using f16 = plain_format<half, type_id::f16>;
 using bf16 = plain_format<bfloat16, type_id::bf16>;
 
+/// The first of F16, BF16 and F32 whose range holds a number.
+[[nodiscard]] inline const type_layout& plain_type_for(float x) noexcept {
+    if (std::isfinite(static_cast<float>(half(x)))) return *find_type(type_id::f16);
+    return *find_type(std::isfinite(static_cast<float>(bfloat16(x))) ? type_id::bf16 : type_id::f32);
+}
+
 using f64 = plain_format<double, type_id::f64>;
 using i8 = plain_format<std::int8_t, type_id::i8>;
 using i16 = plain_format<std::int16_t, type_id::i16>;

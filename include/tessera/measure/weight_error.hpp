@@ -3,7 +3,9 @@
 
 #include <cmath>
 #include <cstddef>
+#include <cstdint>
 #include <span>
+#include <utility>
 #include <vector>
 
 #include "tessera/config.hpp"
@@ -42,14 +44,31 @@ struct weight_error {
     }
 };
 
+/// Blocks of a tensor whose scales could not be as large as their weights asked for, and the first of these weights.
+struct saturation {
+    std::uint64_t blocks = 0;
+    std::uint64_t row = 0, column = 0;
+    float weight = 0, stored = 0;
+
+    saturation& operator+=(const saturation& other) noexcept {
+        const std::uint64_t sum = blocks + other.blocks;
+        const bool is_first = blocks == 0 || std::pair(other.row, other.column) < std::pair(row, column);
+        if (other.blocks > 0 && is_first) *this = other;
+        blocks = sum;
+        return *this;
+    }
+};
+
 /// The error of an encoded tensor: of its weights as such, and with each weighed by the importance of its column, over
 /// the rows for which there were importances.
 struct encoding_error {
     weight_error plain, weighed;
+    saturation saturated = {};
 
     encoding_error& operator+=(const encoding_error& other) noexcept {
         plain += other.plain;
         weighed += other.weighed;
+        saturated += other.saturated;
         return *this;
     }
 };

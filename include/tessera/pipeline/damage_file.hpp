@@ -36,10 +36,12 @@ inline constexpr std::string_view damage_file_kind = "tessera damage table";
         nlohmann::ordered_json damage = nlohmann::ordered_json::object();
         for (const select::damage_option& option : tensor.options)
             damage[std::string(option.layout.name)] = option.damage;
-        rows.push_back({{"name", tensor.name},
-                        {"sensitivity", tensor.sensitivity},
-                        {"sensitivity_error", tensor.sensitivity_error},
-                        {"damage", std::move(damage)}});
+        nlohmann::ordered_json row{{"name", tensor.name},
+                                   {"sensitivity", tensor.sensitivity},
+                                   {"sensitivity_error", tensor.sensitivity_error}};
+        if (!tensor.priced_as.empty()) row["priced_as"] = tensor.priced_as;
+        row["damage"] = std::move(damage);
+        rows.push_back(std::move(row));
     }
     return detail::json_text(file, rows);
 }
@@ -61,6 +63,7 @@ inline constexpr std::string_view damage_file_kind = "tessera damage table";
         select::tensor_damage tensor{.name = entry["name"].text(),
                                      .sensitivity = entry["sensitivity"].amount(),
                                      .sensitivity_error = entry["sensitivity_error"].amount()};
+        if (entry.has("priced_as")) tensor.priced_as = entry["priced_as"].text();
         if (known.find(tensor.name) == tensor_index::npos && !(is_tied && tensor.name == select::output_name))
             fail(entry.where(), ": wanted a tensor of the model, got ", tensor.name);
         if (!seen.insert(tensor.name).second)

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <algorithm>
+#include <cmath>
 #include <cstddef>
 #include <cstdint>
 #include <span>
@@ -76,8 +77,14 @@ template <class Formats, class Encoder>
     encode_rows<Formats>(target, first_row, weights, importance, encoder, bytes);
     Formats::decode(target.type(), bytes, decoded);
     const std::size_t columns = target.columns();
-    const model::matrix error = model::map(matrix_view(weights, columns)) - model::map(matrix_view(decoded, columns));
-    return {static_cast<double>(error.squaredNorm()), (error * gram).cwiseProduct(error).template cast<double>().sum()};
+    model::matrix error = model::map(matrix_view(weights, columns)) - model::map(matrix_view(decoded, columns));
+    // Squares of large errors overflow a float: a power of two makes them small, exactly.
+    const float largest = error.size() == 0 ? 0.0f : error.cwiseAbs().maxCoeff();
+    const int exponent = largest > 0x1p40f ? std::ilogb(largest) : 0;
+    if (exponent > 0) error *= std::ldexp(1.0f, -exponent);
+    const double weight_errors = static_cast<double>(error.squaredNorm());
+    const double output_errors = (error * gram).cwiseProduct(error).template cast<double>().sum();
+    return {std::ldexp(weight_errors, 2 * exponent), std::ldexp(output_errors, 2 * exponent)};
 }
 
 // The first rows of at most `count` tiles of a matrix, evenly spread.

@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <iterator>
 #include <span>
+#include <string>
 #include <string_view>
 #include <tuple>
 #include <utility>
@@ -27,6 +28,7 @@
 #include "tessera/select/damage_table.hpp"
 #include "tessera/select/menu.hpp"
 #include "tessera/select/rules.hpp"
+#include "tessera/select/tied_table.hpp"
 #include "tessera/tensor/concepts.hpp"
 
 namespace tessera {
@@ -80,22 +82,36 @@ struct direct {
 
 namespace detail {
 
-// Tensors that the decoder passes over, such as those of layers that predict tokens further ahead, cost what their
-// namesakes in the last layer that has such do.
-inline void price_by_namesakes(select::damage_table& table, std::span<const tensor_info> tensors) {
-    const auto kind = [](std::string_view name) {
-        return block_index(name) ? name.substr(name.find('.', 4)) : std::string_view();
+// What a tensor's errors cost, and how it came to be known.
+struct tensor_curve {
+    std::string name;
+    select::damage_curve curve;
+};
+
+// What stands behind "blk.N." in the name of a layer's tensor; nothing for other tensors.
+[[nodiscard]] inline std::string_view part_of_layer(std::string_view name) {
+    return block_index(name) ? name.substr(name.find('.', 4) + 1) : std::string_view();
+}
+
+// The curve that a tensor borrows when the forward pass does not reach it: that of the same part in the last layer that
+// has it, of the embeddings and the output for those that layers of further tokens have of their own, else one with
+// the median of all sensitivities. `measured` are in the order of the forward pass.
+[[nodiscard]] inline tensor_curve borrowed_curve(std::string_view name, std::span<const tensor_curve> measured) {
+    const std::string_view part = part_of_layer(name);
+    const auto is_lender = [&](const tensor_curve& other) {
+        if (part.ends_with("nextn.embed_tokens.weight")) return other.name == select::embedding_name;
+        if (part.ends_with("nextn.shared_head_head.weight")) return other.name == select::output_name;
+        return !part.empty() && part_of_layer(other.name) == part;
     };
-    for (const tensor_info& info : tensors) {
-        if (select::stays_full_precision(info) || table.find(info.name) != nullptr || kind(info.name).empty()) continue;
-        const auto namesake = std::find_if(table.tensors.rbegin(), table.tensors.rend(), [&](const auto& measured) {
-            return kind(measured.name) == kind(info.name);
-        });
-        if (namesake == table.tensors.rend()) continue;
-        select::tensor_damage entry = *namesake;
-        entry.name = info.name;
-        table.tensors.push_back(std::move(entry));
-    }
+    const auto lender = std::find_if(measured.rbegin(), measured.rend(), is_lender);
+    if (lender != measured.rend()) return *lender;
+    std::vector<double> sensitivities;
+    for (const tensor_curve& other : measured) sensitivities.push_back(other.curve.sensitivity().first);
+    const auto middle = sensitivities.begin() + static_cast<std::ptrdiff_t>(sensitivities.size() / 2);
+    std::ranges::nth_element(sensitivities, middle);
+    constexpr double error = 0.1;  // any small one: damage follows the square
+    return {std::string(select::tensor_damage::typical),
+            select::damage_curve({{.relative_error = error, .damage = *middle * error * error}})};
 }
 
 }  // namespace detail
@@ -125,7 +141,10 @@ struct measure_damage_options {
 /// Measures what the tensors of a model cost, in nats of mean KL divergence on whole windows of `window` tokens, and
 /// predicts the damage of every format of the menu: the measured curve of damage over error, at the error that
 /// `encoder` makes in sampled rows. Work grows with tensors times measured points, hardly with formats. `fallback`
-/// has the types for rows that no format of the menu takes.
+/// has the types for rows that no format of the menu takes. Formats that cannot hold the sampled weights are left out.
+///
+/// Tensors that the forward pass does not reach, such as those of layers that predict further tokens, borrow another
+/// tensor's curve, or a typical one, at the errors that formats make of themselves; their entries come last.
 ///
 /// Throws as decoders and encoders do, and when importances are those of another model.
 template <class Formats = builtin_formats, class Encoder = weighted, damage_measure Measure = direct, tensor_source Source>
@@ -140,49 +159,65 @@ template <class Formats = builtin_formats, class Encoder = weighted, damage_meas
     select::damage_table table;
     if (options.gains != nullptr) table.encoder = "feedback";
     const std::size_t total = meter.subjects().size();
+    const auto stored = [&](const type_layout& layout) { return stored_in<Encoder, Formats>{layout, importances, encoder}; };
+    const auto error_of = [&](const tensor_info& in_source, const tensor_info& info, const auto& edit) {
+        const std::uint64_t rows = std::max<std::uint64_t>(8, options.sample_weights / info.columns());
+        return sampled_error(source, in_source, info, importances, edit, rows).relative();
+    };
+    // What the formats of the menu that a tensor is not stored in make of it.
+    const auto errors_of = [&](const tensor_info& in_source, const tensor_info& info) {
+        std::vector<format_error> errors;
+        for (const type_layout& layout : menu.of(info, fallback))
+            if (layout.id != info.type()) errors.push_back({layout, 0.0});
+        parallel_for(errors.size(), options.evaluate.threads, [&](std::size_t f) {
+            errors[f].relative_error = error_of(in_source, info, stored(errors[f].layout));
+        });
+        std::erase_if(errors, [](const format_error& f) { return !std::isfinite(f.relative_error); });
+        return errors;
+    };
+    const auto add_entry = [&](const tensor_info& info, std::span<const format_error> errors,
+                               const select::damage_curve& curve, std::string_view priced_as) {
+        select::tensor_damage entry{.name = info.name};
+        entry.priced_as = priced_as;
+        std::tie(entry.sensitivity, entry.sensitivity_error) = curve.sensitivity();
+        for (const format_error& f : errors) {
+            const double gain = options.gains == nullptr ? 1.0 : options.gains->factor(info.name, f.layout.id);
+            entry.options.push_back({f.layout, curve(gain * f.relative_error)});
+        }
+        table.tensors.push_back(std::move(entry));
+    };
+
+    std::vector<detail::tensor_curve> curves;
     meter.for_each_subject([&](const damage_subject& subject, auto&& divergence_of) {
         const tensor_info& info = subject.info;
-        const std::uint64_t rows = std::max<std::uint64_t>(8, options.sample_weights / info.columns());
-        const auto stored = [&](const type_layout& layout) {
-            return stored_in<Encoder, Formats>{layout, importances, encoder};
-        };
-        const auto error_of = [&](const auto& edit) {
-            return sampled_error(source, *subject.stored, info, importances, edit, rows).relative();
-        };
         const auto point_of = [&](const auto& edit, double relative_error) {
             const estimate mean = divergence_of(edit).result().mean;
             return select::damage_point{relative_error, mean.value, mean.error};
         };
-
-        std::vector<format_error> errors;
-        for (const type_layout& layout : menu.of(info, fallback))
-            if (layout.id != info.type()) errors.push_back({layout, 0.0});
-        parallel_for(errors.size(), options.evaluate.threads,
-                     [&](std::size_t f) { errors[f].relative_error = error_of(stored(errors[f].layout)); });
+        const std::vector<format_error> errors = errors_of(*subject.stored, info);
         std::vector<format_error> lossy;
         std::ranges::copy_if(errors, std::back_inserter(lossy), [](const auto& f) { return f.relative_error > 0.0; });
-
-        select::tensor_damage entry{.name = info.name};
+        std::vector<select::damage_point> points;
         if (!lossy.empty()) {
             const auto measure_noise = [&](double size) {
                 const noise edit{size};
-                return point_of(edit, error_of(edit));
+                return point_of(edit, error_of(*subject.stored, info, edit));
             };
             const auto measure_format = [&](const type_layout& layout) {
                 const auto found = std::ranges::find(lossy, layout.id, [](const auto& f) { return f.layout.id; });
                 return point_of(stored(layout), found->relative_error);
             };
-            const select::damage_curve curve(measure(std::span<const format_error>(lossy), measure_noise, measure_format));
-            std::tie(entry.sensitivity, entry.sensitivity_error) = curve.sensitivity();
-            for (const format_error& f : errors) {
-                const double gain = options.gains == nullptr ? 1.0 : options.gains->factor(info.name, f.layout.id);
-                entry.options.push_back({f.layout, curve(gain * f.relative_error)});
-            }
+            points = measure(std::span<const format_error>(lossy), measure_noise, measure_format);
         }
-        table.tensors.push_back(std::move(entry));
+        curves.push_back({info.name, select::damage_curve(std::move(points))});
+        add_entry(info, errors, curves.back().curve, {});
         if (report) report({.stage = "measure", .unit = "tensors", .done = table.tensors.size(), .total = total});
     });
-    detail::price_by_namesakes(table, source.tensors());
+    for (const tensor_info& info : source.tensors()) {
+        if (select::stays_full_precision(info) || table.find(info.name) != nullptr) continue;
+        const detail::tensor_curve borrowed = detail::borrowed_curve(info.name, curves);
+        add_entry(info, errors_of(info, info), borrowed.curve, borrowed.name);
+    }
     return table;
 }
 

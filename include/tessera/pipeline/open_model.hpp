@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
+#include <optional>
 #include <span>
 #include <utility>
 #include <variant>
@@ -14,6 +15,7 @@
 #include "tessera/core/tensor_info.hpp"
 #include "tessera/gguf/reader.hpp"
 #include "tessera/model/hf_model.hpp"
+#include "tessera/model/next_token_layers.hpp"
 #include "tessera/tensor/concepts.hpp"
 
 namespace tessera {
@@ -24,11 +26,23 @@ public:
     explicit any_model(gguf::reader file) : source_(std::move(file)) {}
     explicit any_model(model::hf_model directory) : source_(std::move(directory)) {}
 
-    [[nodiscard]] std::span<const tensor_info> tensors() const {
+    [[nodiscard]] std::span<const tensor_info> tensors() const { return part_ ? part_->tensors : stored_tensors(); }
+    [[nodiscard]] const tessera::metadata& metadata() const {
+        if (part_) return part_->metadata;
+        return std::visit([](const auto& source) -> const tessera::metadata& { return source.metadata(); }, source_);
+    }
+    /// Those that were left out, too.
+    [[nodiscard]] std::span<const tensor_info> stored_tensors() const {
         return std::visit([](const auto& source) { return std::span<const tensor_info>(source.tensors()); }, source_);
     }
-    [[nodiscard]] const tessera::metadata& metadata() const {
-        return std::visit([](const auto& source) -> const tessera::metadata& { return source.metadata(); }, source_);
+    /// From now on the model has no layers that predict further tokens. Nothing happens when it has none anyway.
+    void leave_out_next_token_layers() {
+        const model::next_token_layers next = model::find_next_token_layers(metadata());
+        if (next.count == 0) return;
+        part rest{{}, model::without_next_token_layers(metadata())};
+        for (const tensor_info& info : tensors())
+            if (!next.contains(info.name)) rest.tensors.push_back(info);
+        part_ = std::move(rest);
     }
     void read(const tensor_info& info, std::uint64_t first_row, std::uint64_t rows, std::span<float> out) const {
         std::visit([&](const auto& source) { source.read(info, first_row, rows, out); }, source_);
@@ -68,7 +82,13 @@ public:
     }
 
 private:
+    struct part {
+        std::vector<tensor_info> tensors;
+        tessera::metadata metadata;
+    };
+
     std::variant<gguf::reader, model::hf_model> source_;
+    std::optional<part> part_;  // what is left, where something was left out
 };
 
 static_assert(packed_tensor_source<any_model>);

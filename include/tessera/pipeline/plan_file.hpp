@@ -42,6 +42,7 @@ inline constexpr auto reason_names = std::to_array<std::pair<select::reason, std
     {select::reason::kept, "full precision"},
     {select::reason::row_length, "row length"},
     {select::reason::budget, "budget"},
+    {select::reason::unpriced, "damage unknown"},
 });
 
 [[nodiscard]] constexpr std::string_view reason_name(select::reason why) noexcept {
@@ -97,6 +98,9 @@ namespace detail {
     if (source.columns() % format.block_size != 0)
         fail(row.where(), ": tensor ", source.name, ": wanted a format that takes rows of ", source.columns(),
              " weights, got ", format.name, " with blocks of ", format.block_size);
+    if ((is_integer(source.type()) || is_integer(format.id)) && format.id != source.type())
+        fail(row.where(), ": tensor ", source.name, ": wanted whole numbers to stay what they are and weights not to become such, got ",
+             format.name, " for ", source.layout.name);
     if (select::stays_full_precision(source) && format.block_size > 1)
         fail(row.where(), ": tensor ", source.name, ": wanted F32 for a tensor that stays in full precision, got ",
              format.name);

@@ -10,6 +10,7 @@
 #include <mutex>
 #include <span>
 #include <string>
+#include <type_traits>
 #include <vector>
 
 #include "tessera/calibrate/importance_table.hpp"
@@ -20,6 +21,7 @@
 #include "tessera/core/progress.hpp"
 #include "tessera/core/view.hpp"
 #include "tessera/encode/encoders.hpp"
+#include "tessera/encode/saturation.hpp"
 #include "tessera/format/builtin.hpp"
 #include "tessera/kernels/reduce.hpp"
 #include "tessera/measure/weight_error.hpp"
@@ -48,17 +50,73 @@ struct quantize_options {
 
 namespace detail {
 
-/// Throws when a row holds NaN or infinity. `what` tells where the rows come from or go to.
-inline void require_finite(const tensor_info& info, std::uint64_t first_row, std::span<const float> rows,
-                           const char* what) {
+// Position of the first number that is not finite, or the size.
+template <class Number>
+[[nodiscard]] std::size_t first_not_finite(std::span<const Number> row) {
+    const auto bad = std::ranges::find_if(row, [](Number x) { return !std::isfinite(x); });
+    return static_cast<std::size_t>(bad - row.begin());
+}
+
+/// Throws naming the place when a row holds NaN or infinity.
+template <class Number>
+void require_finite(const tensor_info& info, std::uint64_t first_row, std::span<const Number> rows) {
     const std::size_t columns = info.columns();
     for (std::size_t r = 0; r * columns < rows.size(); ++r) {
-        const auto row = rows.subspan(r * columns, columns);
-        if (kernels::all_finite(row)) continue;
-        const auto bad = std::find_if(row.begin(), row.end(), [](float x) { return !std::isfinite(x); });
-        fail("tensor ", info.name, ": row ", first_row + r, ", column ", bad - row.begin(), ": ", what,
-             ": wanted a finite number, got ", *bad);
+        const std::span<const Number> row = rows.subspan(r * columns, columns);
+        if constexpr (std::is_same_v<Number, float>)
+            if (kernels::all_finite(row)) continue;
+        const std::size_t bad = first_not_finite(row);
+        if (bad < columns)
+            fail("tensor ", info.name, ": row ", first_row + r, ", column ", bad, ": wanted a finite number, got ",
+                 row[bad]);
     }
+}
+
+/// The same for rows as they are stored. Types that nobody can decode pass.
+template <class Formats>
+void require_finite(const tensor_info& info, std::uint64_t first_row, byte_view bytes) {
+    if (is_integer(info.type())) return;
+    if (info.type() == type_id::f64) {
+        std::vector<double> values(bytes.size() / sizeof(double));
+        std::memcpy(values.data(), bytes.data(), bytes.size());
+        return require_finite(info, first_row, std::span<const double>(values));
+    }
+    std::vector<float> row(info.columns());
+    const auto check = [&]<class List>(List) {
+        if (List::find(info.type()) == nullptr) return false;
+        for (std::size_t r = 0; r * info.row_bytes() < bytes.size(); ++r) {
+            List::decode(info.type(), bytes.subspan(r * info.row_bytes(), info.row_bytes()), row);
+            require_finite(info, first_row + r, std::span<const float>(row));
+        }
+        return true;
+    };
+    if (!check(Formats{})) check(stored_formats{});
+}
+
+/// Throws naming the place when a type made infinity of a weight.
+inline void require_fit(const tensor_info& target, std::uint64_t row, std::span<const float> weights,
+                        std::span<const float> decoded) {
+    if (kernels::all_finite(decoded)) return;
+    const std::size_t bad = first_not_finite(decoded);
+    fail("tensor ", target.name, ": row ", row, ", column ", bad, ": wanted a number that ", target.layout.name,
+         " can hold, got ", weights[bad], "; ", plain_type_for(weights[bad]).name, " can");
+}
+
+// The blocks of a row that ended with scales too small for them.
+template <class F>
+[[nodiscard]] saturation find_saturation(std::uint64_t row, std::span<const float> weights,
+                                         std::span<const float> decoded) {
+    saturation found;
+    const bool is_small = std::ranges::none_of(weights, [](float x) { return std::fabs(x) >= least_saturating_weight; });
+    if (F::block_size == 1 || is_small) return found;
+    for (std::size_t first = 0; first < weights.size(); first += F::block_size) {
+        const auto block_of = [&](std::span<const float> values) {
+            return std::span<const float, F::block_size>(values.data() + first, F::block_size);
+        };
+        if (const auto at = find_saturated<F>(block_of(weights), block_of(decoded)))
+            found += {1, row, first + *at, weights[first + *at], decoded[first + *at]};
+    }
+    return found;
 }
 
 // Rows that an encoder takes in one call.
@@ -87,7 +145,8 @@ encoding_error encode_rows(const tensor_info& target, std::uint64_t first_row, s
             for (std::size_t r = 0; r < count; ++r) {
                 const std::span<const float> row = weights.subspan((first + r) * columns, columns);
                 decode_blocks<F>(std::span<const block>(packed).subspan(r * row_blocks, row_blocks), decoded);
-                require_finite(target, first_row + first + r, decoded, "does not fit the type it is written in");
+                require_fit(target, first_row + first + r, row, decoded);
+                sums.saturated += find_saturation<F>(first_row + first + r, row, decoded);
                 sums.plain.add_row(row, decoded);
                 if (!importance.empty()) sums.weighed.add_row(row, decoded, importance);
             }
@@ -103,10 +162,10 @@ struct row_writer {
     const Source& source;
     Sink& sink;
 
-    // Reads rows as floats, as they are to be encoded.
+    // Reads rows as floats, as they are to be encoded. What is read to be written is finite, here and in write.
     void read(const tensor_info& info, std::uint64_t first_row, std::uint64_t rows, std::span<float> out) const {
         source.read(info, first_row, rows, out);
-        require_finite(info, first_row, out, "cannot be quantized");
+        require_finite(info, first_row, std::span<const float>(out));
     }
 
     // What a choice's rows are called and how they are stored in the source.
@@ -130,7 +189,9 @@ struct row_writer {
         std::vector<std::byte> encoded;
         if constexpr (requires { encoded = source.repacked(info, first_row, rows); })
             if (info.type() == target.type() && copied.empty()) encoded = source.repacked(info, first_row, rows);
-        if (copied.empty() && encoded.empty()) {
+        if (const byte_view same = copied.empty() ? byte_view(encoded) : copied; !same.empty()) {
+            require_finite<Formats>(info, first_row, same);
+        } else {
             const std::size_t count = rows * target.columns();
             const auto weights = std::make_unique_for_overwrite<float[]>(count);
             const std::span<float> values(weights.get(), count);
@@ -150,7 +211,8 @@ struct row_writer {
 /// keep their type are copied byte for byte. Returns the error per tensor, in the plan's order.
 ///
 /// The bytes written depend on source, plan, encoder and importances only. Throws when importances are those of another
-/// model, a weight is not finite, or one does not fit its type; the sink is then not finished.
+/// model, a number is not finite, whether it is encoded or copied, or one does not fit its type; the sink is then not
+/// finished. Weights that scales cannot hold are in the errors.
 template <class Formats = builtin_formats, tensor_source Source, class Encoder, tensor_sink Sink>
 std::vector<encoding_error> quantize_model(const Source& source, const select::plan& plan, const metadata& properties,
                                            const Encoder& encoder, Sink& sink, const quantize_options& options = {},

@@ -53,7 +53,8 @@ struct budget {
     std::uint32_t alignment = 32;  ///< each tensor takes a multiple of it
     search_options search = {};
 
-    /// Throws when the table lacks a tensor, and when the limit is out of reach: then the message names the least there
+    /// A tensor that the table lacks stays what it is (reason::unpriced) where the menu allows that. Throws where it does
+    /// not, and when the limit is out of reach: then the message names the least there
     /// is, and the settled tensors that are larger than they would have to be.
     void settle(plan& draft, std::span<const type_layout> available) const;
 };
@@ -81,7 +82,11 @@ public:
         predict_damage(draft, wanted.damage);
         if (is_tied(draft)) output_ = wanted.damage.find(output_name);
         for (std::size_t c = 0; c < draft.choices.size(); ++c) {
-            const choice& made = draft.choices[c];
+            choice& made = draft.choices[c];
+            if (made.why == reason::unchanged && is_unpriced(made)) {
+                made.why = reason::unpriced;
+                made.damage = 0.0;
+            }
             if (made.why == reason::unchanged) {
                 open_.push_back(c);
                 options_.push_back(options_of(made));
@@ -116,6 +121,20 @@ public:
     }
 
 private:
+    // True where the tensor may stay what it is, and what the menu has beside that has no known damage: nothing is
+    // decided then.
+    [[nodiscard]] bool is_unpriced(const choice& made) const {
+        const tensor_info& info = made.target;
+        const tensor_damage* entry = wanted_.damage.find(info.name);
+        const std::vector<type_layout> menu = wanted_.choices.of(info, available_);
+        const auto is_stored = [&](const type_layout& layout) { return layout.id == info.type(); };
+        const auto is_known = [&](const type_layout& layout) {
+            return !is_stored(layout) && entry != nullptr && entry->damage(layout.id);
+        };
+        return std::ranges::any_of(menu, is_stored) && !std::ranges::all_of(menu, is_stored) &&
+               std::ranges::none_of(menu, is_known);
+    }
+
     // The formats of the menu whose damage the entry knows; what a tensor is stored in does none.
     [[nodiscard]] std::vector<damage_option> priced_menu(const tensor_info& info, const tensor_damage* entry) const {
         std::vector<damage_option> options;

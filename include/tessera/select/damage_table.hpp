@@ -23,6 +23,10 @@ struct tensor_damage {
     std::vector<damage_option> options{};  ///< each format at most once, in any order
     double sensitivity = 0.0;              ///< nats per unit of the tensor's relative squared error
     double sensitivity_error = 0.0;        ///< standard error of the sensitivity
+    /// Whose curve this is, where nothing could be measured because the forward pass does not reach the tensor: another
+    /// tensor's, or that of no single one (`typical`). Empty: its own.
+    std::string priced_as{};
+    static constexpr std::string_view typical = "typical";
 
     /// The damage of a format, or nothing when it was not measured.
     [[nodiscard]] std::optional<double> damage(type_id type) const noexcept {

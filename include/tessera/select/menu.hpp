@@ -23,15 +23,18 @@ struct menu {
     std::vector<type_layout> formats;
     stored_type stored = stored_type::allowed;
 
-    /// The layouts this tensor may be written in: those whose blocks its rows fill; when there is none, what
+    /// The layouts this tensor may be written in, each once: those whose blocks its rows fill; when there is none, what
     /// `available` has instead of them.
     [[nodiscard]] std::vector<type_layout> of(const tensor_info& info, std::span<const type_layout> available) const {
         std::vector<type_layout> found;
+        const auto add = [&](const type_layout& layout) {
+            if (std::ranges::find(found, layout.id, &type_layout::id) == found.end()) found.push_back(layout);
+        };
         for (const type_layout& format : formats)
-            if (info.columns() % format.block_size == 0) found.push_back(format);
-        if (stored == stored_type::allowed) found.push_back(info.layout);
+            if (info.columns() % format.block_size == 0) add(format);
         if (found.empty())
-            for (const type_layout& format : formats) found.push_back(fitting(info, format, available));
+            for (const type_layout& format : formats) add(fitting(info, format, available));
+        if (stored == stored_type::allowed) add(info.layout);
         return found;
     }
 };

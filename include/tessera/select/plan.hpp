@@ -16,9 +16,10 @@ namespace tessera::select {
 enum class reason {
     unchanged,   ///< nobody had an opinion: it keeps its type
     requested,   ///< a rule's choice
-    kept,        ///< a tensor that is never quantized (norms, biases, routers)
+    kept,        ///< a tensor that is never quantized (norms, biases, routers, whole numbers)
     row_length,  ///< the rows are no whole number of the wanted type's blocks
     budget,      ///< chosen together with the others, for the least damage within a limit
+    unpriced,    ///< left as it is because nobody knows what any other type would cost
 };
 
 /// One tensor's entry.

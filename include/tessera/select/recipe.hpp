@@ -17,8 +17,11 @@
 #include "tessera/core/block_index.hpp"
 #include "tessera/core/error.hpp"
 #include "tessera/core/tensor_info.hpp"
+#include "tessera/select/concepts.hpp"
+#include "tessera/select/plan.hpp"
 #include "tessera/select/recipe_table.hpp"
 #include "tessera/select/rules.hpp"
+#include "tessera/select/strategies.hpp"
 #include "tessera/select/tied_table.hpp"
 
 namespace tessera::select {
@@ -31,6 +34,11 @@ struct mix_model {
     std::uint64_t kv_heads = 0;  ///< in the first layer
     std::uint64_t experts = 0;
     enum class importances { absent, present } columns = importances::absent;
+};
+
+/// What a mix gives a tensor: the type it means, and what is written where the rows are no whole blocks of that.
+struct mix_type {
+    type_layout wanted, written;
 };
 
 namespace detail {
@@ -88,17 +96,18 @@ public:
     }
 
     /// The type of the next tensor. Throws when no type takes its rows.
-    type_layout operator()(const tensor_info& info) {
+    mix_type operator()(const tensor_info& info) {
         tensor_role role = role_of(info.name);
         if (role == tensor_role::embedding && is_tied_) role = tensor_role::output;
-        const type_id wanted = usual_.block_size == 1 ? mix_.usual : mixed(info, role, facts_of(info, role));
+        const type_layout& wanted =
+            *find_type(usual_.block_size == 1 ? mix_.usual : mixed(info, role, facts_of(info, role)));
         const std::uint64_t columns = info.columns();
-        if (columns % find_type(wanted)->block_size == 0) return *find_type(wanted);
-        const std::optional<type_id> substitute = mix_substitute(wanted);
+        if (columns % wanted.block_size == 0) return {wanted, wanted};
+        const std::optional<type_id> substitute = mix_substitute(wanted.id);
         if (!substitute)
-            fail("tensor ", info.name, ": rows of ", columns, " weights: ", mix_.name, " wants ",
-                 find_type(wanted)->name, ", which does not take them and has no substitute");
-        return *find_type(columns % find_type(*substitute)->block_size == 0 ? *substitute : type_id::f16);
+            fail("tensor ", info.name, ": rows of ", columns, " weights: ", mix_.name, " wants ", wanted.name,
+                 ", which does not take them and has no substitute");
+        return {wanted, *find_type(columns % find_type(*substitute)->block_size == 0 ? *substitute : type_id::f16)};
     }
 
 private:
@@ -152,8 +161,8 @@ private:
 
 /// The type of every tensor in a mix, in the order of `tensors`; nothing for tensors that stay in full precision.
 /// Throws when no type takes a tensor's rows.
-[[nodiscard]] inline std::vector<std::optional<type_layout>> mix_types(const mix& chosen, const mix_model& model,
-                                                                       std::span<const tensor_info> tensors) {
+[[nodiscard]] inline std::vector<std::optional<mix_type>> mix_types(const mix& chosen, const mix_model& model,
+                                                                    std::span<const tensor_info> tensors) {
     std::vector<std::size_t> order(tensors.size());  // llama-quantize's: those of no layer, then by layer and name
     for (std::size_t t = 0; t < order.size(); ++t) order[t] = t;
     std::sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) {
@@ -161,7 +170,7 @@ private:
         return std::tuple(block_index(x), std::string_view(x)) <
                std::tuple(block_index(y), std::string_view(y));
     });
-    std::vector<std::optional<type_layout>> types(tensors.size());
+    std::vector<std::optional<mix_type>> types(tensors.size());
     detail::mixer next(chosen, model, tensors);
     for (const std::size_t t : order)
         if (!stays_full_precision(tensors[t])) types[t] = next(tensors[t]);
@@ -170,10 +179,10 @@ private:
 
 /// A tensor that llama-quantize refuses to write so without importances, or null. `types` are from mix_types.
 [[nodiscard]] inline const tensor_info* needs_importances(const mix& chosen, std::span<const tensor_info> tensors,
-                                                          std::span<const std::optional<type_layout>> types) {
+                                                          std::span<const std::optional<mix_type>> types) {
     for (std::size_t t = 0; t < tensors.size(); ++t) {
         if (!types[t]) continue;
-        const tensor_info target{.name = tensors[t].name, .layout = *types[t]};
+        const tensor_info target{.name = tensors[t].name, .layout = types[t]->written};
         const tensor_role role = detail::role_of(target.name);
         const bool q2_k_s = chosen.name == "Q2_K_S" && target.type() == type_id::q2_k && role != tensor_role::output &&
                             role != tensor_role::embedding;
@@ -182,7 +191,7 @@ private:
     return nullptr;
 }
 
-/// The rule that gives every tensor of one model what llama-quantize would give it.
+/// The strategy that gives every tensor of one model what llama-quantize would give it.
 class recipe {
 public:
     /// Throws as mix_types, and when the mix needs importances and there are none.
@@ -197,13 +206,18 @@ public:
             if (types[t]) types_.emplace(tensors[t].name, *types[t]);
     }
 
-    std::optional<type_layout> operator()(const tensor_info& info) const {
-        const auto found = types_.find(info.name);
-        return found == types_.end() ? std::nullopt : std::optional(found->second);
+    void settle(plan& draft, std::span<const type_layout>) const {
+        for (choice& made : draft.choices) {
+            if (made.why != reason::unchanged) continue;
+            const auto found = types_.find(made.target.name);
+            if (found != types_.end()) select::settle(made, found->second.wanted, found->second.written, reason::requested);
+        }
     }
 
 private:
-    std::unordered_map<std::string, type_layout> types_;
+    std::unordered_map<std::string, mix_type> types_;
 };
+
+static_assert(selection_strategy<recipe>);
 
 }  // namespace tessera::select

@@ -146,8 +146,9 @@ inline constexpr std::array mix_rules = std::to_array<mix_rule>({
     {tensor_role::down, "Q5_0", facts::importance | facts::first_8th, type_id::q5_1},
 });
 
-/// What llama-quantize writes instead of a type whose blocks of 256 (or 64) the rows do not fill; F16 where they do not
-/// fill blocks of 32 either. Nothing for types it has no substitute for.
+/// What llama-quantize writes instead of a type whose blocks the rows do not fill: for blocks of 256 (or 64) a type of
+/// blocks of 32, for blocks of 32 or fewer F16. Nothing for types it has no substitute for. Until August 2026 it had none
+/// for blocks of 32 either, and refused such models.
 [[nodiscard]] constexpr std::optional<type_id> mix_substitute(type_id wanted) noexcept {
     switch (wanted) {
         case type_id::iq1_s:
@@ -166,8 +167,9 @@ inline constexpr std::array mix_rules = std::to_array<mix_rule>({
         case type_id::q4_k: return type_id::q5_0;
         case type_id::q5_k: return type_id::q5_1;
         case type_id::q6_k: return type_id::q8_0;
-        default: return std::nullopt;
+        default: break;
     }
+    return find_type(wanted)->block_size <= 32 ? std::optional(type_id::f16) : std::nullopt;
 }
 
 /// "F32, F16, ...": for messages and help texts.

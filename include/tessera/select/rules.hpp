@@ -10,29 +10,60 @@
 
 namespace tessera::select {
 
-/// True for the tensors that are never quantized: vectors, norms, routers, and the small tensors of recurrent layers.
-/// Readers want them in F32. Source: llama-quantize's own list.
+/// True for the tensors that are never quantized: vectors, norms, routers, the small tensors of recurrent layers,
+/// positions and patches of pictures, and whole numbers. Source: llama-quantize's own list.
 [[nodiscard]] inline bool stays_full_precision(const tensor_info& info) noexcept {
     const std::string_view name = info.name;
-    if (info.effective_rank() < 2 || !name.ends_with("weight")) return true;
-    constexpr std::array<std::string_view, 15> parts{"_norm.weight",
-                                                     "ffn_gate_inp.weight",
-                                                     "ffn_gate_tid2eid.weight",
-                                                     "altup",
-                                                     "laurel",
-                                                     "per_layer_model_proj",
-                                                     "ssm_conv1d",
-                                                     "shortconv.conv.weight",
-                                                     "indexer.k_proj.weight",
-                                                     "indexer.q_proj.weight",
-                                                     "attn_rel_b.weight",
-                                                     "position_embd.weight",
-                                                     "token_types.weight",
-                                                     "time_mix_first.weight",
-                                                     "time_mix_lerp_fused.weight"};
+    if (info.effective_rank() < 2 || !name.ends_with("weight") || is_integer(info.type())) return true;
+    constexpr auto parts = std::to_array<std::string_view>({
+        "_norm.weight",
+        "ffn_gate_inp.weight",
+        "ffn_gate_tid2eid.weight",
+        "altup",
+        "laurel",
+        "per_layer_model_proj",
+        "ssm_conv1d",
+        "shortconv.conv.weight",
+        "indexer.k_proj.weight",
+        "indexer.q_proj.weight",
+        "attn_rel_b.weight",
+        "position_embd.weight",
+        "token_types.weight",
+        "time_mix_first.weight",
+        "time_mix_w0.weight",
+        "time_mix_w1.weight",
+        "time_mix_w2.weight",
+        "time_mix_v0.weight",
+        "time_mix_v1.weight",
+        "time_mix_v2.weight",
+        "time_mix_a0.weight",
+        "time_mix_a1.weight",
+        "time_mix_a2.weight",
+        "time_mix_g1.weight",
+        "time_mix_g2.weight",
+        "time_mix_decay_w1.weight",
+        "time_mix_decay_w2.weight",
+        "time_mix_lerp_fused.weight",
+        ".position_embd",
+        "sam.pos_embd",
+        "sam.neck.",
+        "sam.net_",
+        ".rel_pos",
+        ".patch_embd",
+        ".patch_merger",
+        "a.rvq.codebook",
+        "mm.a.code_embd",
+    });
     for (const std::string_view part : parts)
         if (name.find(part) != std::string_view::npos) return true;
     return false;
+}
+
+/// The type of a tensor that stays in full precision: F32, which readers want and which holds exactly what 16 bits and
+/// blocks hold. Whole numbers and F64, which it does not hold, stay what they are.
+[[nodiscard]] inline const type_layout& full_precision_layout(const tensor_info& info) noexcept {
+    const bool is_wider = is_integer(info.type()) || info.type() == type_id::f64;
+    return is_wider ? info.layout : *find_type(type_id::f32);
 }
 
 /// True where stock tools refuse to encode a tensor without importances: types of so few bits that plain rounding

@@ -31,12 +31,16 @@ struct pinned {
 template <class Predicate>
 pinned(Predicate, type_layout) -> pinned<Predicate>;
 
+/// Settles a choice in a type that stands for the wanted one where the rows do not fit that.
+inline void settle(choice& made, const type_layout& wanted, const type_layout& written, reason why) {
+    made.wanted = wanted;
+    made.why = written.id == wanted.id ? why : reason::row_length;
+    made.target = with_layout(std::move(made.target), written);
+}
+
 /// Settles a choice in the wanted type, or in the next larger of `available` where the rows do not fit.
 inline void settle(choice& made, const type_layout& wanted, reason why, std::span<const type_layout> available) {
-    const type_layout& layout = fitting(made.target, wanted, available);
-    made.wanted = wanted;
-    made.why = layout.id == wanted.id ? why : reason::row_length;
-    made.target = with_layout(std::move(made.target), layout);
+    settle(made, wanted, fitting(made.target, wanted, available), why);
 }
 
 /// A rule settles what is open, tensor by tensor.
@@ -79,14 +83,14 @@ struct first_match {
     }
 };
 
-/// A plan that leaves open every tensor but those that stay in full precision, which become F32.
+/// A plan that leaves open every tensor but those that stay in full precision.
 [[nodiscard]] inline plan open_plan(std::span<const tensor_info> tensors) {
     plan draft;
     draft.choices.reserve(tensors.size());
     for (const tensor_info& info : tensors) {
         choice made{.target = info, .source = info.layout, .wanted = info.layout, .why = reason::unchanged};
         if (stays_full_precision(info)) {
-            made.wanted = *find_type(type_id::f32);
+            made.wanted = full_precision_layout(info);
             made.why = reason::kept;
             made.target = with_layout(info, made.wanted);
             made.damage = 0.0;
@@ -97,7 +101,7 @@ struct first_match {
 }
 
 /// What a rule or strategy makes of every tensor, within the rules all files obey: tensors that stay in full precision
-/// become F32, rows that do not fit get the next larger type of `available`, tensors without an answer keep the type
+/// get full_precision_layout, rows that do not fit get the next larger type of `available`, tensors without an answer keep the type
 /// they have.
 template <class Strategy>
     requires(type_rule<Strategy> || selection_strategy<Strategy>)
