@@ -110,7 +110,7 @@ void print_basis(const plan& plan, const tessera::select::budget& budget) {
     std::uint64_t borrowed_bytes = 0;
     double borrowed_damage = 0;
     for (const choice& c : plan.choices) {
-        if (c.why != reason::budget && c.why != reason::row_length) continue;
+        if (c.why != reason::budget) continue;
         if (const auto* entry = budget.damage.find(c.target.name); entry != nullptr && !entry->priced_as.empty()) {
             borrowed[entry->priced_as].push_back(c.target.name);
             borrowed_bytes += c.target.bytes();

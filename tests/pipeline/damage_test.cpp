@@ -5,7 +5,6 @@
 #include <span>
 #include <string>
 #include <string_view>
-#include <utility>
 #include <vector>
 
 #include <doctest/doctest.h>
@@ -152,17 +151,20 @@ TEST_CASE("tensors that the forward pass does not reach are priced as others") {
         if (t.priced_as.empty()) sensitivities.push_back(t.sensitivity);
     std::ranges::sort(sensitivities);
     const double typical = sensitivities[sensitivities.size() / 2];
-    for (const auto& [name, lender] : std::initializer_list<std::pair<const char*, std::string_view>>{
+    struct pricing {
+        std::string_view name, lender;
+    };
+    for (const pricing& p : std::initializer_list<pricing>{
              {"blk.2.ffn_up.weight", "blk.1.ffn_up.weight"},
              {"blk.2.nextn.eh_proj.weight", select::tensor_damage::typical},
              {"blk.2.nextn.embed_tokens.weight", "token_embd.weight"},
              {"blk.2.nextn.shared_head_head.weight", "output.weight"}}) {
-        CAPTURE(name);
-        const select::tensor_damage* entry = table.find(name);
+        CAPTURE(p.name);
+        const select::tensor_damage* entry = table.find(p.name);
         REQUIRE(entry != nullptr);
-        CHECK(entry->priced_as == lender);
-        const bool is_typical = lender == select::tensor_damage::typical;
-        CHECK(entry->sensitivity == doctest::Approx(is_typical ? typical : table.find(lender)->sensitivity));
+        CHECK(entry->priced_as == p.lender);
+        const bool is_typical = p.lender == select::tensor_damage::typical;
+        CHECK(entry->sensitivity == doctest::Approx(is_typical ? typical : table.find(p.lender)->sensitivity));
         REQUIRE(entry->damage(type_id::q4_0));
         CHECK(*entry->damage(type_id::q4_0) > *entry->damage(type_id::q8_0));
         CHECK(*entry->damage(type_id::q8_0) > 0);

@@ -270,33 +270,33 @@ TEST_CASE("weights that saturate a format's scales are named, and their errors a
         float weight;
         bool is_held;
     };
-    for (const auto& [format, weight, is_held] : std::initializer_list<outcome>{
+    for (const outcome& o : std::initializer_list<outcome>{
              {type_id::q4_0, 3e38f, false},   {type_id::q4_0, 6e5f, false}, {type_id::q4_0, 4e5f, true},
              {type_id::q8_0, 1e7f, false},    {type_id::q8_0, 8e6f, true},  {type_id::q4_k, -3e38f, false},
              {type_id::q4_k, 1e6f, true},     {type_id::q6_k, 3e38f, false}, {type_id::iq4_xs, 3e38f, false},
              {type_id::iq2_xxs, 3e38f, false}, {type_id::iq1_s, 3e38f, false}, {type_id::nvfp4, 1e4f, false},
              {type_id::nvfp4, 2000.0f, true}, {type_id::mxfp4, 1e30f, true}, {type_id::q1_0, 1e6f, false},
              {type_id::tq2_0, 1e6f, false},   {type_id::bf16, 3e38f, true}}) {
-        CAPTURE(find_type(format)->name);
-        CAPTURE(weight);
+        CAPTURE(find_type(o.format)->name);
+        CAPTURE(o.weight);
         memory_source model;
         auto values = gaussian(256 * 8, 9);
-        values[256 * 5 + 17] = weight;
+        values[256 * 5 + 17] = o.weight;
         model.add("blk.0.ffn_up.weight", {256, 8}, values);
         for (const int encoder : {0, 1}) {
             memory_sink sink;
-            const select::plan plan = plan_for(model, format);
+            const select::plan plan = plan_for(model, o.format);
             const auto errors = encoder == 0 ? quantize_model(model, plan, {}, nearest{}, sink, {.piece_weights = 300})
                                              : quantize_model(model, plan, {}, weighted{}, sink, {.piece_weights = 300});
             const saturation& found = errors[0].saturated;
-            CHECK(found.blocks == (is_held ? 0 : 1));
+            CHECK(found.blocks == (o.is_held ? 0 : 1));
             CHECK(std::isfinite(errors[0].plain.squared_error));
-            CHECK(errors[0].plain.squared_norm > 0.9 * std::pow(double{weight}, 2));
-            if (is_held) continue;
+            CHECK(errors[0].plain.squared_norm > 0.9 * std::pow(double{o.weight}, 2));
+            if (o.is_held) continue;
             CHECK(found.row == 5);
             CHECK(found.column == 17);
-            CHECK(found.weight == weight);
-            CHECK(std::fabs(found.stored) < 0.9f * std::fabs(weight));
+            CHECK(found.weight == o.weight);
+            CHECK(std::fabs(found.stored) < 0.9f * std::fabs(o.weight));
         }
     }
     // Of several blocks the first is named, whatever the pieces.

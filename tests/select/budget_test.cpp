@@ -235,6 +235,10 @@ TEST_CASE("what a table does not know is said, not guessed") {
 
     // Where the menu allows it, such a tensor stays as it is, and the budget is not given as the reason.
     const select::budget lenient{.damage = some, .limit = select::at_most_bytes{10'000'000}, .choices = few};
+    const select::budget tight{.damage = some, .limit = select::at_most_bytes{200'000}, .choices = few};
+    const std::string refused = support::message_of<error>([&] { (void)select::make_plan(untied, tight, available); });
+    CHECK(refused.find("; tensors that are pinned or of unknown damage stand in the way with ") != std::string::npos);
+    CHECK(refused.find("output.weight (BF16") != std::string::npos);
     const select::plan plan = select::make_plan(untied, lenient, available);
     CHECK(find(plan, "token_embd.weight").why == select::reason::budget);
     for (const char* name : {"output.weight", "blk.0.attn_v.weight", "blk.0.ffn_down.weight"}) {

@@ -121,6 +121,19 @@ TEST_CASE("measuring puts right what a wrong table misled the budget to") {
     CHECK(report.tried >= report.taken);
 }
 
+TEST_CASE("tensors that the forward pass does not reach trade nothing: measuring would not feel it") {
+    const auto infos = model();
+    select::budget start = misled();
+    start.damage.tensors.back().priced_as = start.damage.tensors.front().name;
+    const select::plan before = select::make_plan(infos, start, {});
+    made_up_measure measure{.common = 0.5, .own = 0.0};
+    select::refine_report report;
+    const select::plan after =
+        select::make_plan(infos, select::refined<made_up_measure>{start, &measure, {.misses = 40}, &report}, {});
+    CHECK(report.tried > 0);
+    CHECK(after.choices.back().target.type() == before.choices.back().target.type());
+}
+
 TEST_CASE("where the table is right, and where measuring is blind, the budget's plan stays") {
     const auto infos = model();
     select::budget start = misled();

@@ -204,7 +204,8 @@ private:
              pins_in_the_way());
     }
 
-    // The rules' tensors that are larger than their smallest format, or that do damage: those that do most of it first.
+    // The rules' tensors, and those of unknown damage, that are larger than their smallest format, or that do damage: those
+    // that do most of it first.
     [[nodiscard]] std::string pins_in_the_way() const {
         const bool by_size = std::holds_alternative<at_most_bytes>(wanted_.limit);
         struct pin {
@@ -212,9 +213,11 @@ private:
             double excess;
         };
         std::vector<pin> pins;
+        bool any_unknown = false;
         double sum = 0.0;
         for (const choice& made : draft_.choices) {
-            if (made.why != reason::requested && made.why != reason::row_length) continue;
+            const bool is_unknown = made.why == reason::unpriced;
+            if (made.why != reason::requested && made.why != reason::row_length && !is_unknown) continue;
             double excess = made.damage.value_or(0.0);
             if (by_size) {
                 std::uint64_t smallest = made.target.bytes();
@@ -225,6 +228,7 @@ private:
                 excess = static_cast<double>(made.target.bytes() - smallest);
             }
             if (excess > 0.0) pins.push_back({&made, excess});
+            any_unknown = any_unknown || (excess > 0.0 && is_unknown);
             sum += excess;
         }
         if (pins.empty()) return {};
@@ -232,7 +236,8 @@ private:
         const auto amount = [&](double x) {
             return by_size ? std::to_string(static_cast<std::uint64_t>(x)) + " bytes" : concat(x, " nats");
         };
-        std::string text = "; pinned tensors stand in the way with " + amount(sum) + ": ";
+        std::string text = any_unknown ? "; tensors that are pinned or of unknown damage" : "; pinned tensors";
+        text += " stand in the way with " + amount(sum) + ": ";
         constexpr std::size_t shown = 4;
         for (std::size_t p = 0; p < std::min(shown, pins.size()); ++p)
             text += concat(p ? ", " : "", pins[p].made->target.name, " (", pins[p].made->target.layout.name, ", ",

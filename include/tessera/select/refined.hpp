@@ -92,6 +92,12 @@ private:
         return {p.choices[s.up].target.name, p.choices[s.down].target.name};
     }
 
+    // Measuring would not feel what such a tensor loses, and give all its bytes to others.
+    [[nodiscard]] bool is_unreached(const choice& made) const {
+        const tensor_damage* entry = start.damage.find(made.target.name);
+        return entry != nullptr && !entry->priced_as.empty();
+    }
+
     [[nodiscard]] std::uint64_t size_of(const tensor_info& info) const {
         return detail::padded_bytes(info, start.alignment);
     }
@@ -131,7 +137,7 @@ private:
             const choice& made = draft.choices[c];
             const std::uint64_t bytes = size_of(made.target);
             total += bytes;
-            if (made.why != reason::budget || !made.damage) continue;
+            if (made.why != reason::budget || !made.damage || is_unreached(made)) continue;
             const std::vector<step> all = steps(draft, made, available);
             const auto larger = std::ranges::find_if(all, [&](const step& s) { return s.bytes > bytes; });
             if (larger != all.end()) ups.push_back({c, *larger, larger->bytes - bytes, *made.damage - larger->damage});
