@@ -65,8 +65,9 @@ void print_losses(const select::plan& plan, const std::vector<encoding_error>& e
             gone.push_back(choice.target.name);
     }
     if (!gone.empty())
-        std::cout << "warning: next to nothing is left of weights that are too small for the scales of their format: "
-                  << some_of(gone) << "; BF16 holds them (--pin)\n";
+        std::cout << "warning: next to nothing is left of " << some_of(gone)
+                  << ": most of their weights are too small for the scales of their format, or a few dwarf all others; BF16 "
+                     "holds them (--pin)\n";
 }
 
 void print_feedback(const select::plan& plan, const std::vector<feedback_report>& reports) {
