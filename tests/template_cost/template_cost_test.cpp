@@ -26,7 +26,7 @@ constexpr std::size_t long_text = 1 << 14, long_list = 1 << 10;
 constexpr std::uint64_t most_steps = 1 << 17;
 
 // A charge is worth a handful of blocks of instructions, and a call takes some whatever it is given.
-constexpr std::uint64_t work_per_step = 48, work_per_call = 20'000;
+constexpr std::uint64_t work_per_step = 40, work_per_call = 20'000;
 
 // Searching this in texts of one letter takes a product of both lengths where it is done by comparing at every place.
 std::string nearly_all(char letter) { return std::string(long_text / 2, letter) + 'b'; }

@@ -133,6 +133,7 @@ inline std::optional<double> number_in(std::string_view text) {
     const std::string plain = replaced(stripped(text), "_", "");
     if (plain.empty()) return std::nullopt;
     for (const std::string_view word : {"nan", "inf", "infinity"}) {
+        if (plain.size() > 1 + word.size()) continue;
         const std::string small = lower(plain);
         const bool is_signed = small[0] == '-' || small[0] == '+';
         if (small.substr(is_signed ? 1 : 0) == word) {
