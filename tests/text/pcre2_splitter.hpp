@@ -22,6 +22,12 @@ namespace support {
     std::size_t class_depth = 0;
     for (std::size_t i = 0; i < pattern.size(); ++i) {
         const char c = pattern[i];
+        // And a script's name alone also stands for the characters that it shares with others.
+        if (constexpr std::string_view han = "\\p{Han}"; pattern.substr(i).starts_with(han)) {
+            out += "\\p{sc:Han}";
+            i += han.size() - 1;
+            continue;
+        }
         if (c == '\\' && i + 1 < pattern.size()) {
             const char escaped = pattern[++i];
             if (escaped == 's' && class_depth > 0)
