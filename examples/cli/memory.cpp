@@ -34,12 +34,14 @@ std::uint64_t largest(const tessera::metadata& properties, const std::string& ke
         *found);
 }
 
-// A row of hidden states, its normed copy, and the widest that a layer makes of it, in floats.
+// At least: a row of hidden states, its normed copy, and the widest that a layer makes of it, in floats. Routed experts see a
+// part of the tokens at a time and are not counted.
 std::uint64_t bytes_per_token(const tessera::metadata& properties) {
     const std::string prefix = properties.get_or<std::string>("general.architecture", "") + '.';
     const auto count = [&](const char* key) { return largest(properties, prefix + key); };
-    const std::uint64_t experts = count("expert_used_count") * count("expert_feed_forward_length");
-    return sizeof(float) * (2 * count("embedding_length") + std::max(count("feed_forward_length"), experts));
+    const std::uint64_t width = count("embedding_length");
+    const std::uint64_t inner = count(count("expert_count") > 0 ? "expert_shared_feed_forward_length" : "feed_forward_length");
+    return sizeof(float) * (2 * width + std::max(width, inner));
 }
 
 std::string gigabytes(std::uint64_t bytes) {

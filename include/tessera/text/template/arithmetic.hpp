@@ -85,19 +85,18 @@ inline value repeated(runtime& run, const value& what, std::int64_t times) {
     const auto count = static_cast<std::size_t>(std::max<std::int64_t>(times, 0));
     const sequence* items = what.as_sequence();
     const std::size_t size = items != nullptr ? items->items.size() : what.text().size();
-    if (size > 0 && count > run.bounds().steps / size) run.fail("wanted at most ", run.bounds().steps, " steps, got more");
+    if (size == 0) return items != nullptr ? run.list({}, items->kind) : value(std::string());
+    if (count > run.bounds().steps / size) run.fail_limit("wanted a template of at most ", run.bounds().steps, " steps, got more");
     if (items == nullptr) {
         run.spend(size * count + sizeof(value));
         std::string text;
         text.reserve(size * count);
-        if (size > 0)
-            for (std::size_t i = 0; i < count; ++i) text += what.text();
+        for (std::size_t i = 0; i < count; ++i) text += what.text();
         return text;
     }
     run.spend_elements(size * count);
     std::vector<value> all;
     all.reserve(size * count);
-    if (size == 0) return run.list({}, items->kind);
     for (std::size_t i = 0; i < count; ++i) all.insert(all.end(), items->items.begin(), items->items.end());
     return run.list(std::move(all), items->kind);
 }
