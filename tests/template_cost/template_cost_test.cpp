@@ -38,7 +38,7 @@ value list_of(std::size_t count, auto&& make) {
 }
 std::string numbered(std::size_t i) { return "same beginning of all of them " + std::to_string(i); }
 
-// Texts, lists, mappings and numbers that are awkward for someone.
+// Texts, lists and mappings that are awkward for someone. The longest list is too long to go through: for what should not.
 std::vector<value> large_values() {
     const auto number = [](std::size_t i) { return value(static_cast<std::int64_t>(i * 7919 % 1009)); };
     std::vector<std::pair<value, value>> entries, long_keys;
@@ -50,7 +50,7 @@ std::vector<value> large_values() {
     while (formats.size() < long_text) formats += "%9d%%";
     while (braces.size() < long_text) braces += "{{{}}}";
     return {std::string(long_text, 'a'), nearly_all('a'), std::string(long_text, ' '), std::string(long_text, '\n'),
-            std::string(long_text, '9'), formats, braces, list_of(long_list, number),
+            std::string(long_text, '9'), formats, braces, list_of(long_list, number), list_of(32 * long_list, number),
             list_of(long_list, [](std::size_t i) { return value(numbered(i)); }),
             list_of(24, [](std::size_t) { return value(nearly_all('a')); }), shared, make_mapping(entries), make_mapping(long_keys)};
 }

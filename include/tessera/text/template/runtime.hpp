@@ -116,7 +116,10 @@ public:
     void note_change(const value& container, const value& element) {
         spend_elements(2);
         const std::size_t grown = height(checked(element)) + 1;
-        if (sequence* items = container.as_sequence()) items->height = std::max(items->height, grown);
+        if (sequence* items = container.as_sequence()) {
+            if (items->items.size() == items->items.capacity()) spend(items->items.size());  // will be moved
+            items->height = std::max(items->height, grown);
+        }
         if (mapping* entries = container.as_mapping()) entries->height = std::max(entries->height, grown);
         changed_.push_back(container);
         checked(container);
