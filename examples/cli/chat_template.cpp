@@ -5,11 +5,10 @@
 #include <string_view>
 #include <vector>
 
-#include "tessera/core/bytes.hpp"
-#include "tessera/core/mapped_file.hpp"
 #include "tessera/text/chat.hpp"
 #include "tessera/text/template/check.hpp"
 #include "tessera/text/template/text_template.hpp"
+#include "tessera/text/text_file.hpp"
 
 namespace cli {
 
@@ -76,8 +75,7 @@ nlohmann::ordered_json chat_templates_json(const tessera::metadata& properties) 
 
 tessera::metadata with_chat_template(tessera::metadata properties, const std::filesystem::path& file) {
     if (file.empty()) return properties;
-    const tessera::mapped_file mapped(file);
-    const std::string source(tessera::as_text(mapped.bytes()));
+    const std::string source(tessera::text::text_file(file).text());
     const text_template parsed(source, file.string());
     if (const auto* names = properties.get<std::vector<std::string>>(key_of_names))
         for (const std::string& name : std::vector(*names)) properties.erase(std::string(chat_template_key) + "." + name);

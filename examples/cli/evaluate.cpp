@@ -12,6 +12,7 @@
 
 #include "about.hpp"
 #include "commands.hpp"
+#include "memory.hpp"
 #include "model_summary.hpp"
 #include "open.hpp"
 #include "terminal.hpp"
@@ -112,6 +113,7 @@ void evaluate(const evaluate_options& options) {
     const std::size_t length = options.window > 0 ? options.window : default_window(reference.metadata());
     const scored_text scored = read_scored_text(reference.metadata(), options.texts, length, options.window_limit);
     const tessera::text::token_windows& windows = scored.windows;
+    require_memory(reference.metadata(), windows.tokens().size(), "--windows N takes a part of the text");
 
     tessera::scored_model original("reference", reference, options.threads);
     {

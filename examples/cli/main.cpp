@@ -18,7 +18,7 @@ constexpr int exit_failed = 1;  // wrong data, files that cannot be read or writ
 constexpr int exit_usage = 2;
 
 constexpr const char* text_help =
-    "Files, directories (*.txt, *.md, *.jsonl) or quoted patterns, UTF-8;\n=WEIGHT behind one sets its share of the tokens.\n"
+    "Files, directories (*.txt, *.md, *.jsonl) or quoted patterns, UTF-8 or, with a byte\norder mark, UTF-16; \\r\\n counts as \\n. =WEIGHT behind one sets its share of the tokens.\n"
     "Conversations, a line of JSON each ({\"messages\": [...]}), are rendered with\nthe model's chat template; without one they are plain text";
 
 void add_inspect(CLI::App& app, cli::inspect_options& options) {

@@ -7,12 +7,11 @@
 #include <utility>
 
 #include "about.hpp"
-#include "tessera/core/bytes.hpp"
 #include "tessera/core/error.hpp"
-#include "tessera/core/mapped_file.hpp"
 #include "tessera/text/document_reader.hpp"
 #include "tessera/text/documents.hpp"
 #include "tessera/text/source_files.hpp"
+#include "tessera/text/text_file.hpp"
 #include "tessera/text/vocabulary.hpp"
 
 namespace cli {
@@ -37,45 +36,69 @@ named_source parse_source(const std::string& argument) {
     return {argument.substr(0, equals), weight};
 }
 
-// The documents of every file that an argument stands for; read(text, file) gives those of one.
-template <class Read>
-text_source read_source(const std::string& argument, Read&& read) {
-    const named_source named = parse_source(argument);
-    text_source source{.name = named.pattern, .weight = named.weight};
-    for (const std::filesystem::path& path : find_text_files(named.pattern)) {
-        const tessera::mapped_file file(path);
-        for (auto& document : read(tessera::as_text(file.bytes()), path.string())) source.documents.push_back(std::move(document));
-    }
-    return source;
+std::string counted(std::size_t count, const std::string& what) {
+    return std::to_string(count) + ' ' + what + (count == 1 ? "" : "s");
 }
+
+// Tokens of all texts at most; they are held in memory.
+constexpr std::size_t most_tokens = std::size_t{1} << 28;
+
+// Reads sources and counts what was seen.
+class source_reader {
+public:
+    // The documents of every file that an argument stands for; read(text, file) gives those of one.
+    template <class Read>
+    text_source operator()(const std::string& argument, Read&& read) {
+        const named_source named = parse_source(argument);
+        text_source source{.name = named.pattern, .weight = named.weight};
+        for (const std::filesystem::path& path : find_text_files(named.pattern)) {
+            const text_file file(path);
+            utf16_ += file.changes().was_utf16 ? 1 : 0;
+            carriage_returns_ += file.changes().had_carriage_returns ? 1 : 0;
+            for (auto& document : read(file.text(), path.string())) {
+                tokens_ += document.size();
+                if (tokens_ > most_tokens)
+                    tessera::fail(path.string(), ": wanted at most ", most_tokens, " tokens in all texts, got more; name fewer or smaller files");
+                source.documents.push_back(std::move(document));
+            }
+        }
+        return source;
+    }
+
+    // What was changed on the way, to stand behind how the texts were read.
+    [[nodiscard]] std::string changes() const {
+        return (utf16_ > 0 ? ", " + counted(utf16_, "file") + " converted from UTF-16" : "") +
+               (carriage_returns_ > 0 ? ", line ends of " + counted(carriage_returns_, "file") + " changed from \\r\\n to \\n" : "");
+    }
+
+private:
+    std::size_t tokens_ = 0;
+    std::size_t utf16_ = 0;
+    std::size_t carriage_returns_ = 0;
+};
 
 std::string unescaped(std::string text) {
     for (std::size_t at = 0; (at = text.find("\\n", at)) != text.npos; ++at) text.replace(at, 2, "\n");
     return text;
 }
 
-std::string counted(std::size_t count, const std::string& what) {
-    return std::to_string(count) + ' ' + what + (count == 1 ? "" : "s");
-}
-
 std::string framing_of(const document_reader& reader) {
     const document_reader::report& read = reader.so_far();
     const std::string plain = read.texts > 0 ? ", " + counted(read.texts, "plain text") + " as written" : "";
+    const std::string losses = read.losses().empty() ? "" : ", " + read.losses();
     if (!reader.has_template()) {
-        if (read.conversations == 0) return "as written; the model has no chat template";
-        return counted(read.conversations, "conversation") + " as plain text; the model has no chat template" + plain;
+        if (read.conversations == 0) return "as written; the model has no chat template" + losses;
+        return counted(read.conversations, "conversation") + " as plain text; the model has no chat template" + losses + plain;
     }
-    if (read.conversations == 0)
-        return "as written; the model has a chat template, for conversations (*.jsonl)";
-    const std::string refused =
-        read.refused == 0 ? "" : ", " + std::to_string(read.refused) + " left out that it refuses (" + read.first_refusal + ')';
-    return counted(read.conversations, "conversation") + " in the model's chat template" + refused + plain;
+    if (read.conversations == 0) return "as written; the model has a chat template, for conversations (*.jsonl)" + losses;
+    return counted(read.conversations, "conversation") + " in the model's chat template" + losses + plain;
 }
 
 }  // namespace
 
 text_sources read_text_sources(const tessera::metadata& properties, const text_options& options) {
     const vocabulary vocabulary(properties);
+    source_reader read_source;
     text_sources all{{}, vocabulary.adds_bos() ? vocabulary.bos() : std::nullopt, 0, "token ids as they are"};
     if (!options.texts.empty()) {
         document_reader reader(properties, {unescaped(options.separator), options.parse_special});
@@ -87,6 +110,7 @@ text_sources read_text_sources(const tessera::metadata& properties, const text_o
     for (const std::string& argument : options.token_ids)
         all.sources.push_back(read_source(
             argument, [&](auto text, const auto& file) { return parse_token_ids(text, vocabulary.size(), file); }));
+    all.framing += read_source.changes();
     return all;
 }
 

@@ -9,6 +9,7 @@
 #include "tessera/text/packing.hpp"
 #include "tessera/text/source_files.hpp"
 #include "tessera/text/template/check.hpp"
+#include "tessera/text/text_file.hpp"
 #include "tessera/text/token.hpp"
 #include "tessera/text/tokenizer.hpp"
 #include "tessera/text/vocabulary.hpp"

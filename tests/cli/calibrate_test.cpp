@@ -90,6 +90,50 @@ TEST_CASE("quantize takes both kinds of importance matrix, and says what it miss
     CHECK_FALSE(exists(folder / "y.gguf"));
 }
 
+TEST_CASE("texts in other encodings are converted where they say what they are, and refused by name where not") {
+    const scratch_dir folder;
+    std::string text = read_text(support::project_dir() / "examples/models/fable-3m/generated_heldout.txt");
+    std::erase_if(text, [](char c) { return static_cast<unsigned char>(c) >= 0x80; });
+    text.resize(20000);
+    std::string wide = "\xff\xfe", windows;
+    for (const char c : text) {
+        (wide += c) += '\0';
+        if (c == '\n') windows += '\r';
+        windows += c;
+    }
+    write_text(folder / "plain.txt", text);
+    write_text(folder / "wide.txt", wide);
+    write_text(folder / "windows.txt", "\xef\xbb\xbf" + windows);
+    write_text(folder / "latin.txt", "caf\xe9 " + text);
+    write_text(folder / "binary.txt", text + '\0');
+    const auto calibrate = [&](const std::string& name) {
+        return program(folder, "calibrate fable-3m --text " + name + ".txt -o " + name + ".dat");
+    };
+    REQUIRE(calibrate("plain").status == 0);
+    CHECK(has(calibrate("wide").out, "\ntext: as written; the model has no chat template, 1 file converted from UTF-16\n"));
+    CHECK(has(calibrate("windows").out, ", line ends of 1 file changed from \\r\\n to \\n\n"));
+    const auto plain = tessera::read_imatrix(folder / "plain.dat").importances;
+    for (const char* name : {"wide.dat", "windows.dat"}) {
+        const auto other = tessera::read_imatrix(folder / name).importances;
+        for (const auto& [tensor, entry] : plain) {
+            REQUIRE(other.find(tensor) != nullptr);
+            CHECK(other.find(tensor)->values == entry.values);
+        }
+    }
+    CHECK(has(calibrate("latin").err, "latin.txt: wanted text in UTF-8, got the byte 0xe9"));
+    CHECK(has(calibrate("binary").err, "binary.txt: wanted text in UTF-8, got a zero, as in binary data, at byte 20000"));
+    CHECK_FALSE(exists(folder / "latin.dat"));
+
+    std::string much;
+    while (much.size() < 1'500'000) much += text;
+    write_text(folder / "much.txt", much);
+    const outcome limited = shell(folder, "ulimit -v 1000000; '" TESSERA_PROGRAM "' calibrate fable-3m --text much.txt -o much.dat -t 1");
+    CHECK(limited.status == 1);
+    CHECK(has(limited.err, "tokens take about "));
+    CHECK(has(limited.err, "wanted at most 1.0 GB, which is all the memory there is"));
+    CHECK(has(limited.err, "--tokens N takes a part of the texts"));
+}
+
 TEST_CASE("conversations are read in the model's chat template, or as plain text where there is none") {
     const scratch_dir folder;
     write_text(folder / "chat.jinja", "{% for m in messages %}{% if m.role == 'system' %}{{ raise_exception('no system') }}{% endif %}"

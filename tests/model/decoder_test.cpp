@@ -87,6 +87,17 @@ TEST_CASE("an architecture of one's own is a value") {
     CHECK(worst_difference(logits, plain_decoder(source, shape), tokens, 9) > 1e-2);
 }
 
+TEST_CASE("a vocabulary of another length than the embedding is refused") {
+    metadata keys = make_tiny_model({}).metadata();
+    std::vector<std::string> names(model::make_decoder_spec(keys).vocabulary - 1);
+    keys.set("tokenizer.ggml.tokens", names);
+    CHECK(support::has(support::message_of<error>([&] { (void)model::make_decoder_spec(keys); }),
+                       "metadata key tokenizer.ggml.tokens: wanted " + std::to_string(names.size() + 1) + " tokens, one a row of the embedding"));
+    names.emplace_back();
+    keys.set("tokenizer.ggml.tokens", names);
+    CHECK(model::make_decoder_spec(keys).vocabulary == names.size());
+}
+
 TEST_CASE("the number of threads changes no bit") {
     // More tokens than a tile, windows longer than a block of queries, more outputs than a tile.
     for (const std::size_t experts : {0u, 4u}) {

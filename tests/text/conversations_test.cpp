@@ -146,9 +146,10 @@ TEST_CASE("documents: what is no conversation is refused by file and line") {
     };
     CHECK(has(complaint("\n{"), "talks.jsonl: line 2: wanted a conversation, {\"messages\""));
     CHECK(has(complaint("{\"text\": 1}"), "line 1: wanted a conversation"));
-    CHECK(has(complaint("[{\"role\": \"user\", \"content\": \"a\"}]\n[1]", "talks.txt"), "talks.txt: line 2: wanted a conversation"));
-    CHECK(has(complaint("[{\"role\": \"bard\", \"content\": \"\"}]"), "got 1 that it refuses: talks.jsonl: line 1: unknown role bard"));
-    CHECK(has(complaint("[{\"role\": 1, \"content\": \"\"}]"), "talks.jsonl: line 1: tokenizer.chat_template: line "));
+    CHECK(has(complaint("[{\"role\": \"bard\", \"content\": \"\"}]"),
+              "talks.jsonl: wanted conversations that the chat template takes, got none: 1 left out that it refuses (talks.jsonl: line 1: unknown role bard)"));
+    CHECK(has(complaint("[{\"role\": 1, \"content\": \"\"}]"),
+              "got none: 1 left out that it fails on (talks.jsonl: line 1: tokenizer.chat_template: line "));
     const std::string deep(100'000, '[');
     CHECK(has(complaint("[{\"role\": \"user\", \"content\": " + deep), "wanted a conversation"));
     CHECK(has(complaint("[{\"role\": \"user\", \"content\": " + deep + std::string(deep.size(), ']') + "}]"), "wanted a conversation"));
@@ -160,6 +161,53 @@ TEST_CASE("documents: what is no conversation is refused by file and line") {
     CHECK_NOTHROW(static_cast<void>(reader.read("plain", "plain.txt")));
     CHECK_THROWS_WITH_AS(static_cast<void>(reader.read("[{\"role\": \"user\"}]", "talks.jsonl")),
                          "tokenizer.chat_template: line 1, column 7: wanted an expression, got %}", error);
+}
+
+TEST_CASE("documents: what cannot be used is left out and counted, and the rest is read") {
+    const metadata keys = instruct_model();
+    const std::string good = "[{\"role\": \"user\", \"content\": \"a\"}]\n";
+    const auto read = [&](const metadata& model, const std::string& lines) {
+        text::document_reader reader(model);
+        CHECK(reader.read(lines, "talks.jsonl").size() == reader.so_far().conversations);
+        return reader.so_far();
+    };
+    const auto malformed = read(keys, good + "\x1b]0;no\x07\n{\"messages\": [{\"role\": \"us\n" + good);
+    CHECK(malformed.conversations == 2);
+    CHECK(malformed.malformed == 2);
+    CHECK(has(malformed.first_malformed, "talks.jsonl: line 2: wanted a conversation"));
+    CHECK(has(malformed.losses(), "2 lines left out that are no conversations (talks.jsonl: line 2"));
+
+    metadata adding = keys;  // what is no text cannot be added to one
+    adding.set(std::string(text::chat_template_key), std::string("{% for m in messages %}{{ '<' + m.role + '>' + m.content }}{% endfor %}"));
+    const std::string empty = "[{\"role\": \"user\", \"content\": \"hi\"}, {\"role\": \"assistant\", \"content\": null}]\n";
+    const auto failed = read(adding, good + empty + empty + good);
+    CHECK(failed.conversations == 2);
+    CHECK(failed.failed == 2);
+    CHECK(has(failed.losses(), "2 left out that it fails on (talks.jsonl: line 2: tokenizer.chat_template: line 1"));
+    CHECK(has(failed.losses(), "not \"NoneType\""));
+    CHECK(read(keys, good).losses().empty());
+
+    metadata endless = keys;  // every conversation would take as long
+    endless.set(std::string(text::chat_template_key), std::string("{{ 'a' * 20000000 if messages|length > 1 else 'a' }}"));
+    text::document_reader stopped(endless);
+    CHECK(has(support::message_of<error>([&] { (void)stopped.read(good + empty + good, "talks.jsonl"); }),
+              "talks.jsonl: line 2: tokenizer.chat_template: line 1, column 19: wanted an output of at most 16777216 bytes"));
+}
+
+TEST_CASE("documents: halves of surrogate pairs become replacement characters") {
+    const auto repaired = [](std::string text) {
+        const std::size_t count = text::repair_surrogates(text);
+        return std::to_string(count) + text;
+    };
+    CHECK(repaired(R"("\ud83d\ude00 \u00e9 \n \\ud83d")") == R"(0"\ud83d\ude00 \u00e9 \n \\ud83d")");
+    CHECK(repaired(R"(\ud83d)") == R"(1\ufffd)");
+    CHECK(repaired(R"(\uDE00\ud83dx\ud83d\ud83d\ude00\ud8)") == R"(3\ufffd\ufffdx\ufffd\ud83d\ude00\ud8)");
+    const metadata keys = instruct_model();
+    text::document_reader reader(keys);
+    const auto talks = reader.read(R"([{"role": "user", "content": "a\ud83d"}])", "talks.jsonl");
+    CHECK(text::tokenizer(keys).decode(talks.at(0)) == "a\ufffd\n");
+    CHECK(reader.so_far().replaced == 1);
+    CHECK(has(reader.so_far().losses(), "1 half a surrogate pair replaced by U+FFFD"));
 }
 
 TEST_CASE("documents: conversations that fit into a window stay whole in it") {

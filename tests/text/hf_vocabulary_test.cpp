@@ -152,15 +152,101 @@ TEST_CASE("hf: a tokenizer.model that is none, or not one of ours") {
     CHECK(has(refusal(std::string("\x0a\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01", 11)),
                    "18446744073709551615 bytes"));
     CHECK(has(refusal("\x08" + std::string(11, '\xff')), "more than 10 bytes"));
-    CHECK(has(refusal(piece("a", 0) + piece("a", 0)), "got a as 0 and 1"));
+    CHECK(has(refusal(piece("a", 0) + piece("a", 0) + byte_pair_trainer), "got a as 0 and 1"));
     const std::string whole = small_model();
-    int refused = 0;
+    std::size_t refused = 0;
     for (std::size_t length = 0; length < whole.size(); ++length) try {
             (void)model_directory().with_text("tokenizer.model", whole.substr(0, length)).read();
         } catch (const error&) {
             ++refused;
         }
-    CHECK(refused >= static_cast<int>(whole.size()) - 10);  // cut between two pieces, it is a shorter model
+    CHECK(refused == whole.size());
+    CHECK(has(refusal(piece("a", 0) + piece("b", 0), 4),
+              "tokenizer.model: wanted a SentencePiece model with the settings of its trainer, got 2 pieces and none of these: "
+              "the file may be cut short"));
+}
+
+TEST_CASE("hf: a tokenizer.model has a piece for every row, or there are added tokens for the rest") {
+    const std::string message = "tokenizer.model: wanted 11 pieces, one a row of the model's embedding, got 8 and no added tokens";
+    CHECK(has(model_directory().with_text("tokenizer.model", small_model()).refusal(11), message));
+    CHECK(has(model_directory()
+                  .with_text("tokenizer.model", small_model())
+                  .with("added_tokens.json", {{"user", 7}})  // one of the pieces
+                  .refusal(11),
+              message));
+    for (const char* file : {"added_tokens.json", "tokenizer_config.json", "tokenizer.json"}) {
+        const json content = file[0] == 'a'   ? json{{"<new>", 8}}
+                             : file[9] == '_' ? json{{"added_tokens_decoder", {{"8", {{"content", "<new>"}}}}}}
+                                              : json{{"added_tokens", json::array({added(8, "<new>", "plain")})}};
+        const metadata keys = model_directory().with_text("tokenizer.model", small_model()).with(file, content).read(11);
+        CHECK(keys.require<strings>("tokenizer.ggml.tokens")[8] == "<new>");
+        CHECK(keys.require<strings>("tokenizer.ggml.tokens")[9] == "[PAD9]");
+    }
+    if (const auto cut = support::shared("cases/tokenizer.model.cut1116"))
+        CHECK(has(model_directory().with_text("tokenizer.model", support::read_text(*cut)).refusal(1024), "may be cut short"));
+}
+
+TEST_CASE("hf: tokens that tokenizer.json adds are not lost beside a tokenizer.model") {
+    json tokenizer = byte_fallback();
+    tokenizer["model"]["vocab"] = {{"<unk>", 0}, {"<s>", 1}, {"</s>", 2}, {"<0x41>", 3}, {"▁", 4}, {"a", 5}, {"▁a", 6}, {"user", 7}};
+    tokenizer["added_tokens"].push_back(added(8, "<|im_start|>", "special"));
+    tokenizer["added_tokens"].push_back(added(9, "word▁s", "plain"));
+    for (const std::uint64_t size : {0, 10}) {
+        const metadata keys = model_directory().with_text("tokenizer.model", small_model()).with("tokenizer.json", tokenizer).read(size);
+        CHECK(keys.require<strings>("tokenizer.ggml.tokens") ==
+              strings{"<unk>", "<s>", "</s>", "<0x41>", "▁", "a", "▁a", "user", "<|im_start|>", "word s"});
+        CHECK(keys.require<std::vector<std::int32_t>>("tokenizer.ggml.token_type") ==
+              std::vector<std::int32_t>{2, 3, 3, 6, 1, 1, 1, 1, 3, 4});
+        CHECK(keys.require<std::vector<float>>("tokenizer.ggml.scores") ==
+              std::vector<float>{0, 0, 0, 0, -4, -5, -1, -2, -1000, -1000});
+        CHECK(text::tokenizer(keys).encode("<|im_start|>", {.parse_special = true}) == ids{1, 8});
+    }
+    if (const auto both = support::shared("cases/tokenizer_two_files")) {
+        const metadata keys = text::tokenizer_metadata(*both, 1026);
+        CHECK(keys.require<strings>("tokenizer.ggml.tokens")[1024] == "<|im_start|>");
+        CHECK(keys.require<std::vector<std::int32_t>>("tokenizer.ggml.token_type")[1025] == 3);
+        CHECK(keys.require<std::uint32_t>("tokenizer.ggml.eos_token_id") == 1025);
+    }
+}
+
+TEST_CASE("hf: files that contradict each other are refused by both names, token and texts") {
+    json tokenizer = byte_level(gpt2_bytes);
+    tokenizer["added_tokens"] = {added(4, "<|end|>", "special"), added(5, "<unused1>", "plain")};
+    const auto refusal = [&](std::string_view file, const json& content) {
+        return model_directory().with("tokenizer.json", tokenizer).with(file, content).refusal(8);
+    };
+    const auto configured = [](std::string_view id, std::string_view text) {
+        return json{{"added_tokens_decoder", {{id, {{"content", text}}}}}};
+    };
+    const std::string other = refusal("tokenizer_config.json", configured("4", "<|stop|>"));
+    CHECK(has(other, "tokenizer_config.json: wanted token 4 to be <|end|> as in "));
+    CHECK(has(other, "tokenizer.json, got <|stop|>"));
+    const std::string moved = refusal("added_tokens.json", {{"<|end|>", 6}});
+    CHECK(has(moved, "added_tokens.json: wanted <|end|> to be token 4 as in "));
+    CHECK(has(moved, "tokenizer.json, got 6"));
+    CHECK(has(refusal("tokenizer_config.json", configured("0", "b")), "wanted token 0 to be a as in "));
+    CHECK(has(refusal("special_tokens_map.json", {{"eos_token", "<|gone|>"}}),
+              "special_tokens_map.json: eos_token: wanted a token that another file of the tokenizer has instead of <|gone|>"));
+    CHECK(has(refusal("special_tokens_map.json", {{"additional_special_tokens", json::array({"<|end|>", json{{"content", "<x>"}}})}}),
+              "additional_special_tokens[1]: wanted a token"));
+
+    const auto agrees = [&](std::string_view file, const json& content) {
+        return model_directory().with("tokenizer.json", tokenizer).with(file, content).read(8).require<strings>("tokenizer.ggml.tokens");
+    };
+    CHECK(agrees("added_tokens.json", {{"<|end|>", 4}, {"<new>", 6}})[6] == "<new>");
+    CHECK(agrees("tokenizer_config.json", configured("3", " "))[3] == " ");  // spelled Ġ in the vocabulary
+    CHECK(agrees("tokenizer_config.json", configured("5", "<|call|>"))[5] == "<|call|>");  // was kept for this
+    CHECK(agrees("special_tokens_map.json", {{"eos_token", {{"content", "<|end|>"}}}, {"pad_token", ""}, {"unk_token", nullptr}}).size() == 8);
+
+    const std::string pieces = model_directory()
+                                   .with_text("tokenizer.model", small_model())
+                                   .with("tokenizer.json", tokenizer)
+                                   .refusal(8);
+    CHECK(has(pieces, "tokenizer.json: wanted token "));
+    CHECK(has(pieces, "tokenizer.model, got "));
+    const std::string whole = byte_level(gpt2_bytes).dump();
+    for (const std::size_t length : {whole.size() / 3, whole.size() / 2, whole.size() - 1})
+        CHECK(has(model_directory().with_text("tokenizer.json", whole.substr(0, length)).refusal(), "tokenizer.json: wanted JSON"));
 }
 
 TEST_CASE("hf: a byte-level tokenizer.json") {
@@ -235,6 +321,41 @@ TEST_CASE("hf: the pre-tokenizer's name follows from what it does") {
                              {{"type", "Digits"}, {"individual_digits", individual}},
                              plain_bytes})) == "deepseek-llm");
 
+    const json single_digits{{"type", "Digits"}, {"individual_digits", true}};
+    const std::string bloom = R"( ?[^(\s|[.,!?…。，、।۔،])]+)";
+    CHECK(name(sequence({split(bloom), plain_bytes})) == "bloom");
+    CHECK(name(sequence({split(bloom), single_digits, plain_bytes})) == "viking");
+    CHECK(name(sequence({split("<sentinel:[0-9]+>"), split("(IMGIMG)((A|B|C|D|E|F|G|H|I){1,4})Z"), split("([\t\n]|    |  )"), single_digits,
+                         {{"type", "Punctuation"}, {"behavior", "Isolated"}}, gpt2_bytes})) == "chameleon");
+    CHECK(name(sequence({split(R"(\p{N}+)"), split(R"((?=(\d{3})+(?!\d)))"), plain_bytes})) == "superbpe");
+    const std::string contractions = "(?i:'s|'t|'re|'ve|'m|'ll|'d)", spelled = "(?:'[sS]|'[tT]|'[rR][eE]|'[vV][eE]|'[mM]|'[lL][lL]|'[dD])";
+    const std::string capitals = R"([\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}])", small = R"([\p{Ll}\p{Lm}\p{Lo}\p{M}])";
+    const std::string kimi_capitals = R"([\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}&&[^\p{Han}]])", kimi_small = R"([\p{Ll}\p{Lm}\p{Lo}\p{M}&&[^\p{Han}]])";
+    const std::string before = R"([^\r\n\p{L}\p{N}]?)", blanks = R"(|\s*[\r\n]+|\s+(?!\S)|\s+)";
+    CHECK(name(sequence({split(R"([\p{Han}]+|)" + before + kimi_capitals + "*" + kimi_small + "+" + contractions + "?|" + before + kimi_capitals + "+" +
+                               kimi_small + "*" + contractions + R"(?|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*)" + blanks),
+                         plain_bytes})) == "kimi-k2");
+    CHECK(name(sequence({split(contractions + "|" + before + R"(\p{L}+|\p{N}{1}| ?[^\s\p{L}\p{N})" + "\r\n]+|\\s*[\r\n]+" + R"(|\s+(?!\S)|\s+)"),
+                         plain_bytes})) == "seed-coder");
+    CHECK(name(sequence({split(contractions + "|" + before + R"((?:\p{L}\p{M}*(?: \p{L}\p{M}*)*)+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n/]?|\s*[\r\n]|\s+(?!\S)|\s+)"),
+                         plain_bytes})) == "exaone-moe");
+    const auto words = [&](const std::string& suffix, const std::string& digits) {
+        return before + capitals + "*" + small + "+" + suffix + "?|" + before + capitals + "+" + small + "*" + suffix + "?|" + digits +
+               R"(| ?[^\s\p{L}\p{N}]+[\r\n/]*)" + blanks;
+    };
+    CHECK(name(sequence({split(R"(\d{1,3}(?=(?:\d{3})*\b))"), split(words(contractions, R"(\p{N}{1,3})")), plain_bytes})) == "tiny_aya");
+    CHECK(name(sequence({split("[가-힣ㄱ-ㆎ]+|[！…“”‘’—：；，、-〿︰-﹏]+|[ㄅ-ㄯ]+|[一-龥぀-ゟ゠-ヿ]+"), split(words(spelled, R"(\p{N})")), plain_bytes})) ==
+          "youtu");
+    CHECK(name(sequence({split(R"(\p{Nd}{1,510}(?=(?>\p{Nd}{510})*(?:\P{Nd}|$))|\G\p{Nd}{510})"), split(R"(\A\p{Nd}{1,2}(?=\p{Nd}{3}+\z))"),
+                         split(R"(\A\p{Nd}{3}|\G\p{Nd}{3})"),
+                         split(R"((?:[\u4E00-\u9FFF\u3040-\u309F\u30A0-\u30FF\u3400-\u4DBF\uf900-\uFAFF\uFF65-\uFF9F\u2F00-\u2FDF]+|[\u0E00-\u0E7F]+|)"
+                               R"([\u0E80-\u0EFF]+|[\u1780-\u17FF]+|[\u1000-\u109F\uAA60-\uAA7F\uA9E0-\uA9FF]+|[\uAC00-\uD7AF\u1100-\u11FF]+))"),
+                         split(R"([!"#$%&'()*+,\-./:;<=>?@\[\\\]^_`{|}~][A-Za-z]+|[^\r\n\p{L}\p{P}\p{S}]?[\p{L}\p{M}]+| ?[\p{P}\p{S}]+[\r\n]*)" + blanks),
+                         plain_bytes})) == "afmoe");
+    json roberta = byte_level(gpt2_bytes);
+    roberta["post_processor"] = {{"type", "RobertaProcessing"}};
+    CHECK(model_directory().with("tokenizer.json", roberta).read().require<std::string>("tokenizer.ggml.pre") == "roberta-bpe");
+
     const auto refusal = [](const json& pre_tokenizer) {
         return model_directory().with("tokenizer.json", byte_level(pre_tokenizer)).refusal();
     };
@@ -296,6 +417,17 @@ TEST_CASE("hf: chat templates from wherever they are") {
     CHECK(named.read().require<std::string>(key) == "d");
     CHECK(named.read().require<std::string>(key + ".tools") == "t");
     CHECK(named.read().require<strings>("tokenizer.chat_templates") == strings{"tools"});
+    model_directory object;
+    base(object).with("tokenizer_config.json", {{"chat_template", {{"default", "d"}, {"tool_use", "t"}, {"rag", nullptr}}}});
+    CHECK(object.read().require<std::string>(key) == "d");
+    CHECK(object.read().require<std::string>(key + ".tool_use") == "t");
+    CHECK(object.read().require<strings>("tokenizer.chat_templates") == strings{"tool_use"});
+    model_directory marked;
+    base(marked).with_text("chat_template.jinja", "\xef\xbb\xbf{{ a }}\r\n");
+    CHECK(marked.read().require<std::string>(key) == "{{ a }}\n");
+    model_directory latin;
+    base(latin).with_text("chat_template.jinja", "\xe9");
+    CHECK(has(latin.refusal(), "chat_template.jinja: wanted text in UTF-8, got the byte 0xe9"));
     model_directory files;
     base(files)
         .with_text("chat_template.jinja", "j")
@@ -318,7 +450,8 @@ TEST_CASE("hf: hostile files are refused by name and key") {
     std::string nested;
     for (int i = 0; i < 100000; ++i) nested += "{\"a\":";
     CHECK(has(model_directory().with_text("tokenizer.json", nested).refusal(), "nested at most"));
-    for (const char* text : {"", "{", "{\"a\":\"\xff\"}", "{\"a\":1e999}", "nul"})
+    CHECK(has(model_directory().with_text("tokenizer.json", "{\"a\":\"\xff\"}").refusal(), "tokenizer.json: wanted text in UTF-8"));
+    for (const char* text : {"", "{", "{\"a\":1e999}", "nul"})
         CHECK(has(model_directory().with_text("tokenizer.json", text).refusal(), "tokenizer.json: wanted JSON"));
     CHECK(has(model_directory().with_text("tokenizer.json", "[]").refusal(), "wanted an object, got array"));
     CHECK(has(model_directory().with("tokenizer.json", json::object()).refusal(), "wanted a key model"));
@@ -378,7 +511,8 @@ TEST_CASE("hf: hostile files are refused by name and key") {
     CHECK(has(config_refusal({{"bos_token", 5}}), "bos_token: wanted a string, got 5"));
     CHECK(has(config_refusal({{"bos_token", json::object()}}), "bos_token: wanted a key content"));
     CHECK(has(config_refusal({{"add_bos_token", "yes"}}), "add_bos_token: wanted true or false"));
-    CHECK(has(config_refusal({{"chat_template", 5}}), "chat_template: wanted a string"));
+    CHECK(has(config_refusal({{"chat_template", 5}}), "chat_template: wanted a string, a list or an object"));
+    CHECK(has(config_refusal({{"chat_template", {{"default", 5}}}}), "chat_template.default: wanted a string"));
     CHECK(has(config_refusal({{"added_tokens_decoder", {{"x", {{"content", "y"}}}}}}), "added_tokens_decoder.x"));
     json bad_merge = byte_fallback();
     bad_merge["model"]["merges"] = json::array({"b a"});

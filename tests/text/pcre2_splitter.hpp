@@ -22,6 +22,12 @@ namespace support {
     std::size_t class_depth = 0;
     for (std::size_t i = 0; i < pattern.size(); ++i) {
         const char c = pattern[i];
+        // And a script's name alone also stands for the characters that it shares with others.
+        if (constexpr std::string_view han = "\\p{Han}"; pattern.substr(i).starts_with(han)) {
+            out += "\\p{sc:Han}";
+            i += han.size() - 1;
+            continue;
+        }
         if (c == '\\' && i + 1 < pattern.size()) {
             const char escaped = pattern[++i];
             if (escaped == 's' && class_depth > 0)
@@ -70,15 +76,18 @@ private:
         }
         const std::unique_ptr<pcre2_match_data, decltype(&pcre2_match_data_free)> match(
             pcre2_match_data_create(1, nullptr), &pcre2_match_data_free);
-        std::size_t at = 0;
-        while (pcre2_match(patterns_[level].get(), reinterpret_cast<PCRE2_SPTR>(text.data()), text.size(), at,
-                           PCRE2_NO_UTF_CHECK | PCRE2_NOTEMPTY, match.get(), nullptr) > 0) {
+        std::size_t at = 0, from = 0;  // of the piece that has no end yet, and where to look next
+        while (pcre2_match(patterns_[level].get(), reinterpret_cast<PCRE2_SPTR>(text.data()), text.size(), from, PCRE2_NO_UTF_CHECK,
+                           match.get(), nullptr) > 0) {
             const PCRE2_SIZE* bounds = pcre2_get_ovector_pointer(match.get());
             const std::size_t begin = bounds[0];
             const std::size_t end = bounds[1];
             split(text.substr(at, begin - at), level + 1, out);
             split(text.substr(begin, end - begin), level + 1, out);
-            at = end;
+            at = from = end;
+            if (begin < end) continue;
+            if (from == text.size()) break;
+            for (++from; from < text.size() && (static_cast<unsigned char>(text[from]) & 0xc0) == 0x80;) ++from;
         }
         split(text.substr(at), level + 1, out);
     }

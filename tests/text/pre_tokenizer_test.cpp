@@ -10,6 +10,7 @@
 
 #include "support/support.hpp"
 #include "tessera/text/automaton.hpp"
+#include "tessera/text/digit_groups.hpp"
 #include "tessera/text/nearest_names.hpp"
 #include "tessera/text/normalization.hpp"
 #include "tessera/text/pre_tokenizer.hpp"
@@ -60,6 +61,20 @@ TEST_CASE("text: pre-tokenizers cut as their models were trained") {
     CHECK(pieces("llama-bpe", "a\u180eb\u3000c") ==
           list{"a", "\u180eb", "\u3000c"});  // U+180E is no space since Unicode 6.3
     CHECK(pieces("llama-bpe", "") == list{});
+    CHECK(pieces("kimi-k2", "hi世界 wOrd'll 1234") == list{"hi", "世界", " w", "Ord'll", " ", "123", "4"});
+    CHECK(pieces("kimi-k2", "々a〇⼀b") == list{"々", "a", "〇⼀", "b"});
+    CHECK(pieces("seed-coder", "a!!\n12") == list{"a", "!!", "\n", "1", "2"});
+    CHECK(pieces("superbpe", "by the way 1234567 x½") == list{"by the way ", "1", "234", "567", " x", "½"});
+    CHECK(pieces("afmoe", "x1234567。世界ไทย ok") == list{"x", "1", "234", "567", "。", "世界", "ไทย", " ok"});
+    CHECK(pieces("tiny_aya", "1234567 12345x") == list{"1", "234", "567", " ", "123", "45", "x"});
+    for (const char* name : {"bloom", "poro-chat", "gpt3-finnish"})
+        CHECK(pieces(name, "One, two (3) 12.") == list{"One", ",", " two", " (", "3", ")", " 12", "."});
+    CHECK(pieces("viking", "a 12, b") == list{"a", " ", "1", "2", ",", " b"});
+    CHECK(pieces("chameleon", "<sentinel:12>IMGIMGABZ\ta  b!?1") ==
+          list{"<", "sentinel", ":", "1", "2", ">", "IMGIMGABZ", "\t", "a", "  ", "b", "!", "?", "1"});
+    CHECK(pieces("exaone-moe", "a b c12 d") == list{"a b c", "1", "2", " d"});
+    CHECK(pieces("youtu", "Hello'll世界！？12") == list{"Hello'll", "世界", "！", "？", "1", "2"});
+    for (const char* name : {"jina-v2-code", "roberta-bpe"}) CHECK(pieces(name, "It's  2024") == list{"It", "'s", " ", " 2024"});
 }
 
 TEST_CASE("text: long runs of one character are no trouble for any pattern") {
@@ -81,7 +96,8 @@ TEST_CASE("text: pre-tokenizers cut random text where PCRE2 cuts it") {
         "a",  "s", "S", "t",      "e",  "R",  "l",  "'",      "'",      " ",      " ",      " ",         "\n",     "\r",
         "\t", "0", "7", "½",      "٣",  ".",  "-",  "/",      "`",      "$",      "~",      "_",         "é",      "Ω",
         "я",  "ǅ", "ʰ", "世",     "の", "ア", "한", "\u0301", "क",      "\u093f", "\u00a0", "\u3000",    "\u180e", "。",
-        "…",  "€", "👩", "\u200d", "𝐀",  "𐐷",  "Ա",  "\u2028", "\u0085", "\v",     "Ⅷ",      "\U000e0001"};
+        "…",  "€", "👩", "\u200d", "𝐀",  "𐐷",  "Ա",  "\u2028", "\u0085", "\v",     "Ⅷ",      "\U000e0001", "々", "〇", "⼀",
+        "！", "，", "ㄅ", "ก", "ກ", "က", "ᄀ", "𠀀", "‿", "(", "|", "1", "2", "3", "4", "5", "6", "8", "9", "１", "۳"};
     std::mt19937 random(3);
     for_each_patterns([&](const text::pre_tokenizer_rules& rules) {
         const text::pre_tokenizer cut(rules.patterns);
@@ -95,6 +111,22 @@ TEST_CASE("text: pre-tokenizers cut random text where PCRE2 cuts it") {
         }
         CHECK(failures == 0);
     });
+}
+
+TEST_CASE("text: digits are grouped where PCRE2 groups them") {
+    const list characters{"0", "1", "2", "3", "4", "5", "6", "7", "8", "9", "٣", "½", "x", " ", "_", ".", "\u0301", "‿"};
+    std::mt19937 random(4);
+    for (const std::string_view pattern : {text::digit_groups::apart, text::digit_groups::apart_from_words, text::digit_groups::between}) {
+        const text::pre_tokenizer cut({&pattern, 1});
+        const support::pcre2_splitter other({&pattern, 1});
+        int failures = 0;
+        for (int i = 0; i < 3000; ++i) {
+            const std::string text = support::random_text(random, characters, random() % 20);
+            const list got = pieces(cut, text);
+            if (got != other.pieces(text) && ++failures <= 3) CHECK_MESSAGE(got == other.pieces(text), pattern, ": ", text);
+        }
+        CHECK(failures == 0);
+    }
 }
 
 TEST_CASE("text: automata prefer what Perl prefers, not what is longest") {

@@ -88,6 +88,9 @@ inline void read_layers(const metadata_reader& read, const architecture& row, de
 
     const auto* tokens = properties.get<std::vector<std::string>>("tokenizer.ggml.tokens");
     spec.vocabulary = read.count_or("vocab_size", tokens == nullptr ? 0 : tokens->size(), 1);
+    if (tokens != nullptr && tokens->size() != spec.vocabulary)
+        fail("metadata key tokenizer.ggml.tokens: wanted ", spec.vocabulary, " tokens, one a row of the embedding (vocab_size), got ",
+             tokens->size());
     return spec;
 }
 

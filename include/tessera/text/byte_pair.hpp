@@ -87,7 +87,7 @@ private:
             append_spelled(spelled, piece);
             if (const auto id = vocabulary_->find(spelled)) return out.push_back(*id);
         }
-        work.clear();
+        work.begin(piece.size());
         for (std::size_t i = 0; i < piece.size(); ++i)
             work.push(i, 1, byte_symbols_[static_cast<unsigned char>(piece[i])]);
         work.run([&](const symbol& left, const symbol& right) { return merges_.find(left.id, right.id); });

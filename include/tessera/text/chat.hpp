@@ -56,7 +56,7 @@ public:
     chat_template(std::string_view source, std::string name, chat_tokens tokens)
         : template_(source, std::move(name)), tokens_(std::move(tokens)) {
         layout_ = find_chat_layout([&](const nlohmann::ordered_json& messages) {
-            return template_.render(variables_for({messages, probe_tools()}, {}), {.bounds = {.steps = 1 << 22}});
+            return template_.render(variables_for({messages, probe_tools()}, {}), {.bounds = {.steps = 1 << 23}});
         });
     }
 

@@ -48,20 +48,28 @@ inline std::optional<conversation> parse_conversation(std::string_view line) {
            detail::parse_conversation(text.substr(0, text.find('\n'))).has_value();
 }
 
-/// Calls visit(conversation, where) for every line of JSONL: {"messages": [...], "tools": [...]}, or the messages alone.
-/// `where` names file and line. Empty lines are left out. Throws tessera::error that names the line.
-template <class Visit>
-void for_each_conversation(std::string_view text, const std::string& file, Visit&& visit) {
+/// Calls visit(conversation, where, replaced) for every line of JSONL: {"messages": [...], "tools": [...]}, or the
+/// messages alone. `where` names file and line; `replaced` counts the halves of surrogate pairs that became U+FFFD. Empty
+/// lines are left out; refuse(where, why) is called for those that are no conversations.
+template <class Visit, class Refuse>
+void for_each_conversation(std::string_view text, const std::string& file, Visit&& visit, Refuse&& refuse) {
     for (std::size_t line = 1; !text.empty(); ++line) {
         const std::string_view one = text.substr(0, text.find('\n'));
         text.remove_prefix(std::min(one.size() + 1, text.size()));
         if (one.find_first_not_of(" \t\r") == std::string_view::npos) continue;
         const std::string where = concat(file, ": line ", line);
         std::optional<conversation> talk = detail::parse_conversation(one);
-        if (!talk)
-            fail(where, ": wanted a conversation, {\"messages\": [{\"role\": ..., \"content\": ...}, ...]} or the list alone, got ",
-                 one.substr(0, valid_utf8_prefix(one.substr(0, 60))));
-        visit(*talk, where);
+        std::size_t replaced = 0;
+        if (!talk) {
+            std::string repaired(one);
+            replaced = repair_surrogates(repaired);
+            if (replaced > 0) talk = detail::parse_conversation(repaired);
+        }
+        if (talk)
+            visit(*talk, where, replaced);
+        else
+            refuse(where, concat("wanted a conversation, {\"messages\": [{\"role\": ..., \"content\": ...}, ...]} or the list alone, got ",
+                                 one.substr(0, valid_utf8_prefix(one.substr(0, 60)))));
     }
 }
 

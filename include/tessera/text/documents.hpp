@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "tessera/core/error.hpp"
+#include "tessera/text/text_search.hpp"
 #include "tessera/text/token.hpp"
 
 namespace tessera::text {
@@ -20,7 +21,8 @@ namespace tessera::text {
     const auto add = [&](std::string_view document) {
         if (document.find_first_not_of(" \t\r\n") != document.npos) documents.push_back(document);
     };
-    for (std::size_t end; !separator.empty() && (end = text.find(separator)) != text.npos;) {
+    const text_search search(separator);
+    for (std::size_t end; !separator.empty() && (end = search(text)) != text.npos;) {
         add(text.substr(0, end));
         text.remove_prefix(end + separator.size());
     }

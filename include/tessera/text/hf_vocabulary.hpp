@@ -1,6 +1,7 @@
 // The tokenizer of a Hugging Face model directory as GGUF metadata.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
@@ -18,6 +19,7 @@
 #include "tessera/text/hf/json.hpp"
 #include "tessera/text/hf/sentence_piece_file.hpp"
 #include "tessera/text/hf/special_ids.hpp"
+#include "tessera/text/hf/token_claims.hpp"
 #include "tessera/text/hf/tokenizer_json.hpp"
 
 namespace tessera::text {
@@ -50,6 +52,74 @@ inline std::vector<hf::added_token> configured_tokens(const hf::json_value& toke
     return added;
 }
 
+// Tokens on top of a trained vocabulary, by the file that has them.
+struct added_by_file {
+    std::vector<hf::added_token> file;        // added_tokens.json
+    std::vector<hf::added_token> configured;  // tokenizer_config.json
+    std::vector<hf::added_token> tokenizer;   // tokenizer.json
+
+    // One more than the highest id; 0 without any.
+    [[nodiscard]] std::size_t size() const {
+        std::size_t most = 0;
+        for (const auto* list : {&file, &configured, &tokenizer})
+            for (const hf::added_token& token : *list) most = std::max(most, token.id + 1);
+        return most;
+    }
+};
+
+// Every text that special_tokens_map.json names is a token of some file.
+inline void require_known(const std::filesystem::path& path, const hf::token_claims& claims) {
+    const hf::json content = hf::read_json_object_if_there(path);
+    const hf::json_value root = hf::root_of(content, path);
+    const auto check = [&](const hf::json_value& token) {
+        const auto content_of = token.get().is_object() ? token.find("content") : std::optional(token);
+        if (!content_of || !content_of->get().is_string()) return;
+        const std::string& text = content_of->string();
+        if (!text.empty() && !claims.has(text)) token.mismatch("a token that another file of the tokenizer has instead of " + text);
+    };
+    for (auto entry = content.begin(); entry != content.end(); ++entry) {
+        const auto value = root.find(entry.key());
+        if (!value) continue;
+        if (value->get().is_array())
+            value->for_each(check);
+        else
+            check(*value);
+    }
+}
+
+// Throws when two files of a directory contradict each other.
+inline void require_agreement(const std::filesystem::path& directory, const hf::vocabulary_draft& draft, bool has_model,
+                              const hf::json_value& tokenizer_root, const added_by_file& added) {
+    const auto name = [&](std::string_view file) { return (directory / file).string(); };
+    const std::string model = name("tokenizer.model"), tokenizer = name("tokenizer.json"), file = name("added_tokens.json"),
+                      configured = name("tokenizer_config.json");
+    hf::token_claims claims;
+    for (std::size_t i = 0; has_model && i < draft.trained; ++i) claims.add(i, draft.tokens[i], model);
+    const auto trained = tokenizer_root.find("model");
+    const auto vocabulary = trained ? trained->find("vocab") : std::nullopt;
+    if (vocabulary && vocabulary->get().is_object())
+        for (auto entry = vocabulary->get().begin(); entry != vocabulary->get().end(); ++entry)
+            claims.add(vocabulary->at(entry.key()).id(), entry.key(), tokenizer);
+    for (const hf::added_token& token : added.tokenizer) claims.add(token.id, token.text, tokenizer);
+    for (const hf::added_token& token : added.configured) claims.add(token.id, token.text, configured);
+    for (const hf::added_token& token : added.file) claims.add(token.id, token.text, file);
+    require_known(directory / "special_tokens_map.json", claims);
+}
+
+// Puts added tokens in their places. Where two files have one, tokenizer_config.json tells best what it is for.
+inline void place_all(const added_by_file& added, hf::vocabulary_draft& draft, bool has_model) {
+    const auto score = has_model ? std::optional(-1000.0f) : std::nullopt;
+    const auto is_steering = [](token_type type) { return type == token_type::control || type == token_type::unknown; };
+    std::vector<hf::added_token> from_tokenizer;
+    for (const hf::added_token& token : added.tokenizer) {
+        const bool is_there = has_model && token.id < draft.trained && draft.tokens[token.id] == token.text;
+        if (!is_there || !is_steering(draft.types[token.id])) from_tokenizer.push_back(token);
+    }
+    hf::place(added.file, draft, score);
+    hf::place(from_tokenizer, draft, score);
+    hf::place(added.configured, draft, score);
+}
+
 inline void require_different(const std::vector<std::string>& tokens, const std::filesystem::path& directory) {
     std::unordered_map<std::string_view, std::size_t> seen;
     seen.reserve(tokens.size());
@@ -62,10 +132,11 @@ inline void require_different(const std::vector<std::string>& tokens, const std:
 }  // namespace detail
 
 /// Reads the tokenizer of a model directory into the `tokenizer.*` keys of GGUF, ready for a file and for `tokenizer`.
-/// Takes tokenizer.model where there is one, else tokenizer.json; tokenizer_config.json, config.json, added_tokens.json
-/// and chat templates as far as they are there. `vocab_size` is the number of rows of the model's embedding: the
-/// vocabulary is filled up to it (0: takes the tokenizer's own size). Throws tessera::error naming file and key when
-/// something is missing, malformed or of a kind not known here.
+/// Takes the pieces of tokenizer.model where there is one, else those of tokenizer.json; added tokens and chat templates
+/// from wherever they are: tokenizer.json, tokenizer_config.json, config.json, added_tokens.json. What these files and
+/// special_tokens_map.json say about a token has to agree. `vocab_size` is the number of rows of the model's embedding:
+/// the vocabulary is filled up to it (0: takes the tokenizer's own size). Throws tessera::error naming file and key when
+/// something is missing, malformed or of a kind not known here, and both files where two contradict each other.
 [[nodiscard]] inline metadata tokenizer_metadata(const std::filesystem::path& directory, std::uint64_t vocab_size) {
     namespace fs = std::filesystem;
     if (vocab_size > hf::max_vocabulary_size)
@@ -73,11 +144,12 @@ inline void require_different(const std::vector<std::string>& tokens, const std:
              vocab_size);
     const fs::path model_path = directory / "tokenizer.model";
     const fs::path json_path = directory / "tokenizer.json";
+    const fs::path added_path = directory / "added_tokens.json";
     const fs::path tokenizer_config_path = directory / "tokenizer_config.json";
     const fs::path config_path = directory / "config.json";
     const bool has_model = fs::exists(model_path);
-    if (!has_model && !fs::exists(json_path))
-        fail(directory.string(), ": wanted a tokenizer.model or a tokenizer.json, got neither");
+    const bool has_json = fs::exists(json_path);
+    if (!has_model && !has_json) fail(directory.string(), ": wanted a tokenizer.model or a tokenizer.json, got neither");
 
     const hf::json tokenizer_json = hf::read_json_object_if_there(json_path);
     const hf::json tokenizer_config = hf::read_json_object_if_there(tokenizer_config_path);
@@ -87,14 +159,17 @@ inline void require_different(const std::vector<std::string>& tokens, const std:
         config.update(hf::json(*text));
     const hf::json_value tokenizer_root = hf::root_of(tokenizer_json, json_path);
     const hf::json_value tokenizer_config_root = hf::root_of(tokenizer_config, tokenizer_config_path);
+    const detail::added_by_file added{detail::read_added_tokens_file(added_path),
+                                      detail::configured_tokens(tokenizer_config_root), hf::added_tokens(tokenizer_root)};
 
-    hf::vocabulary_draft draft = has_model ? hf::read_sentence_piece_file(model_path, vocab_size)
+    const std::uint64_t own_size = vocab_size == 0 ? added.size() : 0;
+    hf::vocabulary_draft draft = has_model ? hf::read_sentence_piece_file(model_path, vocab_size, own_size)
                                            : hf::read_tokenizer_json(tokenizer_root, vocab_size);
-    const auto added_score = has_model ? std::optional(-1000.0f) : std::nullopt;
-    hf::place(
-        has_model ? detail::read_added_tokens_file(directory / "added_tokens.json") : hf::added_tokens(tokenizer_root),
-        draft, added_score);
-    hf::place(detail::configured_tokens(tokenizer_config_root), draft, added_score);
+    if (has_model && draft.trained < draft.tokens.size() && added.size() <= draft.trained)
+        fail(model_path.string(), ": wanted ", draft.tokens.size(), " pieces, one a row of the model's embedding, got ",
+             draft.trained, " and no added tokens for the rest: the file may be cut short");
+    detail::require_agreement(directory, draft, has_model, tokenizer_root, added);
+    detail::place_all(added, draft, has_model);
     detail::require_different(draft.tokens, directory);
 
     metadata out;

@@ -5,7 +5,6 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
-#include <limits>
 #include <optional>
 #include <span>
 #include <vector>
@@ -31,9 +30,15 @@ struct merge {
 /// from one call to the next; use one per thread.
 class merger {
 public:
-    /// Prepares for a text; then come the symbols.
-    void clear() noexcept {
+    /// Bytes that are merged together at most; each takes up to 50 bytes of memory.
+    static constexpr std::size_t longest = std::size_t{1} << 26;
+
+    /// Prepares for a text of that many bytes; then come the symbols. Throws when it is too long.
+    void begin(std::size_t bytes) {
+        if (bytes > longest)
+            fail("text: wanted at most ", longest, " bytes without a place where it can be cut, such as a space, got ", bytes);
         symbols_.clear();
+        symbols_.reserve(bytes);
         links_.clear();
         first_.clear();
         queue_.clear();
@@ -41,8 +46,6 @@ public:
 
     /// The next symbol of the text, at least one byte long, adjacent to the one before.
     void push(std::size_t begin, std::size_t length, std::int32_t id) {
-        if (begin + length >= std::numeric_limits<std::uint32_t>::max())
-            fail("text: wanted less than 4 GiB without a special token, got ", begin + length, " bytes or more");
         symbols_.push_back({static_cast<std::uint32_t>(begin), static_cast<std::uint32_t>(length), id});
     }
 

@@ -169,7 +169,8 @@ private:
             const std::size_t length = source_.substr(at_).find('}');
             if (length == std::string_view::npos) malformed("a category and }");
             code_point_set out = code_point_set::category(source_.substr(at_, length));
-            if (out.ranges().empty()) malformed("a general category");
+            if (out.ranges().empty()) out = code_point_set::script(source_.substr(at_, length));
+            if (out.ranges().empty()) malformed("a general category or a known script");
             at_ += length + 1;
             return out;
         }

@@ -4,10 +4,13 @@
 #include <cstddef>
 #include <span>
 #include <string_view>
+#include <utility>
+#include <variant>
 #include <vector>
 
 #include "tessera/core/utf8.hpp"
 #include "tessera/text/automaton.hpp"
+#include "tessera/text/digit_groups.hpp"
 
 namespace tessera::text {
 
@@ -17,7 +20,13 @@ namespace tessera::text {
 class pre_tokenizer {
 public:
     /// Throws when a pattern is malformed.
-    explicit pre_tokenizer(std::span<const std::string_view> patterns) : cuts_(patterns.begin(), patterns.end()) {}
+    explicit pre_tokenizer(std::span<const std::string_view> patterns) {
+        for (const std::string_view pattern : patterns)
+            if (auto groups = digit_groups::instead_of(pattern))
+                cuts_.emplace_back(*std::move(groups));
+            else
+                cuts_.emplace_back(automaton(pattern));
+    }
 
     /// Calls emit(piece) for every piece from left to right; together they are `text`, which must be valid UTF-8.
     template <class Emit>
@@ -26,13 +35,18 @@ public:
     }
 
 private:
+    using cut = std::variant<automaton, digit_groups>;
+
     template <class Emit>
-    static void split(std::string_view text, std::span<const automaton> cuts, const Emit& emit) {
+    static void split(std::string_view text, std::span<const cut> cuts, const Emit& emit) {
         if (text.empty()) return;
         if (cuts.empty()) return emit(text);
+        if (const auto* groups = std::get_if<digit_groups>(&cuts[0]))
+            return groups->split(text, [&](std::string_view piece) { split(piece, cuts.subspan(1), emit); });
+        const automaton& pattern = std::get<automaton>(cuts[0]);
         std::size_t gap = 0;  // characters in front that belong to no match
         while (gap < text.size()) {
-            const std::size_t length = cuts[0].match(text.substr(gap));
+            const std::size_t length = pattern.match(text.substr(gap));
             if (length == 0) {
                 gap += utf8_length(text[gap]);
                 continue;
@@ -45,7 +59,7 @@ private:
         split(text, cuts.subspan(1), emit);
     }
 
-    std::vector<automaton> cuts_;
+    std::vector<cut> cuts_;
 };
 
 }  // namespace tessera::text

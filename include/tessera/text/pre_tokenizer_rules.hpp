@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "tessera/core/error.hpp"
+#include "tessera/text/digit_groups.hpp"
 #include "tessera/text/nearest_names.hpp"
 #include "tessera/text/normalization.hpp"
 
@@ -99,6 +100,53 @@ inline constexpr std::array<std::string_view, 1> gpt4o_patterns{
     R"((?:'[sS]|'[tT]|'[rR][eE]|'[vV][eE]|'[mM]|'[lL][lL]|'[dD])?)"
     R"(|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+)"};
 
+inline constexpr std::array<std::string_view, 2> tiny_aya_patterns{digit_groups::apart_from_words, gpt4o_patterns[0]};
+
+inline constexpr std::array<std::string_view, 2> youtu_patterns{
+    R"([\x{ac00}-\x{d7a3}\x{3131}-\x{318e}]+)"
+    R"(|[\x{ff01}\x{2026}\x{201c}\x{201d}\x{2018}\x{2019}\x{2014}\x{ff1a}\x{ff1b}\x{ff0c}\x{3001}-\x{303f}\x{fe30}-\x{fe4f}]+)"
+    R"(|[\x{3105}-\x{312f}]+|[\x{4e00}-\x{9fa5}\x{3040}-\x{309f}\x{30a0}-\x{30ff}]+)",
+    R"([^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+)"
+    R"((?:'[sS]|'[tT]|'[rR][eE]|'[vV][eE]|'[mM]|'[lL][lL]|'[dD])?)"
+    R"(|[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*)"
+    R"((?:'[sS]|'[tT]|'[rR][eE]|'[vV][eE]|'[mM]|'[lL][lL]|'[dD])?)"
+    R"(|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+)"};
+
+// Chinese characters stand apart from all other letters.
+inline constexpr std::array<std::string_view, 1> kimi_patterns{
+    R"(\p{Han}+)"
+    R"(|[^\r\n\p{L}\p{N}]?(?:(?!\p{Han})[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}])*(?:(?!\p{Han})[\p{Ll}\p{Lm}\p{Lo}\p{M}])+)"
+    R"((?:'[sS]|'[tT]|'[rR][eE]|'[vV][eE]|'[mM]|'[lL][lL]|'[dD])?)"
+    R"(|[^\r\n\p{L}\p{N}]?(?:(?!\p{Han})[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}])+(?:(?!\p{Han})[\p{Ll}\p{Lm}\p{Lo}\p{M}])*)"
+    R"((?:'[sS]|'[tT]|'[rR][eE]|'[vV][eE]|'[mM]|'[lL][lL]|'[dD])?)"
+    R"(|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+)"};
+
+inline constexpr std::array<std::string_view, 1> seed_coder_patterns{
+    R"('[sS]|'[tT]|'[rR][eE]|'[vV][eE]|'[mM]|'[lL][lL]|'[dD])"
+    R"(|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}\r\n]+|\s*[\r\n]+|\s+(?!\S)|\s+)"};
+
+inline constexpr std::array<std::string_view, 1> exaone_moe_patterns{
+    R"('[sS]|'[tT]|'[rR][eE]|'[vV][eE]|'[mM]|'[lL][lL]|'[dD])"
+    R"(|[^\r\n\p{L}\p{N}]?(?:\p{L}\p{M}*(?: \p{L}\p{M}*)*)+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n/]?|\s*[\r\n]|\s+(?!\S)|\s+)"};
+
+// Words may be longer than what blanks enclose.
+inline constexpr std::array<std::string_view, 2> superbpe_patterns{R"(\p{N}+)", digit_groups::between};
+
+inline constexpr std::array<std::string_view, 3> afmoe_patterns{
+    digit_groups::apart,
+    R"([\x{4e00}-\x{9fff}\x{3040}-\x{309f}\x{30a0}-\x{30ff}\x{3400}-\x{4dbf}\x{f900}-\x{faff}\x{ff65}-\x{ff9f}\x{2f00}-\x{2fdf}]+)"
+    R"(|[\x{e00}-\x{e7f}]+|[\x{e80}-\x{eff}]+|[\x{1780}-\x{17ff}]+|[\x{1000}-\x{109f}\x{aa60}-\x{aa7f}\x{a9e0}-\x{a9ff}]+)"
+    R"(|[\x{ac00}-\x{d7af}\x{1100}-\x{11ff}]+)",
+    deepseek3_patterns[2]};
+
+inline constexpr std::array<std::string_view, 1> bloom_patterns{
+    R"( ?[^(\s|.,!?\x{2026}\x{3002}\x{ff0c}\x{3001}\x{964}\x{6d4}\x{60c})]+)"};
+
+inline constexpr std::array<std::string_view, 2> viking_patterns{bloom_patterns[0], R"(\p{N})"};
+
+inline constexpr std::array<std::string_view, 6> chameleon_patterns{
+    R"(<sentinel:[0-9]+>)", R"(IMGIMG[A-I]{1,4}Z)", R"([\x{9}\n]|    |  )", R"(\p{N})", R"([\p{P}!-/:-@\[-`{-~])", gpt2_pattern};
+
 inline constexpr std::array<std::string_view, 1> bailingmoe_patterns{
     R"('(?:[sSdDmMtT]|[lL][lL]|[vV][eE]|[rR][eE])|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N})"
     R"(| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]|\s+(?!\S)|\s+)"};
@@ -152,6 +200,11 @@ inline constexpr std::array pre_tokenizers{
     detail::plain("mellum", detail::gpt2_patterns),
     detail::plain("trillion", detail::gpt2_patterns),
     detail::plain("granite-docling", detail::gpt2_patterns),
+    detail::plain("roberta-bpe", detail::gpt2_patterns),
+    detail::plain("jina-v1-en", detail::gpt2_patterns),
+    detail::plain("jina-v2-code", detail::gpt2_patterns),
+    detail::plain("jina-v2-es", detail::gpt2_patterns),
+    detail::plain("jina-v2-de", detail::gpt2_patterns),
     detail::plain("smollm", detail::smollm_patterns),
     detail::composed("command-r", detail::smollm_patterns),
     detail::plain("starcoder", detail::smollm_patterns),
@@ -171,6 +224,19 @@ inline constexpr std::array pre_tokenizers{
     detail::plain("kanana2", detail::gpt4o_patterns),
     detail::plain("talkie", detail::gpt4o_patterns),
     detail::plain("minimax-m2", detail::gpt4o_patterns),
+    detail::plain("tiny_aya", detail::tiny_aya_patterns),
+    detail::plain("cohere2moe", detail::tiny_aya_patterns),
+    pre_tokenizer_rules{.name = "youtu", .patterns = detail::youtu_patterns, .ignore_merges = true},
+    detail::plain("kimi-k2", detail::kimi_patterns),
+    detail::plain("seed-coder", detail::seed_coder_patterns),
+    detail::plain("exaone-moe", detail::exaone_moe_patterns),
+    detail::plain("superbpe", detail::superbpe_patterns),
+    detail::plain("afmoe", detail::afmoe_patterns),
+    detail::plain("bloom", detail::bloom_patterns),
+    detail::plain("poro-chat", detail::bloom_patterns),
+    detail::plain("gpt3-finnish", detail::bloom_patterns),
+    detail::plain("viking", detail::viking_patterns),
+    pre_tokenizer_rules{.name = "chameleon", .patterns = detail::chameleon_patterns, .adds_bos = true},
     detail::plain("bailingmoe", detail::bailingmoe_patterns),
     detail::plain("bailingmoe2", detail::bailingmoe_patterns),
     detail::plain("llada-moe", detail::bailingmoe_patterns),

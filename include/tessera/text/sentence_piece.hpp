@@ -44,6 +44,40 @@ public:
 
     /// Appends the tokens of `text`. Throws when a byte has no token.
     void encode(std::string_view text, text_start start, workspace& work, std::vector<token_id>& out) const {
+        // Long texts go by blocks, so that they are not copied as a whole.
+        constexpr std::size_t block = std::size_t{1} << 20;
+        while (text.size() > block) {
+            const std::size_t cut = next_cut(text, block);
+            if (cut == text.size()) break;
+            encode_block(text.substr(0, cut), start, work, out);
+            text.remove_prefix(cut);
+            start = text_start::as_written;
+        }
+        encode_block(text, start, work, out);
+    }
+
+    /// Appends the bytes of a token that is text.
+    void decode(token_id id, std::string& out) const {
+        if (vocabulary_->type(id) == token_type::byte)
+            out += static_cast<char>(*spelled_byte(vocabulary_->text(id)));
+        else
+            out += replaced(vocabulary_->text(id), visible_space, " ");
+    }
+
+private:
+    // Where a word starts that no token reaches into, at `from` or behind it; the text's size when there is no such place,
+    // or none that can be told from the bytes around it.
+    std::size_t next_cut(std::string_view text, std::size_t from) const {
+        for (std::size_t at = text.find(' ', from); at != std::string_view::npos; at = text.find(' ', at + 1)) {
+            // Four letters of ASCII: in text that is no UTF-8, too, a character begins behind them.
+            const std::string_view before = text.substr(at - 4, 4);
+            const bool is_plain = std::all_of(before.begin(), before.end(), [](char c) { return static_cast<unsigned char>(c) < 0x80; });
+            if (is_plain && before[3] != ' ' && !joins_words_[static_cast<unsigned char>(before[3])]) return at;
+        }
+        return text.size();
+    }
+
+    void encode_block(std::string_view text, text_start start, workspace& work, std::vector<token_id>& out) const {
         std::string escaped = replaced(text, " ", visible_space);
         if (start == text_start::spaced) escaped.insert(0, visible_space);
         std::size_t begin = 0;
@@ -59,15 +93,6 @@ public:
         encode_up_to(escaped.size());
     }
 
-    /// Appends the bytes of a token that is text.
-    void decode(token_id id, std::string& out) const {
-        if (vocabulary_->type(id) == token_type::byte)
-            out += static_cast<char>(*spelled_byte(vocabulary_->text(id)));
-        else
-            out += replaced(vocabulary_->text(id), visible_space, " ");
-    }
-
-private:
     // Equal scores share a rank, so that the leftmost pair among them wins.
     void rank_by_score() {
         std::vector<float> scores(vocabulary_->size());
@@ -112,7 +137,7 @@ private:
     }
 
     void encode_word(std::string_view text, merger& work, std::vector<token_id>& out) const {
-        work.clear();
+        work.begin(text.size());
         for (std::size_t at = 0; at < text.size();) {
             const std::size_t length = std::min(utf8_length(text[at]), text.size() - at);
             work.push(at, length, vocabulary_->find(text.substr(at, length)).value_or(no_token));

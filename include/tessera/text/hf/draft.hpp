@@ -24,6 +24,7 @@ struct vocabulary_draft {
     std::vector<float> scores;              ///< one a token for "llama", else empty
     std::vector<std::string> merges;        ///< for "gpt2"
     std::optional<bool> adds_space_prefix;  ///< when the files say so
+    std::size_t trained = 0;                ///< tokens at the front that a tokenizer.model was trained with
 
     /// Fills the vocabulary with tokens that stand for nothing.
     void reset(std::size_t size, float padding_score) {

@@ -11,9 +11,8 @@
 
 #include <nlohmann/json.hpp>
 
-#include "tessera/core/bytes.hpp"
 #include "tessera/core/error.hpp"
-#include "tessera/core/mapped_file.hpp"
+#include "tessera/text/text_file.hpp"
 
 namespace tessera::text::hf {
 
@@ -25,9 +24,9 @@ inline constexpr std::uint64_t max_vocabulary_size = std::uint64_t{1} << 24;
 /// Parses a whole file. Throws tessera::error naming the file when it cannot be read, is malformed or nests too deeply.
 [[nodiscard]] inline json read_json(const std::filesystem::path& path) {
     constexpr int max_depth = 64;
-    const mapped_file file(path);
+    const text_file file(path);
     try {
-        return json::parse(as_text(file.bytes()), [&](int depth, json::parse_event_t, const json&) {
+        return json::parse(file.text(), [&](int depth, json::parse_event_t, const json&) {
             if (depth > max_depth) fail(path.string(), ": wanted JSON nested at most ", max_depth, " deep, got more");
             return true;
         });

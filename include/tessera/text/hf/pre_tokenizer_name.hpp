@@ -3,11 +3,16 @@
 
 #include <algorithm>
 #include <array>
+#include <charconv>
+#include <cstddef>
+#include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "tessera/core/error.hpp"
+#include "tessera/core/utf8.hpp"
 #include "tessera/text/hf/json.hpp"
 #include "tessera/text/nearest_names.hpp"
 #include "tessera/text/normalization.hpp"
@@ -22,8 +27,32 @@ namespace detail {
 inline constexpr std::string_view byte_level_regex =
     R"('s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+)";
 
+inline constexpr std::string_view bloom_words = R"( ?[^(\s|[.,!?…。，、।۔،])]+)";
+
 // How the list of all letters with case begins. Its end is long, and files differ in how they normalise it.
 inline constexpr std::string_view cased_letters = R"(\s?[A-Za-zµÀ-ÖØ-öø-ƺƼ-ƿǄ-ʓʕ-ʯ)";
+
+// How files spell contractions in any case, and how the list below does.
+inline constexpr std::string_view spelled_contractions = R"((?:'[sS]|'[tT]|'[rR][eE]|'[vV][eE]|'[mM]|'[lL][lL]|'[dD]))";
+inline constexpr std::string_view contractions = R"((?i:'s|'t|'re|'ve|'m|'ll|'d))";
+
+// With \u4E00 as the character itself.
+inline std::string unescaped_code_points(std::string_view regex) {
+    std::string out;
+    for (std::size_t at = 0; at < regex.size();) {
+        std::uint32_t c = 0;
+        const std::string_view digits = regex.substr(std::min(at + 2, regex.size())).substr(0, 4);
+        const bool is_escape = regex.substr(at).starts_with("\\u") && digits.size() == 4 &&
+                               std::from_chars(digits.data(), digits.data() + 4, c, 16).ptr == digits.data() + 4;
+        const std::size_t length = is_escape ? 6 : regex[at] == '\\' && at + 1 < regex.size() ? 2 : 1;
+        if (is_escape && (c < 0xd800 || c >= 0xe000))
+            append_code_point(out, c);
+        else
+            out.append(regex.substr(at, length));
+        at += length;
+    }
+    return out;
+}
 
 // Every step that cuts, as a regular expression, in order.
 inline void collect_cuts(const json_value& step, std::vector<std::string>& cuts) {
@@ -37,8 +66,9 @@ inline void collect_cuts(const json_value& step, std::vector<std::string>& cuts)
             behavior == "Isolated" || (behavior == "Removed" && step.boolean_or("invert", false));
         const auto regex = pattern.find("Regex");
         if (!regex || !keeps_matches) pattern.mismatch("a regular expression whose matches are kept apart");
-        // Files differ in whether line ends are escaped once or twice.
-        std::string cut = replaced(replaced(regex->string(), "\r", "\\r"), "\n", "\\n");
+        // Files differ in whether line ends are escaped once or twice, and other characters at all.
+        std::string cut = unescaped_code_points(replaced(replaced(replaced(regex->string(), "\r", "\\r"), "\n", "\\n"), "\t", "\\t"));
+        cut = replaced(cut, spelled_contractions, contractions);
         // Nor does it matter whether quantifiers are possessive where what follows is of other characters.
         cut = replaced(replaced(cut, "]?+", "]?"), "]++", "]+");
         cuts.emplace_back(cut.starts_with(cased_letters) && cut.ends_with("]+") ? cased_letters : cut);
@@ -85,6 +115,28 @@ inline const std::vector<named_cuts>& known_cuts() {
          {R"([^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+|[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+)"}},
         {"gpt-4o",
          {R"([^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+(?i:'s|'t|'re|'ve|'m|'ll|'d)?|[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*(?i:'s|'t|'re|'ve|'m|'ll|'d)?|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+)"}},
+        {"tiny_aya",
+         {R"(\d{1,3}(?=(?:\d{3})*\b))",
+          R"([^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+(?i:'s|'t|'re|'ve|'m|'ll|'d)?|[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*(?i:'s|'t|'re|'ve|'m|'ll|'d)?|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+)"}},
+        {"youtu",
+         {"[가-힣ㄱ-ㆎ]+|[！…“”‘’—：；，、-〿︰-﹏]+|[ㄅ-ㄯ]+|[一-龥぀-ゟ゠-ヿ]+",
+          R"([^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+(?i:'s|'t|'re|'ve|'m|'ll|'d)?|[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*(?i:'s|'t|'re|'ve|'m|'ll|'d)?|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+)"}},
+        {"kimi-k2",
+         {R"([\p{Han}]+|[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}&&[^\p{Han}]]*[\p{Ll}\p{Lm}\p{Lo}\p{M}&&[^\p{Han}]]+(?i:'s|'t|'re|'ve|'m|'ll|'d)?|[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}&&[^\p{Han}]]+[\p{Ll}\p{Lm}\p{Lo}\p{M}&&[^\p{Han}]]*(?i:'s|'t|'re|'ve|'m|'ll|'d)?|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+)"}},
+        {"seed-coder",
+         {R"((?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1}| ?[^\s\p{L}\p{N}\r\n]+|\s*[\r\n]+|\s+(?!\S)|\s+)"}},
+        {"exaone-moe",
+         {R"((?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?(?:\p{L}\p{M}*(?: \p{L}\p{M}*)*)+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n/]?|\s*[\r\n]|\s+(?!\S)|\s+)"}},
+        {"superbpe", {R"(\p{N}+)", R"((?=(\d{3})+(?!\d)))"}},
+        // Three steps for the digits: 510 is a multiple of 3, and runs are cut from the right.
+        {"afmoe",
+         {R"(\p{Nd}{1,510}(?=(?>\p{Nd}{510})*(?:\P{Nd}|$))|\G\p{Nd}{510})", R"(\A\p{Nd}{1,2}(?=\p{Nd}{3}+\z))", R"(\A\p{Nd}{3}|\G\p{Nd}{3})",
+          "(?:[一-鿿぀-ゟ゠-ヿ㐀-䶿\uf900-\ufaff･-ﾟ⼀-⿟]+|[\u0e00-\u0e7f]+|[\u0e80-\u0eff]+|[\u1780-\u17ff]+|[\u1000-\u109f\uaa60-\uaa7f\ua9e0-\ua9ff]+|[가-\ud7af\u1100-\u11ff]+)",
+          R"([!"#$%&'()*+,\-./:;<=>?@\[\\\]^_`{|}~][A-Za-z]+|[^\r\n\p{L}\p{P}\p{S}]?[\p{L}\p{M}]+| ?[\p{P}\p{S}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+)"}},
+        {"bloom", {bloom_words}},
+        {"viking", {bloom_words, R"(\p{N})"}},
+        {"chameleon",
+         {"<sentinel:[0-9]+>", "(IMGIMG)((A|B|C|D|E|F|G|H|I){1,4})Z", R"(([\t\n]|    |  ))", R"(\p{N})", "punctuation", byte_level_regex}},
         {"bailingmoe",
          {R"('(?i:[sdmt]|ll|ve|re)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]|\s+(?!\S)|\s+)"}},
     };
@@ -108,11 +160,11 @@ inline std::string_view nearest_cuts(const std::vector<std::string>& cuts) {
 
 }  // namespace detail
 
-/// The name to write as `tokenizer.ggml.pre` for the "pre_tokenizer" and "model" of a tokenizer.json with that normal
-/// form. What no name stands for beside the cuts is left out. Throws, showing the regular expressions and the nearest
+/// The name to write as `tokenizer.ggml.pre` for the "pre_tokenizer", "model" and "post_processor" of a tokenizer.json with
+/// that normal form. What no name stands for beside the cuts is left out. Throws, showing the regular expressions and the nearest
 /// names, when none of the known pre-tokenizers cuts so.
 [[nodiscard]] inline std::string pre_tokenizer_name(const json_value& pre_tokenizer, const json_value& model,
-                                                    normalization form) {
+                                                    const std::optional<json_value>& post_processor, normalization form) {
     std::vector<std::string> cuts;
     detail::collect_cuts(pre_tokenizer, cuts);
     const auto& known = detail::known_cuts();
@@ -133,6 +185,8 @@ inline std::string_view nearest_cuts(const std::vector<std::string>& cuts) {
     const pre_tokenizer_rules* best = &find_pre_tokenizer(found->name);
     for (const pre_tokenizer_rules& rules : pre_tokenizers)
         if (rules.patterns.data() == best->patterns.data() && agreement(rules) > agreement(*best)) best = &rules;
+    const bool is_roberta = post_processor && post_processor->string_or("type", "") == "RobertaProcessing";
+    if (is_roberta && best->name == "gpt-2") return "roberta-bpe";
     return std::string(best->name);
 }
 

@@ -1,6 +1,7 @@
 // tokenizer.model: the SentencePiece trainer's protocol buffer.
 #pragma once
 
+#include <algorithm>
 #include <bit>
 #include <cstddef>
 #include <cstdint>
@@ -121,10 +122,12 @@ inline std::optional<std::uint64_t> read_number(byte_view message, std::uint64_t
 
 }  // namespace detail
 
-/// Reads the pieces of a tokenizer.model into a vocabulary of `vocab_size` tokens (0: as many as there are pieces).
-/// Throws when the file is malformed, holds more pieces than that, or is of a kind that does not merge by score.
+/// Reads the pieces of a tokenizer.model into a vocabulary of `vocab_size` tokens (0: as many as there are pieces, and at
+/// least `least`).
+/// Throws when the file is malformed or cut short, holds more pieces than that, or is of a kind that does not merge by
+/// score.
 [[nodiscard]] inline vocabulary_draft read_sentence_piece_file(const std::filesystem::path& path,
-                                                               std::uint64_t vocab_size) {
+                                                               std::uint64_t vocab_size, std::uint64_t least = 0) {
     constexpr std::uint64_t model_type_field = 3, byte_pair_type = 2, dummy_prefix_field = 3;
     constexpr float padding_score = -10000.0f;
     const mapped_file file(path);
@@ -133,6 +136,7 @@ inline std::optional<std::uint64_t> read_number(byte_view message, std::uint64_t
     draft.model = "llama";
 
     std::vector<detail::sentence_piece> pieces;
+    bool has_trainer = false;
     message_reader fields(file.bytes(), where);
     while (const auto field = fields.next()) {
         if (field->type != message_reader::wire::bytes) continue;
@@ -142,6 +146,7 @@ inline std::optional<std::uint64_t> read_number(byte_view message, std::uint64_t
                      " pieces, one a row of the model's embedding, got more");
             pieces.push_back(detail::read_piece(field->bytes, where));
         } else if (field->number == 2) {
+            has_trainer = true;
             const auto type = detail::read_number(field->bytes, model_type_field, where).value_or(1);
             if (type != byte_pair_type)
                 fail(where, ": wanted a SentencePiece model of type 2 (byte-pair encoding), got type ", type);
@@ -151,8 +156,12 @@ inline std::optional<std::uint64_t> read_number(byte_view message, std::uint64_t
         }
     }
     if (pieces.empty()) fail(where, ": wanted a SentencePiece model, got one without pieces");
+    if (!has_trainer)  // every file has this, behind the pieces
+        fail(where, ": wanted a SentencePiece model with the settings of its trainer, got ", pieces.size(),
+             " pieces and none of these: the file may be cut short");
 
-    draft.reset(vocab_size > 0 ? static_cast<std::size_t>(vocab_size) : pieces.size(), padding_score);
+    draft.trained = pieces.size();
+    draft.reset(static_cast<std::size_t>(vocab_size > 0 ? vocab_size : std::max<std::uint64_t>(least, pieces.size())), padding_score);
     for (std::size_t i = 0; i < pieces.size(); ++i) {
         draft.tokens[i] = std::move(pieces[i].text);
         draft.scores[i] = pieces[i].score;

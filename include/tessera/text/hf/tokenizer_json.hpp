@@ -152,7 +152,7 @@ inline bool is_byte_text(std::string_view text) {
     }
     if (is_byte_level) {
         draft.model = "gpt2";
-        draft.pre = pre_tokenizer_name(root.at("pre_tokenizer"), model, form);
+        draft.pre = pre_tokenizer_name(root.at("pre_tokenizer"), model, root.find("post_processor"), form);
         draft.scores.clear();
         draft.merges.reserve(merges.get().size());
         for (std::size_t rank = 0; rank < merges.get().size(); ++rank) {

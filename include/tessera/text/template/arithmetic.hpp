@@ -85,15 +85,18 @@ inline value repeated(runtime& run, const value& what, std::int64_t times) {
     const auto count = static_cast<std::size_t>(std::max<std::int64_t>(times, 0));
     const sequence* items = what.as_sequence();
     const std::size_t size = items != nullptr ? items->items.size() : what.text().size();
-    if (size > 0 && count > run.bounds().steps / size) run.fail("wanted at most ", run.bounds().steps, " steps, got more");
-    run.spend(size * count);
+    if (size == 0) return items != nullptr ? run.list({}, items->kind) : value(std::string());
+    if (count > run.bounds().steps / size) run.fail_limit("wanted a template of at most ", run.bounds().steps, " steps, got more");
     if (items == nullptr) {
+        run.spend(size * count + sizeof(value));
         std::string text;
         text.reserve(size * count);
         for (std::size_t i = 0; i < count; ++i) text += what.text();
         return text;
     }
+    run.spend_elements(size * count);
     std::vector<value> all;
+    all.reserve(size * count);
     for (std::size_t i = 0; i < count; ++i) all.insert(all.end(), items->items.begin(), items->items.end());
     return run.list(std::move(all), items->kind);
 }
@@ -113,8 +116,12 @@ inline value repeated(runtime& run, const value& what, std::int64_t times) {
     }
     const sequence *x = a.as_sequence(), *y = b.as_sequence();
     if (op == add) {
-        if (a.is<string>() && b.is<string>()) return run.text(std::string(a.text()).append(b.text()));
+        if (a.is<string>() && b.is<string>()) {
+            run.spend(a.text().size() + b.text().size());
+            return run.text(std::string(a.text()).append(b.text()));
+        }
         if (x && y && x->kind == y->kind && x->kind != sequence_kind::generator) {
+            run.spend_elements(x->items.size() + y->items.size());
             std::vector<value> all = x->items;
             all.insert(all.end(), y->items.begin(), y->items.end());
             return run.list(std::move(all), x->kind);

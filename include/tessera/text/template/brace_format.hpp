@@ -54,6 +54,7 @@ inline value field_value(const invocation& c, std::string_view name, std::size_t
         const std::size_t colon = std::min(field.find(':'), field.size());
         const std::string specification(field.substr(std::min(colon + 1, field.size())));
         field = field.substr(0, colon);
+        c.run.spend(1 + c.named.size());
         const bool as_repr = field.ends_with("!r");
         if (as_repr || field.ends_with("!s")) field.remove_suffix(2);
         const value v = detail::field_value(c, field, automatic);

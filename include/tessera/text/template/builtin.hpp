@@ -41,13 +41,27 @@ struct invocation {
     }
 };
 
+/// What a call is charged before it begins, beside what the function charges for what it makes.
+enum class cost {
+    sizes,        ///< the bytes and elements of all it is given: what goes through them once needs no charge of its own
+    what_it_does  ///< nothing: the function looks at few of them, or charges for those it looks at
+};
+
 /// One built-in. Its parameters are names with blanks between them; `?` marks those that can be left out, and a `*` at
 /// the end takes any more arguments, named ones as well.
 struct builtin {
     std::string_view name;
     std::string_view parameters;
+    cost charged;
     value (*function)(invocation&);
 };
+
+/// The bytes of a text, the elements of a container; what is in these is not counted.
+[[nodiscard]] inline std::size_t size_of(const value& v) noexcept {
+    if (const sequence* items = v.as_sequence()) return items->items.size();
+    if (const mapping* entries = v.as_mapping()) return entries->entries.size();
+    return v.text().size();
+}
 
 /// The entry with this name, or null.
 [[nodiscard]] constexpr const builtin* find(std::span<const builtin> table, std::string_view name) noexcept {
@@ -85,7 +99,12 @@ inline value invoke(runtime& run, const builtin& callee, value self, arguments g
     if (!takes_more && !given.named.empty())
         run.fail(callee.name, ": wanted no argument with the name ", given.named.front().first, ", got one");
     out.named = std::move(given.named);
-    run.spend(1);
+    run.spend(1 + out.given.size() + out.named.size());
+    if (callee.charged == cost::sizes) {
+        run.spend(size_of(out.self));
+        for (const value& v : out.given) run.spend(size_of(v));
+        for (const auto& [name, v] : out.named) run.spend(size_of(v));
+    }
     return callee.function(out);
 }
 

@@ -93,17 +93,18 @@ private:
         const position called_at = run_.at();
         const inner_scope names(*this, around);
         const std::size_t count = macro.parameters.size();
+        run_.spend(count * (1 + given.named.size()));
         for (std::size_t i = 0; i < count; ++i) {
             const auto& [name, otherwise] = macro.parameters[i];
             const std::string& spelling = tree_.names[name];
             const auto by_name = std::find_if(given.named.begin(), given.named.end(), [&](const auto& n) { return n.first == spelling; });
             if (i < given.positional.size()) {
-                here_->set(name, given.positional[i]);
+                set_here(name, given.positional[i]);
             } else if (by_name != given.named.end()) {
-                here_->set(name, std::move(by_name->second));
+                set_here(name, std::move(by_name->second));
                 given.named.erase(by_name);
             } else {
-                here_->set(name, otherwise != nullptr ? evaluate(*otherwise) : undefined{concat("parameter '", spelling, "' was not provided")});
+                set_here(name, otherwise != nullptr ? evaluate(*otherwise) : undefined{concat("parameter '", spelling, "' was not provided")});
             }
         }
         run_.go_to(called_at);
@@ -115,19 +116,19 @@ private:
     void bind_rest(const macro_definition& macro, arguments given) {
         const auto is_caller = [](const auto& argument) { return argument.first == "caller"; };
         const auto caller = std::find_if(given.named.begin(), given.named.end(), is_caller);
-        if (caller_ && caller != given.named.end()) here_->set(*caller_, caller->second);
+        if (caller_ && caller != given.named.end()) set_here(*caller_, caller->second);
         if (caller != given.named.end()) given.named.erase(caller);
         const std::size_t count = macro.parameters.size();
         std::vector<value> more;
         for (std::size_t i = count; i < given.positional.size(); ++i) more.push_back(given.positional[i]);
         if (!varargs_ && !more.empty())
             run_.fail("macro '", macro.name, "' takes not more than ", count, " argument(s)");
-        if (varargs_) here_->set(*varargs_, run_.tuple(std::move(more)));
+        if (varargs_) set_here(*varargs_, run_.tuple(std::move(more)));
         if (!kwargs_ && !given.named.empty())
             run_.fail("macro '", macro.name, "' takes no keyword argument '", given.named.front().first, "'");
         std::vector<std::pair<value, value>> named;
         for (auto& [name, v] : given.named) named.emplace_back(value(name), std::move(v));
-        if (kwargs_) here_->set(*kwargs_, run_.map(std::move(named)));
+        if (kwargs_) set_here(*kwargs_, run_.map(std::move(named)));
     }
 
     flow walk(const block& statements) {
@@ -149,7 +150,7 @@ private:
 
     void check_output() const {
         if (out_.size() > run_.bounds().output_bytes)
-            run_.fail("wanted an output of at most ", run_.bounds().output_bytes, " bytes, got more");
+            run_.fail_limit("wanted an output of at most ", run_.bounds().output_bytes, " bytes, got more");
     }
 
     flow execute(const text_statement& s, position) {
@@ -186,7 +187,7 @@ private:
         for (; !loop->is_over(); loop->advance()) {
             run_.spend(1);
             const inner_scope names(*this);
-            if (loop_) here_->set(*loop_, value::object_ptr(loop));
+            if (loop_) set_here(*loop_, value::object_ptr(loop));
             assign(s.item, loop->item());
             if (walk(s.body) == flow::out_of_loop) break;
         }
@@ -229,7 +230,8 @@ private:
     }
 
     flow execute(const macro_statement& s, position) {
-        here_->set(s.name, make_object<macro_object>(*this, s.definition));
+        run_.spend_elements(2);
+        set_here(s.name, make_object<macro_object>(*this, s.definition));
         return flow::onward;
     }
     flow execute(const call_statement& s, position at) {
@@ -254,9 +256,9 @@ private:
 
     void assign(const target& to, const value& v) {
         run_.go_to(to.at);
-        if (const auto* name = std::get_if<symbol>(&to.form)) return here_->set(*name, v);
+        if (const auto* name = std::get_if<symbol>(&to.form)) return set_here(*name, v);
         if (const auto* attribute = std::get_if<std::pair<symbol, std::string>>(&to.form)) {
-            const value* found = here_->find(attribute->first);
+            const value* found = find_name(attribute->first);
             object* thing = found != nullptr ? found->as_object() : nullptr;
             if (thing == nullptr) run_.fail("cannot assign attribute on non-namespace object ", tree_.names[attribute->first]);
             return thing->set_attribute(run_, attribute->second, v);

@@ -31,11 +31,24 @@ protected:
     }
     value evaluate(const expression_ptr& e) { return e == nullptr ? value() : evaluate(*e); }
 
+    // Names are charged by how many of them there are to look through.
+    const value* find_name(symbol name) {
+        const scope::place found = here_->find(name);
+        run_.spend(found.passed / 8);
+        return found.what;
+    }
+    void set_here(symbol name, value v) {
+        run_.spend(here_->size() / 8);
+        here_->set(name, std::move(v));
+    }
+
     value evaluate(const literal& l, position) { return l.what; }
 
     value evaluate(const variable& v, position) {
-        const value* found = here_->find(v.name);
-        return found != nullptr ? *found : undefined{concat("'", tree_.names[v.name], "' is undefined")};
+        if (const value* found = find_name(v.name)) return *found;
+        const std::string& spelling = tree_.names[v.name];
+        run_.spend(spelling.size());
+        return undefined{concat("'", spelling, "' is undefined")};
     }
 
     value evaluate(const sequence_display& display, position at) {

@@ -35,9 +35,10 @@ inline value range(invocation& c) {
 
 inline std::vector<std::pair<value, value>> named_entries(const invocation& c) {
     std::vector<std::pair<value, value>> entries;
-    if (const mapping* from = c.given.empty() ? nullptr : c.given[0].as_mapping())
+    if (const mapping* from = c.given.empty() ? nullptr : c.given[0].as_mapping()) {
+        c.run.spend_elements(2 * from->entries.size());
         entries = from->entries;
-    else if (c.has(0))
+    } else if (c.has(0))
         c.run.fail("wanted a mapping, got a ", type_name(c.given[0]));
     mapping all{std::move(entries)};
     for (const auto& [name, item] : c.named) assign(c.run, all, value(name), item);
@@ -55,12 +56,12 @@ inline value strftime_now(invocation& c) {
 }  // namespace detail
 
 inline constexpr std::array globals{
-    builtin{"range", "start stop? step?", detail::range},
-    builtin{"dict", "mapping? *", [](invocation& c) -> value { return c.run.map(detail::named_entries(c)); }},
-    builtin{"namespace", "mapping? *",
+    builtin{"range", "start stop? step?", cost::what_it_does, detail::range},
+    builtin{"dict", "mapping? *", cost::what_it_does, [](invocation& c) -> value { return c.run.map(detail::named_entries(c)); }},
+    builtin{"namespace", "mapping? *", cost::what_it_does,
             [](invocation& c) { return make_object<namespace_object>(c.run, detail::named_entries(c)); }},
-    builtin{"raise_exception", "message", [](invocation& c) -> value { c.run.raise(printed(c.run, c.given[0])); }},
-    builtin{"strftime_now", "format", detail::strftime_now},
+    builtin{"raise_exception", "message", cost::what_it_does, [](invocation& c) -> value { c.run.raise(printed(c.run, c.given[0])); }},
+    builtin{"strftime_now", "format", cost::sizes, detail::strftime_now},
 };
 
 }  // namespace tessera::text::jinja

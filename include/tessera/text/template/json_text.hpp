@@ -86,6 +86,7 @@ public:
                 write(entry.second, depth + 1);
             };
             if (layout_.keys == json_layout::order::kept) return write_all('{', '}', entries->entries, depth, write_entry);
+            run_.spend_elements(2 * entries->entries.size());
             auto sorted = entries->entries;
             std::stable_sort(sorted.begin(), sorted.end(), [&](const auto& a, const auto& b) {
                 return compare(run_, a.first, b.first, "<") == std::partial_ordering::less;
@@ -118,6 +119,7 @@ private:
         out += open;
         bool is_first = true;
         for (const auto& item : items) {
+            run_.spend(layout_.item_separator.size() + layout_.key_separator.size());
             if (!is_first) out += layout_.item_separator;
             is_first = false;
             new_line(depth + 1);
@@ -129,15 +131,21 @@ private:
 
     void new_line(std::size_t depth) {
         if (!layout_.indent) return;
-        run_.spend(depth * layout_.indent->size());
+        run_.spend(depth * (1 + layout_.indent->size()));
         out += '\n';
         for (std::size_t i = 0; i < depth; ++i) out += *layout_.indent;
     }
 
     void write_string(std::string_view text) {
+        run_.spend(text.size());  // twice what is read: the most that usual text becomes
         out += '"';
+        std::size_t charged = out.size() + 2 * text.size();
         for_each_character(text, [&](std::string_view bytes) {
             const char32_t c = code_point(bytes);
+            if (out.size() > charged) {
+                run_.spend(1024);
+                charged += 1024;
+            }
             switch (c) {
                 case '"': out += "\\\""; return;
                 case '\\': out += "\\\\"; return;

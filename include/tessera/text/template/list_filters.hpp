@@ -61,6 +61,7 @@ inline value sort_filter(invocation& c) {
     std::vector<std::string_view> paths;
     if (c.has(2) && c.given[2].is<string>())
         for (std::string_view rest = c.text(2);;) {
+            c.run.spend_elements(1);
             const std::size_t comma = std::min(rest.find(','), rest.size());
             paths.push_back(rest.substr(0, comma));
             if (comma == rest.size()) break;
@@ -155,9 +156,12 @@ inline value reverse_filter(invocation& c) {
 }
 
 inline value first_filter(invocation& c) {
-    if (sequence* from = c.self.as_sequence(); from && from->kind == sequence_kind::generator && !from->items.empty()) {
+    if (sequence* from = c.self.as_sequence(); from != nullptr && !from->items.empty()) {
         value item = from->items.front();
-        from->items.erase(from->items.begin());
+        if (from->kind == sequence_kind::generator) {
+            c.run.spend(from->items.size());
+            from->items.erase(from->items.begin());
+        }
         return item;
     }
     const std::vector<value> items = elements(c.run, c.self);
@@ -166,6 +170,7 @@ inline value first_filter(invocation& c) {
 
 inline value last_filter(invocation& c) {
     if (type_name(c.self) == "generator") c.run.fail("'generator' object is not reversible");
+    if (const sequence* from = c.self.as_sequence(); from != nullptr && !from->items.empty()) return from->items.back();
     const std::vector<value> items = elements(c.run, c.self);
     return items.empty() ? value(undefined{"No last item, sequence was empty."}) : items.back();
 }
@@ -194,7 +199,7 @@ inline value batch_filter(invocation& c) {
         const std::size_t end = i + std::min(static_cast<std::size_t>(count), items.size() - i);
         std::vector<value> batch(items.begin() + static_cast<std::ptrdiff_t>(i), items.begin() + static_cast<std::ptrdiff_t>(end));
         if (c.has(1) && !c.given[1].is<none>()) {
-            c.run.spend(static_cast<std::size_t>(count));
+            c.run.spend_elements(static_cast<std::size_t>(count));
             batch.resize(static_cast<std::size_t>(count), c.given[1]);
         }
         batches.push_back(c.run.list(std::move(batch)));
@@ -206,7 +211,7 @@ inline value batch_filter(invocation& c) {
 inline value slice_filter(invocation& c) {
     const std::int64_t count = c.integer(0, 0);
     if (count < 1) c.run.fail("slice: wanted at least 1 list, got ", count);
-    c.run.spend(static_cast<std::size_t>(count));
+    c.run.spend_elements(static_cast<std::size_t>(count));
     const std::vector<value> items = elements(c.run, c.self);
     const auto lists = static_cast<std::size_t>(count);
     const std::size_t even = items.size() / lists, longer = items.size() % lists;
@@ -252,32 +257,32 @@ value map_filter(invocation& c);  // needs all filters
 }  // namespace detail
 
 inline constexpr std::array list_filters{
-    builtin{"batch", "linecount fill_with?", detail::batch_filter},
-    builtin{"count", "", [](invocation& c) -> value { return length(c.run, c.self); }},
-    builtin{"dictsort", "case_sensitive? by? reverse?", detail::dictsort_filter},
-    builtin{"first", "", detail::first_filter},
-    builtin{"groupby", "attribute default? case_sensitive?", detail::groupby_filter},
-    builtin{"items", "", detail::items_filter},
-    builtin{"join", "d? attribute?", detail::join_filter},
-    builtin{"last", "", detail::last_filter},
-    builtin{"length", "", [](invocation& c) -> value { return length(c.run, c.self); }},
-    builtin{"list", "", [](invocation& c) -> value { return c.run.list(elements(c.run, c.self)); }},
-    builtin{"map", "*", detail::map_filter},
-    builtin{"max", "case_sensitive? attribute?", [](invocation& c) { return detail::extreme_filter(c, detail::extreme::largest); }},
-    builtin{"min", "case_sensitive? attribute?", [](invocation& c) { return detail::extreme_filter(c, detail::extreme::smallest); }},
-    builtin{"reject", "*",
+    builtin{"batch", "linecount fill_with?", cost::what_it_does, detail::batch_filter},
+    builtin{"count", "", cost::what_it_does, [](invocation& c) -> value { return length(c.run, c.self); }},
+    builtin{"dictsort", "case_sensitive? by? reverse?", cost::what_it_does, detail::dictsort_filter},
+    builtin{"first", "", cost::what_it_does, detail::first_filter},
+    builtin{"groupby", "attribute default? case_sensitive?", cost::what_it_does, detail::groupby_filter},
+    builtin{"items", "", cost::what_it_does, detail::items_filter},
+    builtin{"join", "d? attribute?", cost::what_it_does, detail::join_filter},
+    builtin{"last", "", cost::what_it_does, detail::last_filter},
+    builtin{"length", "", cost::what_it_does, [](invocation& c) -> value { return length(c.run, c.self); }},
+    builtin{"list", "", cost::what_it_does, [](invocation& c) -> value { return c.run.list(elements(c.run, c.self)); }},
+    builtin{"map", "*", cost::what_it_does, detail::map_filter},
+    builtin{"max", "case_sensitive? attribute?", cost::what_it_does, [](invocation& c) { return detail::extreme_filter(c, detail::extreme::largest); }},
+    builtin{"min", "case_sensitive? attribute?", cost::what_it_does, [](invocation& c) { return detail::extreme_filter(c, detail::extreme::smallest); }},
+    builtin{"reject", "*", cost::what_it_does,
             [](invocation& c) { return detail::filter_elements(c, detail::keep::failing, detail::looks_at::element); }},
-    builtin{"rejectattr", "*",
+    builtin{"rejectattr", "*", cost::what_it_does,
             [](invocation& c) { return detail::filter_elements(c, detail::keep::failing, detail::looks_at::attribute); }},
-    builtin{"reverse", "", detail::reverse_filter},
-    builtin{"select", "*",
+    builtin{"reverse", "", cost::what_it_does, detail::reverse_filter},
+    builtin{"select", "*", cost::what_it_does,
             [](invocation& c) { return detail::filter_elements(c, detail::keep::passing, detail::looks_at::element); }},
-    builtin{"selectattr", "*",
+    builtin{"selectattr", "*", cost::what_it_does,
             [](invocation& c) { return detail::filter_elements(c, detail::keep::passing, detail::looks_at::attribute); }},
-    builtin{"slice", "slices fill_with?", detail::slice_filter},
-    builtin{"sort", "reverse? case_sensitive? attribute?", detail::sort_filter},
-    builtin{"sum", "attribute? start?", detail::sum_filter},
-    builtin{"unique", "case_sensitive? attribute?", detail::unique_filter},
+    builtin{"slice", "slices fill_with?", cost::what_it_does, detail::slice_filter},
+    builtin{"sort", "reverse? case_sensitive? attribute?", cost::what_it_does, detail::sort_filter},
+    builtin{"sum", "attribute? start?", cost::what_it_does, detail::sum_filter},
+    builtin{"unique", "case_sensitive? attribute?", cost::what_it_does, detail::unique_filter},
 };
 
 }  // namespace tessera::text::jinja

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <cstdlib>
 #include <memory>
 #include <optional>
 #include <span>
@@ -51,7 +52,7 @@ inline std::optional<value> find_attribute(runtime& run, const value& v, std::st
 
 /// v.name: a method or attribute, else the element with that key, else undefined. Fails when v is undefined.
 [[nodiscard]] inline value get_attribute(runtime& run, const value& v, std::string_view name) {
-    run.spend(1);
+    run.spend(1 + name.size() / 8);
     if (auto found = detail::find_attribute(run, defined(run, v), name)) return *std::move(found);
     if (mapping* entries = v.as_mapping())
         if (const value* found = find(run, *entries, name)) return *found;
@@ -60,7 +61,7 @@ inline std::optional<value> find_attribute(runtime& run, const value& v, std::st
 
 /// v[key]: the element, else (for a string) the method or attribute, else undefined. Fails when v is undefined.
 [[nodiscard]] inline value get_item(runtime& run, const value& v, const value& key) {
-    run.spend(1);
+    run.spend(1 + key.text().size() / 8);
     defined(run, v);
     if (mapping* entries = v.as_mapping()) {
         if (const value* found = find(run, *entries, key)) return *found;
@@ -71,7 +72,7 @@ inline std::optional<value> find_attribute(runtime& run, const value& v, std::st
                 return items->items[static_cast<std::size_t>(at)];
         } else if (v.is<string>()) {
             const std::string_view text = v.text();
-            run.spend(text.size() / 8);
+            run.spend(text.size());
             if (const auto at = detail::place_of(*index, length_of(text)); at >= 0) {
                 const std::string_view rest = text.substr(byte_offset(text, static_cast<std::size_t>(at)));
                 return rest.substr(0, utf8_length(rest[0]));
@@ -95,12 +96,8 @@ inline std::optional<value> find_attribute(runtime& run, const value& v, std::st
         if (!number) run.fail("slice indices must be integers or None, got a ", type_name(given));
         return number;
     };
-    std::vector<std::string_view> characters;
-    if (items == nullptr) {
-        run.spend(v.text().size());
-        for_each_character(v.text(), [&](std::string_view c) { characters.push_back(c); });
-    }
-    const auto size = static_cast<std::int64_t>(items != nullptr ? items->items.size() : characters.size());
+    run.spend(items != nullptr ? 1 : v.text().size());
+    const auto size = static_cast<std::int64_t>(items != nullptr ? items->items.size() : length_of(v.text()));
     const std::int64_t stride = std::clamp<std::int64_t>(bound(step).value_or(1), -size - 1, size + 1);
     if (stride == 0) run.fail("slice step cannot be zero");
     const std::int64_t lowest = stride > 0 ? 0 : -1, highest = stride > 0 ? size : size - 1;
@@ -111,13 +108,27 @@ inline std::optional<value> find_attribute(runtime& run, const value& v, std::st
     };
     const std::int64_t begin = place(first, stride > 0 ? lowest : highest), end = place(last, stride > 0 ? highest : lowest);
 
+    const std::int64_t reach = stride > 0 ? end - begin : begin - end, pace = std::abs(stride);
+    const auto count = static_cast<std::size_t>(reach > 0 ? (reach + pace - 1) / pace : 0);
+    if (items == nullptr && stride == 1) {  // the usual case, without a list of all characters
+        const std::size_t from = byte_offset(v.text(), static_cast<std::size_t>(begin));
+        return run.text(std::string(v.text().substr(from, byte_offset(v.text().substr(from), count))));
+    }
+    std::vector<std::string_view> characters;
+    if (items == nullptr) {
+        run.spend(sizeof(std::string_view) * v.text().size());
+        for_each_character(v.text(), [&](std::string_view c) { characters.push_back(c); });
+    } else {
+        run.spend_elements(count);
+    }
     std::vector<value> part;
     std::string text;
-    for (std::int64_t i = begin; stride > 0 ? i < end : i > end; i += stride) {
+    for (std::size_t n = 0; n < count; ++n) {
+        const auto i = static_cast<std::size_t>(begin + static_cast<std::int64_t>(n) * stride);
         if (items != nullptr)
-            part.push_back(items->items[static_cast<std::size_t>(i)]);
+            part.push_back(items->items[i]);
         else
-            text += characters[static_cast<std::size_t>(i)];
+            text += characters[i];
     }
     return items != nullptr ? run.list(std::move(part), items->kind) : run.text(std::move(text));
 }
@@ -125,6 +136,7 @@ inline std::optional<value> find_attribute(runtime& run, const value& v, std::st
 /// What "a.b.0" leads to from v, as filters with an attribute take it.
 [[nodiscard]] inline value get_path(runtime& run, value v, const value& path) {
     if (!path.is<string>()) return get_item(run, v, path);
+    run.spend(path.text().size());
     for (std::string_view rest = path.text();;) {
         const std::size_t end = std::min(rest.find('.'), rest.size());
         const std::string_view name = rest.substr(0, end);

@@ -77,8 +77,8 @@ namespace detail {
 
 inline loop_object& loop_of(const invocation& c) { return static_cast<loop_object&>(*c.self.as_object()); }
 inline constexpr std::array loop_methods{
-    builtin{"cycle", "*", [](invocation& c) { return loop_of(c).cycle(c); }},
-    builtin{"changed", "*", [](invocation& c) -> value { return loop_of(c).changed(c); }},
+    builtin{"cycle", "*", cost::what_it_does, [](invocation& c) { return loop_of(c).cycle(c); }},
+    builtin{"changed", "*", cost::what_it_does, [](invocation& c) -> value { return loop_of(c).changed(c); }},
 };
 
 }  // namespace detail

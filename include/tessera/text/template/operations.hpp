@@ -1,6 +1,7 @@
 // Truth, equality, order, membership and arithmetic, as Python has them.
 #pragma once
 
+#include <algorithm>
 #include <cmath>
 #include <compare>
 #include <cstddef>
@@ -15,6 +16,7 @@
 #include "tessera/text/template/runtime.hpp"
 #include "tessera/text/template/unicode.hpp"
 #include "tessera/text/template/value.hpp"
+#include "tessera/text/text_search.hpp"
 
 namespace tessera::text::jinja {
 
@@ -70,7 +72,8 @@ inline const value& defined(const runtime& run, const value& v) {
     if (const auto x = as_integer(a), y = as_integer(b); x && y) return *x == *y;
     if (const auto x = as_float(a), y = as_float(b); x && y) return *x == *y;
     if (a.is<string>() && b.is<string>()) {
-        run.spend(a.text().size() / 64);
+        if (a.text().size() != b.text().size()) return false;
+        run.spend(a.text().size() / 16);
         return a.text() == b.text();
     }
     if (const sequence *x = a.as_sequence(), *y = b.as_sequence(); x != nullptr && y != nullptr) {
@@ -95,9 +98,14 @@ inline const value& defined(const runtime& run, const value& v) {
     return (a.is<none>() && b.is<none>()) || (a.is<undefined>() && b.is<undefined>());
 }
 
+/// What it costs at most to look for a key of that many bytes.
+[[nodiscard]] inline std::size_t cost_of_look_up(const mapping& where, std::size_t key_bytes) noexcept {
+    return 1 + key_bytes / 16 + where.entries.size() / 8 + where.entries.size() * (key_bytes / 64);
+}
+
 /// The value of a key, or null.
 [[nodiscard]] inline value* find(runtime& run, mapping& where, const value& key) {
-    run.spend(1 + where.entries.size() / 8);
+    run.spend(cost_of_look_up(where, key.text().size()));
     if (key.is<string>()) {  // the common case, without the ceremony
         for (auto& [name, item] : where.entries)
             if (name.is<string>() && name.text() == key.text()) return &item;
@@ -108,7 +116,7 @@ inline const value& defined(const runtime& run, const value& v) {
     return nullptr;
 }
 [[nodiscard]] inline value* find(runtime& run, mapping& where, std::string_view key) {
-    run.spend(1 + where.entries.size() / 8);
+    run.spend(cost_of_look_up(where, key.size()));
     for (auto& [name, item] : where.entries)
         if (name.text() == key && name.is<string>()) return &item;
     return nullptr;
@@ -138,7 +146,7 @@ inline void assign(runtime& run, mapping& where, const value& key, value item) {
         return items;
     }
     if (!v.is<string>()) run.fail("'", type_name(v), "' object is not iterable");
-    run.spend_elements(2 * v.text().size());
+    run.spend_elements(3 * v.text().size());
     for_each_character(v.text(), [&](std::string_view c) { items.emplace_back(c); });
     return items;
 }
@@ -147,7 +155,7 @@ inline void assign(runtime& run, mapping& where, const value& key, value item) {
 [[nodiscard]] inline std::int64_t length(runtime& run, const value& v) {
     if (v.is<undefined>()) return 0;
     if (v.is<string>()) {
-        run.spend(v.text().size() / 16);
+        run.spend(v.text().size() / 4);
         return static_cast<std::int64_t>(length_of(v.text()));
     }
     if (const sequence* items = v.as_sequence(); items && items->kind != sequence_kind::generator)
@@ -161,12 +169,18 @@ inline void assign(runtime& run, mapping& where, const value& key, value item) {
     if (container.is<string>()) {
         if (!defined(run, item).is<string>())
             run.fail("'in <string>' requires string as left operand, not ", type_name(item));
-        run.spend(container.text().size() / 16);
-        return container.text().find(item.text()) != std::string_view::npos;
+        if (item.text().size() > container.text().size()) return false;
+        run.spend(container.text().size() + 4 * item.text().size());
+        return text_search(item.text())(container.text()) != std::string_view::npos;
     }
     if (mapping* entries = container.as_mapping()) return find(run, *entries, item) != nullptr;
     if (!container.is<undefined>() && container.as_sequence() == nullptr)
         run.fail("argument of type '", type_name(container), "' is not iterable");
+    if (const sequence* items = container.as_sequence(); items != nullptr && items->kind != sequence_kind::generator) {
+        for (const value& other : items->items)
+            if (is_equal(run, other, item)) return true;
+        return false;
+    }
     for (const value& other : elements(run, container))
         if (is_equal(run, other, item)) return true;
     return false;
@@ -181,7 +195,10 @@ inline void assign(runtime& run, mapping& where, const value& key, value item) {
     defined(run, b);
     if (const auto x = as_integer(a), y = as_integer(b); x && y) return *x <=> *y;
     if (const auto x = as_float(a), y = as_float(b); x && y) return *x <=> *y;
-    if (a.is<string>() && b.is<string>()) return a.text().compare(b.text()) <=> 0;
+    if (a.is<string>() && b.is<string>()) {
+        run.spend(std::min(a.text().size(), b.text().size()) / 16);
+        return a.text().compare(b.text()) <=> 0;
+    }
     if (const sequence *x = a.as_sequence(), *y = b.as_sequence();
         x && y && x->kind == y->kind && x->kind != sequence_kind::generator) {
         for (std::size_t i = 0; i < x->items.size() && i < y->items.size(); ++i)

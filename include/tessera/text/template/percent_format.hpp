@@ -24,19 +24,24 @@ namespace detail {
 class percent_formatter {
 public:
     percent_formatter(runtime& run, const value& given) : run_(run), given_(given) {
-        if (const sequence* items = given.as_sequence(); items && items->kind == sequence_kind::tuple)
+        if (const sequence* items = given.as_sequence(); items && items->kind == sequence_kind::tuple) {
+            run.spend_elements(items->items.size());
             rest_ = items->items;
-        else
+        } else {
             rest_ = {given};
+        }
     }
 
     std::string operator()(std::string_view format) {
+        run_.spend(format.size());
         std::string out;
         while (!format.empty()) {
             const std::size_t plain = std::min(format.find('%'), format.size());
             out += format.substr(0, plain);
             format.remove_prefix(plain);
+            const std::size_t before = out.size();
             if (!format.empty()) append_one(format, out);
+            run_.spend(1 + out.size() - before);  // widths are at most 1000
         }
         if (next_ < rest_.size() && given_.as_mapping() == nullptr)
             run_.fail("not all arguments converted during string formatting");

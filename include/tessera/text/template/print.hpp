@@ -72,7 +72,7 @@ inline void append_quoted(std::string_view text, std::string& out) {
 
 inline void append_repr(runtime& run, const value& v, std::string& out, std::size_t depth) {
     run.check_depth(depth);
-    run.spend(1 + v.text().size());
+    run.spend(8 + 4 * v.text().size());  // the longest that a character becomes
     const auto append_all = [&](const auto& items, auto&& append_one) {
         bool is_first = true;
         for (const auto& item : items) {
@@ -130,6 +130,7 @@ inline void print(runtime& run, const value& v, std::string& out) {
 [[nodiscard]] inline std::string printed(runtime& run, const value& v) {
     std::string out;
     print(run, v, out);
+    run.spend(out.size());  // will be looked through, too
     return out;
 }
 

@@ -29,6 +29,12 @@ private:
     std::string message_;
 };
 
+/// What a rendering that goes beyond its limits throws.
+class limit_error : public error {
+public:
+    using error::error;
+};
+
 /// The state of one rendering that every operation can reach.
 class runtime {
 public:
@@ -56,19 +62,25 @@ public:
         source_.fail(at_, parts...);
     }
     [[noreturn]] void raise(std::string message) const {
-        throw raised_error(concat(source_.name(), ": line ", source_.line(at_), ", column ", source_.column(at_), ": "),
-                           std::move(message));
+        throw raised_error(source_.where(at_), std::move(message));
     }
 
-    /// Counts work: operations, turns of loops, bytes and elements made. Throws when there was too much of it.
+    template <class... Parts>
+    [[noreturn]] void fail_limit(const Parts&... parts) const {
+        throw limit_error(concat(source_.where(at_), parts...));
+    }
+
+    /// Counts work: operations, turns of loops, bytes and elements looked at or made. To be called before the work is
+    /// done. Throws when there was too much of it.
     void spend(std::size_t steps) {
-        if (steps > bounds_.steps - spent_) fail("wanted a template of at most ", bounds_.steps, " steps, got more");
+        if (steps > bounds_.steps - spent_) fail_limit("wanted a template of at most ", bounds_.steps, " steps, got more");
         spent_ += steps;
     }
-    /// An element of a list counts as much as the bytes it takes, so that steps bound memory, too.
-    void spend_elements(std::size_t count) { spend(32 * std::min(count, bounds_.steps)); }
+    [[nodiscard]] std::uint64_t spent() const noexcept { return spent_; }
+    /// An element of a list counts as much as the bytes it takes.
+    void spend_elements(std::size_t count) { spend(sizeof(value) * std::min(count, bounds_.steps)); }
     void check_depth(std::size_t depth) const {
-        if (depth > bounds_.depth) fail("wanted nesting of at most ", bounds_.depth, " levels, got more");
+        if (depth > bounds_.depth) fail_limit("wanted nesting of at most ", bounds_.depth, " levels, got more");
     }
     /// One level of nesting, for as long as it lives. Throws when it is one too many.
     class level {
@@ -87,24 +99,27 @@ public:
 
     /// Text, list, tuple or mapping as a value, counted as work.
     [[nodiscard]] value text(std::string made) {
-        spend(made.size());
+        spend(made.size() + sizeof(value));
         return value(std::move(made));
     }
     [[nodiscard]] value list(std::vector<value> items, sequence_kind kind = sequence_kind::list) {
-        spend_elements(items.size());
+        spend_elements(items.size() + 1);
         return checked(make_sequence(std::move(items), kind));
     }
     [[nodiscard]] value tuple(std::vector<value> items) { return list(std::move(items), sequence_kind::tuple); }
     [[nodiscard]] value generator(std::vector<value> items) { return list(std::move(items), sequence_kind::generator); }
     [[nodiscard]] value map(std::vector<std::pair<value, value>> entries) {
-        spend_elements(2 * entries.size());
+        spend_elements(2 * entries.size() + 1);
         return checked(make_mapping(std::move(entries)));
     }
     /// To be called with a container that is about to get a new element.
     void note_change(const value& container, const value& element) {
         spend_elements(2);
         const std::size_t grown = height(checked(element)) + 1;
-        if (sequence* items = container.as_sequence()) items->height = std::max(items->height, grown);
+        if (sequence* items = container.as_sequence()) {
+            if (items->items.size() == items->items.capacity()) spend(items->items.size());  // will be moved
+            items->height = std::max(items->height, grown);
+        }
         if (mapping* entries = container.as_mapping()) entries->height = std::max(entries->height, grown);
         changed_.push_back(container);
         checked(container);
@@ -113,7 +128,7 @@ public:
 private:
     const value& checked(const value& v) const {
         if (height(v) > bounds_.value_depth)
-            fail("wanted lists and mappings at most ", bounds_.value_depth, " deep, got deeper ones");
+            fail_limit("wanted lists and mappings at most ", bounds_.value_depth, " deep, got deeper ones");
         return v;
     }
 

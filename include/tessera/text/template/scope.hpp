@@ -1,6 +1,7 @@
 // Where the names of a template get their values.
 #pragma once
 
+#include <cstddef>
 #include <utility>
 #include <vector>
 
@@ -14,12 +15,22 @@ class scope {
 public:
     explicit scope(scope* around = nullptr) : around_(around) {}
 
-    [[nodiscard]] const value* find(symbol name) const noexcept {
-        for (const scope* s = this; s != nullptr; s = s->around_)
-            for (const auto& [known, v] : s->names_)
-                if (known == name) return &v;
-        return nullptr;
+    /// A name's value, or null, and how many other names were looked at on the way.
+    struct place {
+        const value* what;
+        std::size_t passed;
+    };
+    [[nodiscard]] place find(symbol name) const noexcept {
+        std::size_t passed = 0;
+        for (const scope* s = this; s != nullptr; s = s->around_, ++passed)
+            for (const auto& [known, v] : s->names_) {
+                if (known == name) return {&v, passed};
+                ++passed;
+            }
+        return {nullptr, passed};
     }
+    /// Names of this block alone.
+    [[nodiscard]] std::size_t size() const noexcept { return names_.size(); }
     void set(symbol name, value v) {
         for (auto& [known, old] : names_)
             if (known == name) {

@@ -43,10 +43,14 @@ public:
         return 1 + length_of(before.substr(before.rfind('\n') + 1));
     }
 
-    /// Throws tessera::error: the template's name, line and column, then the parts.
+    /// The template's name, line and column, as messages begin.
+    [[nodiscard]] std::string where(position at) const {
+        return concat(name_, ": line ", line(at), ", column ", column(at), ": ");
+    }
+    /// Throws tessera::error: the place, then the parts.
     template <class... Parts>
     [[noreturn]] void fail(position at, const Parts&... parts) const {
-        tessera::fail(name_, ": line ", line(at), ", column ", column(at), ": ", parts...);
+        tessera::fail(where(at), parts...);
     }
 
 private:

@@ -57,14 +57,15 @@ inline value indent_filter(invocation& c) {
         by_text ? std::string(c.text(0))
                 : std::string(static_cast<std::size_t>(std::clamp<std::int64_t>(c.integer(0, 4), 0, 1000)), ' ');
     const std::string text = std::string(c.self.text()) + '\n';
-    const std::vector<std::string_view> lines = split_lines(text, false);
-    c.run.spend(text.size() + lines.size() * indention.size());
     std::string out = c.flag(1) ? indention : "";
-    for (std::size_t i = 0; i < lines.size(); ++i) {
-        if (i > 0) out += '\n';
-        if (i > 0 && (c.flag(2) || !lines[i].empty())) out += indention;
-        out += lines[i];
-    }
+    bool is_first = true;
+    for_each_line(text, line_ends::dropped, [&](std::string_view line) {
+        c.run.spend(1 + indention.size() + line.size());
+        if (!is_first) out += '\n';
+        if (!is_first && (c.flag(2) || !line.empty())) out += indention;
+        is_first = false;
+        out += line;
+    });
     return out;
 }
 
@@ -81,8 +82,10 @@ inline value title_filter(invocation& c) {
 }
 
 inline value escape_filter(invocation& c) {
+    const std::string text = printed(c.run, c.self);
+    c.run.spend(5 * text.size());  // the longest that a character becomes
     std::string out;
-    for (const char letter : printed(c.run, c.self)) switch (letter) {
+    for (const char letter : text) switch (letter) {
             case '&': out += "&amp;"; break;
             case '<': out += "&lt;"; break;
             case '>': out += "&gt;"; break;
@@ -120,6 +123,7 @@ inline value wordcount_filter(invocation& c) {
 inline value format_filter(invocation& c) {
     std::vector<std::pair<value, value>> entries;
     for (const auto& [name, item] : c.named) entries.emplace_back(value(name), item);
+    c.run.spend_elements(c.given.size());
     const value given = entries.empty() ? c.run.tuple(c.given) : c.run.map(std::move(entries));
     return c.run.text(percent_format(c.run, printed(c.run, c.self), given));
 }
@@ -129,6 +133,7 @@ inline std::optional<double> number_in(std::string_view text) {
     const std::string plain = replaced(stripped(text), "_", "");
     if (plain.empty()) return std::nullopt;
     for (const std::string_view word : {"nan", "inf", "infinity"}) {
+        if (plain.size() > 1 + word.size()) continue;
         const std::string small = lower(plain);
         const bool is_signed = small[0] == '-' || small[0] == '+';
         if (small.substr(is_signed ? 1 : 0) == word) {
@@ -199,41 +204,41 @@ inline value round_filter(invocation& c) {
 }  // namespace detail
 
 inline constexpr std::array text_filters{
-    builtin{"abs", "", detail::abs_filter},
-    builtin{"attr", "name", [](invocation& c) -> value { return detail::find_attribute(c.run, defined(c.run, c.self), c.text(0)).value_or(value()); }},
-    builtin{"capitalize", "", [](invocation& c) { return c.run.text(capitalized(printed(c.run, c.self))); }},
-    builtin{"center", "width?",
+    builtin{"abs", "", cost::what_it_does, detail::abs_filter},
+    builtin{"attr", "name", cost::what_it_does, [](invocation& c) -> value { return detail::find_attribute(c.run, defined(c.run, c.self), c.text(0)).value_or(value()); }},
+    builtin{"capitalize", "", cost::sizes, [](invocation& c) { return c.run.text(capitalized(printed(c.run, c.self))); }},
+    builtin{"center", "width?", cost::sizes,
             [](invocation& c) {
                 c.self = printed(c.run, c.self);
                 c.given = {c.integer(0, 80)};
                 return detail::padded(c, ends::both);
             }},
-    builtin{"d", "default_value? boolean?", detail::default_filter},
-    builtin{"default", "default_value? boolean?", detail::default_filter},
-    builtin{"e", "", detail::escape_filter},
-    builtin{"escape", "", detail::escape_filter},
-    builtin{"float", "default?", detail::float_filter},
-    builtin{"forceescape", "", detail::escape_filter},
-    builtin{"format", "*", detail::format_filter},
-    builtin{"indent", "width? first? blank?", detail::indent_filter},
-    builtin{"int", "default? base?", detail::int_filter},
-    builtin{"lower", "", [](invocation& c) { return c.run.text(lower(printed(c.run, c.self))); }},
-    builtin{"replace", "old new count?",
+    builtin{"d", "default_value? boolean?", cost::what_it_does, detail::default_filter},
+    builtin{"default", "default_value? boolean?", cost::what_it_does, detail::default_filter},
+    builtin{"e", "", cost::sizes, detail::escape_filter},
+    builtin{"escape", "", cost::sizes, detail::escape_filter},
+    builtin{"float", "default?", cost::sizes, detail::float_filter},
+    builtin{"forceescape", "", cost::sizes, detail::escape_filter},
+    builtin{"format", "*", cost::sizes, detail::format_filter},
+    builtin{"indent", "width? first? blank?", cost::sizes, detail::indent_filter},
+    builtin{"int", "default? base?", cost::sizes, detail::int_filter},
+    builtin{"lower", "", cost::sizes, [](invocation& c) { return c.run.text(lower(printed(c.run, c.self))); }},
+    builtin{"replace", "old new count?", cost::sizes,
             [](invocation& c) {
                 c.self = printed(c.run, c.self);
                 for (std::size_t i = 0; i < 2; ++i) c.given[i] = printed(c.run, c.given[i]);
                 return find(string_methods, "replace")->function(c);
             }},
-    builtin{"round", "precision? method?", detail::round_filter},
-    builtin{"safe", "", [](invocation& c) -> value { return printed(c.run, c.self); }},
-    builtin{"string", "", [](invocation& c) -> value { return c.self.is<string>() ? c.self : value(printed(c.run, c.self)); }},
-    builtin{"title", "", detail::title_filter},
-    builtin{"tojson", "ensure_ascii? indent? separators? sort_keys?", detail::tojson_filter},
-    builtin{"trim", "chars?",
-            [](invocation& c) { return c.run.text(std::string(strip(printed(c.run, c.self), ends::both, c.given[0]))); }},
-    builtin{"truncate", "length? killwords? end? leeway?", detail::truncate_filter},
-    builtin{"upper", "", [](invocation& c) { return c.run.text(upper(printed(c.run, c.self))); }},
-    builtin{"wordcount", "", detail::wordcount_filter},
+    builtin{"round", "precision? method?", cost::what_it_does, detail::round_filter},
+    builtin{"safe", "", cost::sizes, [](invocation& c) -> value { return printed(c.run, c.self); }},
+    builtin{"string", "", cost::what_it_does, [](invocation& c) -> value { return c.self.is<string>() ? c.self : value(printed(c.run, c.self)); }},
+    builtin{"title", "", cost::sizes, detail::title_filter},
+    builtin{"tojson", "ensure_ascii? indent? separators? sort_keys?", cost::what_it_does, detail::tojson_filter},
+    builtin{"trim", "chars?", cost::sizes,
+            [](invocation& c) { return c.run.text(std::string(strip(c.run, printed(c.run, c.self), ends::both, c.given[0]))); }},
+    builtin{"truncate", "length? killwords? end? leeway?", cost::sizes, detail::truncate_filter},
+    builtin{"upper", "", cost::sizes, [](invocation& c) { return c.run.text(upper(printed(c.run, c.self))); }},
+    builtin{"wordcount", "", cost::sizes, detail::wordcount_filter},
 };
 
 }  // namespace tessera::text::jinja

@@ -12,14 +12,21 @@
 #include <variant>
 #include <vector>
 
+#include "tessera/core/utf8.hpp"
+
 namespace tessera::text::jinja {
 
 class value;
 class object;
 
-/// What a lookup finds that finds nothing. Prints as nothing and iterates as empty; anything else fails with `reason`.
+/// What a lookup finds that finds nothing. Prints as nothing and iterates as empty; anything else fails with the reason,
+/// which is cut short: values are copied often, and names can be of any length.
 struct undefined {
-    std::string reason = "value is undefined";
+    undefined() : undefined("value is undefined") {}
+    undefined(std::string_view why) : reason(why.substr(0, valid_utf8_prefix(why.substr(0, longest_reason)))) {}
+
+    static constexpr std::size_t longest_reason = 200;
+    std::string reason;
 };
 
 struct none {};
