@@ -57,7 +57,7 @@ int main(int argc, char** argv) try {
     model.add(argv[2], {weights.columns, weights.view().rows()}, weights.values);
     const tessera::select::uniform rule{*formats::find("q8_64")};
     const auto plan = tessera::select::make_plan(model.tensors(), rule, tessera::fallback_formats::layouts);
-    tessera::gguf::writer file(argv[3], {.existing = tessera::gguf::existing_file::replace});
+    tessera::gguf::writer file(argv[3], {.existing = tessera::existing_file::replace});
     tessera::quantize_model<formats>(model, plan, model.metadata(), tessera::weighted{}, file);
 
     const tessera::gguf::basic_reader<formats> written{argv[3]};

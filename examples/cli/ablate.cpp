@@ -7,6 +7,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "command_files.hpp"
 #include "commands.hpp"
 #include "importances.hpp"
 #include "measuring.hpp"
@@ -64,9 +65,10 @@ std::string signed_text(double value, int digits) { return (value >= 0 ? "+" : "
 }  // namespace
 
 void ablate(const ablate_options& options) {
+    command_files files(existing_file::refuse);  // nothing is written
     const any_model model = open(options.model, options.further);
     const select::plan plan = load_plan(options.plan, model.tensors());
-    const auto loaded = load_importances(options.importances, model, model.metadata(), options.threads);
+    const auto loaded = load_importances(options.importances, model, model.metadata(), files, options.threads);
     const auto classes = classes_of(options, plan);
     const auto formats = select::parse_menu(options.menu, builtin_formats::layouts).formats;
 

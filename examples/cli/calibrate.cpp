@@ -10,15 +10,15 @@
 
 #include <nlohmann/json.hpp>
 
-#include "about.hpp"
 #include "calibrating.hpp"
 #include "calibration_text.hpp"
+#include "command_files.hpp"
 #include "commands.hpp"
 #include "open.hpp"
 #include "terminal.hpp"
 #include "tessera/calibrate/findings.hpp"
 #include "tessera/calibrate/imatrix.hpp"
-#include "tessera/gguf/output_file.hpp"
+#include "tessera/core/output_file.hpp"
 
 namespace cli {
 
@@ -87,10 +87,10 @@ json to_json(const calibrate_options& options, const tessera::calibration& resul
 }  // namespace
 
 tessera::calibration run_calibration(const tessera::any_model& model, const calibration_text& text, int threads,
-                                     const std::filesystem::path& checkpoint) {
+                                     const std::filesystem::path& checkpoint, tessera::existing_file unfit_checkpoint) {
     progress_line line;
     return tessera::calibrate(model, text.windows.used.tokens(), text.windows.used.length(),
-                              {.threads = threads, .checkpoint = checkpoint}, line);
+                              {.threads = threads, .checkpoint = checkpoint, .unfit_checkpoint = unfit_checkpoint}, line);
 }
 
 tessera::imatrix_file make_imatrix(const tessera::calibration& result, const calibration_text& text) {
@@ -107,29 +107,42 @@ tessera::imatrix_file make_imatrix(const tessera::calibration& result, const cal
 }
 
 void calibrate(const calibrate_options& options) {
-    using tessera::gguf::existing_file;
-    const tessera::any_model model = open(options.model);
-    const tessera::gguf::writer_options writing{.inputs = model.files(),
-                                                .existing = options.force ? existing_file::replace : existing_file::refuse};
-    tessera::gguf::require_destination(options.output, writing.inputs, writing.existing);
-    const calibration_text text = read_calibration_text(model.metadata(), options);
-
     std::filesystem::path checkpoint = options.output;
     checkpoint += ".checkpoint";
+    command_files files(options.existing);
+    files.read_model(options.model);
+    files.read_texts(options.texts.texts);
+    files.read_texts(options.texts.token_ids);
+    files.write(options.output);
+    files.write(options.report);
+    files.keep(checkpoint);
+    files.check();
+    const tessera::any_model model = open(options.model);
+    const calibration_text text = read_calibration_text(model.metadata(), options);
+
     if (options.restart) std::filesystem::remove(checkpoint);
-    if (std::filesystem::exists(checkpoint)) std::cout << "note: going on from " << checkpoint.string() << " (--restart begins anew)\n";
     const auto started = std::chrono::steady_clock::now();
-    const tessera::calibration result =
-        about(options.model, [&] { return run_calibration(model, text, options.threads, checkpoint); });
+    const tessera::calibration result = [&] {
+        try {
+            return run_calibration(model, text, options.threads, checkpoint, options.existing);
+        } catch (const tessera::checkpoint_error& e) {
+            tessera::fail(e.what(), "; --restart or --force begins anew");
+        } catch (const tessera::error& e) {
+            tessera::fail(options.model.string(), ": ", e.what());
+        }
+    }();
     const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - started).count();
-    tessera::write_imatrix(options.output, make_imatrix(result, text), writing);
+    if (result.resumed > 0)
+        std::cout << "note: going on from " << checkpoint.string() << ", where " << result.resumed << " layers were done\n";
+    tessera::write_imatrix(options.output, make_imatrix(result, text),
+                           {.inputs = files.rule().inputs, .existing = files.rule().existing});
 
     const findings found{tessera::find_coverage(result.inputs, options.enough_tokens),
                          tessera::find_inactive(result.inputs), tessera::find_largest(result.inputs, 5)};
     if (!options.report.empty()) {
         const std::string bytes =
             to_json(options, result, text, found, seconds).dump(2, ' ', false, json::error_handler_t::replace) + '\n';
-        tessera::gguf::write_file(options.report, {std::as_bytes(std::span(bytes))});
+        tessera::write_text_file(options.report, bytes, files.rule());
     }
     std::filesystem::remove(checkpoint);
     print(result, text, found);

@@ -6,14 +6,17 @@
 #include "calibration_text.hpp"
 #include "commands.hpp"
 #include "tessera/calibrate/imatrix_file.hpp"
+#include "tessera/core/output_rule.hpp"
 #include "tessera/pipeline/calibrate.hpp"
 #include "tessera/pipeline/open_model.hpp"
 
 namespace cli {
 
-/// Runs the windows of the text that are used through the model. `checkpoint` as in tessera::calibrate_options.
+/// Runs the windows of the text that are used through the model. The checkpoint as in
+/// tessera::calibrate_options.
 tessera::calibration run_calibration(const tessera::any_model& model, const calibration_text& text, int threads,
-                                     const std::filesystem::path& checkpoint = {});
+                                     const std::filesystem::path& checkpoint = {},
+                                     tessera::existing_file unfit_checkpoint = tessera::existing_file::refuse);
 
 /// The importances, with all windows of the text.
 tessera::imatrix_file make_imatrix(const tessera::calibration& result, const calibration_text& text);

@@ -8,6 +8,8 @@
 #include <string>
 #include <vector>
 
+#include "tessera/core/output_rule.hpp"
+
 namespace cli {
 
 /// What is listed of a model: its metadata, tensors, formats and size.
@@ -23,8 +25,8 @@ enum class next_token_layers { kept, left_out };
 /// Where a new model goes and how it gets there.
 struct output_options {
     std::filesystem::path path;
-    bool force = false;    ///< replace an existing file
-    bool dry_run = false;  ///< print the plan and the exact size, write nothing
+    tessera::existing_file existing = tessera::existing_file::refuse;
+    bool dry_run = false;                 ///< print the plan and the exact size, write nothing
     std::filesystem::path chat_template;  ///< takes the place of the model's own
     int threads = 0;
 };
@@ -111,7 +113,7 @@ struct plan_options {
     std::filesystem::path svg;           ///< draw the curve
     std::filesystem::path output;        ///< the plan file
     std::filesystem::path tensor_types;  ///< the plan as options of llama-quantize
-    bool force = false;                  ///< replace existing files
+    tessera::existing_file existing = tessera::existing_file::refuse;
     int threads = 0;
 };
 void plan(const plan_options& options);
@@ -153,7 +155,7 @@ struct calibrate_options {
     std::uint64_t seed = 1;
     std::uint64_t enough_tokens = 64;  ///< experts that fewer reached are reported as rare
     bool restart = false;  ///< do not go on from where an interrupted run was
-    bool force = false;
+    tessera::existing_file existing = tessera::existing_file::refuse;
     int threads = 0;
 };
 void calibrate(const calibrate_options& options);

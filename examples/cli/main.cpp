@@ -8,8 +8,9 @@
 #include <vector>
 
 #include "commands.hpp"
+#include "interrupts.hpp"
 #include "options.hpp"
-#include "terminal.hpp"
+#include "tessera/core/output_rule.hpp"
 #include "tessera/version.hpp"
 
 namespace {
@@ -53,7 +54,7 @@ void add_quantize(CLI::App& app, cli::quantize_options& options) {
     CLI::Option_group* formats = command->add_option_group("Formats", "Exactly one of these");
     cli::add_target(*command, *formats, options.target);
     cli::add_names(*formats, options.names);
-    CLI::Option* plan = formats->add_option("--plan", options.plan, "A plan that tessera plan made")->type_name("FILE");
+    CLI::Option* plan = formats->add_option("--plan", options.plan, "A plan that tessera plan made")->check(cli::is_file_name)->type_name("FILE");
     formats->require_option(1);
     cli::add_pins(*command, options.names.pins);
     command->get_option("--pin")->excludes(plan);
@@ -61,7 +62,7 @@ void add_quantize(CLI::App& app, cli::quantize_options& options) {
     cli::add_importances(*command, options.importances);
     cli::add_encoder(*command, options.importances.encoder);
     cli::add_feedback_inputs(*command, options.importances.inputs);
-    command->add_option("--report", options.report, "Write how every tensor was encoded, as JSON")->type_name("FILE");
+    command->add_option("--report", options.report, "Write how every tensor was encoded, as JSON")->check(cli::is_file_name)->type_name("FILE");
     cli::add_output(*command, options.output);
     command->footer("Vectors, norms and routers stay F32. A tensor whose rows the format cannot take gets the smallest\n"
                     "larger format that can, and is named.\n\n"
@@ -88,13 +89,14 @@ void add_plan(CLI::App& app, cli::plan_options& options) {
     cli::add_without_mtp(*command, options.further);
     cli::add_importances(*command, options.importances);
     cli::add_encoder(*command, options.importances.encoder);
-    command->add_option("-o,--output", options.output, "Write the plan, for tessera quantize --plan")->excludes(curve)->type_name("FILE");
+    command->add_option("-o,--output", options.output, "Write the plan, for tessera quantize --plan")->excludes(curve)->check(cli::is_file_name)->type_name("FILE");
     command->add_option("--tensor-types", options.tensor_types, "Write the plan as --tensor-type options of llama-quantize")
         ->excludes(curve)
+        ->check(cli::is_file_name)
         ->type_name("FILE");
-    command->add_option("--svg", options.svg, "Draw the curve")->needs(curve)->type_name("FILE");
+    command->add_option("--svg", options.svg, "Draw the curve")->needs(curve)->check(cli::is_file_name)->type_name("FILE");
     command->add_flag("--json", options.json, "Print the curve as JSON")->needs(curve);
-    command->add_flag("--force", options.force, "Replace files that exist");
+    cli::add_force(*command, options.existing);
     cli::add_threads(*command, options.threads);
     command->footer("A plan is a file to read and edit: the name and format of every tensor count.\n\n"
                     "Examples:\n  tessera plan model-BF16.gguf --imatrix imatrix.gguf --damage damage.json --target-size 4.2GiB -o plan.json\n"
@@ -109,7 +111,7 @@ void add_ablate(CLI::App& app, cli::ablate_options& options) {
     command->add_option("MODEL", options.model, "A full-precision GGUF file or Hugging Face model directory")
         ->required()
         ->type_name("");
-    command->add_option("--plan", options.plan, "A plan that tessera plan made")->required()->type_name("FILE");
+    command->add_option("--plan", options.plan, "A plan that tessera plan made")->required()->check(cli::is_file_name)->type_name("FILE");
     command
         ->add_option("--tensors", options.classes,
                      "Tensors to change together; may be repeated\n(default: attention keys, values ..., ffn_down ..., first and last layer)")
@@ -147,8 +149,9 @@ void add_calibrate(CLI::App& app, cli::calibrate_options& options) {
     sources->require_option(1, 2);
     command->add_option("-o,--output", options.output, "The importance matrix to write: GGUF, or the older format if it ends in .dat")
         ->required()
+        ->check(cli::is_file_name)
         ->type_name("FILE");
-    command->add_option("--report", options.report, "Write what was found as JSON, too")->type_name("FILE");
+    command->add_option("--report", options.report, "Write what was found as JSON, too")->check(cli::is_file_name)->type_name("FILE");
     command->add_option("--window", options.window, "Tokens in a window (default: 512, or the trained context if shorter)")
         ->check(CLI::Range(std::size_t{3}, std::size_t{1} << 24).description(""))
         ->type_name("N");
@@ -174,7 +177,7 @@ void add_calibrate(CLI::App& app, cli::calibrate_options& options) {
         ->type_name("N")
         ->capture_default_str();
     command->add_flag("--restart", options.restart, "Begin anew even if an interrupted run could go on");
-    command->add_flag("--force", options.force, "Replace the output file if it exists");
+    cli::add_force(*command, options.existing);
     cli::add_threads(*command, options.threads);
     command->footer("After every layer the work is saved in OUTPUT.checkpoint; the same command goes on from there.\n\n"
                     "Examples:\n  tessera calibrate models/fable-3m --text stories.txt -o imatrix.gguf\n"
@@ -218,7 +221,7 @@ int main(int argc, char** argv) {
         const std::string command = chosen.empty() ? "tessera" : "tessera " + chosen.front()->get_name();
         return std::string("tessera: ") + error.what() + "\nTry: " + command + " --help\n";
     });
-    app.footer("Exit status: 0 done, 1 failed (data or files), 2 wrong command line. tessera COMMAND --help shows examples.");
+    app.footer("Exit status: 0 done, 1 failed (data or files), 2 wrong command line, 128 + N stopped by signal N.\ntessera COMMAND --help shows examples.");
 
     cli::inspect_options inspect;
     cli::convert_options convert;
@@ -243,8 +246,14 @@ int main(int argc, char** argv) {
         return 0;
     } catch (const CLI::ParseError& e) {
         return app.exit(e) == 0 ? 0 : exit_usage;
+    } catch (const cli::interruption& interruption) {
+        std::cerr << "tessera: " << interruption.what() << '\n';
+        return interruption.exit_status();
     } catch (const std::bad_alloc&) {
         std::cerr << "tessera: out of memory\n";
+        return exit_failed;
+    } catch (const tessera::name_taken& e) {
+        std::cerr << "tessera: " << e.what() << "; --force replaces it\n";
         return exit_failed;
     } catch (const std::exception& e) {
         std::cerr << "tessera: " << e.what() << '\n';

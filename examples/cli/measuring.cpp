@@ -50,6 +50,21 @@ text::token_windows first_windows(const any_model& model, const text::token_wind
     return {{first.begin(), first.end()}, all.length()};
 }
 
+// What a damage table is measured with. The windows are all that there are, of which the options take some.
+std::string origin_of(const any_model& model, const measure_options& options, const encoding& encoding,
+                      const text::token_windows& windows) {
+    origin from(model);
+    from.add(options.measure).add(options.tokens).add(options.minutes).add(windows.length()).add(windows.tokens());
+    from.add(static_cast<int>(encoding.encoder == encoder_kind::feedback));
+    if (encoding.importances == nullptr) return from.text();
+    from.add(encoding.importances->enough_tokens);
+    for (const auto& [name, entry] : encoding.importances->file.importances)
+        from.add(name).add(std::span<const float>(entry.mean_squares)).add(std::span<const std::uint64_t>(entry.tokens));
+    if (const auto text = encoding.importances->text(); text && encoding.encoder == encoder_kind::feedback)
+        from.add(text->used).add(text->held_back);
+    return from.text();
+}
+
 }  // namespace
 
 text::token_windows measuring_windows(const any_model& model, const measure_options& options,
@@ -67,7 +82,7 @@ text::token_windows measuring_windows(const any_model& model, const measure_opti
 }
 
 select::damage_table obtain_damage(const any_model& model, const target_options& options,
-                                   const encoding& encoding, int threads) {
+                                   const encoding& encoding, const command_files& files, int threads) {
     const loaded_importances* importances = encoding.importances;
     const std::string_view encoder = encoding.encoder == encoder_kind::feedback ? "feedback" : "weighted";
     if (!options.damage.empty() && std::filesystem::exists(options.damage)) {
@@ -78,10 +93,19 @@ select::damage_table obtain_damage(const any_model& model, const target_options&
     }
     const measure_options& measuring = options.measuring;
     const select::menu menu = select::parse_menu("all", builtin_formats::layouts);
+    const auto windows = measuring_windows(model, measuring, importances);
+    const std::string made_from = origin_of(model, measuring, encoding, windows);
+    const std::filesystem::path& kept = files.kept_damage();
+    const auto found = resume(kept, files.rule(), "--damage", [&] {
+        select::damage_table table = load_damage(kept, model.stored_tensors());
+        if (table.origin != made_from)
+            fail(kept.string(), ": wanted damages measured with this model, text and encoder, got others");
+        return table;
+    });
+    if (found) return *found;
     std::optional<feedback_gains> gains;
-    if (encoding.encoder == encoder_kind::feedback) gains = gains_of(model, *importances->text(), menu, threads);
+    if (encoding.encoder == encoder_kind::feedback) gains = gains_of(model, *importances, menu, threads);
     const auto run = [&](const auto& measure, std::size_t points) {
-        const auto windows = measuring_windows(model, measuring, importances);
         const std::size_t passes = measure_passes(model.tensors(), points);
         const auto used = first_windows(model, windows, measuring, passes, threads);
         std::cout << "measuring damage on " << used.size() << " windows of " << used.length() << " tokens\n";
@@ -92,11 +116,15 @@ select::damage_table obtain_damage(const any_model& model, const target_options&
     };
     const direct formats;
     const perturbation noises;
-    const select::damage_table table =
+    select::damage_table table =
         measuring.measure == "noise" ? run(noises, noises.sizes.size()) : run(formats, formats.errors.size());
+    table.origin = made_from;
     if (!options.damage.empty()) {
-        save_damage(options.damage, table, model.stored_tensors());
-        std::cout << "wrote " << options.damage.string() << '\n';
+        save_damage(options.damage, table, model.stored_tensors(), files.rule());
+        std::cout << "wrote " << options.damage.string() << '\n' << std::flush;
+    } else if (!kept.empty()) {
+        save_damage(kept, table, model.stored_tensors(), {files.rule().inputs, existing_file::replace});
+        tell_kept("what was measured is", kept);
     }
     return table;
 }

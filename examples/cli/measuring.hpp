@@ -6,6 +6,7 @@
 #include <optional>
 #include <vector>
 
+#include "command_files.hpp"
 #include "commands.hpp"
 #include "importances.hpp"
 #include "tessera/core/tensor_info.hpp"
@@ -23,9 +24,10 @@ namespace cli {
 tessera::text::token_windows measuring_windows(const tessera::any_model& model, const measure_options& options,
                                                const loaded_importances* importances);
 
-/// Reads the damage file if there is one; else measures, and writes it if it has a name.
+/// Reads the damage file if there is one; else measures, and writes it if it has a name. Without a name it is kept as
+/// `files` says.
 tessera::select::damage_table obtain_damage(const tessera::any_model& model, const target_options& options,
-                                            const encoding& encoding, int threads);
+                                            const encoding& encoding, const command_files& files, int threads);
 
 /// The budget's plan, improved by measured swaps.
 tessera::select::plan refine(const tessera::any_model& model, const tessera::select::plan& draft,

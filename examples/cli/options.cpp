@@ -23,6 +23,9 @@ const CLI::Validator is_format(
     },
     "", "format");
 
+const CLI::Validator is_file_name(
+    [](std::string& name) -> std::string { return name.empty() ? "wanted the name of a file, got nothing" : ""; }, "");
+
 const CLI::Validator is_positive(
     [](std::string& text) -> std::string {
         double number = 0.0;
@@ -108,10 +111,17 @@ void add_threads(CLI::App& command, int& threads) {
         ->capture_default_str();
 }
 
+void add_force(CLI::App& command, tessera::existing_file& existing) {
+    command.add_flag_callback(
+        "--force", [&existing] { existing = tessera::existing_file::replace; },
+        "Replace output files that exist, and begin anew where unfinished work\nof another model or text is in the way; inputs are never replaced");
+}
+
 void add_output(CLI::App& command, output_options& output) {
-    command.add_option("-o,--output", output.path, "The file to write")->required()->type_name("FILE");
-    command.add_flag("--force", output.force, "Replace the output file if it exists");
+    command.add_option("-o,--output", output.path, "The file to write")->required()->check(is_file_name)->type_name("FILE");
+    add_force(command, output.existing);
     command.add_option("--chat-template", output.chat_template, "A Jinja template to write in the place of the model's own; has to parse")
+        ->check(is_file_name)
         ->type_name("FILE");
     command.add_flag("--dry-run", output.dry_run, "Print the plan and the exact size; write nothing");
     add_threads(command, output.threads);
@@ -120,6 +130,7 @@ void add_output(CLI::App& command, output_options& output) {
 void add_importances(CLI::App& command, importance_options& importances) {
     command
         .add_option("--imatrix", importances.file, "An importance matrix, of tessera calibrate or llama-imatrix (GGUF or .dat)")
+        ->check(is_file_name)
         ->type_name("FILE");
     command
         .add_option("--text", importances.texts,
@@ -129,7 +140,7 @@ void add_importances(CLI::App& command, importance_options& importances) {
         ->type_name("PATH[=WEIGHT]");
     command
         .add_option("--enough-tokens", importances.enough_tokens,
-                    "Experts that fewer tokens reached are blended with the average of the others")
+                    "What experts that fewer tokens reached are encoded by is blended with the average of all")
         ->check(CLI::Range(std::uint64_t{0}, std::uint64_t{1} << 32).description(""))
         ->type_name("N")
         ->capture_default_str();
@@ -164,6 +175,7 @@ void add_measuring(CLI::App& command, measure_options& measuring) {
     command
         .add_option("--measure-text", measuring.text,
                     "A text or conversations (JSONL) to measure on, never what to judge on\n(default: the windows held back in the importance matrix)")
+        ->check(is_file_name)
         ->type_name("FILE");
     CLI::Option* tokens =
         command.add_option("--measure-tokens", measuring.tokens, "Tokens to measure on (default: minutes on two cores)")
@@ -198,6 +210,7 @@ void add_target(CLI::App& command, CLI::Option_group& group, target_options& tar
     command
         .add_option("--damage", target.damage,
                     "What each format costs each tensor: read if the file is there, else measured and written")
+        ->check(is_file_name)
         ->type_name("FILE");
     command
         .add_option("--measure", target.measuring.measure,

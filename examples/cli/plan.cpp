@@ -1,3 +1,5 @@
+#include <unistd.h>
+
 #include <cstddef>
 #include <filesystem>
 #include <iostream>
@@ -7,6 +9,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "command_files.hpp"
 #include "commands.hpp"
 #include "curve_svg.hpp"
 #include "open.hpp"
@@ -14,11 +17,11 @@
 #include "planning.hpp"
 #include "rules.hpp"
 #include "terminal.hpp"
+#include "tessera/core/output_file.hpp"
 #include "tessera/format/builtin.hpp"
 #include "tessera/pipeline/damage_file.hpp"
 #include "tessera/pipeline/plan_file.hpp"
 #include "tessera/pipeline/target_size.hpp"
-#include "tessera/pipeline/text_file.hpp"
 #include "tessera/select/budget.hpp"
 #include "tessera/select/curve.hpp"
 #include "tessera/select/predict.hpp"
@@ -29,18 +32,23 @@ namespace {
 
 using namespace tessera;
 
-void require_absent(const std::filesystem::path& path, const plan_options& options) {
-    if (!path.empty() && !options.force && std::filesystem::exists(path))
-        fail(path.string(), ": exists already; --force replaces it");
+// What the work is for: the first file that is written. Where there is none, something named as the model, here, if that is
+// a folder to write in.
+std::filesystem::path main_output(const plan_options& options) {
+    for (const auto* output : {&options.output, &options.tensor_types, &options.svg})
+        if (!output->empty()) return *output;
+    std::filesystem::path model = std::filesystem::absolute(options.model).lexically_normal();
+    if (!model.has_filename()) model = model.parent_path();
+    return ::access(".", W_OK) == 0 ? model.filename() : std::filesystem::path();
 }
 
 constexpr std::size_t curve_points = 49;  // sizes between 2 and 16 bits per weight lie 5 % apart
 
-std::vector<curve_point> curve_of(const any_model& model, const plan_options& options,
-                                  const encoding& encoding) {
+std::vector<curve_point> curve_of(const any_model& model, const plan_options& options, const encoding& encoding,
+                                  const command_files& files) {
     select::plan draft = select::open_plan(model.tensors());
     select::settle(draft, pinned_by_name(options.names.pins, model.tensors()), fallback_formats::layouts);
-    const select::budget budget = budget_of(model, options.target, encoding, options.threads);
+    const select::budget budget = budget_of(model, options.target, encoding, files, options.threads);
     const std::vector<select::plan> plans = select::size_curve(draft, budget, fallback_formats::layouts, curve_points);
     if (!options.json) print_basis(plans.front(), budget);
     std::vector<curve_point> points;
@@ -69,17 +77,28 @@ void print_curve_json(const std::vector<curve_point>& points) {
 }  // namespace
 
 void plan(const plan_options& options) {
-    for (const auto* path : {&options.output, &options.tensor_types, &options.svg}) require_absent(*path, options);
+    const std::filesystem::path output = main_output(options);
+    command_files files(options.existing);
+    files.read_model(options.model);
+    for (const auto* path : {&options.output, &options.tensor_types, &options.svg}) files.write(*path);
+    files.use(options.importances, output);
+    if (options.target.is_given() || options.curve)
+        files.use(options.target, output);
+    else
+        files.read(options.target.damage);
+    files.check();
     const any_model model = open(options.model, options.further);
-    const auto loaded = load_importances(options.importances, model, model.metadata(), options.threads);
+    require_plannable(model, options.names, options.target);
+    const auto loaded = load_importances(options.importances, model, model.metadata(), files, options.threads);
     const encoding encoding = choose_encoding(options.importances, loaded ? &*loaded : nullptr);
     if (options.curve) {
-        const std::vector<curve_point> points = curve_of(model, options, encoding);
+        const std::vector<curve_point> points = curve_of(model, options, encoding, files);
         options.json ? print_curve_json(points) : print_curve(points);
-        if (!options.svg.empty()) write_text_file(options.svg, curve_svg(points, options.model.filename().string()));
-        return;
+        if (!options.svg.empty())
+            write_text_file(options.svg, curve_svg(points, options.model.filename().string()), files.rule());
+        return files.done();
     }
-    const select::plan plan = make_plan(model, options.names, options.target, encoding, options.threads);
+    const select::plan plan = make_plan(model, options.names, options.target, encoding, files, options.threads);
     const metadata properties = noted_metadata(model.metadata(), encoding.importances);
     if (options.output.empty() && options.tensor_types.empty()) print_tensors(plan);
     print_formats(plan);
@@ -87,13 +106,14 @@ void plan(const plan_options& options) {
     print_prediction(plan);
     std::cout << "size: " << size_text(plan, properties) << '\n';
     if (!options.output.empty()) {
-        save_plan(options.output, plan, properties);
+        save_plan(options.output, plan, properties, files.rule());
         std::cout << "wrote " << options.output.string() << '\n';
     }
     if (!options.tensor_types.empty()) {
-        write_text_file(options.tensor_types, tensor_type_options(plan));
+        write_text_file(options.tensor_types, tensor_type_options(plan), files.rule());
         std::cout << "wrote " << options.tensor_types.string() << '\n';
     }
+    files.done();
 }
 
 }  // namespace cli

@@ -1,7 +1,6 @@
 #include "planning.hpp"
 
-#include <filesystem>
-#include <utility>
+#include <span>
 
 #include "measuring.hpp"
 #include "plan_report.hpp"
@@ -9,24 +8,61 @@
 #include "tessera/format/builtin.hpp"
 #include "tessera/pipeline/damage_file.hpp"
 #include "tessera/pipeline/target_size.hpp"
+#include "tessera/select/menu.hpp"
 #include "tessera/select/predict.hpp"
+#include "tessera/select/rules.hpp"
 #include "tessera/select/strategies.hpp"
 
 namespace cli {
 
 using namespace tessera;
 
+namespace {
+
+// Without a target that is a size or a divergence, no limit.
+void set_limit(select::budget& budget, const target_options& target, std::span<const tensor_info> tensors,
+               const metadata& properties) {
+    if (target.bytes)
+        budget.limit = file_limit(*target.bytes, tensors, properties);
+    else if (target.bits_per_weight)
+        budget.limit = bits_per_weight_limit(*target.bits_per_weight, tensors);
+    else if (target.kld)
+        budget.limit = select::at_most_damage{*target.kld};
+}
+
+select::plan draft_with(const pinned_by_name& pins, std::span<const tensor_info> tensors) {
+    select::plan draft = select::open_plan(tensors);
+    select::settle(draft, pins, fallback_formats::layouts);
+    return draft;
+}
+
+}  // namespace
+
+void require_plannable(const any_model& model, const named_formats& names, const target_options& target) {
+    const auto tensors = model.tensors();
+    const pinned_by_name pins(names.pins, tensors);
+    select::budget budget{.damage = {}, .limit = {}, .choices = select::parse_menu(target.menu, builtin_formats::layouts)};
+    if (!target.bytes && !target.bits_per_weight) return;
+    set_limit(budget, target, tensors, model.metadata());
+    for (const tensor_info& info : tensors) {  // as if nothing did any damage
+        if (select::stays_full_precision(info)) continue;
+        select::tensor_damage& entry = budget.damage.tensors.emplace_back(select::tensor_damage{info.name});
+        for (const type_layout& layout : budget.choices.of(info, fallback_formats::layouts)) entry.options.push_back({layout, 0.0});
+    }
+    select::plan draft = draft_with(pins, tensors);
+    select::settle(draft, budget, fallback_formats::layouts);
+}
+
 select::budget budget_of(const any_model& model, const target_options& target, const encoding& encoding,
-                         int threads) {
-    select::menu menu = select::parse_menu(target.menu, builtin_formats::layouts);  // a misspelt one is told at once
-    return {.damage = obtain_damage(model, target, encoding, threads),
+                         const command_files& files, int threads) {
+    return {.damage = obtain_damage(model, target, encoding, files, threads),
             .limit = select::at_most_bytes{},
-            .choices = std::move(menu),
+            .choices = select::parse_menu(target.menu, builtin_formats::layouts),
             .tied = tied_output_of(model.tensors(), noted_metadata(model.metadata(), encoding.importances))};
 }
 
 select::plan make_plan(const any_model& model, const named_formats& names, const target_options& target,
-                       const encoding& encoding, int threads) {
+                       const encoding& encoding, const command_files& files, int threads) {
     const auto tensors = model.tensors();
     if (!target.is_given()) {
         using columns = select::mix_model::importances;
@@ -35,15 +71,9 @@ select::plan make_plan(const any_model& model, const named_formats& names, const
         return plan;
     }
     const pinned_by_name pins(names.pins, tensors);
-    select::budget budget = budget_of(model, target, encoding, threads);
-    if (target.bytes)
-        budget.limit = file_limit(*target.bytes, tensors, noted_metadata(model.metadata(), encoding.importances));
-    else if (target.bits_per_weight)
-        budget.limit = bits_per_weight_limit(*target.bits_per_weight, tensors);
-    else
-        budget.limit = select::at_most_damage{*target.kld};
-    select::plan draft = select::open_plan(tensors);
-    select::settle(draft, pins, fallback_formats::layouts);
+    select::budget budget = budget_of(model, target, encoding, files, threads);
+    set_limit(budget, target, tensors, noted_metadata(model.metadata(), encoding.importances));
+    select::plan draft = draft_with(pins, tensors);
     if (target.refine > 0)
         draft = refine(model, draft, budget, target, encoding.importances, threads);
     else

@@ -5,17 +5,14 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
-#include <csignal>
 #include <cstdio>
 #include <string_view>
 
-#include "tessera/core/error.hpp"
+#include "interrupts.hpp"
 
 namespace cli {
 
 namespace {
-
-volatile std::sig_atomic_t interrupted = 0;
 
 // Columns a text takes on screen: bytes of UTF-8 that begin a character.
 std::size_t display_width(std::string_view text) {
@@ -100,7 +97,7 @@ progress_line::~progress_line() {
 }
 
 void progress_line::operator()(const tessera::progress& now) {
-    if (interrupted != 0) tessera::fail("interrupted");
+    stop_if_interrupted();
     if (!is_terminal_) return;
     const auto time = clock::now();
     if (now.stage != stage_) {
@@ -126,14 +123,6 @@ void progress_line::operator()(const tessera::progress& now) {
     width_ = line.size();
     std::fprintf(stderr, "\r%s%*s", line.c_str(), static_cast<int>(blanks), "");
     std::fflush(stderr);
-}
-
-void catch_interrupts() {
-    struct ::sigaction action {};
-    action.sa_handler = [](int) { interrupted = 1; };
-    ::sigaction(SIGTERM, &action, nullptr);
-    action.sa_flags = static_cast<int>(SA_RESETHAND);
-    ::sigaction(SIGINT, &action, nullptr);
 }
 
 }  // namespace cli

@@ -34,7 +34,7 @@ private:
 };
 
 /// A progress callback: one line with share, rate and time left, redrawn a few times a second when standard error is a
-/// terminal, gone when the object is. Throws when the user has interrupted the program, so that what was begun is undone.
+/// terminal, gone when the object is. Throws an interruption when the program was asked to stop, so that what was begun is undone.
 class progress_line {
 public:
     progress_line();
@@ -50,8 +50,5 @@ private:
     clock::time_point started_, drawn_;
     std::size_t width_ = 0;
 };
-
-/// From now on SIGTERM and the first SIGINT only ask progress_line to stop; a second SIGINT ends the program at once.
-void catch_interrupts();
 
 }  // namespace cli

@@ -51,7 +51,7 @@ public:
     text_source operator()(const std::string& argument, Read&& read) {
         const named_source named = parse_source(argument);
         text_source source{.name = named.pattern, .weight = named.weight};
-        for (const std::filesystem::path& path : find_text_files(named.pattern)) {
+        for (const std::filesystem::path& path : files_of_text(argument)) {
             const text_file file(path);
             utf16_ += file.changes().was_utf16 ? 1 : 0;
             carriage_returns_ += file.changes().had_carriage_returns ? 1 : 0;
@@ -95,6 +95,10 @@ std::string framing_of(const document_reader& reader) {
 }
 
 }  // namespace
+
+std::vector<std::filesystem::path> files_of_text(const std::string& argument) {
+    return find_text_files(parse_source(argument).pattern);
+}
 
 text_sources read_text_sources(const tessera::metadata& properties, const text_options& options) {
     const vocabulary vocabulary(properties);

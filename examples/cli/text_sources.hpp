@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstddef>
+#include <filesystem>
 #include <optional>
 #include <string>
 #include <vector>
@@ -20,6 +21,10 @@ struct text_sources {
     std::size_t conversations = 0;               ///< documents that are conversations
     std::string framing;                         ///< how they were read, as a sentence for people
 };
+
+/// The files that an argument stands for: a file, a directory or a pattern, perhaps with "=WEIGHT" behind it. Throws when
+/// there are none.
+std::vector<std::filesystem::path> files_of_text(const std::string& argument);
 
 /// Reads the texts for the model that the metadata describe.
 text_sources read_text_sources(const tessera::metadata& properties, const text_options& options);

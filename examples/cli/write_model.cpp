@@ -10,10 +10,10 @@
 #include "feedback.hpp"
 #include "plan_report.hpp"
 #include "terminal.hpp"
+#include "tessera/core/output_file.hpp"
 #include "tessera/gguf/writer.hpp"
 #include "tessera/pipeline/output_metadata.hpp"
 #include "tessera/pipeline/quantize.hpp"
-#include "tessera/pipeline/text_file.hpp"
 
 namespace cli {
 
@@ -25,8 +25,7 @@ encoding_report encode(const tessera::any_model& model, const tessera::select::p
                        tessera::gguf::writer& file) {
     encoding_report report{encoding.encoder, encoding.inputs, {}, {}};
     if (encoding.encoder == encoder_kind::feedback) {
-        report.feedback = write_with_feedback(model, plan, properties, *encoding.importances->text(), file,
-                                              encoding.inputs, threads);
+        report.feedback = write_with_feedback(model, plan, properties, *encoding.importances, file, encoding.inputs, threads);
         for (const auto& tensor : report.feedback) report.errors.push_back(tensor.error);
         return report;
     }
@@ -44,7 +43,8 @@ encoding_report encode(const tessera::any_model& model, const tessera::select::p
 }  // namespace
 
 void write_model(const tessera::any_model& model, const tessera::select::plan& plan, const tessera::metadata& properties,
-                 const output_options& output, const encoding& encoding, const std::filesystem::path& report_path) {
+                 const output_options& output, const command_files& files, const encoding& encoding,
+                 const std::filesystem::path& report_path) {
     const tessera::metadata noted = noted_metadata(properties, encoding.importances);
     const tessera::metadata written = tessera::output_metadata(noted, plan);
     const std::string size = size_text(plan, noted);
@@ -57,9 +57,7 @@ void write_model(const tessera::any_model& model, const tessera::select::plan& p
         return;
     }
 
-    using tessera::gguf::existing_file;
-    tessera::gguf::writer file(output.path, {.inputs = model.files(),
-                                             .existing = output.force ? existing_file::replace : existing_file::refuse});
+    tessera::gguf::writer file(output.path, {.inputs = files.rule().inputs, .existing = files.rule().existing});
     const auto started = std::chrono::steady_clock::now();
     const encoding_report report = encode(model, plan, written, encoding, output.threads, file);
     const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - started).count();
@@ -67,7 +65,7 @@ void write_model(const tessera::any_model& model, const tessera::select::plan& p
     print_encoding(plan, report);
     print_notes(plan);
     print_prediction(plan);
-    if (!report_path.empty()) tessera::write_text_file(report_path, encoding_json(plan, report));
+    if (!report_path.empty()) tessera::write_text_file(report_path, encoding_json(plan, report), files.rule());
     std::cout << "wrote " << output.path.string() << ": " << size << ", in " << fixed(seconds, 1) << " s\n";
 }
 

@@ -3,6 +3,7 @@
 
 #include <filesystem>
 
+#include "command_files.hpp"
 #include "commands.hpp"
 #include "importances.hpp"
 #include "tessera/core/metadata.hpp"
@@ -15,7 +16,7 @@ namespace cli {
 /// tells on standard output what was done and, if there is a path for it, in a JSON file how each tensor was encoded; on a
 /// dry run only tells what would be done.
 void write_model(const tessera::any_model& model, const tessera::select::plan& plan, const tessera::metadata& properties,
-                 const output_options& output, const encoding& encoding = {},
+                 const output_options& output, const command_files& files, const encoding& encoding = {},
                  const std::filesystem::path& report_path = {});
 
 }  // namespace cli

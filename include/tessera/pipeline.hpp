@@ -15,4 +15,3 @@
 #include "tessera/pipeline/quantize_layer_by_layer.hpp"
 #include "tessera/pipeline/quantize_with_feedback.hpp"
 #include "tessera/pipeline/target_size.hpp"
-#include "tessera/pipeline/text_file.hpp"

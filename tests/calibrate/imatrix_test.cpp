@@ -118,7 +118,7 @@ TEST_CASE("both formats come back as they were written") {
 
     CHECK_THROWS_AS(write_imatrix(folder / "x.dat", file), error);
     CHECK_THROWS_AS(write_imatrix(folder / "x.gguf", file), error);
-    write_imatrix(folder / "x.dat", file, {.existing = gguf::existing_file::replace});
+    write_imatrix(folder / "x.dat", file, {.existing = existing_file::replace});
     CHECK_THROWS_AS((void)imatrix_legacy_bytes({}), error);
 }
 
@@ -172,7 +172,7 @@ TEST_CASE("a GGUF that contradicts itself, or is something else, is refused") {
         for (const tensor& t : tensors) infos.push_back({.name = t.name, .dims = {t.values.size(), 1, 1, 1}});
         metadata properties;
         properties.set("general.type", std::string(type));
-        gguf::writer out(folder / "x.gguf", {.existing = gguf::existing_file::replace});
+        gguf::writer out(folder / "x.gguf", {.existing = existing_file::replace});
         out.begin(infos, properties);
         for (std::size_t t = 0; t < tensors.size(); ++t)
             out.write(infos[t], 0, as_byte_view(std::span(tensors[t].values)));

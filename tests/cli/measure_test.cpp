@@ -9,23 +9,39 @@
 #include "support/support.hpp"
 
 using nlohmann::json;
+using support::fs::exists;
 using support::fs::file_size;
 using support::has;
 using support::outcome;
 using support::program;
 using support::read_text;
 using support::scratch_dir;
+using support::shell;
 
 TEST_CASE("a target is reached from calibration to file, and keeps what it promises") {
     const scratch_dir folder;
     REQUIRE(program(folder, "calibrate fable-3m --text fable-3m/generated_calibration.txt --tokens 8000 -o i.gguf").status == 0);
-    const std::string common = "fable-3m --imatrix i.gguf --encoder weighted --measure-tokens 512 --formats kquants --damage d.json ";
-    const outcome made = program(folder, "quantize " + common + "--target-size 1.5MB -o q.gguf");
+    // The first time the model is larger than a file may be. What was measured is kept.
+    const std::string unnamed = "fable-3m --imatrix i.gguf --encoder weighted --formats kquants --target-size 1.5MB ";
+    const outcome failed = shell(folder, "ulimit -f 1600; '" TESSERA_PROGRAM "' quantize " + unnamed + "--measure-tokens 512 -o q.gguf");
+    CHECK(failed.status == 1);
+    CHECK(has(failed.out, "measuring damage on 2 windows of 256 tokens"));
+    CHECK(has(failed.out, "kept in q.gguf.damage.json"));
+    CHECK_FALSE(exists(folder / "q.gguf"));
+    REQUIRE(exists(folder / "q.gguf.damage.json"));
+    support::fs::copy(folder / "q.gguf.damage.json", folder / "d.json");
+    const outcome other = program(folder, "quantize " + unnamed + "--measure-tokens 256 -o q.gguf");
+    CHECK(other.status == 1);
+    CHECK(has(other.err, "q.gguf.damage.json: wanted damages measured with this model, text and encoder, got others; --force begins anew"));
+    const outcome made = program(folder, "quantize " + unnamed + "--measure-tokens 512 -o q.gguf");
     REQUIRE(made.status == 0);
-    CHECK(has(made.out, "measuring damage on 2 windows of 256 tokens"));
+    CHECK(has(made.out, "going on from q.gguf.damage.json"));
+    CHECK_FALSE(has(made.out, "measuring"));
+    CHECK_FALSE(exists(folder / "q.gguf.damage.json"));
     CHECK(file_size(folder / "q.gguf") <= 1'500'000);
     CHECK(file_size(folder / "q.gguf") > 1'490'000);
 
+    const std::string common = "fable-3m --imatrix i.gguf --encoder weighted --measure-tokens 512 --formats kquants --damage d.json ";
     const std::string measured = read_text(folder / "d.json");
     const outcome again = program(folder, "plan " + common + "--target-size 1.5MB -o p.json");
     REQUIRE(again.status == 0);

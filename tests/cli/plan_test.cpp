@@ -141,7 +141,7 @@ TEST_CASE("plan says what is wrong, and replaces nothing by accident") {
     fails("fable-3m --damage damage.json --target-bpw 4 --formats Q9", "formats to choose from");
     fails("fable-3m --damage fable-3m/config.json --target-bpw 4", "wanted the key \"kind\"");
     write_text(folder / "there.json", "precious");
-    fails("fable-3m -f Q8_0 -o there.json", "exists already");
+    fails("fable-3m -f Q8_0 -o there.json", "got a file that exists; --force replaces it");
     CHECK(read_text(folder / "there.json") == "precious");
     CHECK(program(folder, "quantize fable-3m --plan there.json -o out.gguf").status == 1);
     CHECK_FALSE(fs::exists(folder / "out.gguf"));

@@ -234,11 +234,12 @@ TEST_CASE("a run that is killed, again and again, ends with the bytes of one tha
         return support::message_of<error>(
             [&] { (void)calibrate(model, text, window, {.checkpoint = folder / "checkpoint"}); });
     };
-    CHECK(refused(source, std::span(tokens).first(32), 32).find("text and options, got another's") != std::string::npos);
-    CHECK(refused(source, tokens, 16).find("got another's") != std::string::npos);
+    CHECK(refused(source, std::span(tokens).first(32), 32).ends_with("wanted a checkpoint of this calibration, got one of another text"));
+    CHECK(refused(source, tokens, 16).ends_with("got one of another text"));
     tiny_shape other = shape;
     other.seed = 2;
-    CHECK(refused(make_tiny_model(other), tokens, 32).find("got another's") != std::string::npos);
+    CHECK(refused(make_tiny_model(other), tokens, 32).ends_with("got one of another model"));
+    CHECK(refused(make_tiny_model(other), tokens, 16).ends_with("got one of another model and text"));
 
     std::string bytes = support::read_text(folder / "checkpoint");
     for (const std::size_t at : {std::size_t{40}, bytes.size() / 2, bytes.size() - 1}) {
@@ -251,6 +252,11 @@ TEST_CASE("a run that is killed, again and again, ends with the bytes of one tha
     }
     support::write_text(folder / "checkpoint", "not mine");
     CHECK(refused(source, tokens, 32).find("something else") != std::string::npos);
+    const calibration anew = calibrate(
+        source, tokens, 32, {.checkpoint = folder / "checkpoint", .unfit_checkpoint = existing_file::replace});
+    CHECK(anew.resumed == 0);
+    CHECK(serialized(anew) == support::read_text(folder / "result"));
+    CHECK(calibrate(source, tokens, 32, {.checkpoint = folder / "checkpoint"}).resumed > 0);
 }
 
 TEST_CASE("every architecture has importances for all that is quantized") {

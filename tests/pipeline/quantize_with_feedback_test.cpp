@@ -12,9 +12,13 @@
 #include "model/tiny_model.hpp"
 #include "support/random.hpp"
 #include "support/support.hpp"
+#include "tessera/calibrate/rare_matrices.hpp"
+#include "tessera/encode/encoders.hpp"
 #include "tessera/format/legacy_quants.hpp"
 #include "tessera/format/plain.hpp"
+#include "tessera/pipeline/calibrate.hpp"
 #include "tessera/pipeline/measure_feedback_gains.hpp"
+#include "tessera/pipeline/quantize.hpp"
 #include "tessera/pipeline/quantize_layer_by_layer.hpp"
 #include "tessera/pipeline/quantize_with_feedback.hpp"
 #include "tessera/select/strategies.hpp"
@@ -136,6 +140,51 @@ TEST_CASE("experts that only the text held back reaches are written as well") {
         const tensor_info& target = made.plan.choices[t].target;
         if (target.type() == type_id::q4_0)
             CHECK(made.reports[t].with_feedback + made.reports[t].weighted == target.dims[2]);
+    }
+}
+
+TEST_CASE("experts that few tokens reached are blended with the others, down to what they have in common") {
+    const tiny_shape shape = of_whole_blocks(40);
+    const memory_source model = support::make_tiny_model(shape);
+    const auto tokens = support::random_tokens(window_length * windows, shape.vocabulary);
+    const feedback_text text{tokens, {}, window_length};
+    const importance_table seen = make_importances(calibrate(model, tokens, window_length).inputs);
+    const auto plan = select::make_plan(model.tensors(), select::uniform{*short_list::find(type_id::q4_0)}, short_list::layouts);
+    const auto encode = [&](std::uint64_t enough, const importance_table& importances) {
+        memory_sink sink;
+        (void)quantize_with_feedback<short_list>(model, plan, model.metadata(), text, sink, {.threads = 2, .rare = {enough, &importances}});
+        return sink;
+    };
+    const memory_sink alone = encode(0, seen);
+    for (const std::uint64_t enough : {std::uint64_t{32}, std::uint64_t{1} << 40}) {
+        CAPTURE(enough);
+        importance_table blended = seen;
+        (void)blend_rare_matrices(blended, enough);
+        const memory_sink made = encode(enough, blended);
+        memory_sink weighed;
+        (void)quantize_model<short_list>(model, plan, model.metadata(), weighted{}, weighed, {.importances = &blended});
+        std::size_t rare = 0, changed = 0, as_weighted = 0;
+        for (const auto& [name, counts] : seen) {
+            const auto info = std::ranges::find(made.tensors(), name, &tensor_info::name);
+            const std::size_t matrices = info->dims[2], bytes = info->bytes() / matrices;
+            const auto of = [&](const memory_sink& sink, std::size_t matrix) {
+                return sink.packed(*info, 0, info->rows()).subspan(matrix * bytes, bytes);
+            };
+            CAPTURE(name);
+            for (std::size_t m = 0; m < matrices; ++m) {
+                const bool is_same = std::ranges::equal(of(made, m), of(alone, m));
+                if (matrices == 1 || counts.tokens[m] >= enough) {
+                    CHECK(is_same);
+                    continue;
+                }
+                ++rare;
+                changed += is_same ? 0 : 1;
+                as_weighted += std::ranges::equal(of(made, m), of(weighed, m)) ? 1 : 0;
+            }
+        }
+        CHECK(rare > 20);
+        CHECK(changed > rare / 2);
+        if (enough > 1000) CHECK(as_weighted > rare * 9 / 10);  // nothing of its own is left to feed back
     }
 }
 

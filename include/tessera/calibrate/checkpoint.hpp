@@ -17,20 +17,36 @@
 #include "tessera/core/checksum.hpp"
 #include "tessera/core/error.hpp"
 #include "tessera/core/mapped_file.hpp"
+#include "tessera/core/output_file.hpp"
+#include "tessera/core/output_rule.hpp"
 #include "tessera/gguf/cursor.hpp"
-#include "tessera/gguf/output_file.hpp"
 #include "tessera/gguf/serialize.hpp"
 
 namespace tessera {
 
+/// What a calibration is of, in numbers that tell different ones apart.
+struct calibration_identity {
+    std::uint64_t model = 0;  ///< metadata, names, shapes and some weights
+    std::uint64_t text = 0;   ///< the windows of tokens
+    std::uint64_t start = 0;  ///< the activations that the text begins with: of both
+
+    friend bool operator==(const calibration_identity&, const calibration_identity&) = default;
+};
+
+/// Thrown when a file is no checkpoint that a calibration could go on from.
+class checkpoint_error : public error {
+public:
+    using error::error;
+};
+
 namespace detail {
 
-inline constexpr std::string_view checkpoint_magic = "tessera calibration checkpoint 1";
+inline constexpr std::string_view checkpoint_magic = "tessera calibration checkpoint 2";
 
 // What stands in front of statistics and activations.
 struct checkpoint_head {
     std::array<char, checkpoint_magic.size()> magic;
-    std::uint64_t fingerprint;  ///< of model, text and options
+    calibration_identity identity;
     std::uint64_t layers_done;
     std::uint64_t statistics_bytes;
     std::uint64_t activation_bytes;
@@ -108,36 +124,42 @@ struct calibration_checkpoint {
 };
 
 /// Writes a checkpoint, replacing the one before only once it is complete and flushed.
-inline void write_checkpoint(const std::filesystem::path& path, std::uint64_t fingerprint, std::uint64_t layers_done,
+inline void write_checkpoint(const std::filesystem::path& path, const calibration_identity& identity, std::uint64_t layers_done,
                              std::span<const input_statistics> inputs, std::span<const float> activations) {
     const std::vector<std::byte> statistics = detail::statistics_bytes(inputs);
     const byte_view states = as_byte_view(activations);
-    detail::checkpoint_head head{{}, fingerprint, layers_done, statistics.size(), states.size(), 0};
+    detail::checkpoint_head head{{}, identity, layers_done, statistics.size(), states.size(), 0};
     detail::checkpoint_magic.copy(head.magic.data(), head.magic.size());
     head.checksum = detail::checksum_of(head, statistics, states);
-    gguf::write_file(path, {as_byte_view(std::span(&head, 1)), statistics, states});
+    write_file(path, {as_byte_view(std::span(&head, 1)), statistics, states}, {.existing = existing_file::replace});
 }
 
-/// Reads a checkpoint and puts its activations into `activations`. Throws when the file was damaged, or was made with
-/// another model, text or options: its fingerprint or size is then another one.
+/// Reads a checkpoint and puts its activations into `activations`. Throws checkpoint_error when the file was damaged or is
+/// of another model or text; the message says of which.
 [[nodiscard]] inline calibration_checkpoint read_checkpoint(const std::filesystem::path& path,
-                                                            std::uint64_t fingerprint, std::span<float> activations) {
+                                                            const calibration_identity& identity,
+                                                            std::span<float> activations) {
     const std::string where = path.string();
+    const auto refuse = [&](const auto&... message) { throw checkpoint_error(concat(where, ": wanted ", message...)); };
     const mapped_file file(path);
     detail::checkpoint_head head{};
     const byte_view bytes = file.bytes();
     if (bytes.size() >= sizeof head) std::memcpy(&head, bytes.data(), sizeof head);
     if (std::string_view(head.magic.data(), head.magic.size()) != detail::checkpoint_magic)
-        fail(where, ": wanted a checkpoint of this version, got something else");
+        refuse("a checkpoint of this version, got something else");
     const byte_view rest = bytes.subspan(sizeof head);
     const bool fits = head.statistics_bytes <= rest.size() &&
                       head.activation_bytes == rest.size() - head.statistics_bytes;
     const byte_view statistics = rest.first(fits ? head.statistics_bytes : 0);
     const byte_view states = rest.subspan(statistics.size());
     if (!fits || detail::checksum_of(head, statistics, states) != head.checksum)
-        fail(where, ": wanted a whole checkpoint, got a damaged one");
-    if (head.fingerprint != fingerprint || states.size() != activations.size_bytes())
-        fail(where, ": wanted a checkpoint of this model, text and options, got another's");
+        refuse("a whole checkpoint, got a damaged one");
+    if (head.identity != identity || states.size() != activations.size_bytes()) {
+        const bool is_text = head.identity.text != identity.text;
+        const bool is_model = head.identity.model != identity.model || !is_text;
+        refuse("a checkpoint of this calibration, got one of another ", is_model ? "model" : "", is_model && is_text ? " and " : "",
+               is_text ? "text" : "");
+    }
     std::memcpy(activations.data(), states.data(), states.size());
     return {head.layers_done, detail::parse_statistics(statistics, where)};
 }

@@ -10,7 +10,7 @@
 #include "tessera/calibrate/imatrix_legacy.hpp"
 #include "tessera/core/bytes.hpp"
 #include "tessera/core/mapped_file.hpp"
-#include "tessera/gguf/output_file.hpp"
+#include "tessera/core/output_file.hpp"
 #include "tessera/gguf/serialize.hpp"
 #include "tessera/gguf/writer.hpp"
 
@@ -27,9 +27,7 @@ namespace tessera {
 inline void write_imatrix(const std::filesystem::path& path, const imatrix_file& file,
                           const gguf::writer_options& options = {}) {
     if (path.extension() != ".dat") return write_imatrix_gguf(path, file, options);
-    gguf::require_destination(path, options.inputs, options.existing);
-    const std::vector<std::byte> bytes = imatrix_legacy_bytes(file);
-    gguf::write_file(path, {bytes});
+    write_file(path, {imatrix_legacy_bytes(file)}, {options.inputs, options.existing});
 }
 
 }  // namespace tessera

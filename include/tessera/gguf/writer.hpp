@@ -13,9 +13,10 @@
 #include "tessera/core/bytes.hpp"
 #include "tessera/core/error.hpp"
 #include "tessera/core/metadata.hpp"
+#include "tessera/core/output_file.hpp"
+#include "tessera/core/output_rule.hpp"
 #include "tessera/core/tensor_info.hpp"
 #include "tessera/gguf/layout.hpp"
-#include "tessera/gguf/output_file.hpp"
 #include "tessera/gguf/rules.hpp"
 #include "tessera/gguf/shard_name.hpp"
 #include "tessera/tensor/concepts.hpp"
@@ -34,7 +35,7 @@ struct writer_options {
 /// files get their names in finish(), once every row is there and flushed. Without finish() nothing is left behind.
 class writer {
 public:
-    /// Nothing is created yet. Throws when `path` is in the way already or is one of the inputs.
+    /// Nothing is created yet. Throws when `path` must not be written (see tessera::require_destination).
     explicit writer(std::filesystem::path path, writer_options options = {})
         : path_(std::move(path)), options_(std::move(options)) {
         if (options_.max_shard_bytes == 0) require_destination(path_);
@@ -92,7 +93,7 @@ public:
         for (const output_file& file : files_) file.sync();
         for (const std::filesystem::path& path : paths_) require_destination(path);
         publish();
-        sync_folder(folder());
+        sync_folder(folder_of(path_));
         files_.clear();
         table_ = tensor_table({}, path_.string());
     }
@@ -108,10 +109,6 @@ private:
         std::uint64_t offset;
     };
 
-    [[nodiscard]] std::filesystem::path folder() const {
-        return path_.has_parent_path() ? path_.parent_path() : std::filesystem::path(".");
-    }
-
     [[nodiscard]] std::vector<std::filesystem::path> names(std::size_t files) const {
         if (files == 1) return {path_};
         std::vector<std::filesystem::path> paths;
@@ -121,12 +118,12 @@ private:
     }
 
     void require_destination(const std::filesystem::path& path) const {
-        gguf::require_destination(path, options_.inputs, options_.existing);
+        tessera::require_destination(path, {options_.inputs, options_.existing});
     }
 
     void require_room(std::uint64_t needed) const {
         std::error_code unknown;
-        const std::filesystem::space_info room = std::filesystem::space(folder(), unknown);
+        const std::filesystem::space_info room = std::filesystem::space(folder_of(path_), unknown);
         if (!unknown && room.available < needed)
             fail(path_.string(), ": wanted ", needed, " bytes free on its disk, got ", room.available);
     }

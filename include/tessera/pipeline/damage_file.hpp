@@ -12,11 +12,12 @@
 
 #include "tessera/core/bytes.hpp"
 #include "tessera/core/mapped_file.hpp"
+#include "tessera/core/output_file.hpp"
+#include "tessera/core/output_rule.hpp"
 #include "tessera/core/tensor_index.hpp"
 #include "tessera/core/tensor_info.hpp"
 #include "tessera/pipeline/json_file.hpp"
 #include "tessera/pipeline/model_identity.hpp"
-#include "tessera/pipeline/text_file.hpp"
 #include "tessera/safetensors/json.hpp"
 #include "tessera/select/damage_table.hpp"
 #include "tessera/select/tied_table.hpp"
@@ -31,6 +32,7 @@ inline constexpr std::string_view damage_file_kind = "tessera damage table";
     nlohmann::ordered_json file = detail::json_file(damage_file_kind, identify(tensors));
     file["unit"] = "nats of mean KL divergence";
     file["encoder"] = table.encoder;
+    if (!table.origin.empty()) file["origin"] = table.origin;
     nlohmann::ordered_json rows = nlohmann::ordered_json::array();
     for (const select::tensor_damage& tensor : table.tensors) {
         nlohmann::ordered_json damage = nlohmann::ordered_json::object();
@@ -59,6 +61,7 @@ inline constexpr std::string_view damage_file_kind = "tessera damage table";
     std::set<std::string> seen;
     select::damage_table table;
     if (parsed.contains("encoder")) table.encoder = file["encoder"].text();
+    if (parsed.contains("origin")) table.origin = file["origin"].text();
     file["tensors"].each([&](const detail::json_place& entry) {
         select::tensor_damage tensor{.name = entry["name"].text(),
                                      .sensitivity = entry["sensitivity"].amount(),
@@ -76,10 +79,11 @@ inline constexpr std::string_view damage_file_kind = "tessera damage table";
     return table;
 }
 
-/// Writes damage_to_json to a file. Throws naming the path when it cannot.
+/// Writes damage_to_json to a file. Throws naming the path when it cannot or must not.
 inline void save_damage(const std::filesystem::path& path, const select::damage_table& table,
-                        std::span<const tensor_info> tensors) {
-    write_text_file(path, damage_to_json(table, tensors));
+                        std::span<const tensor_info> tensors,
+                        const output_rule& rule = {.existing = existing_file::replace}) {
+    write_text_file(path, damage_to_json(table, tensors), rule);
 }
 
 /// Reads what save_damage wrote, or what a person made of it.

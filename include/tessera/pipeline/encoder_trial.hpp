@@ -10,9 +10,11 @@
 #include <vector>
 
 #include "tessera/calibrate/column_statistics.hpp"
+#include "tessera/calibrate/importance_table.hpp"
 #include "tessera/core/tensor_info.hpp"
 #include "tessera/encode/error_feedback.hpp"
 #include "tessera/encode/gram_factor.hpp"
+#include "tessera/model/linear.hpp"
 #include "tessera/model/matrix.hpp"
 #include "tessera/model/observer.hpp"
 #include "tessera/pipeline/quantize.hpp"
@@ -29,6 +31,13 @@ struct feedback_settings {
     [[nodiscard]] gram_factor_options factor(bool is_table, int threads) const noexcept {
         return {.damping = is_table ? table_damping : damping, .threads = threads};
     }
+};
+
+/// What is done about matrices of a stack (experts) that few tokens reached: their second moments are blended with what is
+/// known of the whole stack, as blend_rare_matrices does with importances.
+struct rare_experts {
+    std::uint64_t enough_tokens = 0;               ///< that are few no more
+    const importance_table* importances = nullptr;  ///< of all matrices, blended already; null: the matrices' own
 };
 
 /// Sums of squared errors: of weights, and of the outputs that a Gram matrix of inputs stands for.
@@ -52,17 +61,32 @@ namespace detail {
     return std::ranges::lower_bound(input.routed, used, {}, &model::routed_token::token) - input.routed.begin();
 }
 
+// Of the second moments over a few tokens, the diagonal becomes that of the importances, where there are some. Of what lies
+// off it nothing is known of other experts: it shrinks as if it was zero there.
+inline void blend(model::matrix& gram, const model::linear& first, std::uint64_t tokens, const rare_experts& rare) {
+    const tensor_info& info = *first.tensor;
+    if (matrix_count(info) < 2 || tokens >= rare.enough_tokens) return;
+    std::span<const float> importances;
+    if (rare.importances != nullptr) importances = rare.importances->find(info, first.first_row / info.dims[1]);
+    Eigen::VectorXf diagonal = gram.diagonal();
+    for (std::size_t c = 0; c < importances.size(); ++c)
+        diagonal[static_cast<Eigen::Index>(c)] = importances[c] * static_cast<float>(tokens);
+    gram *= static_cast<float>(static_cast<double>(tokens) / static_cast<double>(rare.enough_tokens));
+    gram.diagonal() = diagonal;
+}
+
 // What an input teaches: the Gram matrices of the rows used and, where there are any, held back; of the first the factor.
 struct learned_input {
     model::matrix seen, held_back;
     gram_factor factor;
 };
-[[nodiscard]] inline learned_input learn(const model::linear_input& input, Eigen::Index used,
+[[nodiscard]] inline learned_input learn(const model::linear_input& input, Eigen::Index used, const rare_experts& rare,
                                          const gram_factor_options& options) {
     const Eigen::Index rest = input.rows.rows() - used;
     column_statistics seen, held_back;
     add_gram(seen, input.rows.topRows(used), options.threads);
     if (rest > 0) add_gram(held_back, input.rows.bottomRows(rest), options.threads);
+    blend(seen.gram, *input.shared.front(), static_cast<std::uint64_t>(used), rare);
     gram_factor factor(seen.gram, static_cast<std::uint64_t>(used), options);
     return {std::move(seen.gram), std::move(held_back.gram), std::move(factor)};
 }

@@ -28,6 +28,7 @@ namespace tessera {
 struct feedback_gains_options {
     int threads = 0;                ///< 0: all of the machine's
     feedback_settings settings = {};
+    rare_experts rare = {};
     std::size_t tiles = 2;  ///< of 64 rows, that are tried of each tensor, from as many matrices of a stack
 };
 
@@ -53,7 +54,7 @@ public:
         std::erase_if(tensors, [&](const tensor_info* t) { return !is_sampled(matrix, t->dims[2] * t->dims[3]); });
         if (tensors.empty()) return;
 
-        const learned_input learned = learn(input, used, options_.settings.factor(is_table(*tensors.front()), options_.threads));
+        const learned_input learned = learn(input, used, options_.rare, options_.settings.factor(is_table(*tensors.front()), options_.threads));
         for (const tensor_info* tensor : tensors)
             try_formats(*tensor, matrix, {learned.factor, options_.settings.refits}, learned.held_back);
     }

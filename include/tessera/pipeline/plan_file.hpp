@@ -19,13 +19,14 @@
 #include "tessera/core/bytes.hpp"
 #include "tessera/core/mapped_file.hpp"
 #include "tessera/core/metadata.hpp"
+#include "tessera/core/output_file.hpp"
+#include "tessera/core/output_rule.hpp"
 #include "tessera/core/tensor_index.hpp"
 #include "tessera/core/tensor_info.hpp"
 #include "tessera/gguf/layout.hpp"
 #include "tessera/pipeline/json_file.hpp"
 #include "tessera/pipeline/model_identity.hpp"
 #include "tessera/pipeline/output_metadata.hpp"
-#include "tessera/pipeline/text_file.hpp"
 #include "tessera/safetensors/json.hpp"
 #include "tessera/select/plan.hpp"
 #include "tessera/select/rules.hpp"
@@ -162,9 +163,10 @@ namespace detail {
     return plan;
 }
 
-/// Writes plan_to_json to a file. Throws naming the path when it cannot.
-inline void save_plan(const std::filesystem::path& path, const select::plan& plan, const metadata& properties) {
-    write_text_file(path, plan_to_json(plan, properties));
+/// Writes plan_to_json to a file. Throws naming the path when it cannot or must not.
+inline void save_plan(const std::filesystem::path& path, const select::plan& plan, const metadata& properties,
+                      const output_rule& rule = {.existing = existing_file::replace}) {
+    write_text_file(path, plan_to_json(plan, properties), rule);
 }
 
 /// Reads what save_plan wrote, or what a person made of it.

@@ -34,6 +34,8 @@ namespace tessera {
 struct feedback_options {
     int threads = 0;  ///< 0: all of the machine's
     feedback_settings settings = {};
+    /// Those that no token reached are encoded by `weighted` with these importances or, where there are none, the others'.
+    rare_experts rare = {};
 };
 
 namespace detail {
@@ -66,7 +68,7 @@ public:
 
     // What the input teaches. Some matrix has to wait for it.
     [[nodiscard]] learned_input learn(const model::linear_input& input) const {
-        return detail::learn(input, used_rows(input, used_tokens_),
+        return detail::learn(input, used_rows(input, used_tokens_), options_.rare,
                              options_.settings.factor(matrices_with(input).front().is_table, options_.threads));
     }
 
@@ -97,12 +99,12 @@ public:
         for (std::size_t t = 0; t < plan_.choices.size(); ++t) write_rest(t);
     }
 
-    // The same of one tensor. Experts that no token reached are encoded with their neighbours' mean importances.
+    // The same of one tensor.
     void write_rest(std::size_t tensor) {
         for (std::size_t matrix = 0; matrix < is_done_[tensor].size(); ++matrix) {
             if (is_done_[tensor][matrix]) continue;
             is_done_[tensor][matrix] = true;
-            write({tensor, matrix, false}, importances_[tensor], weighted{});
+            write({tensor, matrix, false}, importances_of(tensor, matrix), weighted{});
             if (plan_.choices[tensor].is_encoded()) ++reports_[tensor].weighted;
         }
     }
@@ -117,7 +119,15 @@ private:
         [[nodiscard]] bool operator==(const matrix_of&) const = default;
     };
 
-    // The matrices of the plan that get this input and are not done. Slices of one come several times.
+    // Of a matrix that no input was shown for.
+    [[nodiscard]] std::span<const float> importances_of(std::size_t tensor, std::size_t matrix) const {
+        const bool is_stack = is_done_[tensor].size() > 1;
+        if (is_stack && options_.rare.importances != nullptr)
+            if (const auto known = options_.rare.importances->find(plan_.choices[tensor].target, matrix); !known.empty()) return known;
+        return importances_[tensor];
+    }
+
+    // The matrices of the plan that get this input, and are not done. Slices of one come several times.
     [[nodiscard]] std::vector<matrix_of> matrices_with(const model::linear_input& input) const {
         std::vector<matrix_of> found;
         for (const model::linear* layer : input.shared) {

@@ -5,11 +5,9 @@
 #include <cstdint>
 #include <cstring>
 #include <filesystem>
-#include <fstream>
 #include <span>
 #include <string>
 #include <string_view>
-#include <system_error>
 #include <variant>
 #include <vector>
 
@@ -19,6 +17,8 @@
 #include "tessera/core/error.hpp"
 #include "tessera/core/half.hpp"
 #include "tessera/core/metadata.hpp"
+#include "tessera/core/output_file.hpp"
+#include "tessera/core/output_rule.hpp"
 #include "tessera/core/tensor_info.hpp"
 #include "tessera/safetensors/dtype.hpp"
 #include "tessera/tensor/concepts.hpp"
@@ -77,45 +77,40 @@ inline std::vector<std::byte> narrow(std::span<const float> values, type_id type
 }  // namespace detail
 
 /// Writes every tensor of `source` into one file, in the source's order, types and names, with its metadata's strings.
-/// The file appears under its name when it is complete; a file that was there before is replaced. Throws when a tensor
-/// is not F32, F16 or BF16, when two share a name, or when the file cannot be written.
+/// The file appears under its name when it is complete. Throws when a tensor is not F32, F16 or BF16, when two share a
+/// name, or when the file cannot or must not be written.
 template <tensor_source Source>
-void write(const std::filesystem::path& path, const Source& source) {
+void write(const std::filesystem::path& path, const Source& source,
+           const output_rule& rule = {.existing = existing_file::replace}) {
+    require_destination(path, rule);
     const std::span<const tensor_info> tensors = source.tensors();
     const std::string header = detail::header_bytes(tensors, source.metadata(), path.string());
-    std::filesystem::path partial = path;
-    partial += ".partial";
-    std::ofstream file(partial, std::ios::binary | std::ios::trunc);
-    try {
-        file.write(header.data(), static_cast<std::streamsize>(header.size()));
-        std::vector<float> values;
-        for (const tensor_info& info : tensors) {
-            const std::uint64_t step =
-                std::max<std::uint64_t>(1, (1 << 20) / std::max<std::uint64_t>(1, info.columns()));
-            for (std::uint64_t row = 0; row < info.rows(); row += step) {
-                const std::uint64_t rows = std::min(step, info.rows() - row);
-                byte_view bytes;
-                if constexpr (packed_tensor_source<Source>) bytes = source.packed(info, row, rows);
-                std::vector<std::byte> narrowed;
-                if (bytes.empty()) {
-                    values.resize(rows * info.columns());
-                    source.read(info, row, rows, values);
-                    narrowed = detail::narrow(values, info.type());
-                    bytes = narrowed;
-                }
-                file.write(reinterpret_cast<const char*>(bytes.data()), static_cast<std::streamsize>(bytes.size()));
+    std::uint64_t offset = header.size(), size = offset;
+    for (const tensor_info& info : tensors) size += info.bytes();
+    output_file file(path, size);
+    file.write_at(0, std::as_bytes(std::span(header)));
+    std::vector<float> values;
+    for (const tensor_info& info : tensors) {
+        const std::uint64_t step = std::max<std::uint64_t>(1, (1 << 20) / std::max<std::uint64_t>(1, info.columns()));
+        for (std::uint64_t row = 0; row < info.rows(); row += step) {
+            const std::uint64_t rows = std::min(step, info.rows() - row);
+            byte_view bytes;
+            if constexpr (packed_tensor_source<Source>) bytes = source.packed(info, row, rows);
+            std::vector<std::byte> narrowed;
+            if (bytes.empty()) {
+                values.resize(rows * info.columns());
+                source.read(info, row, rows, values);
+                narrowed = detail::narrow(values, info.type());
+                bytes = narrowed;
             }
+            file.write_at(offset, bytes);
+            offset += bytes.size();
         }
-        file.close();
-        if (!file) fail(path.string(), ": cannot write ", partial.string());
-        std::error_code reason;
-        std::filesystem::rename(partial, path, reason);
-        if (reason) fail(path.string(), ": cannot rename ", partial.string(), ": ", reason.message());
-    } catch (...) {
-        std::error_code ignored;
-        std::filesystem::remove(partial, ignored);
-        throw;
     }
+    file.sync();
+    require_destination(path, rule);
+    file.publish();
+    sync_folder(folder_of(path));
 }
 
 }  // namespace tessera::safetensors

@@ -44,6 +44,7 @@ struct tensor_damage {
 struct damage_table {
     std::vector<tensor_damage> tensors{};
     std::string encoder = "weighted";  ///< that is to encode
+    std::string origin{};              ///< tells what it was measured with from anything else; empty: nobody knows
 
     /// The entry of this name, or null.
     [[nodiscard]] const tensor_damage* find(std::string_view name) const noexcept {

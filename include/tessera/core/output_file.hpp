@@ -2,56 +2,63 @@
 #pragma once
 
 #include <fcntl.h>
-#include <signal.h>
+#include <sys/file.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
 #include <cstddef>
 #include <cstdint>
-#include <cstdlib>
 #include <cstring>
 #include <filesystem>
 #include <initializer_list>
+#include <optional>
 #include <span>
 #include <string>
+#include <string_view>
 #include <system_error>
 #include <utility>
 
 #include "tessera/core/bytes.hpp"
 #include "tessera/core/error.hpp"
+#include "tessera/core/output_rule.hpp"
+#include "tessera/core/unpublished_files.hpp"
 
-namespace tessera::gguf {
+namespace tessera {
 
-/// What to do about a file that has the output's name already.
-enum class existing_file { refuse, replace };
-
-/// Throws when `path` is one of the inputs, under whatever name, or is taken and may not be replaced.
-inline void require_destination(const std::filesystem::path& path, std::span<const std::filesystem::path> inputs,
-                                existing_file existing) {
-    std::error_code unknown;  // what cannot be looked at now will show when the file is created
-    if (!std::filesystem::exists(path, unknown)) return;
-    for (const std::filesystem::path& input : inputs)
-        if (std::filesystem::equivalent(path, input, unknown))
-            fail(path.string(), ": wanted an output that is none of the inputs, got ", input.string());
-    if (existing == existing_file::refuse)
-        fail(path.string(), ": wanted a name that is free, got a file that exists");
-    if (!std::filesystem::is_regular_file(path, unknown))
-        fail(path.string(), ": wanted a regular file to replace, got something else");
+/// Removes what processes that were killed have left of a file: `<name>.partial-<process>-<number>` that no process has
+/// locked.
+inline void remove_abandoned(const std::filesystem::path& name) {
+    const std::string stem = name.filename().string() + ".partial-";
+    const auto is_left = [&](std::string_view found) {
+        if (!found.starts_with(stem)) return false;
+        found.remove_prefix(stem.size());
+        const std::size_t dash = found.find('-');
+        return dash != 0 && dash != found.npos && dash + 1 < found.size() && found.rfind('-') == dash &&
+               found.find_first_not_of("0123456789-") == found.npos;
+    };
+    std::error_code ignored;
+    for (std::filesystem::directory_iterator entry(folder_of(name), ignored), end; !ignored && entry != end;
+         entry.increment(ignored)) {
+        if (!is_left(entry->path().filename().string())) continue;
+        const int descriptor = ::open(entry->path().c_str(), O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+        if (descriptor < 0) continue;
+        if (::flock(descriptor, LOCK_EX | LOCK_NB) == 0) ::unlink(entry->path().c_str());
+        ::close(descriptor);
+    }
 }
 
 /// Writes beside the final name, as `<name>.partial-<process>-<number>`, and renames in publish(). A file that was not
-/// published disappears with the object.
+/// published disappears with the object, by remove_unpublished_files, or when the same output is written the next time:
+/// it is locked as long as its process lives.
 class output_file {
 public:
     /// Creates a file of `bytes` zeros, which take no room on disk yet. Throws naming the path when it cannot.
     output_file(std::filesystem::path name, std::uint64_t bytes) : name_(std::move(name)) {
+        remove_abandoned(name_);
         const std::string stem = name_.string() + ".partial-" + std::to_string(::getpid()) + "-";
-        for (unsigned number = 0; descriptor_ < 0; ++number) {
-            partial_ = stem + std::to_string(number);
-            descriptor_ = ::open(partial_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
-            if (descriptor_ < 0 && errno != EEXIST) fail(partial_.string(), ": cannot create: ", std::strerror(errno));
-        }
+        for (unsigned number = 0; descriptor_ < 0; ++number) create(stem + std::to_string(number));
         if (::ftruncate(descriptor_, static_cast<::off_t>(bytes)) != 0) {
             const int reason = errno;
             discard();
@@ -61,7 +68,8 @@ public:
     output_file(output_file&& other) noexcept
         : name_(std::move(other.name_)),
           partial_(std::move(other.partial_)),
-          descriptor_(std::exchange(other.descriptor_, -1)) {}
+          descriptor_(std::exchange(other.descriptor_, -1)),
+          unpublished_(std::exchange(other.unpublished_, std::nullopt)) {}
     output_file& operator=(output_file&&) = delete;
     ~output_file() { discard(); }
 
@@ -89,19 +97,46 @@ public:
         std::error_code problem;
         std::filesystem::rename(partial_, name_, problem);
         if (problem) fail(name_.string(), ": cannot rename ", partial_.string(), " to it: ", problem.message());
+        unpublished_.reset();
         ::close(std::exchange(descriptor_, -1));
     }
 
 private:
+    // Creates and locks a file, or none when another has the name.
+    void create(const std::string& partial) {
+        std::optional<unpublished_name> unpublished(std::in_place, partial);  // first, so that no file is without
+        const int descriptor = ::open(partial.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+        if (descriptor < 0 && errno == EEXIST) return;
+        if (descriptor < 0) fail(partial, ": cannot create: ", std::strerror(errno));
+        if (detail::unpublished_are_removed) {
+            ::close(descriptor);
+            ::unlink(partial.c_str());
+            fail(partial, ": cannot create: the process is about to end");
+        }
+        // One that clears up may have come before the lock: the file is its then. File systems without locks have files
+        // that nobody clears up.
+        struct ::stat status {};
+        if ((::flock(descriptor, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK) ||
+            (::fstat(descriptor, &status) == 0 && status.st_nlink == 0)) {
+            ::close(descriptor);
+            return;
+        }
+        descriptor_ = descriptor;
+        partial_ = partial;
+        unpublished_ = std::move(unpublished);
+    }
+
     void discard() noexcept {
         if (descriptor_ < 0) return;
-        ::close(std::exchange(descriptor_, -1));
         ::unlink(partial_.c_str());
+        ::close(std::exchange(descriptor_, -1));
+        unpublished_.reset();
     }
 
     std::filesystem::path name_;
     std::filesystem::path partial_;
     int descriptor_ = -1;
+    std::optional<unpublished_name> unpublished_;
 };
 
 /// Waits until the names in a folder are on disk.
@@ -115,8 +150,10 @@ inline void sync_folder(const std::filesystem::path& folder) {
     if (result != 0 && reason != EINVAL) fail(folder.string(), ": cannot flush: ", std::strerror(reason));
 }
 
-/// Writes a file in one go, part after part, replacing what has its name.
-inline void write_file(const std::filesystem::path& name, std::initializer_list<byte_view> parts) {
+/// Writes a file in one go, part after part. Throws when the rule forbids it, now or once it is written.
+inline void write_file(const std::filesystem::path& name, std::initializer_list<byte_view> parts,
+                       const output_rule& rule) {
+    require_destination(name, rule);
     std::uint64_t size = 0;
     for (const byte_view part : parts) size += part.size();
     output_file file(name, size);
@@ -126,22 +163,14 @@ inline void write_file(const std::filesystem::path& name, std::initializer_list<
         offset += part.size();
     }
     file.sync();
+    require_destination(name, rule);
     file.publish();
-    sync_folder(name.has_parent_path() ? name.parent_path() : std::filesystem::path("."));
+    sync_folder(folder_of(name));
 }
 
-/// Removes what processes that were killed have left unpublished of a file.
-inline void remove_abandoned(const std::filesystem::path& name) {
-    const std::string stem = name.filename().string() + ".partial-";
-    std::error_code ignored;
-    const std::filesystem::path folder = name.has_parent_path() ? name.parent_path() : std::filesystem::path(".");
-    for (const auto& entry : std::filesystem::directory_iterator(folder, ignored)) {
-        const std::string found = entry.path().filename().string();
-        if (!found.starts_with(stem)) continue;
-        const long process = std::strtol(found.c_str() + stem.size(), nullptr, 10);
-        const bool is_running = process <= 0 || ::kill(static_cast<::pid_t>(process), 0) == 0 || errno != ESRCH;
-        if (!is_running) std::filesystem::remove(entry.path(), ignored);
-    }
+/// The same of a text.
+inline void write_text_file(const std::filesystem::path& name, std::string_view text, const output_rule& rule) {
+    write_file(name, {std::as_bytes(std::span(text))}, rule);
 }
 
-}  // namespace tessera::gguf
+}  // namespace tessera
