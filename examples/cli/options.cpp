@@ -209,7 +209,8 @@ void add_target(CLI::App& command, CLI::Option_group& group, target_options& tar
     add_menu(command, target.menu);
     command
         .add_option("--damage", target.damage,
-                    "What each format costs each tensor: read if the file is there, else measured and written")
+                    "What each format costs each tensor: read if the file is there, else measured and written\n"
+                    "(default: measured, and kept in OUTPUT.damage.json until all is done)")
         ->check(is_file_name)
         ->type_name("FILE");
     command
