@@ -1,6 +1,6 @@
 // What becomes of tensors out of the ordinary: rows that are no whole blocks, whole numbers, numbers that are none, weights
 // that are too large, layers that the forward pass does not run.
-#include <cmath>
+#include <algorithm>
 #include <cstdint>
 #include <limits>
 #include <map>
@@ -117,7 +117,7 @@ TEST_CASE("whole numbers pass through every command") {
     set_llama(keys, 1);
     model.begin(tensors, keys);
     std::vector<std::int32_t> ids;
-    for (std::int32_t i = 0; i < 240; ++i) ids.push_back(i * 123'456'789);  // more than 24 bits
+    for (std::uint32_t i = 0; i < 240; ++i) ids.push_back(static_cast<std::int32_t>(i * 123'456'789));  // more than 24 bits
     model.write(tensors[0], 0, std::as_bytes(std::span(ids)));
     const auto values = gaussian(1024, 4);
     model.write(tensors[1], 0, std::as_bytes(std::span(values)));
