@@ -16,7 +16,7 @@ namespace tessera::text::hf {
 
 /// Whether a trained vocabulary keeps a token for later, so that one that is added may take its place.
 [[nodiscard]] inline bool stands_for_nothing(std::string_view text) {
-    static constexpr std::array<std::string_view, 5> marks{"unused", "reserved", "extra_id", "placeholder", "[pad"};
+    static constexpr std::array<std::string_view, 7> marks{"unused", "reserved", "extra_id", "placeholder", "[pad", "control_", "dummy"};
     std::string small(text);
     for (char& c : small) c = c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
     return std::any_of(marks.begin(), marks.end(), [&](std::string_view mark) { return small.find(mark) != std::string::npos; });
