@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "about.hpp"
+#include "framing.hpp"
 #include "memory.hpp"
 #include "open.hpp"
 #include "tessera/core/error.hpp"
@@ -47,9 +48,10 @@ calibration_text read_calibration_text(const tessera::metadata& properties, cons
         limit = static_cast<std::size_t>(static_cast<double>(options.tokens / length) / (1 - held_back) + 1e-9);
         if (limit == 0) tessera::fail("--tokens: wanted at least one window of ", length, ", got ", options.tokens);
     }
-    const packed_windows packed =
-        is_packed ? pack_windows(texts.sources, {.length = length, .limit = limit, .bos = texts.bos, .seed = options.seed})
-                  : cut_contiguously(texts, length, limit);
+    const packed_windows packed = with_framing(texts.framing, [&] {
+        return is_packed ? pack_windows(texts.sources, {.length = length, .limit = limit, .bos = texts.bos, .seed = options.seed})
+                         : cut_contiguously(texts, length, limit);
+    });
     calibration_text text{{}, texts.framing, hold_back(packed.windows, held_back, options.seed), options.seed};
     require_memory(properties, text.windows.used.tokens().size(), "--tokens N takes a part of the texts");
     for (std::size_t s = 0; s < texts.sources.size(); ++s)

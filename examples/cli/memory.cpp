@@ -53,6 +53,10 @@ std::string gigabytes(std::uint64_t bytes) {
 
 std::uint64_t memory_limit() {
     std::uint64_t limit = static_cast<std::uint64_t>(::sysconf(_SC_PHYS_PAGES)) * static_cast<std::uint64_t>(::sysconf(_SC_PAGESIZE));
+    std::ifstream information("/proc/meminfo");
+    std::uint64_t kilobytes = 0;
+    for (std::string name; information >> name; information.ignore(256, '\n'))
+        if (name == "MemAvailable:" && information >> kilobytes) limit = std::min(limit, kilobytes << 10);
     std::uint64_t group = 0;
     if (std::ifstream("/sys/fs/cgroup/memory.max") >> group) limit = std::min(limit, group);
     ::rlimit shell{};
@@ -64,7 +68,7 @@ void require_memory(const tessera::metadata& properties, std::size_t tokens, std
     const std::uint64_t limit = memory_limit(), each = bytes_per_token(properties);
     if (each == 0 || tokens <= limit / each) return;
     tessera::fail("texts: ", tokens, " tokens take about ", gigabytes(tokens * each), " while the model runs over them, wanted at most ",
-                  gigabytes(limit), ", which is all the memory there is (", limit / each, " tokens); ", remedy);
+                  gigabytes(limit), ", which is all the memory that is free (", limit / each, " tokens); ", remedy);
 }
 
 }  // namespace cli

@@ -9,7 +9,7 @@
 
 namespace cli {
 
-/// Bytes that this process can have: of the machine, or less where its group or its shell limits it.
+/// Bytes that this process can have: what is free on the machine, or less where its group or its shell limits it.
 std::uint64_t memory_limit();
 
 /// Throws when a model that these metadata describe needs more memory than there is to run over so many tokens at once: it

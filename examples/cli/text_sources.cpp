@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "about.hpp"
+#include "framing.hpp"
 #include "tessera/core/error.hpp"
 #include "tessera/text/document_reader.hpp"
 #include "tessera/text/documents.hpp"
@@ -124,7 +125,9 @@ scored_text read_scored_text(const tessera::metadata& properties, const std::vec
     const text_source& first = read.sources.front();
     const bool is_one_text = read.conversations == 0 && read.sources.size() == 1 && first.documents.size() == 1;
     if (!is_one_text)
-        return {pack_windows(read.sources, {.length = length, .limit = limit, .bos = read.bos}).windows, read.framing};
+        return with_framing(read.framing, [&]() -> scored_text {
+            return {pack_windows(read.sources, {.length = length, .limit = limit, .bos = read.bos}).windows, read.framing};
+        });
     return about(first.name, [&]() -> scored_text {
         return {cut_windows(first.documents[0], read.bos, {.length = length, .limit = limit}), read.framing};
     });

@@ -124,13 +124,17 @@ TEST_CASE("texts in other encodings are converted where they say what they are, 
     CHECK(has(calibrate("binary").err, "binary.txt: wanted text in UTF-8, got a zero, as in binary data, at byte 20000"));
     CHECK_FALSE(exists(folder / "latin.dat"));
 
+    write_text(folder / "short.jsonl", "[{\"role\": \"user\", \"content\": \"hi\"}]\nno conversation\n");
+    CHECK(has(program(folder, "calibrate fable-3m --text short.jsonl -o short.dat").err,
+              "(texts: 1 conversation as plain text; the model has no chat template, 1 line left out that is no conversation (short.jsonl: line 2: "));
+
     std::string much;
     while (much.size() < 1'500'000) much += text;
     write_text(folder / "much.txt", much);
     const outcome limited = shell(folder, "ulimit -v 1000000; '" TESSERA_PROGRAM "' calibrate fable-3m --text much.txt -o much.dat -t 1");
     CHECK(limited.status == 1);
     CHECK(has(limited.err, "tokens take about "));
-    CHECK(has(limited.err, "wanted at most 1.0 GB, which is all the memory there is"));
+    CHECK(has(limited.err, "wanted at most 1.0 GB, which is all the memory that is free"));
     CHECK(has(limited.err, "--tokens N takes a part of the texts"));
 }
 
