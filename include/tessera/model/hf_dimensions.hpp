@@ -117,18 +117,22 @@ private:
         fused_rows = query_rows + 2 * key_rows;
 
         rotary = latent > 0 ? rotary_key : head_size;
-        const auto rope = config.object("rope_parameters");
-        const bool is_inside = rope && rope->contains("partial_rotary_factor");
-        if (!is_inside && !config.contains("partial_rotary_factor")) return;
-        const double part = (is_inside ? *rope : config).require_positive("partial_rotary_factor");
-        rotary = part > 1 ? 0 : static_cast<std::uint64_t>(static_cast<double>(head_size) * part);
+        if (!config.contains("partial_rotary_factor")) return;
+        const std::uint64_t whole = rotary;
+        const double part = config.require_positive("partial_rotary_factor");
+        rotary = part > 1 ? 0 : static_cast<std::uint64_t>(static_cast<double>(whole) * part);
         if (rotary == 0 || rotary % 2 != 0)
-            config.reject("partial_rotary_factor", "wanted an even part of ", head_size, " values, got ", part);
+            config.reject("partial_rotary_factor", "wanted an even part of ", whole, " values, got ", part);
     }
 
     void read_feed_forward(const hf_config& config) {
-        for (const std::string_view key : {"num_local_experts", "num_experts", "n_routed_experts"})
-            if (experts == 0) experts = config.count(key, 1024).value_or(0);
+        for (const std::string_view key : {"num_local_experts", "num_experts", "n_routed_experts"}) {
+            const std::uint64_t count = config.count(key, 1024).value_or(0);
+            if (experts != 0 && count != 0 && count != experts)
+                config.reject(key, "wanted the number of experts that is there under another name, ", experts,
+                              ", got ", count);
+            if (experts == 0) experts = count;
+        }
         // Where both kinds of layers are, Llama 4 has the plain ones' size under the longer name.
         const bool has_plain = config.contains("intermediate_size_mlp") || config.contains("intermediate_size");
         if (has_plain || experts == 0) feed_forward = first_of(config, {"intermediate_size_mlp", "intermediate_size"});
