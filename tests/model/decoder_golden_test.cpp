@@ -31,8 +31,12 @@ std::set<std::string> golden_models(const support::fs::path& folder) {
 
 // Differences from libllama, relative to the largest logit. Rounding alone makes 6e-5 of them: random layers, 27 in
 // one model, carry a difference of one unit in the last place that far. libllama's GELU goes through a table of half
-// precision.
-double tolerance(const std::string& name) { return name.starts_with("gemma") ? 1e-3 : 1e-4; }
+// precision. The delta nets' reference bounded lengths from below by a maximum: loaders have since then taken a sum, as
+// transformers does, which shows in heads of 8 numbers.
+double tolerance(const std::string& name) {
+    const bool has_older_lengths = name.starts_with("qwen3next") || name.starts_with("qwen35");
+    return name.starts_with("gemma") || has_older_lengths ? 1e-3 : 1e-4;
+}
 
 }  // namespace
 

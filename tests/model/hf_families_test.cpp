@@ -75,7 +75,7 @@ TEST_CASE("Gemma 3: rotary embedding of two kinds of layers, as newer configurat
         CHECK(model.metadata().require<float>("gemma3.rope.freq_base") == 500000.0f);
         CHECK(model.metadata().require<float>("gemma3.rope.freq_base_swa") == 20000.0f);
         CHECK(model.metadata().require<float>("gemma3.rope.scaling.factor") == 8.0f);
-        CHECK(!model.metadata().contains("gemma3.attention.sliding_window"));
+        CHECK(model.metadata().require<std::uint32_t>("gemma3.attention.sliding_window") == 4096);
     });
 }
 

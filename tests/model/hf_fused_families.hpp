@@ -257,7 +257,7 @@ inline hf_family deepseek2(std::uint64_t layers) {
     hf_family family = deepseek_ends("DeepseekV2ForCausalLM", layers);
     family.directory.config["q_lora_rank"] = nullptr;
     family.directory.config["norm_topk_prob"] = false;
-    family.directory.config["rope_scaling"]["mscale_all_dim"] = 0.707;
+    for (const char* key : {"mscale", "mscale_all_dim"}) family.directory.config["rope_scaling"][key] = 0.707;
     for (std::uint64_t layer = 0; layer < layers; ++layer) add_deepseek_layer(family, layer, true);
     return family;
 }

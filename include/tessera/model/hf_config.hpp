@@ -156,6 +156,15 @@ public:
         for (const auto& [key, value] : json_.items()) names.push_back(key);
         return names;
     }
+    /// The keys that hold something here and something else in `part`.
+    [[nodiscard]] std::vector<std::string> differences(const hf_config& part) const {
+        std::vector<std::string> names;
+        for (const auto& [key, value] : json_.items())
+            if (const nlohmann::json* other = part.look_up(key);
+                other != nullptr && !value.is_null() && *other != value)
+                names.push_back(key);
+        return names;
+    }
     /// The keys that hold something nobody has asked for, in this object or in another one with keys of the same names
     /// that was made from it.
     [[nodiscard]] std::vector<std::string> unread() const {

@@ -108,6 +108,8 @@ private:
         head_size = latent > 0 ? plain_key + rotary_key
                     : is_given ? config.require_count("head_dim")
                                : embedding / heads;
+        if (const auto given = config.count("head_dim"); latent > 0 && given && *given != rotary_key && *given != head_size)
+            config.reject("head_dim", "wanted qk_rope_head_dim, ", rotary_key, ", got ", *given);
         if (head_size % 2 != 0 || head_size > max_head_size)
             config.reject(is_given ? "head_dim" : "num_attention_heads", "wanted heads of an even size of at most ",
                           max_head_size, ", got ", head_size);
@@ -126,12 +128,15 @@ private:
     }
 
     void read_feed_forward(const hf_config& config) {
+        std::string_view first;
         for (const std::string_view key : {"num_local_experts", "num_experts", "n_routed_experts"}) {
             const std::uint64_t count = config.count(key, 1024).value_or(0);
             if (experts != 0 && count != 0 && count != experts)
-                config.reject(key, "wanted the number of experts that is there under another name, ", experts,
-                              ", got ", count);
-            if (experts == 0) experts = count;
+                config.reject(key, "wanted ", experts, ", as ", first, " has it, got ", count);
+            if (experts == 0 && count != 0) {
+                experts = count;
+                first = key;
+            }
         }
         // Where both kinds of layers are, Llama 4 has the plain ones' size under the longer name.
         const bool has_plain = config.contains("intermediate_size_mlp") || config.contains("intermediate_size");

@@ -85,6 +85,7 @@ inline constexpr std::array hf_optional_fields = std::to_array<hf_field>({
     {"linear_num_key_heads", "[]"},
     {"attn_layer_period", "[]"},
     {"hybrid_override_pattern", "[]"},
+    {"mtp_use_dedicated_embeddings", "[false]"},
     {"layers_block_type", "[]"},
     {"parallel_attn", "[false]"},
     {"use_parallel_residual", "[false]"},
@@ -125,7 +126,6 @@ inline constexpr std::array hf_optional_fields = std::to_array<hf_field>({
     {"routed_scaling_factor", "[1]", hf_field::scope::experts},
     {"moe_routed_scaling_factor", "[1]", hf_field::scope::experts},
     {"use_routing_bias", "[false]", hf_field::scope::experts},
-    {"mtp_use_dedicated_embeddings", "[false]", hf_field::scope::experts},
     // Multipliers.
     {"embedding_multiplier", "[1]"},
     {"residual_multiplier", "[1]"},

@@ -11,6 +11,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "tessera/core/error.hpp"
 #include "tessera/core/metadata.hpp"
 #include "tessera/model/hf_architectures.hpp"
 #include "tessera/model/hf_config.hpp"
@@ -106,9 +107,19 @@ private:
     // the classes have by default.
     hf_config text_part(const hf_config& config) {
         const auto part = config.object("text_config");
-        if (!part) return config.completed_with(row_->defaults);
+        if (!part) {
+            hf_config text = config;
+            gather_rope(text);
+            return text.completed_with(row_->defaults);
+        }
+        for (const std::string& field : config.differences(*part))
+            if (!is_bookkeeping(field))
+                notes_.push_back(concat("config.json has ", field, ' ', config.shown(field), ", its text_config ",
+                                        part->shown(field), ": the latter counts"));
         const std::string_view outer = std::exchange(row_, find_text_architecture(*part))->defaults;
-        const hf_config text = config.overlaid_with(*part).completed_with(row_->defaults);
+        hf_config text = config.overlaid_with(*part);
+        gather_rope(text);
+        text = text.completed_with(row_->defaults);
         return find_hf_architecture(config).gguf_name == row_->gguf_name ? text.completed_with(outer) : text;
     }
     const hf_architecture* find_text_architecture(const hf_config& part) const {
@@ -120,7 +131,6 @@ private:
     // Checks the fields that are no sizes, and takes out what the architecture does not have: none of it can have an
     // effect then.
     hf_dimensions prepare() {
-        gather_rope(text_);
         if (row_->settle != nullptr) row_->settle(text_, notes_);
         for (const hf_field& field : row_->assumes) require_field(text_, field);
         const bool has_experts = detail::takes_part(*row_, "num_experts");
