@@ -198,6 +198,36 @@ TEST_CASE("metadata: keys, types, values") {
     CHECK(plain.find("blk.0.attn_k.weight")->rows() == 16);
 }
 
+TEST_CASE("what generation_config.json recommends is a hint: what cannot be read is left out and told") {
+    const support::scratch_dir folder;
+    hf_directory::llama().write(folder.path());
+    const auto with = [&](std::string_view text) {
+        support::write_text(folder / "generation_config.json", text);
+        return hf_model(folder.path());
+    };
+    const hf_model all = with(R"({"top_k": -1, "temperature": "0.6", "top_p": 0.95, "min_p": Infinity})");
+    CHECK(all.metadata().require<std::int32_t>("general.sampling.top_k") == 0);  // all tokens
+    CHECK(all.metadata().require<float>("general.sampling.temp") == 0.6f);
+    CHECK(all.metadata().require<float>("general.sampling.top_p") == 0.95f);
+    CHECK(!all.metadata().contains("general.sampling.min_p"));
+    REQUIRE(all.notes().size() == 1);
+    CHECK(all.notes()[0] == (folder / "generation_config.json").string() +
+                                ": min_p: wanted a number that a float can hold, got \"Infinity\" (left out: it is only "
+                                "a hint to samplers)");
+    const hf_model whole = with(R"({"top_k": 20.0, "repetition_penalty": [1]})");
+    CHECK(whole.metadata().require<std::int32_t>("general.sampling.top_k") == 20);
+    CHECK(whole.notes().size() == 1);
+    for (const char* top_k : {"20.5", "-2", "4e9", "\"many\"", "true"}) {
+        const hf_model odd = with("{\"top_k\": " + std::string(top_k) + "}");
+        CHECK(!odd.metadata().contains("general.sampling.top_k"));
+        CHECK(odd.notes().size() == 1);
+    }
+    for (const char* text : {"", "[1]", "{", "version https://git-lfs.github.com/spec/v1\noid"}) {
+        const hf_model model = with(text);
+        CHECK(model.notes().size() == 1);
+    }
+}
+
 TEST_CASE("size labels have two digits") {
     using tessera::model::size_label;
     CHECK(size_label(999, 0, 0) == "999");
@@ -367,7 +397,8 @@ TEST_CASE("8-bit checkpoints appear as F32, in the blocks that config.json says"
             append(info.name, "F8_E4M3", {12, 16}, std::string(12 * 16, '\x38'));
             const std::vector<float> scales{1, 2, 3, 4, 5, 6};
             append(info.name + "_scale_inv", "F32", {3, 2}, {reinterpret_cast<const char*>(scales.data()), 24});
-            append("model.layers.0.mlp.up_proj.input_scale", "F32", {1}, "abcd");  // of activations: dropped
+            for (const char* scale : {"input_scale", "activation_scale", "k_scale"})  // of activations: dropped
+                append("model.layers.0.mlp.up_proj." + std::string(scale), "F32", {1}, "abcd");
             continue;
         }
         std::vector<std::uint64_t> shape(info.dims.begin(), info.dims.begin() + info.rank);

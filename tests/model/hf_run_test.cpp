@@ -208,6 +208,10 @@ TEST_CASE("runs: DeepSeek V2 and V3") {
     check_run({.name = "DeepseekV2", .directory = families::deepseek2(3).directory, .facts = facts});
     facts.router = hf_facts::routing::sigmoid;
     check_run({.name = "DeepseekV3", .directory = families::deepseek3().directory, .facts = facts});
+    facts.renormalised = true;
+    check_run({.name = "Glm4MoeLite", .directory = families::glm4moe_lite().directory, .facts = facts});
+    facts = {.pairs = hf_rotation::pairs::neighbours};
+    check_run({.name = "Youtu", .directory = families::youtu().directory, .facts = facts});
 }
 
 namespace {
