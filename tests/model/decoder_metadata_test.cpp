@@ -85,7 +85,8 @@ TEST_CASE("deepseek2: queries that grow with their position, and YaRN with and w
     CHECK(spec.attention_scale == doctest::Approx(plain * grown * grown));
 }
 
-TEST_CASE("a factor of rotated numbers counts in every architecture and in every layer; llama has no scale of its own") {
+TEST_CASE(
+    "a factor of rotated numbers counts in every architecture and in every layer; llama has no scale of its own") {
     metadata keys = sized("llama", 2, 40);
     keys.set("llama.attention.scale", 0.7f);
     keys.set("llama.rope.scaling.attn_factor", 1.5f);

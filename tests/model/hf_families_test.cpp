@@ -176,8 +176,9 @@ support::hf_directory as_text_part(const support::hf_directory& inner, const cha
     text["model_type"] = model_type;
     outer.config = {{"architectures", {name}}, {"text_config", text}, {"vision_config", {{"hidden_size", 7}}}};
     for (const auto& info : inner.weights.tensors())
-        outer.weights.add(info.name.starts_with("model.") ? before + info.name.substr(6) : "language_model." + info.name,
-                          std::span(info.dims).first(info.rank), inner.values(info.name));
+        outer.weights.add(
+            info.name.starts_with("model.") ? before + info.name.substr(6) : "language_model." + info.name,
+            std::span(info.dims).first(info.rank), inner.values(info.name));
     for (const char* tower : {"vision_tower.patch.weight", "model.audio_tower.conv.bias", "mm_projector.linear.weight",
                               "multi_modal_projector.linear_1.bias"})
         outer.add(tower, {3});
@@ -189,20 +190,23 @@ support::hf_directory as_text_part(const support::hf_directory& inner, const cha
 TEST_CASE("architectures with several names") {
     const support::hf_directory llama = support::hf_directory::llama(), qwen3 = families::qwen3().directory,
                                 latent = families::deepseek3().directory;
-    for (const char* name : {"LLaMAForCausalLM", "InternLM3ForCausalLM", "IQuestCoderForCausalLM", "MistralForCausalLM"})
+    for (const char* name :
+         {"LLaMAForCausalLM", "InternLM3ForCausalLM", "IQuestCoderForCausalLM", "MistralForCausalLM"})
         check_same(llama, renamed(llama, name));
     check_same(families::phi3().directory, renamed(families::phi3().directory, "Phi4ForCausalLMV"));
     const support::hf_directory hybrid = families::qwen35(false).directory, glm = families::glm4moe(1).directory;
     check_same(glm, renamed(glm, "SolarOpenForCausalLM"));
 
-    const std::string left_out = "only the text part is converted: 4 tensors of vision_tower, multi_modal_projector, "
-                                 "mm_projector, model.audio_tower are left out";
+    const std::string left_out =
+        "only the text part is converted: 4 tensors of vision_tower, multi_modal_projector, "
+        "mm_projector, model.audio_tower are left out";
     for (const std::string before : {"language_model.model.", "model.language_model."}) {
         CAPTURE(before);
         for (const char* name : {"LlavaForConditionalGeneration", "VoxtralForConditionalGeneration"})
             check_same(llama, as_text_part(llama, name, before, "llama"), left_out);
         check_same(qwen3, as_text_part(qwen3, "StepVLForConditionalGeneration", before, "qwen3"), left_out);
-        check_same(hybrid, as_text_part(hybrid, "MiniCPMV4_6ForConditionalGeneration", before, "qwen3_5_text"), left_out);
+        check_same(hybrid, as_text_part(hybrid, "MiniCPMV4_6ForConditionalGeneration", before, "qwen3_5_text"),
+                   left_out);
         check_same(glm, as_text_part(glm, "Glm4vMoeForConditionalGeneration", before, "glm4v_moe_text"), left_out);
         for (const char* name : {"KimiVLForConditionalGeneration", "KimiK25ForConditionalGeneration"})
             check_same(latent, as_text_part(latent, name, before, "kimi_k2"), left_out);
@@ -220,7 +224,6 @@ TEST_CASE("KORMo: a Qwen 2 without biases whose norms have names of their own") 
         family.add_attention(8);
         family.add_feed_forward(48);
     }
-    family.convert([](const hf_model& model) {
-        CHECK(model.metadata().require<std::string>("general.architecture") == "qwen2");
-    });
+    family.convert(
+        [](const hf_model& model) { CHECK(model.metadata().require<std::string>("general.architecture") == "qwen2"); });
 }

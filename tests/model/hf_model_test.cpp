@@ -55,12 +55,12 @@ TEST_CASE("llama: names, order, types, values") {
 
     std::vector<std::string> names;
     for (const auto& info : model.tensors()) names.push_back(info.name);
-    CHECK(names ==
-          std::vector<std::string>{
-              "token_embd.weight",      "blk.0.attn_norm.weight", "blk.0.attn_q.weight",      "blk.0.attn_q.bias",
-              "blk.0.attn_k.weight",    "blk.0.attn_k.bias",      "blk.0.attn_v.weight",      "blk.0.attn_v.bias",
-              "blk.0.attn_output.weight", "blk.0.attn_output.bias", "blk.0.ffn_norm.weight",  "blk.0.ffn_gate.weight",
-              "blk.0.ffn_down.weight",  "blk.0.ffn_up.weight",    "output_norm.weight",       "output.weight"});
+    CHECK(names == std::vector<std::string>{"token_embd.weight", "blk.0.attn_norm.weight", "blk.0.attn_q.weight",
+                                            "blk.0.attn_q.bias", "blk.0.attn_k.weight", "blk.0.attn_k.bias",
+                                            "blk.0.attn_v.weight", "blk.0.attn_v.bias", "blk.0.attn_output.weight",
+                                            "blk.0.attn_output.bias", "blk.0.ffn_norm.weight", "blk.0.ffn_gate.weight",
+                                            "blk.0.ffn_down.weight", "blk.0.ffn_up.weight", "output_norm.weight",
+                                            "output.weight"});
 
     CHECK(values_of(model, "token_embd.weight") == directory.values("model.embed_tokens.weight"));
     CHECK(values_of(model, "output.weight") == directory.values("lm_head.weight"));
@@ -84,8 +84,9 @@ TEST_CASE("llama: names, order, types, values") {
     directory.config["attention_bias"] = true;
     directory.remove("model.layers.0.self_attn.o_proj.bias");
     directory.write(folder.path());
-    CHECK(support::message_of<tessera::error>([&] { hf_model{folder.path()}; })
-              .ends_with("tensor model.layers.0.self_attn.o_proj.bias: wanted by the architecture, got no such tensor"));
+    CHECK(support::message_of<tessera::error>([&] {
+              hf_model{folder.path()};
+          }).ends_with("tensor model.layers.0.self_attn.o_proj.bias: wanted by the architecture, got no such tensor"));
 }
 
 TEST_CASE("every range of rows reads as the whole tensor does, and packed rows are its bytes or nothing") {
@@ -211,9 +212,10 @@ TEST_CASE("what generation_config.json recommends is a hint: what cannot be read
     CHECK(all.metadata().require<float>("general.sampling.top_p") == 0.95f);
     CHECK(!all.metadata().contains("general.sampling.min_p"));
     REQUIRE(all.notes().size() == 1);
-    CHECK(all.notes()[0] == (folder / "generation_config.json").string() +
-                                ": min_p: wanted a number that a float can hold, got \"Infinity\" (left out: it is only "
-                                "a hint to samplers)");
+    CHECK(all.notes()[0] ==
+          (folder / "generation_config.json").string() +
+              ": min_p: wanted a number that a float can hold, got \"Infinity\" (left out: it is only "
+              "a hint to samplers)");
     const hf_model whole = with(R"({"top_k": 20.0, "repetition_penalty": [1]})");
     CHECK(whole.metadata().require<std::int32_t>("general.sampling.top_k") == 20);
     CHECK(whole.notes().size() == 1);

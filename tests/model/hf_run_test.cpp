@@ -216,8 +216,8 @@ TEST_CASE("runs: DeepSeek V2 and V3") {
 
 namespace {
 
-// transformers adds 1e-6 to the square of the length that queries and keys are divided by, loaders of GGUF the epsilon of
-// the norms: the same in all checkpoints.
+// transformers adds 1e-6 to the square of the length that queries and keys are divided by, loaders of GGUF the epsilon
+// of the norms: the same in all checkpoints.
 hf_directory with_real_epsilon(hf_directory directory) {
     auto& config = directory.config;
     (config.contains("text_config") ? config["text_config"] : config)["rms_norm_eps"] = 1e-6;

@@ -34,9 +34,9 @@ std::string effect_of(const hf_settings& settings) {
         bytes += tessera::concat(key, '=', std::visit([](const auto& v) { return json(v).dump(); }, value), '\n');
     const model::hf_dimensions& dimensions = settings.dimensions();
     bytes.append(reinterpret_cast<const char*>(&dimensions), sizeof dimensions);
-    for (const auto& factors : {settings.rope().frequency_factors(dimensions.rotary),
-                                settings.rope().long_factors(dimensions.rotary),
-                                settings.rope().short_factors(dimensions.rotary)})
+    for (const auto& factors :
+         {settings.rope().frequency_factors(dimensions.rotary), settings.rope().long_factors(dimensions.rotary),
+          settings.rope().short_factors(dimensions.rotary)})
         bytes += json(factors).dump();
     for (const auto& group : settings.architecture().layer)
         for (const auto& rule : group.rules)
@@ -83,15 +83,15 @@ bool is_harmless(std::string_view path) {
         "output_attentions", "output_hidden_states", "output_scores", "output_router_logits",
         "use_unified_vision_chunk", "video_placeholder", "mm_tokens_per_image",
         // Training.
-        "initializer_range", "attention_dropout", "embd_pdrop", "resid_pdrop", "router_aux_loss_coef",
-        "aux_loss_alpha", "seq_aux", "ep_size", "pretraining_tp",
+        "initializer_range", "attention_dropout", "embd_pdrop", "resid_pdrop", "router_aux_loss_coef", "aux_loss_alpha",
+        "seq_aux", "ep_size", "pretraining_tp",
         // Generation and tokens.
-        "bos_token_id", "eos_token_id", "pad_token_id", "sep_token_id", "decoder_start_token_id",
-        "forced_bos_token_id", "forced_eos_token_id", "image_token_id", "video_token_id", "vision_start_token_id",
-        "vision_end_token_id", "boi_token_index", "eoi_token_index", "image_token_index", "media_placeholder_token_id",
-        "bad_words_ids", "begin_suppress_tokens", "suppress_tokens", "diversity_penalty", "do_sample",
-        "early_stopping", "encoder_no_repeat_ngram_size", "exponential_decay_length_penalty", "length_penalty",
-        "max_length", "min_length", "no_repeat_ngram_size", "num_beam_groups", "num_beams", "num_return_sequences",
+        "bos_token_id", "eos_token_id", "pad_token_id", "sep_token_id", "decoder_start_token_id", "forced_bos_token_id",
+        "forced_eos_token_id", "image_token_id", "video_token_id", "vision_start_token_id", "vision_end_token_id",
+        "boi_token_index", "eoi_token_index", "image_token_index", "media_placeholder_token_id", "bad_words_ids",
+        "begin_suppress_tokens", "suppress_tokens", "diversity_penalty", "do_sample", "early_stopping",
+        "encoder_no_repeat_ngram_size", "exponential_decay_length_penalty", "length_penalty", "max_length",
+        "min_length", "no_repeat_ngram_size", "num_beam_groups", "num_beams", "num_return_sequences",
         "remove_invalid_values", "repetition_penalty", "temperature", "top_k", "top_p", "typical_p",
         // The same for all sections of a text's positions.
         "mrope_interleaved",
@@ -124,8 +124,8 @@ std::vector<json> disturbed(const json& value) {
     return {};
 }
 
-// Calls visit(path, value, config with the value replaced) for every field, inside text_config and the objects of rotary
-// embedding, too.
+// Calls visit(path, value, config with the value replaced) for every field, inside text_config and the objects of
+// rotary embedding, too.
 template <class Visit>
 void for_each_disturbed(const json& config, Visit&& visit) {
     const auto walk = [&](const auto& self, const json& object, const json::json_pointer& at) -> void {
@@ -183,6 +183,8 @@ std::vector<std::pair<std::string, json>> public_configs(const reader& read) {
         support::write_text(read.folder / "config.json", text);
         const std::string problem = problem_of(read.folder.path());
         if (problem.empty()) {
+            for (const std::string& note : hf_settings(read.folder.path()).notes())
+                CHECK_MESSAGE(!has(note, "mean nothing"), note);
             configs.emplace_back(name, json::parse(text));
             continue;
         }
@@ -205,23 +207,24 @@ TEST_CASE("a field of config.json has an effect, or another value is refused or 
         CAPTURE(name);
         const auto [effect, is_fine] = read(config);
         REQUIRE_MESSAGE(is_fine, effect);
-        for_each_disturbed(config, [&, &before = effect](const std::string& field, const json& value, const json& other) {
-            CAPTURE(field);
-            CAPTURE(value.dump());
-            if (is_harmless(field)) return;
-            const bool has_experts = config.dump().find("experts") != std::string::npos;
-            if (field == "sliding_window" && has(name, "wen") && !config.value("use_sliding_window", false)) return;
-            if (field == "mlp_only_layers" && !has_experts) return;
-            const auto [after, is_read] = read(other);
-            if (is_read) {
-                ++changed;
-                const bool has_effect = after != before;
-                CHECK(has_effect);
-            } else {
-                ++refused;
-                CHECK_MESSAGE(after.starts_with(read.folder.path().string()), after);
-            }
-        });
+        for_each_disturbed(
+            config, [&, &before = effect](const std::string& field, const json& value, const json& other) {
+                CAPTURE(field);
+                CAPTURE(value.dump());
+                if (is_harmless(field)) return;
+                const bool has_experts = config.dump().find("experts") != std::string::npos;
+                if (field == "sliding_window" && has(name, "wen") && !config.value("use_sliding_window", false)) return;
+                if (field == "mlp_only_layers" && !has_experts) return;
+                const auto [after, is_read] = read(other);
+                if (is_read) {
+                    ++changed;
+                    const bool has_effect = after != before;
+                    CHECK(has_effect);
+                } else {
+                    ++refused;
+                    CHECK_MESSAGE(after.starts_with(read.folder.path().string()), after);
+                }
+            });
     }
     CHECK(changed > 100);
     CHECK(refused > 100);
@@ -229,25 +232,68 @@ TEST_CASE("a field of config.json has an effect, or another value is refused or 
 
 TEST_CASE("what only other architectures have is refused by name in every one that does not have it") {
     const reader read;
-    const std::vector<std::pair<std::string, json>> fields{
-        {"hidden_act", "relu2"}, {"hidden_act", "gelu"}, {"hidden_activation", "relu"}, {"activation_function", "relu"},
-        {"attention_bias", true}, {"mlp_bias", true}, {"qkv_bias", true}, {"use_bias", true}, {"lm_head_bias", true},
-        {"clip_qkv", 8.0}, {"attn_logit_softcapping", 50.0}, {"final_logit_softcapping", 30.0},
-        {"query_pre_attn_scalar", 144}, {"attention_multiplier", 0.5}, {"embedding_multiplier", 12},
-        {"residual_multiplier", 0.22}, {"logits_scaling", 8}, {"logit_scale", 0.0625}, {"scale_emb", 12},
-        {"partial_rotary_factor", 0.75}, {"rotary_pct", 0.25}, {"alibi", true}, {"no_rope_layers", {0, 1, 0, 1, 0, 1, 0}},
-        {"use_parallel_residual", true}, {"parallel_attn", true}, {"use_qk_norm", true}, {"qk_layernorm", true},
-        {"layer_types", {"full_attention", "mamba"}}, {"mlp_layer_types", {"half", "dense"}},
-        {"attention_chunk_size", 4096}, {"attn_temperature_tuning", 2}, {"sliding_window_pattern", 3},
-        {"first_k_dense_replace", 2}, {"moe_layer_freq", 2}, {"decoder_sparse_step", 2}, {"mlp_only_layers", {0}},
-        {"interleave_moe_layer_step", 3}, {"moe_layers", {1}}, {"num_local_experts", 3}, {"n_routed_experts", 5},
-        {"n_shared_experts", 3}, {"shared_expert_intermediate_size", 24}, {"norm_topk_prob", true},
-        {"norm_topk_prob", false}, {"scoring_func", "sigmoid"}, {"topk_method", "other"}, {"n_group", 2},
-        {"routed_scaling_factor", 4.5}, {"swiglu_limit", 5.0}, {"attn_output_gate", true}, {"attn_output_gate", false},
-        {"is_causal", false}, {"use_bidirectional_attention", true}, {"is_encoder_decoder", true},
-        {"hidden_size_per_layer_input", 256}, {"num_kv_shared_layers", 2}, {"kv_lora_rank", 16}, {"hc_mult", 4},
-        {"rope_scaling", {{"rope_type", "proportional"}}}, {"rope_interleave", true}, {"index_topk", 2048},
-        {"quantization_config", {{"quant_method", "awq"}}}};
+    const std::vector<std::pair<std::string, json>> fields{{"hidden_act", "relu2"},
+                                                           {"hidden_act", "gelu"},
+                                                           {"hidden_activation", "relu"},
+                                                           {"activation_function", "relu"},
+                                                           {"attention_bias", true},
+                                                           {"mlp_bias", true},
+                                                           {"qkv_bias", true},
+                                                           {"use_bias", true},
+                                                           {"lm_head_bias", true},
+                                                           {"clip_qkv", 8.0},
+                                                           {"attn_logit_softcapping", 50.0},
+                                                           {"final_logit_softcapping", 30.0},
+                                                           {"query_pre_attn_scalar", 144},
+                                                           {"attention_multiplier", 0.5},
+                                                           {"embedding_multiplier", 12},
+                                                           {"residual_multiplier", 0.22},
+                                                           {"logits_scaling", 8},
+                                                           {"logit_scale", 0.0625},
+                                                           {"scale_emb", 12},
+                                                           {"partial_rotary_factor", 0.75},
+                                                           {"rotary_pct", 0.25},
+                                                           {"alibi", true},
+                                                           {"no_rope_layers", {0, 1, 0, 1, 0, 1, 0}},
+                                                           {"use_parallel_residual", true},
+                                                           {"parallel_attn", true},
+                                                           {"use_qk_norm", true},
+                                                           {"qk_layernorm", true},
+                                                           {"layer_types", {"full_attention", "mamba"}},
+                                                           {"mlp_layer_types", {"half", "dense"}},
+                                                           {"attention_chunk_size", 4096},
+                                                           {"attn_temperature_tuning", 2},
+                                                           {"sliding_window_pattern", 3},
+                                                           {"first_k_dense_replace", 2},
+                                                           {"moe_layer_freq", 2},
+                                                           {"decoder_sparse_step", 2},
+                                                           {"mlp_only_layers", {0}},
+                                                           {"interleave_moe_layer_step", 3},
+                                                           {"moe_layers", {1}},
+                                                           {"num_local_experts", 3},
+                                                           {"n_routed_experts", 5},
+                                                           {"n_shared_experts", 3},
+                                                           {"shared_expert_intermediate_size", 24},
+                                                           {"norm_topk_prob", true},
+                                                           {"norm_topk_prob", false},
+                                                           {"scoring_func", "sigmoid"},
+                                                           {"topk_method", "other"},
+                                                           {"n_group", 2},
+                                                           {"routed_scaling_factor", 4.5},
+                                                           {"swiglu_limit", 5.0},
+                                                           {"attn_output_gate", true},
+                                                           {"attn_output_gate", false},
+                                                           {"is_causal", false},
+                                                           {"use_bidirectional_attention", true},
+                                                           {"is_encoder_decoder", true},
+                                                           {"hidden_size_per_layer_input", 256},
+                                                           {"num_kv_shared_layers", 2},
+                                                           {"kv_lora_rank", 16},
+                                                           {"hc_mult", 4},
+                                                           {"rope_scaling", {{"rope_type", "proportional"}}},
+                                                           {"rope_interleave", true},
+                                                           {"index_topk", 2048},
+                                                           {"quantization_config", {{"quant_method", "awq"}}}};
     std::size_t refused = 0;
     for (const auto& [name, config] : small_configs())
         for (const auto& [field, value] : fields) {
@@ -264,20 +310,45 @@ TEST_CASE("what only other architectures have is refused by name in every one th
                 CHECK(has(after, field));
             } else if (after == before) {
                 // It says what the architecture is anyway, or does not matter to a model without experts.
-                static const std::set<std::string> of_experts{
-                    "norm_topk_prob", "scoring_func", "n_group", "routed_scaling_factor", "topk_method",
-                    "n_shared_experts", "shared_expert_intermediate_size", "first_k_dense_replace", "moe_layer_freq",
-                    "decoder_sparse_step", "mlp_only_layers", "interleave_moe_layer_step", "moe_layers"};
-                static const std::set<std::string> own{
-                    "llama4 attn_temperature_tuning", "llama4 norm_topk_prob false", "gemma2 hidden_act \"gelu\"",
-                    "gemma3 hidden_act \"gelu\"", "qwen2 attention_bias true", "qwen2moe attention_bias true",
-                    "qwen2 qkv_bias true", "qwen2moe qkv_bias true", "gpt-oss attention_bias true",
-                    "qwen3 use_qk_norm true", "qwen3moe use_qk_norm true", "qwen3next use_qk_norm true",
-                    "qwen35 use_qk_norm true", "qwen35moe use_qk_norm true", "llama4 use_qk_norm true",
-                    "glm4moe use_qk_norm true", "glm4moe attention_bias true", "glm4moe scoring_func \"sigmoid\"",
-                    "deepseek3 scoring_func \"sigmoid\"", "deepseek2 rope_interleave true",
-                    "deepseek3 rope_interleave true", "mixtral num_local_experts 3", "phi3 partial_rotary_factor 0.75",
-                    "deepseek2 n_group 2", "deepseek2 kv_lora_rank 16", "deepseek3 kv_lora_rank 16"};
+                static const std::set<std::string> of_experts{"norm_topk_prob",
+                                                              "scoring_func",
+                                                              "n_group",
+                                                              "routed_scaling_factor",
+                                                              "topk_method",
+                                                              "n_shared_experts",
+                                                              "shared_expert_intermediate_size",
+                                                              "first_k_dense_replace",
+                                                              "moe_layer_freq",
+                                                              "decoder_sparse_step",
+                                                              "mlp_only_layers",
+                                                              "interleave_moe_layer_step",
+                                                              "moe_layers"};
+                static const std::set<std::string> own{"llama4 attn_temperature_tuning",
+                                                       "llama4 norm_topk_prob false",
+                                                       "gemma2 hidden_act \"gelu\"",
+                                                       "gemma3 hidden_act \"gelu\"",
+                                                       "qwen2 attention_bias true",
+                                                       "qwen2moe attention_bias true",
+                                                       "qwen2 qkv_bias true",
+                                                       "qwen2moe qkv_bias true",
+                                                       "gpt-oss attention_bias true",
+                                                       "qwen3 use_qk_norm true",
+                                                       "qwen3moe use_qk_norm true",
+                                                       "qwen3next use_qk_norm true",
+                                                       "qwen35 use_qk_norm true",
+                                                       "qwen35moe use_qk_norm true",
+                                                       "llama4 use_qk_norm true",
+                                                       "glm4moe use_qk_norm true",
+                                                       "glm4moe attention_bias true",
+                                                       "glm4moe scoring_func \"sigmoid\"",
+                                                       "deepseek3 scoring_func \"sigmoid\"",
+                                                       "deepseek2 rope_interleave true",
+                                                       "deepseek3 rope_interleave true",
+                                                       "mixtral num_local_experts 3",
+                                                       "phi3 partial_rotary_factor 0.75",
+                                                       "deepseek2 n_group 2",
+                                                       "deepseek2 kv_lora_rank 16",
+                                                       "deepseek3 kv_lora_rank 16"};
                 const bool has_experts = config.dump().find("experts") != std::string::npos;
                 const std::string what = name + " " + field + " " + value.dump();
                 const bool is_own = own.contains(what) || field == "attn_output_gate" || field == "norm_topk_prob";
@@ -297,8 +368,9 @@ TEST_CASE("a window that loaders do not have becomes a note, where it narrows an
         const hf_settings settings(read.folder.path());
         return std::vector<std::string>(settings.notes());
     };
-    const std::vector<std::string> told{"sliding_window 32: loaders of GGUF have no window in this architecture: they "
-                                        "compute the same up to 32 tokens"};
+    const std::vector<std::string> told{
+        "sliding_window 32: loaders of GGUF have no window in this architecture: they "
+        "compute the same up to 32 tokens"};
     CHECK(notes_of("MistralForCausalLM", {{"sliding_window", 32}}) == told);
     CHECK(notes_of("MistralForCausalLM", {{"sliding_window", 128}}).empty());  // as long as the context
     CHECK(notes_of("Qwen2ForCausalLM", {{"sliding_window", 32}, {"use_sliding_window", true}}) == told);
@@ -464,8 +536,7 @@ TEST_CASE("which quantized checkpoints can be read") {
     // ModelOpt's own file beside a config.json that says nothing.
     support::write_text(folder / "config.json", support::hf_directory::llama().config.dump());
     support::write_text(folder / "hf_quant_config.json", R"({"quantization": {"quant_algo": "NVFP4"}})");
-    CHECK(has(problem_of(folder.path()),
-              "hf_quant_config.json: quantization.quant_algo: wanted weights"));
+    CHECK(has(problem_of(folder.path()), "hf_quant_config.json: quantization.quant_algo: wanted weights"));
     support::write_text(folder / "hf_quant_config.json", R"({"quantization": {"quant_algo": "FP8"}})");
     CHECK_NOTHROW(hf_settings{folder.path()});
 }

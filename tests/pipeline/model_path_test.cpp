@@ -18,7 +18,7 @@ using support::write_text;
 
 // The error of opening a path, without the path, with which it must begin.
 std::string error_of(const support::fs::path& path) {
-    const std::string message = support::message_of<error>([&] { open_model(path); });
+    const std::string message = support::message_of<error>([&] { const any_model model = open_model(path); });
     REQUIRE_MESSAGE(message.starts_with(path.string()), message);
     return message.substr(path.string().size());
 }
@@ -54,8 +54,10 @@ TEST_CASE("directories that are no model's") {
     CHECK(has(error_of_files({"README.md"}), "got neither"));
 
     const support::scratch_dir folder;
-    for (const char* name : {"b-00002-of-00002.gguf", "b-00001-of-00002.gguf", "README.md"}) write_text(folder / name, "");
-    CHECK(error_of(folder.path()) == wanted + "GGUF files: give one of them, " + (folder / "b-00001-of-00002.gguf").string());
+    for (const char* name : {"b-00002-of-00002.gguf", "b-00001-of-00002.gguf", "README.md"})
+        write_text(folder / name, "");
+    CHECK(error_of(folder.path()) ==
+          wanted + "GGUF files: give one of them, " + (folder / "b-00001-of-00002.gguf").string());
 }
 
 TEST_CASE("files that are no model") {
@@ -65,10 +67,12 @@ TEST_CASE("files that are no model") {
         return error_of(folder / name);
     };
     CHECK(has(error_of(folder / "nowhere"), "got no such file"));
-    CHECK(with("a.gguf", pointer) == ": wanted a GGUF file, got a Git LFS pointer in the place of the file: fetch the file "
-                                     "itself with git lfs pull");
+    CHECK(with("a.gguf", pointer) ==
+          ": wanted a GGUF file, got a Git LFS pointer in the place of the file: fetch the file "
+          "itself with git lfs pull");
     CHECK(has(with("b.gguf", "\n <!DOCTYPE html><html>"), "got a web page"));
-    CHECK(has(with("c.gguf", "<?xml version=\"1.0\"?><Error><Code>AccessDenied"), "got a web page or a server's answer"));
+    CHECK(
+        has(with("c.gguf", "<?xml version=\"1.0\"?><Error><Code>AccessDenied"), "got a web page or a server's answer"));
     CHECK(has(with("d.bin", std::string_view("PK\x03\x04\0\0", 6)), "got a ZIP archive, as PyTorch writes .bin"));
     CHECK(has(with("e.bin", "\x80\x02}q"), "got a pickle of PyTorch"));
     CHECK(has(with("f.h5", "\x89HDF\r\n"), "got an HDF5 file"));
@@ -76,10 +80,11 @@ TEST_CASE("files that are no model") {
     CHECK(has(with("h.gguf", ""), "got an empty file"));
     CHECK(has(with("i.gguf", "something else"), "magic: wanted GGUF"));
 
-    const std::string tensors = support::safetensors_bytes(
-        R"({"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}})", "abcd");
-    const std::string advice = ": wanted a GGUF file or a model's directory, got a safetensors file: give its directory, " +
-                               folder.path().string();
+    const std::string tensors =
+        support::safetensors_bytes(R"({"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}})", "abcd");
+    const std::string advice =
+        ": wanted a GGUF file or a model's directory, got a safetensors file: give its directory, " +
+        folder.path().string();
     CHECK(with("model-00001-of-00002.safetensors", tensors) ==
           advice + ", which must have config.json and the tokenizer, too");
     write_text(folder / "config.json", "{}");
@@ -94,7 +99,8 @@ TEST_CASE("files of a model that are pointers or web pages") {
         const support::scratch_dir folder;
         support::hf_directory::llama().write(folder.path());
         write_text(folder / name, pointer);
-        const std::string message = support::message_of<error>([&] { open_model(folder.path()); });
+        const std::string message =
+            support::message_of<error>([&] { const any_model model = open_model(folder.path()); });
         CHECK_MESSAGE(message.starts_with((folder / name).string()), message);
         CHECK_MESSAGE(has(message, "got a Git LFS pointer in the place of the file: fetch the file itself"), message);
     };

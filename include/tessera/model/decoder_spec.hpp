@@ -26,7 +26,8 @@ struct rope_spec {
     double magnitude = 1;         ///< multiplies every rotated number
 };
 
-/// Queries grow with their position p, by the factor 1 + weight ln(floor((p + offset) / step) + 1). Step 0: they do not.
+/// Queries grow with their position p, by the factor 1 + weight ln(floor((p + offset) / step) + 1). Step 0: they do
+/// not.
 struct query_growth {
     std::size_t step = 0;
     std::size_t offset = 0;

@@ -74,8 +74,7 @@ inline constexpr std::array hf_architectures{
     if (!named.empty())
         if (const hf_architecture* found = find_hf_architecture(named.front())) return *found;
     std::string known;
-    for (const hf_architecture& row : hf_architectures)
-        known += (known.empty() ? "" : ", ") + std::string(row.hf_name);
+    for (const hf_architecture& row : hf_architectures) known += (known.empty() ? "" : ", ") + std::string(row.hf_name);
     config.reject("architectures", "wanted one of ", known, ", got ", named.empty() ? "nothing" : named.front());
 }
 

@@ -127,7 +127,10 @@ public:
         hf_config completed = *this;
         const nlohmann::json values = nlohmann::json::parse(defaults);
         for (const auto& [key, value] : values.items())
-            if (look_up(key) == nullptr) completed.json_[key] = value;
+            if (look_up(key) == nullptr) {
+                completed.json_[key] = value;
+                completed.read_->insert(key);  // not the file's own
+            }
         return completed;
     }
     /// Without the value of a key.
@@ -228,7 +231,7 @@ private:
     }
 
     nlohmann::json json_;
-    std::string where_;                                    // "config.json: rope_scaling."
+    std::string where_;                                          // "config.json: rope_scaling."
     std::shared_ptr<std::set<std::string, std::less<>>> read_ =  // keys that were asked for; shared with copies
         std::make_shared<std::set<std::string, std::less<>>>();
 };

@@ -108,7 +108,8 @@ private:
         head_size = latent > 0 ? plain_key + rotary_key
                     : is_given ? config.require_count("head_dim")
                                : embedding / heads;
-        if (const auto given = config.count("head_dim"); latent > 0 && given && *given != rotary_key && *given != head_size)
+        if (const auto given = config.count("head_dim");
+            latent > 0 && given && *given != rotary_key && *given != head_size)
             config.reject("head_dim", "wanted qk_rope_head_dim, ", rotary_key, ", got ", *given);
         if (head_size % 2 != 0 || head_size > max_head_size)
             config.reject(is_given ? "head_dim" : "num_attention_heads", "wanted heads of an even size of at most ",

@@ -1,5 +1,5 @@
-// The fields of config.json that are not sizes: which of them change what a model computes, and what GGUF's loaders take
-// for granted.
+// The fields of config.json that are not sizes: which of them change what a model computes, and what GGUF's loaders
+// take for granted.
 #pragma once
 
 #include <algorithm>

@@ -53,22 +53,22 @@ private:
 
     void check_activation() const {
         const bool is_gelu = decoder_.block.activation == activation::gelu;
-        const std::string_view names = is_gelu ? R"(["gelu_pytorch_tanh", "gelu_new", "gelu_fast"])"
-                                               : R"(["silu", "swish"])";
+        const std::string_view names =
+            is_gelu ? R"(["gelu_pytorch_tanh", "gelu_new", "gelu_fast"])" : R"(["silu", "swish"])";
         for (const std::string_view key : {"hidden_activation", "activation_function", "mlp_hidden_act"})
             require_field(config_, {key, names});
         // Gemma's classes read hidden_activation, and take gelu in the older field for the approximation.
-        require_field(config_, {"hidden_act", is_gelu ? R"(["gelu", "gelu_pytorch_tanh", "gelu_new", "gelu_fast"])"
-                                                      : names});
+        require_field(config_,
+                      {"hidden_act", is_gelu ? R"(["gelu", "gelu_pytorch_tanh", "gelu_new", "gelu_fast"])" : names});
     }
 
     void check_attention_scale() const {
         const auto scalar = config_.number("query_pre_attn_scalar");
         if (!scalar) return;
         const bool by_width = dimensions_.layers == decoder_.layers_with_width_scale;
-        const double assumed = by_width ? static_cast<double>(dimensions_.embedding) /
-                                              static_cast<double>(dimensions_.heads)
-                                        : static_cast<double>(dimensions_.head_size);
+        const double assumed = by_width
+                                   ? static_cast<double>(dimensions_.embedding) / static_cast<double>(dimensions_.heads)
+                                   : static_cast<double>(dimensions_.head_size);
         if (*scalar != assumed) refuse_field(config_, "query_pre_attn_scalar", concat(assumed));
     }
 
@@ -130,16 +130,18 @@ private:
         const std::uint64_t window = config_.count("sliding_window").value_or(0);
         const bool asked = config_.flag("use_sliding_window").value_or(row_.window == hf_window::always);
         const std::uint64_t first = config_.count("max_window_layers").value_or(0);
-        if (decoder_.pattern.others != mixer_kind::attention || row_.window == hf_window::ignored || window == 0 || !asked)
+        if (decoder_.pattern.others != mixer_kind::attention || row_.window == hf_window::ignored || window == 0 ||
+            !asked)
             return;
         const nlohmann::json* types = config_.value("layer_types");
         const bool is_used = types != nullptr && types->is_array()
                                  ? std::find(types->begin(), types->end(), "sliding_attention") != types->end()
                                  : row_.window == hf_window::always || first < dimensions_.layers;
         if (is_used && window < config_.count("max_position_embeddings").value_or(0))
-            notes.push_back(concat("sliding_window ", window,
-                                   ": loaders of GGUF have no window in this architecture: they compute the same up to ",
-                                   window, " tokens"));
+            notes.push_back(
+                concat("sliding_window ", window,
+                       ": loaders of GGUF have no window in this architecture: they compute the same up to ", window,
+                       " tokens"));
     }
 
     const hf_config& config_;

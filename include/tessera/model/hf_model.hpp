@@ -137,7 +137,8 @@ private:
                     count += tensors;
                 }
         if (count > 0)
-            notes_.push_back(concat("only the text part is converted: ", count, " tensors of ", parts, " are left out"));
+            notes_.push_back(
+                concat("only the text part is converted: ", count, " tensors of ", parts, " are left out"));
     }
 
     // Takes the layers behind the last into the dimensions, or leaves them out, if the checkpoint has them at all.
@@ -177,7 +178,8 @@ private:
                 copy = maker.find(std::string(rule.source));
                 if (copy == nullptr) continue;
             }
-            if (copy == nullptr || keeps_output(*copy, *maker.find(std::string(hf::first_tensors.front().source)), options))
+            if (copy == nullptr ||
+                keeps_output(*copy, *maker.find(std::string(hf::first_tensors.front().source)), options))
                 maker.add(rule);
             else
                 maker.skip(*copy);
@@ -198,9 +200,10 @@ private:
         }
         if (is_equal) return false;
         if (options.output == hf_output::untied) return true;
-        notes_.push_back(concat("tensor ", copy.name, " differs from ", original.name,
-                                ", to which tie_word_embeddings in config.json ties it: the latter is used, and the other "
-                                "left out (--untie keeps it)"));
+        notes_.push_back(
+            concat("tensor ", copy.name, " differs from ", original.name,
+                   ", to which tie_word_embeddings in config.json ties it: the latter is used, and the other "
+                   "left out (--untie keeps it)"));
         return false;
     }
 

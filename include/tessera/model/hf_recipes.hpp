@@ -175,8 +175,8 @@ private:
     static bool is_never_needed(std::string_view name) {
         constexpr std::array suffixes = std::to_array<std::string_view>(
             {".rotary_emb.inv_freq", ".masked_bias", ".input_scale", "_input_scale", ".input_scale_ub",
-             ".activation_scale", "_activation_scale", ".output_scale", ".q_scale", ".k_scale", ".v_scale",
-             ".kv_scale", ".prob_output_scale"});
+             ".activation_scale", "_activation_scale", ".output_scale", ".q_scale", ".k_scale", ".v_scale", ".kv_scale",
+             ".prob_output_scale"});
         return std::any_of(suffixes.begin(), suffixes.end(), [&](std::string_view s) { return name.ends_with(s); });
     }
 

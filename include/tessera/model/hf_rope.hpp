@@ -23,8 +23,8 @@
 namespace tessera::model {
 
 /// Config.json has rotary embedding in `rope_scaling` and `rope_theta`, or all in `rope_parameters`, there perhaps once
-/// for each kind of layer, or in both: brings it to `rope_theta`, `partial_rotary_factor` and one of the objects. Throws
-/// naming the key when two places differ.
+/// for each kind of layer, or in both: brings it to `rope_theta`, `partial_rotary_factor` and one of the objects.
+/// Throws naming the key when two places differ.
 inline void gather_rope(hf_config& config) {
     const auto is_there = [](const nlohmann::json* value) { return value != nullptr && value->is_object(); };
     const nlohmann::json* older = config.value("rope_scaling");
@@ -57,8 +57,8 @@ inline void gather_rope(hf_config& config) {
 /// The rotary embedding of a model.
 class hf_rope {
 public:
-    /// `config` has been through gather_rope. Throws naming the key when a value is missing or out of range, or GGUF has
-    /// no counterpart to it in models of this style. What loaders of GGUF pass over becomes a note.
+    /// `config` has been through gather_rope. Throws naming the key when a value is missing or out of range, or GGUF
+    /// has no counterpart to it in models of this style. What loaders of GGUF pass over becomes a note.
     hf_rope(const hf_config& config, hf_rope_style style, std::vector<std::string>& notes) : style_(style) {
         constexpr const char* original = "original_max_position_embeddings";
         if (config.contains(original)) original_context_ = config.require_count(original);
@@ -128,13 +128,13 @@ public:
     }
 
     /// Llama 3's divisors of the frequencies, one per pair of a head; empty for other types. Wavelengths well inside
-    /// the original context stay, those beyond it get the factor, those between are interpolated, if there is a between.
+    /// the original context stay, those beyond it get the factor, those between are interpolated, if there is a
+    /// between.
     [[nodiscard]] std::vector<float> frequency_factors(std::uint64_t turned) const {
         if (type_ != kind::llama3) return {};
         const double low = scaling_->require_positive("low_freq_factor");
         const double high = scaling_->require_positive("high_freq_factor");
-        if (high < low)
-            scaling_->reject("high_freq_factor", "wanted at least low_freq_factor, ", low, ", got ", high);
+        if (high < low) scaling_->reject("high_freq_factor", "wanted at least low_freq_factor, ", low, ", got ", high);
         const auto context = static_cast<double>(original_context_.value_or(8192));
 
         std::vector<float> factors;
@@ -198,8 +198,8 @@ private:
     // What loaders of GGUF pass over: they have 32 and 1 turns as the ends of the ramp, and whole pairs.
     void read_yarn(std::vector<std::string>& notes) {
         const auto note = [&](const char* key, const char* assumed) {
-            notes.push_back(concat("rope_scaling.", key, " ", scaling_->shown(key),
-                                   ": loaders of GGUF compute as with ", assumed));
+            notes.push_back(
+                concat("rope_scaling.", key, " ", scaling_->shown(key), ": loaders of GGUF compute as with ", assumed));
         };
         if (scaling_->number("beta_fast").value_or(32.0) != 32.0) note("beta_fast", "32");
         if (scaling_->number("beta_slow").value_or(1.0) != 1.0) note("beta_slow", "1");
@@ -230,9 +230,9 @@ private:
     [[nodiscard]] double attention_factor() const {
         if (scaling_->contains("attention_factor")) return scaling_->require_positive("attention_factor");
         if (type_ == kind::longrope)
-            return factor_ <= 1.0 ? 1.0
-                                  : std::sqrt(1.0 + std::log(factor_) /
-                                                        std::log(static_cast<double>(*original_context_)));
+            return factor_ <= 1.0
+                       ? 1.0
+                       : std::sqrt(1.0 + std::log(factor_) / std::log(static_cast<double>(*original_context_)));
         const double own = scaling_->number("mscale").value_or(0.0);
         const double all = scaling_->number("mscale_all_dim").value_or(0.0);
         return own != 0.0 && all != 0.0 ? yarn_growth(own) / yarn_growth(all) : yarn_growth(1.0);

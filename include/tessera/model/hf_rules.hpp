@@ -100,9 +100,9 @@ enum class hf_rope_style {
 /// Whether a class of transformers narrows attention to `sliding_window` although loaders of GGUF do not in this
 /// architecture.
 enum class hf_window {
-    ignored,   ///< it does not, either
-    on_demand, ///< where `use_sliding_window` says so
-    always,    ///< where there is a `sliding_window`
+    ignored,    ///< it does not, either
+    on_demand,  ///< where `use_sliding_window` says so
+    always,     ///< where there is a `sliding_window`
 };
 
 /// Everything about one architecture. Fields of config.json that none of its rules, `assumes` and `reads` name must not
@@ -115,7 +115,7 @@ struct hf_architecture {
     std::array<hf_metadata_rules, 5> metadata;
     hf_rope_style rope = hf_rope_style::standard;
     std::string_view defaults = "{}";  ///< what config.json may leave out, as JSON
-    std::span<const hf_field> assumes = {};  ///< fields, and the values that this architecture stands for
+    std::span<const hf_field> assumes = {};        ///< fields, and the values that this architecture stands for
     std::span<const std::string_view> reads = {};  ///< fields that its sizes depend on, besides those of its rules
     hf_window window = hf_window::ignored;
     void (*settle)(hf_config&, std::vector<std::string>& notes) = nullptr;  ///< what fields mean only together

@@ -50,8 +50,8 @@ namespace detail {
 class hf_settings {
 public:
     /// Reads config.json and the other small files of a directory. Throws tessera::error naming file and key when the
-    /// architecture is not in the table, the weights are in a type that cannot be read, a value is missing, of the wrong
-    /// type or contradicts another, or a field says that the model computes something that GGUF's loaders do not.
+    /// architecture is not in the table, the weights are in a type that cannot be read, a value is missing, of the
+    /// wrong type or contradicts another, or a field says that the model computes something that GGUF's loaders do not.
     explicit hf_settings(const std::filesystem::path& directory)
         : hf_settings(directory, hf_config(directory / "config.json")) {}
 
@@ -97,7 +97,8 @@ private:
         layers.run(notes_);
         own_period_ = layers.own_period();
         is_tied_ = text_.flag("tie_word_embeddings").value_or(false);
-        const char* key = text_.contains("mtp_num_hidden_layers") ? "mtp_num_hidden_layers" : "num_nextn_predict_layers";
+        const char* key =
+            text_.contains("mtp_num_hidden_layers") ? "mtp_num_hidden_layers" : "num_nextn_predict_layers";
         next_layers_ = text_.count(key, 512).value_or(0);
         static_cast<void>(keys());  // throws for what is missing
         note_unknown_fields();
@@ -149,7 +150,8 @@ private:
     void note_unknown_fields() {
         std::string unknown;
         for (const std::string& field : text_.unread())
-            if (!is_bookkeeping(field) && !field.starts_with('_')) unknown += (unknown.empty() ? "" : ", ") + nlohmann::json(field).dump(-1, ' ', true);
+            if (!is_bookkeeping(field) && !field.starts_with('_') && !detail::takes_part(*row_, field))
+                unknown += (unknown.empty() ? "" : ", ") + nlohmann::json(field).dump(-1, ' ', true);
         if (!unknown.empty()) notes_.push_back("config.json has fields that mean nothing here: " + unknown);
     }
 

@@ -30,8 +30,8 @@ namespace tessera::model {
         fail("metadata key ", read.name("rope.scaling.type"), ": wanted none, linear or yarn, got ", scaling);
     rope.factor = read.number_or("rope.scaling.factor", 1.0f, 0.0f);
     rope.scaling = scaling == "yarn" ? rope_scaling::yarn : rope_scaling::linear;
-    const bool has_weight = row.yarn == yarn_target::scores &&
-                            read.number_or_zero("rope.scaling.yarn_log_multiplier", 0.0f) != 0.0;
+    const bool has_weight =
+        row.yarn == yarn_target::scores && read.number_or_zero("rope.scaling.yarn_log_multiplier", 0.0f) != 0.0;
     if (rope.scaling == rope_scaling::yarn && !has_weight) rope.magnitude *= 0.1 * std::log(rope.factor) + 1.0;
     return rope;
 }

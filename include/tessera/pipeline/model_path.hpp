@@ -61,7 +61,8 @@ inline std::optional<std::string> other_weights(const std::vector<std::string>& 
 inline void require_model_directory(const std::filesystem::path& directory) {
     const std::vector<std::string> names = detail::file_names(directory);
     const auto has = [&](std::string_view name) { return std::binary_search(names.begin(), names.end(), name); };
-    const std::string where = directory.string() + ": wanted a model's directory, with config.json and safetensors, got ";
+    const std::string where =
+        directory.string() + ": wanted a model's directory, with config.json and safetensors, got ";
     const std::string* weights = detail::find_ending(names, ".safetensors");
     const bool has_model = has("model.safetensors") || has("model.safetensors.index.json");
     if (has("adapter_config.json") && !has_model)
@@ -81,8 +82,7 @@ inline void require_model_directory(const std::filesystem::path& directory) {
     if (!has("config.json")) {
         if (has("params.json") || has("consolidated.safetensors"))
             fail(where, "one in the format of its maker, with params.json: take the one for transformers");
-        if (weights != nullptr)
-            fail(where, "no config.json beside ", *weights, ": download the whole directory");
+        if (weights != nullptr) fail(where, "no config.json beside ", *weights, ": download the whole directory");
         if (const auto other = detail::other_weights(names)) fail(where, *other);
         if (has("model_index.json")) fail(where, "a pipeline of diffusers: no language model");
         fail(where, "neither");

@@ -100,8 +100,8 @@ private:
 
 static_assert(packed_tensor_source<any_model>);
 
-/// Opens a GGUF file (the first shard of a split one) or a directory with config.json and safetensors. Throws saying what
-/// the path names when it is neither.
+/// Opens a GGUF file (the first shard of a split one) or a directory with config.json and safetensors. Throws saying
+/// what the path names when it is neither.
 [[nodiscard]] inline any_model open_model(const std::filesystem::path& path, const model::hf_options& options = {}) {
     if (std::filesystem::is_directory(path)) {
         require_model_directory(path);

@@ -52,8 +52,7 @@ inline constexpr hf_architecture kormo{
     .hf_name = "KORMoForCausalLM",
     .gguf_name = "qwen2",
     .last = last_tensors,
-    .layer =
-        {{{kormo_attention_norm}, {perhaps_biased_attention}, {kormo_feed_forward_norm}, {gated_feed_forward}}},
+    .layer = {{{kormo_attention_norm}, {perhaps_biased_attention}, {kormo_feed_forward_norm}, {gated_feed_forward}}},
     .metadata = {common_metadata, head_metadata},
     .window = hf_window::on_demand,
 };
