@@ -66,7 +66,8 @@ TEST_CASE("deepseek2: queries that grow with their position, and YaRN with and w
     metadata keys = latent(3, 40);
     CHECK(model::make_decoder_spec(keys).global.growth.step == 0);
     keys.set("deepseek2.attention.temperature_scale", 0.25f);
-    CHECK_THROWS_WITH_AS(model::make_decoder_spec(keys), doctest::Contains("attention.temperature_length"), error);
+    CHECK_THROWS_WITH_AS(static_cast<void>(model::make_decoder_spec(keys)),
+                         doctest::Contains("attention.temperature_length"), error);
     keys.set("deepseek2.attention.temperature_length", std::uint32_t{16});
     const model::query_growth growth = model::make_decoder_spec(keys).global.growth;
     CHECK(growth.step == 16);

@@ -150,11 +150,11 @@ void check_same(const support::hf_directory& one, const support::hf_directory& o
         CAPTURE(info.name);
         CHECK(support::values_of(model, info.name) == support::values_of(same, info.name));
     }
-    for (const auto& [key, value] : model.metadata()) {
-        CAPTURE(key);
-        const auto* own = same.metadata().find(key);
+    for (const tessera::metadata::entry& entry : model.metadata()) {
+        CAPTURE(entry.first);
+        const auto* own = same.metadata().find(entry.first);
         REQUIRE(own != nullptr);
-        if (key != "general.name") CHECK((*own == value));
+        if (entry.first != "general.name") CHECK((*own == entry.second));
     }
     CHECK(model.metadata().size() == same.metadata().size());
     if (note.empty()) CHECK(same.notes().size() == model.notes().size());
