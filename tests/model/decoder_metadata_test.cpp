@@ -102,6 +102,18 @@ TEST_CASE(
     CHECK(model::make_decoder_spec(keys).local.rope.magnitude == 1.5);
 }
 
+TEST_CASE("the width of dense networks is needed where there are some") {
+    metadata keys = sized("qwen3moe", 2, 40);
+    keys.erase("qwen3moe.feed_forward_length");  // as Qwen3.5's configurations have none
+    keys.set("qwen3moe.expert_count", std::uint32_t{4});
+    keys.set("qwen3moe.expert_used_count", std::uint32_t{2});
+    keys.set("qwen3moe.expert_feed_forward_length", std::uint32_t{16});
+    CHECK(model::make_decoder_spec(keys).experts.feed_forward == 16);
+    keys.set("qwen3moe.leading_dense_block_count", std::uint32_t{1});
+    CHECK_THROWS_WITH_AS(static_cast<void>(model::make_decoder_spec(keys)),
+                         "metadata key qwen3moe.feed_forward_length: wanted an integer, got nothing", error);
+}
+
 TEST_CASE("the period of layers that see everything: a number counts, a list is passed over") {
     metadata keys = sized("gemma3", 6, 40);
     keys.set("gemma3.attention.sliding_window", std::uint32_t{4});

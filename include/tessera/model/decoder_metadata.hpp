@@ -1,6 +1,7 @@
 // From a model's metadata to its architecture as a value.
 #pragma once
 
+#include <algorithm>
 #include <cmath>
 #include <cstddef>
 #include <string>
@@ -70,7 +71,7 @@ inline void read_layers(const metadata_reader& read, const architecture& row, de
     if (tokens != nullptr && tokens->size() != spec.vocabulary)
         fail("metadata key tokenizer.ggml.tokens: wanted ", spec.vocabulary,
              " tokens, one a row of the embedding (vocab_size), got ", tokens->size());
-    spec.feed_forward = read.count("feed_forward_length", 1);
+    spec.feed_forward = read.count_or("feed_forward_length", 0, 0);
     spec.heads = read.count("attention.head_count", 1);
     spec.kv_heads = read.count_or("attention.head_count_kv", spec.heads, 1, spec.heads);
     if (spec.heads % spec.kv_heads != 0)
@@ -89,6 +90,8 @@ inline void read_layers(const metadata_reader& read, const architecture& row, de
     if (row.latent_attention) read_latent(read, spec);
     spec.experts = read_experts(read, row, spec);
     detail::read_layers(read, row, spec);
+    const bool is_sparse = std::ranges::all_of(spec.layers, [](const layer_spec& layer) { return layer.experts; });
+    if (!is_sparse) spec.feed_forward = read.count("feed_forward_length", 1);  // needed, then
     if (spec.layers.size() == row.layers_with_width_scale)
         spec.attention_scale = 1.0 / std::sqrt(static_cast<double>(spec.width) / static_cast<double>(spec.heads));
 
