@@ -183,7 +183,8 @@ std::vector<std::pair<std::string, json>> public_configs(const reader& read) {
         support::write_text(read.folder / "config.json", text);
         const std::string problem = problem_of(read.folder.path());
         if (problem.empty()) {
-            for (const std::string& note : hf_settings(read.folder.path()).notes())
+            const hf_settings settings(read.folder.path());
+            for (const std::string& note : settings.notes())
                 CHECK_MESSAGE(!has(note, "mean nothing"), note);
             configs.emplace_back(name, json::parse(text));
             continue;

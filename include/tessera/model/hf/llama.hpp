@@ -175,8 +175,7 @@ inline constexpr hf_architecture llama4{
                {llama4_experts, in_sparse_layers}}},
     .metadata = {common_metadata, head_metadata, rotary_metadata, llama4_metadata},
     .rope = hf_rope_style::with_factors,
-    .defaults = R"({"num_experts_per_tok": 1, "interleave_moe_layer_step": 1, "rope_theta": 500000.0,
-                    "use_qk_norm": true})",
+    .defaults = R"({"num_experts_per_tok": 1, "interleave_moe_layer_step": 1, "use_qk_norm": true})",
     .assumes = llama4_fields,
     .reads = llama4_sizes,
 };
