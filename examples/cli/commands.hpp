@@ -12,6 +12,9 @@
 
 namespace cli {
 
+/// Which output matrix a model has where config.json ties it to the embeddings and a different one is there all the same.
+enum class tied_output { embeddings, kept };
+
 /// What is listed of a model: its metadata, tensors, formats and size.
 struct inspect_options {
     std::filesystem::path model;
@@ -34,6 +37,7 @@ struct output_options {
 /// Another container or full-precision type for the same weights.
 struct convert_options {
     std::filesystem::path model;
+    tied_output tied = tied_output::embeddings;
     std::string type = "F16";
     next_token_layers further = next_token_layers::kept;
     output_options output;
@@ -92,6 +96,7 @@ struct target_options {
 struct quantize_options {
     std::filesystem::path model;
     next_token_layers further = next_token_layers::kept;
+    tied_output tied = tied_output::embeddings;
     named_formats names;         ///< these,
     std::filesystem::path plan;  ///< a plan file,
     target_options target;       ///< or a target
@@ -105,6 +110,7 @@ void quantize(const quantize_options& options);
 struct plan_options {
     std::filesystem::path model;
     next_token_layers further = next_token_layers::kept;
+    tied_output tied = tied_output::embeddings;
     named_formats names;
     target_options target;
     bool curve = false;  ///< the least damage over a range of sizes instead of one plan

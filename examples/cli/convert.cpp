@@ -15,7 +15,7 @@ void convert(const convert_options& options) {
     files.read(options.output.chat_template);
     files.write(options.output.path);
     files.check();
-    const any_model model = open(options.model, options.further);
+    const any_model model = open(options.model, options.further, options.tied);
     const select::uniform rule{*builtin_formats::find(options.type)};
     write_model(model, select::make_plan(model.tensors(), rule, fallback_formats::layouts),
                 with_chat_template(model.metadata(), options.output.chat_template), options.output, files);

@@ -40,6 +40,7 @@ void add_convert(CLI::App& app, cli::convert_options& options) {
         ->type_name("TYPE")
         ->capture_default_str();
     cli::add_without_mtp(*command, options.further);
+    cli::add_untie(*command, options.tied);
     cli::add_output(*command, options.output);
     command->footer("Examples:\n  tessera convert models/fable-3m -o fable-3m-F16.gguf\n"
                     "  tessera convert models/fable-3m -o fable-3m-BF16.gguf --type BF16");
@@ -63,6 +64,7 @@ void add_quantize(CLI::App& app, cli::quantize_options& options) {
     cli::add_encoder(*command, options.importances.encoder);
     cli::add_feedback_inputs(*command, options.importances.inputs);
     command->add_option("--report", options.report, "Write how every tensor was encoded, as JSON")->check(cli::is_file_name)->type_name("FILE");
+    cli::add_untie(*command, options.tied);
     cli::add_output(*command, options.output);
     command->footer("Vectors, norms and routers stay F32. A tensor whose rows the format cannot take gets the smallest\n"
                     "larger format that can, and is named.\n\n"
@@ -87,6 +89,7 @@ void add_plan(CLI::App& app, cli::plan_options& options) {
     target->require_option(1);
     cli::add_pins(*command, options.names.pins);
     cli::add_without_mtp(*command, options.further);
+    cli::add_untie(*command, options.tied);
     cli::add_importances(*command, options.importances);
     cli::add_encoder(*command, options.importances.encoder);
     command->add_option("-o,--output", options.output, "Write the plan, for tessera quantize --plan")->excludes(curve)->check(cli::is_file_name)->type_name("FILE");

@@ -9,11 +9,9 @@
 
 namespace cli {
 
-/// tessera::open_model, compiled once.
-tessera::any_model open(const std::filesystem::path& path);
-
-/// The same with or without the layers that predict further tokens.
-tessera::any_model open(const std::filesystem::path& path, next_token_layers further);
+/// tessera::open_model, compiled once, with or without the layers that predict further tokens. Prints the model's notes.
+tessera::any_model open(const std::filesystem::path& path, next_token_layers further = next_token_layers::kept,
+                        tied_output tied = tied_output::embeddings);
 
 /// The tokens of a window where nobody says: 512, or the context the model was trained for if that is shorter.
 std::size_t default_window(const tessera::metadata& properties);

@@ -117,6 +117,12 @@ void add_force(CLI::App& command, tessera::existing_file& existing) {
         "Replace output files that exist, and begin anew where unfinished work\nof another model or text is in the way; inputs are never replaced");
 }
 
+void add_untie(CLI::App& command, tied_output& tied) {
+    command.add_flag_callback(
+        "--untie", [&tied] { tied = tied_output::kept; },
+        "Keep an output matrix that differs from the embeddings although config.json ties the two");
+}
+
 void add_output(CLI::App& command, output_options& output) {
     command.add_option("-o,--output", output.path, "The file to write")->required()->check(is_file_name)->type_name("FILE");
     add_force(command, output.existing);

@@ -15,6 +15,7 @@ void add_names(CLI::Option_group& group, named_formats& names);
 void add_pins(CLI::App& command, std::vector<pin>& pins);
 void add_without_mtp(CLI::App& command, next_token_layers& further);
 void add_threads(CLI::App& command, int& threads);
+void add_untie(CLI::App& command, tied_output& tied);
 /// --force: what becomes of outputs that exist, of every command that writes.
 void add_force(CLI::App& command, tessera::existing_file& existing);
 void add_output(CLI::App& command, output_options& output);

@@ -87,7 +87,7 @@ void plan(const plan_options& options) {
     else
         files.read(options.target.damage);
     files.check();
-    const any_model model = open(options.model, options.further);
+    const any_model model = open(options.model, options.further, options.tied);
     require_plannable(model, options.names, options.target);
     const auto loaded = load_importances(options.importances, model, model.metadata(), files, options.threads);
     const encoding encoding = choose_encoding(options.importances, loaded ? &*loaded : nullptr);

@@ -28,7 +28,7 @@ void quantize(const quantize_options& options) {
     else
         files.read(options.target.damage);
     files.check();
-    const any_model model = open(options.model, options.further);
+    const any_model model = open(options.model, options.further, options.tied);
     const metadata properties = with_chat_template(model.metadata(), options.output.chat_template);
     std::optional<select::plan> plan;
     if (options.plan.empty())

@@ -157,6 +157,7 @@ inline hf_family gemma3(std::uint64_t layers = 7) {
     family.directory.config["rope_theta"] = 1000000.0;
     family.directory.config["rope_scaling"] = {{"rope_type", "linear"}, {"factor", 8.0}};
     family.directory.config["sliding_window"] = 3;
+    family.directory.config["query_pre_attn_scalar"] = 16;
     for (std::uint64_t layer = 0; layer < layers; ++layer) {
         family.begin_layer(layer);
         family.add_head_norms(16);
@@ -223,6 +224,8 @@ inline hf_family glm4moe(std::uint64_t next_layers) {
     config["routed_scaling_factor"] = 1.5;
     config["norm_topk_prob"] = true;
     config["num_nextn_predict_layers"] = 1;
+    config["attention_bias"] = true;
+    config["use_qk_norm"] = true;
     family.add_ends();
     for (std::uint64_t layer = 0; layer < 3 + next_layers; ++layer) {
         family.begin_layer(layer);

@@ -8,6 +8,8 @@
 
 #include "model/hf_families.hpp"
 #include "model/hf_family.hpp"
+#include "model/hf_fused_families.hpp"
+#include "model/hf_hybrid_families.hpp"
 #include "support/support.hpp"
 
 using support::hf_family;
@@ -75,7 +77,7 @@ TEST_CASE("Gemma 3: rotary embedding of two kinds of layers, as newer configurat
         CHECK(model.metadata().require<float>("gemma3.rope.freq_base") == 500000.0f);
         CHECK(model.metadata().require<float>("gemma3.rope.freq_base_swa") == 20000.0f);
         CHECK(model.metadata().require<float>("gemma3.rope.scaling.factor") == 8.0f);
-        CHECK(!model.metadata().contains("gemma3.attention.sliding_window"));
+        CHECK(model.metadata().require<std::uint32_t>("gemma3.attention.sliding_window") == 4096);
     });
 }
 
@@ -133,4 +135,97 @@ TEST_CASE("GLM 4.5: a dense layer, experts, and a layer that predicts a further 
         CHECK(model.metadata().require<std::uint32_t>("glm4moe.block_count") == 3);
         CHECK(!model.metadata().contains("glm4moe.nextn_predict_layers"));
     });
+}
+
+namespace {
+
+// Converts two directories and compares all but the name.
+void check_same(const support::hf_directory& one, const support::hf_directory& other, const std::string& note = "") {
+    const support::scratch_dir folder, second;
+    one.write(folder.path());
+    other.write(second.path());
+    const hf_model model(folder.path()), same(second.path());
+    REQUIRE(model.tensors().size() == same.tensors().size());
+    for (const auto& info : model.tensors()) {
+        CAPTURE(info.name);
+        CHECK(support::values_of(model, info.name) == support::values_of(same, info.name));
+    }
+    for (const tessera::metadata::entry& entry : model.metadata()) {
+        CAPTURE(entry.first);
+        const auto* own = same.metadata().find(entry.first);
+        REQUIRE(own != nullptr);
+        if (entry.first != "general.name") CHECK((*own == entry.second));
+    }
+    CHECK(model.metadata().size() == same.metadata().size());
+    if (note.empty()) CHECK(same.notes().size() == model.notes().size());
+    for (const std::string& told : same.notes())
+        if (!note.empty()) CHECK_MESSAGE(support::has(told, note), told);
+}
+
+support::hf_directory renamed(support::hf_directory directory, const char* name) {
+    directory.config["architectures"] = {name};
+    return directory;
+}
+
+// The same model as the text part of another one: its configuration inside, its tensors' names longer, others around.
+support::hf_directory as_text_part(const support::hf_directory& inner, const char* name, const std::string& before,
+                                   const char* model_type) {
+    support::hf_directory outer;
+    nlohmann::json text = inner.config;
+    text.erase("architectures");
+    text["model_type"] = model_type;
+    outer.config = {{"architectures", {name}}, {"text_config", text}, {"vision_config", {{"hidden_size", 7}}}};
+    for (const auto& info : inner.weights.tensors())
+        outer.weights.add(
+            info.name.starts_with("model.") ? before + info.name.substr(6) : "language_model." + info.name,
+            std::span(info.dims).first(info.rank), inner.values(info.name));
+    for (const char* tower : {"vision_tower.patch.weight", "model.audio_tower.conv.bias", "mm_projector.linear.weight",
+                              "multi_modal_projector.linear_1.bias"})
+        outer.add(tower, {3});
+    return outer;
+}
+
+}  // namespace
+
+TEST_CASE("architectures with several names") {
+    const support::hf_directory llama = support::hf_directory::llama(), qwen3 = families::qwen3().directory,
+                                latent = families::deepseek3().directory;
+    for (const char* name :
+         {"LLaMAForCausalLM", "InternLM3ForCausalLM", "IQuestCoderForCausalLM", "MistralForCausalLM"})
+        check_same(llama, renamed(llama, name));
+    check_same(families::phi3().directory, renamed(families::phi3().directory, "Phi4ForCausalLMV"));
+    const support::hf_directory hybrid = families::qwen35(false).directory;
+    support::hf_directory glm = families::glm4moe(1).directory;
+    glm.config["rope_theta"] = 10000.0;  // where the defaults differ
+    check_same(glm, renamed(glm, "SolarOpenForCausalLM"));
+
+    const std::string left_out =
+        "only the text part is converted: 4 tensors of vision_tower, multi_modal_projector, "
+        "mm_projector, model.audio_tower are left out";
+    for (const std::string before : {"language_model.model.", "model.language_model."}) {
+        CAPTURE(before);
+        for (const char* name : {"LlavaForConditionalGeneration", "VoxtralForConditionalGeneration"})
+            check_same(llama, as_text_part(llama, name, before, "llama"), left_out);
+        check_same(qwen3, as_text_part(qwen3, "StepVLForConditionalGeneration", before, "qwen3"), left_out);
+        check_same(hybrid, as_text_part(hybrid, "MiniCPMV4_6ForConditionalGeneration", before, "qwen3_5_text"),
+                   left_out);
+        check_same(glm, as_text_part(glm, "Glm4vMoeForConditionalGeneration", before, "glm4v_moe_text"), left_out);
+        for (const char* name : {"KimiVLForConditionalGeneration", "KimiK25ForConditionalGeneration"})
+            check_same(latent, as_text_part(latent, name, before, "kimi_k2"), left_out);
+    }
+}
+
+TEST_CASE("KORMo: a Qwen 2 without biases whose norms have names of their own") {
+    hf_family family("KORMoForCausalLM", 2);
+    family.directory.config["intermediate_size"] = 48;
+    family.add_ends();
+    for (std::uint64_t layer = 0; layer < 2; ++layer) {
+        family.begin_layer(layer);
+        family.norm("attn_norm.weight", "pre_attention_layernorm.weight", hf_family::embedding);
+        family.norm("ffn_norm.weight", "pre_mlp_layernorm.weight", hf_family::embedding);
+        family.add_attention(8);
+        family.add_feed_forward(48);
+    }
+    family.convert(
+        [](const hf_model& model) { CHECK(model.metadata().require<std::string>("general.architecture") == "qwen2"); });
 }

@@ -187,8 +187,9 @@ private:
         }
         memory.keys.push_back(k);
         memory.values.push_back(v);
-        const double factor = number_or(config()["rope_scaling"], "factor", 1);
-        const double growth = 1 + 0.1 * number_or(config()["rope_scaling"], "mscale_all_dim", 0) * std::log(factor);
+        const nlohmann::json scaling = config().value("rope_scaling", nlohmann::json::object());
+        const double growth =
+            1 + 0.1 * number_or(scaling, "mscale_all_dim", 0) * std::log(number_or(scaling, "factor", 1));
         return linear(at + "o_proj", attend(at, q, heads_, 0, growth * growth / std::sqrt(double(size)), memory));
     }
 

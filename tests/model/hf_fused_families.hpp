@@ -230,7 +230,7 @@ inline void add_deepseek_layer(hf_family& family, std::uint64_t layer, bool is_l
         filled(heads, value_size, rank, [&](std::size_t head, std::size_t row, std::size_t column) {
             return both[(head * (plain + value_size) + plain + row) * rank + column];
         });
-    if (layer == 0) return family.add_feed_forward(48);
+    if (layer == 0 || !family.directory.config.contains("n_routed_experts")) return family.add_feed_forward(48);
     family.add_experts(8, 16);
     family.add_feed_forward(32, "mlp.shared_experts.", "_shexp");
     if (!is_lite) family.same("exp_probs_b.bias", "mlp.gate.e_score_correction_bias", {8});
@@ -252,12 +252,39 @@ inline hf_family deepseek3() {
     return family;
 }
 
+/// Without experts.
+inline hf_family youtu() {
+    hf_family family = deepseek_ends("YoutuForCausalLM", 2);
+    auto& config = family.directory.config;
+    config["q_lora_rank"] = 20;
+    for (const char* key : {"first_k_dense_replace", "moe_intermediate_size", "n_routed_experts", "n_shared_experts",
+                            "num_experts_per_tok", "routed_scaling_factor"})
+        config.erase(key);
+    for (std::uint64_t layer = 0; layer < 2; ++layer) add_deepseek_layer(family, layer, false);
+    return family;
+}
+
+/// GLM 4.7 Flash: with a layer that predicts a further token.
+inline hf_family glm4moe_lite() {
+    hf_family family = deepseek_ends("Glm4MoeLiteForCausalLM", 3);
+    auto& config = family.directory.config;
+    config["q_lora_rank"] = 20;
+    config["num_nextn_predict_layers"] = 1;
+    config.erase("rope_scaling");
+    for (std::uint64_t layer = 0; layer < 4; ++layer) add_deepseek_layer(family, layer, false);
+    family.same("nextn.eh_proj.weight", "eh_proj.weight", {2 * embedding, embedding});
+    family.same("nextn.enorm.weight", "enorm.weight", {embedding});
+    family.same("nextn.hnorm.weight", "hnorm.weight", {embedding});
+    family.same("nextn.shared_head_norm.weight", "shared_head.norm.weight", {embedding});
+    return family;
+}
+
 /// Lite: queries of full rank.
 inline hf_family deepseek2(std::uint64_t layers) {
     hf_family family = deepseek_ends("DeepseekV2ForCausalLM", layers);
     family.directory.config["q_lora_rank"] = nullptr;
     family.directory.config["norm_topk_prob"] = false;
-    family.directory.config["rope_scaling"]["mscale_all_dim"] = 0.707;
+    for (const char* key : {"mscale", "mscale_all_dim"}) family.directory.config["rope_scaling"][key] = 0.707;
     for (std::uint64_t layer = 0; layer < layers; ++layer) add_deepseek_layer(family, layer, true);
     return family;
 }

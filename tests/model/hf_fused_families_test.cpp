@@ -99,6 +99,25 @@ TEST_CASE("DeepSeek V3: what unfolds the latent vector is cut into keys and valu
                          tessera::error);
 }
 
+TEST_CASE("Youtu: DeepSeek's attention without experts; GLM 4.7 Flash: with a layer behind the last") {
+    families::youtu().convert([](const hf_model& model) {
+        const auto& keys = model.metadata();
+        CHECK(keys.require<std::string>("general.architecture") == "deepseek2");
+        CHECK(keys.require<std::uint32_t>("deepseek2.leading_dense_block_count") == 2);
+        CHECK(keys.require<std::uint32_t>("deepseek2.expert_feed_forward_length") == 48);
+        CHECK(keys.require<std::uint32_t>("deepseek2.expert_shared_count") == 0);
+        CHECK(!keys.contains("deepseek2.expert_count"));
+    });
+    families::glm4moe_lite().convert([](const hf_model& model) {
+        const auto& keys = model.metadata();
+        CHECK(keys.require<std::string>("general.architecture") == "deepseek2");
+        CHECK(keys.require<std::uint32_t>("deepseek2.block_count") == 4);
+        CHECK(keys.require<std::uint32_t>("deepseek2.nextn_predict_layers") == 1);
+        CHECK(keys.require<std::uint32_t>("deepseek2.expert_gating_func") == 2);
+        CHECK(keys.require<bool>("deepseek2.expert_weights_norm"));
+    });
+}
+
 TEST_CASE("DeepSeek V2 Lite: queries of full rank") { families::deepseek2(27).convert_like("deepseek_v2lite_yarn"); }
 
 TEST_CASE("Qwen3-Next: linear attention's projections are apart in GGUF") {

@@ -42,34 +42,51 @@ std::vector<float> permuted(const std::vector<float>& old, std::size_t heads, st
 TEST_CASE("llama: names, order, types, values") {
     const support::scratch_dir folder;
     hf_directory directory = hf_directory::llama();
-    directory.add("model.layers.0.self_attn.q_proj.bias", {16});
-    directory.add("model.layers.0.self_attn.v_proj.bias", {8});
+    directory.config["attention_bias"] = true;
+    directory.config["num_hidden_layers"] = 1;
+    for (const auto& info :
+         std::vector<tessera::tensor_info>(directory.weights.tensors().begin(), directory.weights.tensors().end()))
+        if (info.name.starts_with("model.layers.1.")) directory.remove(info.name);
+    for (const auto& [kind, rows] : {std::pair("q", 16u), std::pair("k", 8u), std::pair("v", 8u), std::pair("o", 16u)})
+        directory.add(std::string("model.layers.0.self_attn.") + kind + "_proj.bias", {rows});
     directory.add("model.layers.0.self_attn.rotary_emb.inv_freq", {2});  // dropped
     directory.write(folder.path());
     const hf_model model(folder.path());
 
     std::vector<std::string> names;
     for (const auto& info : model.tensors()) names.push_back(info.name);
-    CHECK(names ==
-          std::vector<std::string>{
-              "token_embd.weight",        "blk.0.attn_norm.weight", "blk.0.attn_q.weight",   "blk.0.attn_q.bias",
-              "blk.0.attn_k.weight",      "blk.0.attn_v.weight",    "blk.0.attn_v.bias",     "blk.0.attn_output.weight",
-              "blk.0.ffn_norm.weight",    "blk.0.ffn_gate.weight",  "blk.0.ffn_down.weight", "blk.0.ffn_up.weight",
-              "blk.1.attn_norm.weight",   "blk.1.attn_q.weight",    "blk.1.attn_k.weight",   "blk.1.attn_v.weight",
-              "blk.1.attn_output.weight", "blk.1.ffn_norm.weight",  "blk.1.ffn_gate.weight", "blk.1.ffn_down.weight",
-              "blk.1.ffn_up.weight",      "output_norm.weight",     "output.weight"});
+    CHECK(names == std::vector<std::string>{"token_embd.weight", "blk.0.attn_norm.weight", "blk.0.attn_q.weight",
+                                            "blk.0.attn_q.bias", "blk.0.attn_k.weight", "blk.0.attn_k.bias",
+                                            "blk.0.attn_v.weight", "blk.0.attn_v.bias", "blk.0.attn_output.weight",
+                                            "blk.0.attn_output.bias", "blk.0.ffn_norm.weight", "blk.0.ffn_gate.weight",
+                                            "blk.0.ffn_down.weight", "blk.0.ffn_up.weight", "output_norm.weight",
+                                            "output.weight"});
 
     CHECK(values_of(model, "token_embd.weight") == directory.values("model.embed_tokens.weight"));
     CHECK(values_of(model, "output.weight") == directory.values("lm_head.weight"));
-    CHECK(values_of(model, "blk.1.ffn_down.weight") == directory.values("model.layers.1.mlp.down_proj.weight"));
+    CHECK(values_of(model, "blk.0.ffn_down.weight") == directory.values("model.layers.0.mlp.down_proj.weight"));
     CHECK(values_of(model, "blk.0.attn_v.bias") == directory.values("model.layers.0.self_attn.v_proj.bias"));
-    CHECK(values_of(model, "blk.1.attn_q.weight") ==
-          permuted(directory.values("model.layers.1.self_attn.q_proj.weight"), 4, 16));
-    CHECK(values_of(model, "blk.1.attn_k.weight") ==
-          permuted(directory.values("model.layers.1.self_attn.k_proj.weight"), 2, 16));
+    CHECK(values_of(model, "blk.0.attn_q.weight") ==
+          permuted(directory.values("model.layers.0.self_attn.q_proj.weight"), 4, 16));
+    CHECK(values_of(model, "blk.0.attn_k.weight") ==
+          permuted(directory.values("model.layers.0.self_attn.k_proj.weight"), 2, 16));
     CHECK(values_of(model, "blk.0.attn_q.bias") ==
           permuted(directory.values("model.layers.0.self_attn.q_proj.bias"), 4, 1));
     CHECK(model.files().size() == 1);
+    CHECK(model.notes().empty());
+
+    // transformers passes over biases that config.json does not speak of.
+    directory.config.erase("attention_bias");
+    directory.write(folder.path());
+    CHECK(support::message_of<tessera::error>([&] { hf_model{folder.path()}; })
+              .ends_with("tensor model.layers.0.self_attn.q_proj.bias: wanted none, as config.json has attention_bias "
+                         "nothing, got one"));
+    directory.config["attention_bias"] = true;
+    directory.remove("model.layers.0.self_attn.o_proj.bias");
+    directory.write(folder.path());
+    CHECK(support::message_of<tessera::error>([&] {
+              hf_model{folder.path()};
+          }).ends_with("tensor model.layers.0.self_attn.o_proj.bias: wanted by the architecture, got no such tensor"));
 }
 
 TEST_CASE("every range of rows reads as the whole tensor does, and packed rows are its bytes or nothing") {
@@ -182,6 +199,37 @@ TEST_CASE("metadata: keys, types, values") {
     CHECK(plain.find("blk.0.attn_k.weight")->rows() == 16);
 }
 
+TEST_CASE("what generation_config.json recommends is a hint: what cannot be read is left out and told") {
+    const support::scratch_dir folder;
+    hf_directory::llama().write(folder.path());
+    const auto with = [&](std::string_view text) {
+        support::write_text(folder / "generation_config.json", text);
+        return hf_model(folder.path());
+    };
+    const hf_model all = with(R"({"top_k": -1, "temperature": "0.6", "top_p": 0.95, "min_p": Infinity})");
+    CHECK(all.metadata().require<std::int32_t>("general.sampling.top_k") == 0);  // all tokens
+    CHECK(all.metadata().require<float>("general.sampling.temp") == 0.6f);
+    CHECK(all.metadata().require<float>("general.sampling.top_p") == 0.95f);
+    CHECK(!all.metadata().contains("general.sampling.min_p"));
+    REQUIRE(all.notes().size() == 1);
+    CHECK(all.notes()[0] ==
+          (folder / "generation_config.json").string() +
+              ": min_p: wanted a number that a float can hold, got \"Infinity\" (left out: it is only "
+              "a hint to samplers)");
+    const hf_model whole = with(R"({"top_k": 20.0, "repetition_penalty": [1]})");
+    CHECK(whole.metadata().require<std::int32_t>("general.sampling.top_k") == 20);
+    CHECK(whole.notes().size() == 1);
+    for (const char* top_k : {"20.5", "-2", "4e9", "\"many\"", "true"}) {
+        const hf_model odd = with("{\"top_k\": " + std::string(top_k) + "}");
+        CHECK(!odd.metadata().contains("general.sampling.top_k"));
+        CHECK(odd.notes().size() == 1);
+    }
+    for (const char* text : {"", "[1]", "{", "version https://git-lfs.github.com/spec/v1\noid"}) {
+        const hf_model model = with(text);
+        CHECK(model.notes().size() == 1);
+    }
+}
+
 TEST_CASE("size labels have two digits") {
     using tessera::model::size_label;
     CHECK(size_label(999, 0, 0) == "999");
@@ -244,6 +292,32 @@ TEST_CASE("rotary scaling: linear, yarn, llama3, and none") {
          [](const hf_model& model) {
              CHECK(values_of(model, "rope_freqs.weight") == std::vector<float>{1.0f, 8.0f});
          });
+    // Nothing between the two, as in Llama 4 Scout: 15.9 turns and 0.159.
+    with({{"rope_type", "llama3"},
+          {"factor", 16.0},
+          {"low_freq_factor", 1.0},
+          {"high_freq_factor", 1.0},
+          {"original_max_position_embeddings", 100}},
+         [](const hf_model& model) {
+             CHECK(values_of(model, "rope_freqs.weight") == std::vector<float>{1.0f, 16.0f});
+         });
+    // YaRN with a factor of its own: loaders multiply 0.1 ln 8 + 1 = 1.2079 with what is written.
+    with({{"rope_type", "yarn"}, {"factor", 8}, {"original_max_position_embeddings", 16}, {"attention_factor", 1.5}},
+         [](const hf_model& model) {
+             CHECK(model.metadata().require<float>("llama.rope.scaling.attn_factor") ==
+                   doctest::Approx(1.5 / (0.1 * std::log(8.0) + 1.0)));
+         });
+    with({{"rope_type", "yarn"},
+          {"factor", 8},
+          {"original_max_position_embeddings", 16},
+          {"beta_fast", 16.0},
+          {"truncate", false}},
+         [](const hf_model& model) {
+             CHECK(!model.metadata().contains("llama.rope.scaling.attn_factor"));
+             REQUIRE(model.notes().size() == 2);
+             CHECK(model.notes()[0] == "rope_scaling.beta_fast 16.0: loaders of GGUF compute as with 32");
+             CHECK(model.notes()[1] == "rope_scaling.truncate false: loaders of GGUF compute as with true");
+         });
 
     // As newer configurations have it.
     const support::scratch_dir folder;
@@ -260,16 +334,24 @@ TEST_CASE("tied embeddings: no output tensor, whether or not the file repeats it
     hf_directory directory = hf_directory::llama();
     directory.config["tie_word_embeddings"] = true;
     directory.write(folder.path());
-    CHECK(support::message_of<tessera::error>([&] { hf_model{folder.path()}; })
-              .ends_with("tensor lm_head.weight: wanted a copy of model.embed_tokens.weight, as config.json's "
-                         "tie_word_embeddings says, got other values"));
+    const hf_model tied(folder.path());
+    CHECK(tied.find("output.weight") == nullptr);
+    REQUIRE(tied.notes().size() == 1);
+    CHECK(tied.notes()[0].find("tensor lm_head.weight differs from model.embed_tokens.weight") == 0);
+    const hf_model untied(folder.path(), {.output = tessera::model::hf_output::untied});
+    CHECK(values_of(untied, "output.weight") == directory.values("lm_head.weight"));
+    CHECK(untied.notes().empty());
 
     directory.remove("lm_head.weight");
     directory.write(folder.path());
     CHECK(hf_model(folder.path()).find("output.weight") == nullptr);
     directory.weights.add("lm_head.weight", {16, 10}, directory.values("model.embed_tokens.weight"));
     directory.write(folder.path());
-    CHECK(hf_model(folder.path()).find("output.weight") == nullptr);
+    for (const auto output : {tessera::model::hf_output::as_config_says, tessera::model::hf_output::untied}) {
+        const hf_model copied(folder.path(), {.output = output});
+        CHECK(copied.find("output.weight") == nullptr);
+        CHECK(copied.notes().empty());
+    }
 }
 
 TEST_CASE("a large permuted tensor: pages that were given back are read again") {
@@ -317,7 +399,8 @@ TEST_CASE("8-bit checkpoints appear as F32, in the blocks that config.json says"
             append(info.name, "F8_E4M3", {12, 16}, std::string(12 * 16, '\x38'));
             const std::vector<float> scales{1, 2, 3, 4, 5, 6};
             append(info.name + "_scale_inv", "F32", {3, 2}, {reinterpret_cast<const char*>(scales.data()), 24});
-            append("model.layers.0.mlp.up_proj.input_scale", "F32", {1}, "abcd");  // of activations: dropped
+            for (const char* scale : {"input_scale", "activation_scale", "k_scale"})  // of activations: dropped
+                append("model.layers.0.mlp.up_proj." + std::string(scale), "F32", {1}, "abcd");
             continue;
         }
         std::vector<std::uint64_t> shape(info.dims.begin(), info.dims.begin() + info.rank);

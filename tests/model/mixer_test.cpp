@@ -107,7 +107,7 @@ TEST_CASE("attention is a weighted mean over the keys that its scope lets a quer
 TEST_CASE("queries grow by the logarithm of their position where the scope asks for it") {
     const memory_source nothing;
     const model::decoder_spec spec;
-    const model::attention_scope scope{.growth_step = 4};
+    model::attention_scope scope{.growth = {.step = 4, .offset = 1}};
     const model::rope_table rope({}, {}, 0);
     const model::layer_run<memory_source> run{nothing, spec, scope, rope, 0, 10, 1, {}};
     matrix queries = matrix::Ones(20, 3);
@@ -117,6 +117,24 @@ TEST_CASE("queries grow by the logarithm of their position where the scope asks 
         CHECK((queries.middleRows(window + 3, 4).array() - 1.0693147f).abs().maxCoeff() < 1e-6f);
         CHECK((queries.middleRows(window + 7, 3).array() - 1.1098612f).abs().maxCoeff() < 1e-6f);
     }
+
+    scope.growth = {.step = 4, .weight = 0.5};
+    queries.setOnes();
+    model::grow_queries(run, queries);
+    for (const Eigen::Index window : {0, 10}) {
+        CHECK((queries.middleRows(window, 4).array() == 1.0f).all());
+        CHECK((queries.middleRows(window + 4, 4).array() - 1.3465736f).abs().maxCoeff() < 1e-6f);
+        CHECK((queries.middleRows(window + 8, 2).array() - 1.5493061f).abs().maxCoeff() < 1e-6f);
+    }
+}
+
+TEST_CASE("the length of a delta net's queries and keys is bounded from below by a number under the root") {
+    std::vector<float> x{3, 4};
+    model::detail::scale_to_length(x, 11, 12);
+    CHECK(x == std::vector<float>{6, 8});  // 12 / sqrt(25 + 11)
+    std::vector<float> nothing(2);
+    model::detail::scale_to_length(nothing, 1e-6, 1);
+    CHECK(nothing == std::vector<float>{0, 0});
 }
 
 TEST_CASE("a convolution sums over the last tokens of its window") {

@@ -14,6 +14,7 @@
 #include "tessera/core/bytes.hpp"
 #include "tessera/core/checked.hpp"
 #include "tessera/core/error.hpp"
+#include "tessera/core/foreign_file.hpp"
 #include "tessera/core/metadata.hpp"
 #include "tessera/core/tensor_info.hpp"
 #include "tessera/core/type_id.hpp"
@@ -103,6 +104,7 @@ std::pair<tensor_info, std::uint64_t> take_tensor(cursor& in, std::string_view p
 /// Throws tessera::error, starting with `where`, at the first thing that is wrong; tensor names may still repeat.
 template <class Formats>
 [[nodiscard]] header parse_header(byte_view file, const std::string& where) {
+    if (!as_text(file).starts_with(magic)) refuse_foreign(file, where, "a GGUF file");
     cursor in(file.first(std::min<std::uint64_t>(file.size(), detail::max_header_bytes)), where);
     header parsed;
     parsed.version = detail::take_version(in);

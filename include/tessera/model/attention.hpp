@@ -105,11 +105,11 @@ void attend(const layer_run<Source>& run, const matrix& queries, const matrix& k
 /// Multiplies every query by what its position makes it grow.
 template <tensor_source Source>
 void grow_queries(const layer_run<Source>& run, matrix& queries) {
-    const std::size_t step = run.scope.growth_step;
-    if (step == 0) return;
+    const query_growth& growth = run.scope.growth;
+    if (growth.step == 0) return;
     for (Eigen::Index r = 0; r < queries.rows(); ++r) {
-        const std::size_t position = static_cast<std::size_t>(r) % run.window;
-        queries.row(r) *= static_cast<float>(1.0 + 0.1 * std::log(static_cast<double>((position + 1) / step) + 1.0));
+        const std::size_t steps = (static_cast<std::size_t>(r) % run.window + growth.offset) / growth.step;
+        queries.row(r) *= static_cast<float>(1.0 + growth.weight * std::log(static_cast<double>(steps) + 1.0));
     }
 }
 

@@ -30,10 +30,11 @@ struct routing_defaults {
     bool in_metadata = false;  ///< metadata may say otherwise
     weight_target target = weight_target::output;
     shared_width shared = shared_width::none;
+    bool glm_flash_exception = false;  ///< models of that size have sigmoid gates where no key says so
 };
 
 /// What YaRN's factor 0.1 ln(scale) + 1 multiplies: rotated numbers, or the products of queries and keys (squared, with
-/// a weight of its own).
+/// a weight of its own, and only where there is one).
 enum class yarn_target { rotations, scores };
 
 /// What the name in `general.architecture` implies: nothing of this is written in a model's metadata.
@@ -65,7 +66,7 @@ inline constexpr std::array architectures = std::to_array<architecture>({
                  .weighting = expert_weighting::as_is,
                  .target = weight_target::input,
                  .shared = shared_width::one_expert}},
-    {.name = "qwen2", .block = {.attention_bias = presence::required}},
+    {.name = "qwen2"},
     {.name = "qwen2moe",
      .block = {.attention_bias = presence::required, .gated_shared = true},
      .routing = {.weighting = expert_weighting::as_is, .shared = shared_width::own_key}},
@@ -115,17 +116,19 @@ inline constexpr std::array architectures = std::to_array<architecture>({
      .routing = {.gating = expert_gating::softmax_of_chosen, .weighting = expert_weighting::as_is}},
     {.name = "glm4moe",
      .block = {.norms = block_norms::before_as_post,
-               .attention_bias = presence::required,
                .head_norms = presence::optional,
                .expert_bias = presence::required},
      .routing = {.gating = expert_gating::sigmoid,
                  .weighting = expert_weighting::as_is,
                  .in_metadata = true,
                  .shared = shared_width::count_of_experts}},
-    {.name = "deepseek2",  // DeepSeek V2, V3 and R1, Kimi K2
+    {.name = "deepseek2",  // DeepSeek V2, V3 and R1, Kimi K2, GLM 4.7 Flash
      .pairing = rope_pairing::adjacent,
      .block = {.expert_bias = presence::optional},
-     .routing = {.weighting = expert_weighting::as_is, .in_metadata = true, .shared = shared_width::count_of_experts},
+     .routing = {.weighting = expert_weighting::as_is,
+                 .in_metadata = true,
+                 .shared = shared_width::count_of_experts,
+                 .glm_flash_exception = true},
      .yarn = yarn_target::scores,
      .latent_attention = true},
 });

@@ -26,13 +26,21 @@ struct rope_spec {
     double magnitude = 1;         ///< multiplies every rotated number
 };
 
+/// Queries grow with their position p, by the factor 1 + weight ln(floor((p + offset) / step) + 1). Step 0: they do
+/// not.
+struct query_growth {
+    std::size_t step = 0;
+    std::size_t offset = 0;
+    double weight = 0.1;
+};
+
 /// Which keys a query sees and how positions enter. No query sees later keys.
 struct attention_scope {
-    rope_spec rope = {};          ///< 0 dims: no rotation
-    std::size_t window = 0;       ///< keys that a query sees, its own included; 0: no such limit
-    std::size_t chunk = 0;        ///< a query sees the keys of its chunk of so many positions; 0: no such limit
-    bool unit_heads = false;      ///< queries and keys are scaled to a mean square of 1 behind the rotation
-    std::size_t growth_step = 0;  ///< queries at position p grow by 1 + 0.1 ln(floor((p+1)/step) + 1); 0: they do not
+    rope_spec rope = {};      ///< 0 dims: no rotation
+    std::size_t window = 0;   ///< keys that a query sees, its own included; 0: no such limit
+    std::size_t chunk = 0;    ///< a query sees the keys of its chunk of so many positions; 0: no such limit
+    bool unit_heads = false;  ///< queries and keys are scaled to a mean square of 1 behind the rotation
+    query_growth growth = {};
 };
 
 /// Attention over a compressed state of `rank` numbers per token that all heads share (MLA; DeepSeek-V2, 2024). Heads

@@ -52,10 +52,10 @@ inline void convolve(const matrix& kernel, std::size_t window, matrix& channels,
     });
 }
 
-// x / max(|x|, epsilon) * scale
+// x / sqrt(|x|^2 + epsilon) * scale
 inline void scale_to_length(std::span<float> x, double epsilon, double scale) {
     const double squares = kernels::sum<double>(x.size(), [&](std::size_t i) { return double{x[i]} * double{x[i]}; });
-    const auto factor = static_cast<float>(scale / std::max(std::sqrt(squares), epsilon));
+    const auto factor = static_cast<float>(scale / std::sqrt(squares + epsilon));
     for (float& value : x) value *= factor;
 }
 

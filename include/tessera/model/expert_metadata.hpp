@@ -25,9 +25,10 @@ namespace detail {
 
 }  // namespace detail
 
-/// The mixture of experts, if there is one.
+/// The mixture of experts, if there is one. `spec` holds the sizes of the model by now.
 [[nodiscard]] inline expert_spec read_experts(const metadata_reader& read, const architecture& row,
-                                              std::size_t feed_forward) {
+                                              const decoder_spec& spec) {
+    const std::size_t feed_forward = spec.feed_forward;
     const routing_defaults& defaults = row.routing;
     expert_spec experts;
     experts.count = read.count_or("expert_count", 0, 0, 1024);
@@ -46,7 +47,12 @@ namespace detail {
         case 1: experts.gating = expert_gating::softmax; break;
         case 2: experts.gating = expert_gating::sigmoid; break;
         case 3: experts.gating = expert_gating::softmax_of_chosen; break;
-        default: break;
+        default:
+            // Files of GLM 4.7 Flash may lack the key. Loaders know the model by its size.
+            if (defaults.glm_flash_exception && (spec.layers.size() == 47 || spec.layers.size() == 48) &&
+                spec.vocabulary == 154880)
+                experts.gating = expert_gating::sigmoid;
+            break;
     }
     if (read.flag_or("expert_weights_norm", false)) experts.weighting = expert_weighting::renormalised;
     experts.groups = std::max<std::size_t>(1, read.count_or("expert_group_count", 0, 0, experts.count));

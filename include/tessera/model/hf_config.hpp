@@ -1,13 +1,19 @@
 // Typed access to the JSON files of a Hugging Face model directory.
 #pragma once
 
+#include <algorithm>
+#include <charconv>
 #include <cmath>
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <limits>
+#include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
+#include <system_error>
 #include <utility>
 #include <vector>
 
@@ -19,11 +25,13 @@
 namespace tessera::model {
 
 /// An object of config.json or a file like it. Keys with the value null count as absent, as they do for transformers.
-/// Every function throws tessera::error naming file and key when a value is not of the type asked for.
+/// Every function throws tessera::error naming file and key when a value is not of the type asked for. The object keeps
+/// in mind which keys have been asked for, so that what nobody understands can be told.
 class hf_config {
 public:
     explicit hf_config(const std::filesystem::path& file)
-        : hf_config(safetensors::load_json(file), file.string() + ": ") {}
+        : hf_config(safetensors::load_json(file, {.numbers = safetensors::json_numbers::as_python}),
+                    file.string() + ": ") {}
 
     [[nodiscard]] bool contains(std::string_view key) const { return find(key) != nullptr; }
 
@@ -45,6 +53,18 @@ public:
         if (!value->is_number() || std::abs(value->get<double>()) > double{std::numeric_limits<float>::max()})
             wrong(key, "a number that a float can hold", *value);
         return value->get<double>();
+    }
+    /// As number, but a string of digits will do, too.
+    [[nodiscard]] std::optional<double> number_or_digits(std::string_view key) const {
+        const nlohmann::json* value = find(key);
+        if (value == nullptr || !value->is_string()) return number(key);
+        const auto& text = value->get_ref<const std::string&>();
+        double parsed = 0.0;
+        const auto [end, problem] = std::from_chars(text.data(), text.data() + text.size(), parsed);
+        if (problem != std::errc() || end != text.data() + text.size() ||
+            !(std::abs(parsed) <= double{std::numeric_limits<float>::max()}))
+            wrong(key, "a number that a float can hold", *value);
+        return parsed;
     }
     /// As number, but positive, and an absent key throws, too.
     [[nodiscard]] double require_positive(std::string_view key) const {
@@ -90,17 +110,14 @@ public:
         const nlohmann::json* value = find(key);
         if (value == nullptr) return std::nullopt;
         if (!value->is_object()) wrong(key, "an object", *value);
-        return hf_config(*value, concat(where_, key, "."));
+        return hf_config(*value, concat(where_, key, "."));  // with a memory of its own of what is read
     }
 
-    /// This object with the object `key` of it laid over it, where there is one: models of text and pictures have what
-    /// belongs to the text in "text_config".
-    [[nodiscard]] hf_config overlaid_with(std::string_view key) const {
-        const nlohmann::json* part = find(key);
-        if (part == nullptr) return *this;
-        if (!part->is_object()) wrong(key, "an object", *part);
+    /// This object with the values of another one laid over it. Precondition: `part` comes out of it, so that messages
+    /// name the same file.
+    [[nodiscard]] hf_config overlaid_with(const hf_config& part) const {
         hf_config merged = *this;
-        for (const auto& [name, value] : part->items())
+        for (const auto& [name, value] : part.json_.items())
             if (!value.is_null()) merged.json_[name] = value;
         return merged;
     }
@@ -110,8 +127,54 @@ public:
         hf_config completed = *this;
         const nlohmann::json values = nlohmann::json::parse(defaults);
         for (const auto& [key, value] : values.items())
-            if (!contains(key)) completed.json_[key] = value;
+            if (look_up(key) == nullptr) {
+                completed.json_[key] = value;
+                completed.read_->insert(key);  // not the file's own
+            }
         return completed;
+    }
+    /// Without the value of a key.
+    void erase(std::string_view key) { json_.erase(std::string(key)); }
+    void set(std::string_view key, nlohmann::json value) { json_[std::string(key)] = std::move(value); }
+
+    /// The value of a key as it is, or null.
+    [[nodiscard]] const nlohmann::json* value(std::string_view key) const { return find(key); }
+    /// True when the value of `key` is in `values`, a JSON list. Numbers are equal when their values are.
+    [[nodiscard]] bool is_one_of(std::string_view key, std::string_view values) const {
+        const nlohmann::json* own = find(key);
+        const nlohmann::json list = nlohmann::json::parse(values);
+        return own != nullptr && std::find(list.begin(), list.end(), *own) != list.end();
+    }
+    /// A value as messages show it.
+    [[nodiscard]] std::string shown(std::string_view key) const {
+        const nlohmann::json* own = look_up(key);
+        if (own == nullptr) return "nothing";
+        std::string text = printed(*own);
+        return text.size() > 100 ? text.substr(0, 100) + "..." : text;
+    }
+
+    /// All keys.
+    [[nodiscard]] std::vector<std::string> keys() const {
+        std::vector<std::string> names;
+        for (const auto& [key, value] : json_.items()) names.push_back(key);
+        return names;
+    }
+    /// The keys that hold something here and something else in `part`.
+    [[nodiscard]] std::vector<std::string> differences(const hf_config& part) const {
+        std::vector<std::string> names;
+        for (const auto& [key, value] : json_.items())
+            if (const nlohmann::json* other = part.look_up(key);
+                other != nullptr && !value.is_null() && *other != value)
+                names.push_back(key);
+        return names;
+    }
+    /// The keys that hold something nobody has asked for, in this object or in another one with keys of the same names
+    /// that was made from it.
+    [[nodiscard]] std::vector<std::string> unread() const {
+        std::vector<std::string> keys;
+        for (const auto& [key, value] : json_.items())
+            if (!value.is_null() && !read_->contains(key)) keys.push_back(key);
+        return keys;
     }
 
     /// Throws: `key` is there and has the right type, but its value will not do. `parts` say what was wanted and got.
@@ -127,7 +190,16 @@ private:
         if (!json_.is_object()) fail(where_, "wanted an object, got ", json_.type_name());
     }
 
+    // In ASCII alone: what a file says must not move the cursor of whoever reads a message.
+    static std::string printed(const nlohmann::json& value) {
+        return value.dump(-1, ' ', true, nlohmann::json::error_handler_t::replace);
+    }
+
     const nlohmann::json* find(std::string_view key) const {
+        read_->insert(std::string(key));
+        return look_up(key);
+    }
+    const nlohmann::json* look_up(std::string_view key) const {
         const auto found = json_.find(std::string(key));
         return found == json_.end() || found->is_null() ? nullptr : &*found;
     }
@@ -155,11 +227,13 @@ private:
 
     [[noreturn]] void wrong(std::string_view key, std::string_view wanted, const nlohmann::json& got) const {
         fail(where_, key, ": wanted ", wanted, ", got ",
-             got.is_structured() ? got.type_name() : got.dump().substr(0, 100));
+             got.is_structured() ? got.type_name() : printed(got).substr(0, 100));
     }
 
     nlohmann::json json_;
-    std::string where_;  // "config.json: rope_scaling."
+    std::string where_;                                          // "config.json: rope_scaling."
+    std::shared_ptr<std::set<std::string, std::less<>>> read_ =  // keys that were asked for; shared with copies
+        std::make_shared<std::set<std::string, std::less<>>>();
 };
 
 }  // namespace tessera::model

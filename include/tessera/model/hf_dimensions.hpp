@@ -108,6 +108,9 @@ private:
         head_size = latent > 0 ? plain_key + rotary_key
                     : is_given ? config.require_count("head_dim")
                                : embedding / heads;
+        if (const auto given = config.count("head_dim");
+            latent > 0 && given && *given != rotary_key && *given != head_size)
+            config.reject("head_dim", "wanted qk_rope_head_dim, ", rotary_key, ", got ", *given);
         if (head_size % 2 != 0 || head_size > max_head_size)
             config.reject(is_given ? "head_dim" : "num_attention_heads", "wanted heads of an even size of at most ",
                           max_head_size, ", got ", head_size);
@@ -117,18 +120,25 @@ private:
         fused_rows = query_rows + 2 * key_rows;
 
         rotary = latent > 0 ? rotary_key : head_size;
-        const auto rope = config.object("rope_parameters");
-        const bool is_inside = rope && rope->contains("partial_rotary_factor");
-        if (!is_inside && !config.contains("partial_rotary_factor")) return;
-        const double part = (is_inside ? *rope : config).require_positive("partial_rotary_factor");
-        rotary = part > 1 ? 0 : static_cast<std::uint64_t>(static_cast<double>(head_size) * part);
+        if (!config.contains("partial_rotary_factor")) return;
+        const std::uint64_t whole = rotary;
+        const double part = config.require_positive("partial_rotary_factor");
+        rotary = part > 1 ? 0 : static_cast<std::uint64_t>(static_cast<double>(whole) * part);
         if (rotary == 0 || rotary % 2 != 0)
-            config.reject("partial_rotary_factor", "wanted an even part of ", head_size, " values, got ", part);
+            config.reject("partial_rotary_factor", "wanted an even part of ", whole, " values, got ", part);
     }
 
     void read_feed_forward(const hf_config& config) {
-        for (const std::string_view key : {"num_local_experts", "num_experts", "n_routed_experts"})
-            if (experts == 0) experts = config.count(key, 1024).value_or(0);
+        std::string_view first;
+        for (const std::string_view key : {"num_local_experts", "num_experts", "n_routed_experts"}) {
+            const std::uint64_t count = config.count(key, 1024).value_or(0);
+            if (experts != 0 && count != 0 && count != experts)
+                config.reject(key, "wanted ", experts, ", as ", first, " has it, got ", count);
+            if (experts == 0 && count != 0) {
+                experts = count;
+                first = key;
+            }
+        }
         // Where both kinds of layers are, Llama 4 has the plain ones' size under the longer name.
         const bool has_plain = config.contains("intermediate_size_mlp") || config.contains("intermediate_size");
         if (has_plain || experts == 0) feed_forward = first_of(config, {"intermediate_size_mlp", "intermediate_size"});

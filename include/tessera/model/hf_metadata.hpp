@@ -105,17 +105,38 @@ inline void apply_special_tokens(metadata& properties, std::span<const hf_specia
 }
 
 /// Sets general.sampling.*, the sampler's settings that generation_config.json recommends; nothing when it is absent.
-inline void apply_sampling(metadata& properties, const std::filesystem::path& directory) {
+/// These are hints: what cannot be read is left out, with a note. Numbers may be written as strings, and -1 for top_k
+/// stands for all tokens, as 0 does in GGUF.
+inline void apply_sampling(metadata& properties, const std::filesystem::path& directory,
+                           std::vector<std::string>& notes) {
     const std::filesystem::path file = directory / "generation_config.json";
     if (std::error_code ignored; !std::filesystem::exists(file, ignored)) return;
-    const hf_config config(file);
-    if (const auto top_k = config.count("top_k", std::numeric_limits<std::int32_t>::max()))
-        properties.set("general.sampling.top_k", static_cast<std::int32_t>(*top_k));
-    for (const auto& [key, gguf] :
-         {std::pair("top_p", "top_p"), std::pair("min_p", "min_p"), std::pair("temperature", "temp"),
-          std::pair("repetition_penalty", "penalty_repeat")})
-        if (const auto value = config.number(key))
-            properties.set(std::string("general.sampling.") + gguf, static_cast<float>(*value));
+    const auto hint = [&](auto&& set) {
+        try {
+            set();
+        } catch (const error& problem) {
+            notes.push_back(concat(problem.what(), " (left out: it is only a hint to samplers)"));
+        }
+    };
+    hint([&] {
+        const hf_config config(file);
+        hint([&] {
+            constexpr double most = std::numeric_limits<std::int32_t>::max();
+            const auto top_k = config.number_or_digits("top_k");
+            if (!top_k) return;
+            if (*top_k != std::floor(*top_k) || *top_k < -1 || *top_k > most)
+                config.reject("top_k", "wanted an integer from -1 to ", std::int32_t(most), ", got ",
+                              config.shown("top_k"));
+            properties.set("general.sampling.top_k", static_cast<std::int32_t>(std::max(*top_k, 0.0)));
+        });
+        for (const auto& [key, gguf] :
+             {std::pair("top_p", "top_p"), std::pair("min_p", "min_p"), std::pair("temperature", "temp"),
+              std::pair("repetition_penalty", "penalty_repeat")})
+            hint([&, key = key, gguf = gguf] {
+                if (const auto value = config.number_or_digits(key))
+                    properties.set(std::string("general.sampling.") + gguf, static_cast<float>(*value));
+            });
+    });
 }
 
 }  // namespace tessera::model

@@ -18,18 +18,27 @@
 #include "tessera/core/metadata.hpp"
 #include "tessera/core/tensor_info.hpp"
 #include "tessera/model/hf_architectures.hpp"
-#include "tessera/model/hf_config.hpp"
 #include "tessera/model/hf_dimensions.hpp"
 #include "tessera/model/hf_metadata.hpp"
 #include "tessera/model/hf_recipe_reader.hpp"
 #include "tessera/model/hf_recipes.hpp"
-#include "tessera/model/hf_rope.hpp"
+#include "tessera/model/hf_settings.hpp"
 #include "tessera/safetensors/reader.hpp"
 #include "tessera/tensor/concepts.hpp"
 #include "tessera/tensor/tensor_table.hpp"
 #include "tessera/text/hf_vocabulary.hpp"
 
 namespace tessera::model {
+
+/// Which output matrix counts where config.json ties it to the embeddings and a different one is there all the same.
+enum class hf_output {
+    as_config_says,  ///< the embeddings: what transformers ran until version 5
+    untied,          ///< the one that is there
+};
+
+struct hf_options {
+    hf_output output = hf_output::as_config_says;
+};
 
 /// A directory with config.json, safetensors and a tokenizer, seen as the GGUF model it converts to.
 ///
@@ -42,8 +51,8 @@ public:
     /// Throws tessera::error naming file and key or tensor: when the architecture is not in the table; when a value of
     /// config.json is missing, of the wrong type or contradicts another; when a tensor is missing, unknown to the
     /// architecture or of another shape; when the tokenizer cannot be read.
-    explicit hf_model(const std::filesystem::path& directory)
-        : hf_model(directory, hf_config(directory / "config.json")) {}
+    explicit hf_model(const std::filesystem::path& directory, const hf_options& options = {})
+        : hf_model(directory, hf_settings(directory), options) {}
 
     /// In the order of the model: embeddings, layers, output.
     [[nodiscard]] std::span<const tensor_info> tensors() const noexcept { return table_.tensors(); }
@@ -52,6 +61,8 @@ public:
     [[nodiscard]] const tessera::metadata& metadata() const noexcept { return metadata_; }
     /// The files with the tensors.
     [[nodiscard]] std::span<const std::filesystem::path> files() const noexcept { return source_.files(); }
+    /// What is worth knowing of the conversion but stops nothing: a sentence each.
+    [[nodiscard]] std::span<const std::string> notes() const noexcept { return notes_; }
 
     /// Decodes rows into `out`, rows * columns floats. Throws when the rows or `out` do not fit.
     void read(const tensor_info& info, std::uint64_t first_row, std::uint64_t rows, std::span<float> out) const {
@@ -89,100 +100,95 @@ public:
     }
 
 private:
-    hf_model(const std::filesystem::path& directory, const hf_config& config)
-        : source_(directory, {.block = scale_block_of(config)}) {
-        const hf_architecture& architecture = find_hf_architecture(config);
-        const hf_config text = config.overlaid_with("text_config").completed_with(architecture.defaults);
-        hf_dimensions dimensions(text);
-        const hf_rope rope(text, architecture.rope);
-        const std::string prefix = std::string(architecture.gguf_name) + ".";
-        hf_recipe_maker maker(source_, dimensions, directory.string());
-        find_next_layers(architecture, text, dimensions, maker);
+    hf_model(const std::filesystem::path& directory, hf_settings settings, const hf_options& options)
+        : source_(directory, {.block = settings.block()}), notes_(settings.notes()) {
+        const hf_architecture& architecture = settings.architecture();
+        hf_recipe_maker maker(source_, settings.dimensions(), settings.text(), directory.string());
+        leave_out(architecture, maker);
+        find_next_layers(settings, maker);
 
         // Checked before the tensors are, written behind general.*.
-        tessera::metadata sizes;
-        for (const hf_metadata_rules& rules : architecture.metadata)
-            apply_metadata_rules(sizes, prefix, text, dimensions, rules);
-        rope.write(sizes, prefix);
-        recipes_ = make_recipes(architecture, dimensions, text, rope, maker);
+        const tessera::metadata keys = settings.keys();
+        recipes_ = make_recipes(settings, options, maker);
         std::vector<tensor_info> infos;
         for (const hf_recipe& recipe : recipes_) infos.push_back(recipe.info);
         table_ = tensor_table(std::move(infos), directory.string());
 
         metadata_.set("general.architecture", std::string(architecture.gguf_name));
         metadata_.set("general.type", std::string("model"));
-        metadata_.set("general.name", hf_model_name(config, directory));
-        metadata_.set("general.size_label", make_size_label(dimensions.experts));
-        apply_sampling(metadata_, directory);
-        for (const auto& [key, value] : sizes) metadata_.set(key, value);
-        for (const auto& [key, value] : text::tokenizer_metadata(directory, dimensions.vocabulary))
+        metadata_.set("general.name", settings.name());
+        metadata_.set("general.size_label", make_size_label(settings.dimensions().experts));
+        apply_sampling(metadata_, directory, notes_);
+        for (const auto& [key, value] : keys) metadata_.set(key, value);
+        for (const auto& [key, value] : text::tokenizer_metadata(directory, settings.dimensions().vocabulary))
             metadata_.set(key, value);
         apply_special_tokens(metadata_, architecture.special_tokens);
     }
 
-    // How many weights share a scale in 8-bit checkpoints. Other quantized ones than MXFP4, whose tensors the
-    // architecture names, lack the weights this library needs.
-    static safetensors::scale_block scale_block_of(const hf_config& config) {
-        const auto quantization = config.object("quantization_config");
-        if (!quantization) return {};
-        const std::string method = quantization->text("quant_method").value_or("nothing");
-        if (method == "mxfp4") return {};
-        if (method != "fp8" && method != "fbgemm_fp8" && method != "compressed-tensors")
-            quantization->reject("quant_method", "wanted a model in full precision, 8-bit floats or MXFP4, got ",
-                                 method);
-        const std::vector<std::uint64_t> block = quantization->counts("weight_block_size");
-        if (block.empty()) return {};
-        if (block.size() != 2)
-            quantization->reject("weight_block_size", "wanted rows and columns, got ", block.size(), " numbers");
-        return {.rows = block[0], .columns = block[1]};
+    // Parts of a model that are not text, and what the architecture does not convert.
+    void leave_out(const hf_architecture& architecture, hf_recipe_maker& maker) {
+        for (const std::string_view prefix : architecture.left_out) maker.skip(prefix);
+        std::string parts;
+        std::uint64_t count = 0;
+        for (const std::string_view part : hf::other_parts)
+            for (const std::string& prefix : {concat(part, '.'), concat("model.", part, '.')})
+                if (const std::uint64_t tensors = maker.skip(prefix); tensors > 0) {
+                    parts += (parts.empty() ? "" : ", ") + prefix.substr(0, prefix.size() - 1);
+                    count += tensors;
+                }
+        if (count > 0)
+            notes_.push_back(
+                concat("only the text part is converted: ", count, " tensors of ", parts, " are left out"));
     }
 
     // Takes the layers behind the last into the dimensions, or leaves them out, if the checkpoint has them at all.
-    static void find_next_layers(const hf_architecture& architecture, const hf_config& config,
-                                 hf_dimensions& dimensions, hf_recipe_maker& maker) {
-        for (const std::string_view prefix : architecture.left_out) maker.skip(prefix);
-        const hf_next_token& next = architecture.next_token;
+    static void find_next_layers(hf_settings& settings, hf_recipe_maker& maker) {
+        const hf_next_token& next = settings.architecture().next_token;
         if (next.what == hf_next_token::fate::none) return;
-        const char* key =
-            config.contains("mtp_num_hidden_layers") ? "mtp_num_hidden_layers" : "num_nextn_predict_layers";
-        const std::uint64_t limit = config.count(key, 512).value_or(0);
-        for (std::uint64_t n = 0; n < limit; ++n) {
-            const std::string prefix = hf_layer_prefix(next.prefix, dimensions, dimensions.layers + n);
+        const std::uint64_t layers = settings.dimensions().layers;
+        for (std::uint64_t n = 0; n < settings.next_layers(); ++n) {
+            const std::string prefix = hf_layer_prefix(next.prefix, settings.dimensions(), layers + n);
             if (!maker.has(prefix)) return;
             if (next.what == hf_next_token::fate::kept)
-                dimensions.append_next_layers(n + 1);
+                settings.append_next_layers(n + 1);
             else
                 maker.skip(prefix);
         }
     }
 
-    std::vector<hf_recipe> make_recipes(const hf_architecture& architecture, const hf_dimensions& dimensions,
-                                        const hf_config& config, const hf_rope& rope, hf_recipe_maker& maker) const {
+    std::vector<hf_recipe> make_recipes(const hf_settings& settings, const hf_options& options,
+                                        hf_recipe_maker& maker) {
+        const hf_architecture& architecture = settings.architecture();
+        const hf_dimensions& dimensions = settings.dimensions();
         const auto add_factors = [&](const char* name, std::vector<float> factors) {
             if (!factors.empty()) maker.add(name, std::move(factors));
         };
-        add_factors("rope_freqs.weight", rope.frequency_factors(dimensions.rotary));
-        add_factors("rope_factors_long.weight", rope.long_factors(dimensions.rotary));
-        add_factors("rope_factors_short.weight", rope.short_factors(dimensions.rotary));
+        add_factors("rope_freqs.weight", settings.rope().frequency_factors(dimensions.rotary));
+        add_factors("rope_factors_long.weight", settings.rope().long_factors(dimensions.rotary));
+        add_factors("rope_factors_short.weight", settings.rope().short_factors(dimensions.rotary));
         maker.add(hf::first_tensors);
         for (std::uint64_t layer = 0; layer < dimensions.blocks; ++layer)
             for (const hf_layer_rules& group : architecture.layer)
                 if (!group.applies || group.applies(dimensions, layer))
                     maker.add(group.rules, "blk." + std::to_string(layer) + ".",
                               hf_layer_prefix(group.prefix, dimensions, layer));
-        const bool is_tied = config.flag("tie_word_embeddings").value_or(false);
         for (const hf_tensor_rule& rule : architecture.last) {
-            if (!is_tied || rule.gguf != "output.weight")
+            const tensor_info* copy = nullptr;
+            if (settings.is_tied() && rule.gguf == "output.weight") {
+                copy = maker.find(std::string(rule.source));
+                if (copy == nullptr) continue;
+            }
+            if (copy == nullptr ||
+                keeps_output(*copy, *maker.find(std::string(hf::first_tensors.front().source)), options))
                 maker.add(rule);
-            else if (const tensor_info* copy = maker.find(std::string(rule.source)))
-                maker.skip(require_tied(*copy, *maker.find(std::string(hf::first_tensors.front().source))));
+            else
+                maker.skip(*copy);
         }
         return maker.finish();
     }
 
-    // Loaders use the embeddings where there is no output matrix. A stored copy would take bytes and say nothing new;
-    // one that differs is never used by transformers, so a file with it would be another model.
-    const tensor_info& require_tied(const tensor_info& copy, const tensor_info& original) const {
+    // Loaders use the embeddings where there is no output matrix. A stored copy would take bytes and say nothing new.
+    bool keeps_output(const tensor_info& copy, const tensor_info& original, const hf_options& options) {
         bool is_equal = copy.dims == original.dims;
         const std::uint64_t step = std::max<std::uint64_t>(1, (1 << 20) / original.columns());
         for (std::uint64_t row = 0; is_equal && row < original.rows(); row += step) {
@@ -192,10 +198,13 @@ private:
             source_.read(copy, row, rows, b);
             is_equal = std::memcmp(a.data(), b.data(), a.size() * sizeof(float)) == 0;
         }
-        if (!is_equal)
-            fail(source_.files().front().parent_path().string(), ": tensor ", copy.name, ": wanted a copy of ",
-                 original.name, ", as config.json's tie_word_embeddings says, got other values");
-        return copy;
+        if (is_equal) return false;
+        if (options.output == hf_output::untied) return true;
+        notes_.push_back(
+            concat("tensor ", copy.name, " differs from ", original.name,
+                   ", to which tie_word_embeddings in config.json ties it: the latter is used, and the other "
+                   "left out (--untie keeps it)"));
+        return false;
     }
 
     std::string make_size_label(std::uint64_t experts) const {
@@ -211,6 +220,7 @@ private:
     std::vector<hf_recipe> recipes_;  // in the order of table_; they point into source_'s list of tensors
     tensor_table table_;
     tessera::metadata metadata_;
+    std::vector<std::string> notes_;
 };
 
 static_assert(packed_tensor_source<hf_model>);

@@ -16,6 +16,7 @@
 #include "tessera/core/error.hpp"
 #include "tessera/core/tensor_info.hpp"
 #include "tessera/core/type_id.hpp"
+#include "tessera/model/hf_config.hpp"
 #include "tessera/model/hf_dimensions.hpp"
 #include "tessera/model/hf_row_map.hpp"
 #include "tessera/model/hf_rules.hpp"
@@ -50,8 +51,14 @@ struct hf_recipe {
 /// Turns rules into recipes and keeps count of what has been used.
 class hf_recipe_maker {
 public:
-    hf_recipe_maker(const safetensors::reader& source, const hf_dimensions& dimensions, std::string where)
-        : source_(source), dimensions_(dimensions), where_(std::move(where)), is_used_(source.tensors().size()) {
+    /// `config` says which tensors there are whose rules name a field. It is kept, as the others are.
+    hf_recipe_maker(const safetensors::reader& source, const hf_dimensions& dimensions, const hf_config& config,
+                    std::string where)
+        : source_(source),
+          dimensions_(dimensions),
+          config_(config),
+          where_(std::move(where)),
+          is_used_(source.tensors().size()) {
         for (const tensor_info& tensor : source.tensors()) by_name_.emplace(text_name(tensor.name), &tensor);
     }
 
@@ -80,6 +87,7 @@ public:
     }
 
     void add(const hf_tensor_rule& rule, const std::string& gguf_prefix = "", const std::string& source_prefix = "") {
+        if (!rule.flag.empty() && !is_flagged(rule, source_prefix)) return;
         const hf_transform& transform = rule.transform;
         const std::vector<const tensor_info*> sources = find_sources(rule, source_prefix);
         if (sources.empty()) return;
@@ -119,10 +127,15 @@ public:
 
     /// Marks a tensor as deliberately left out.
     void skip(const tensor_info& tensor) { is_used_[position(tensor)] = true; }
-    /// Marks all tensors whose names, without the word of the text part, begin so.
-    void skip(std::string_view prefix) {
+    /// Marks all tensors whose names, without the word of the text part, begin so. Returns how many there are.
+    std::uint64_t skip(std::string_view prefix) {
+        std::uint64_t count = 0;
         for (const auto& [name, tensor] : by_name_)
-            if (name.starts_with(prefix)) skip(*tensor);
+            if (name.starts_with(prefix)) {
+                skip(*tensor);
+                ++count;
+            }
+        return count;
     }
     /// True when the name of some tensor begins so.
     [[nodiscard]] bool has(std::string_view prefix) const {
@@ -148,10 +161,22 @@ private:
         return name;
     }
 
+    // What a field of config.json says of the rule's tensor. Where it says that there is none, transformers passes over
+    // one that is there all the same, and a model with it would be another.
+    bool is_flagged(const hf_tensor_rule& rule, const std::string& prefix) const {
+        if (config_.flag(rule.flag).value_or(false)) return true;
+        if (const tensor_info* found = find(prefix + std::string(rule.source)))
+            fail(where_, ": tensor ", found->name, ": wanted none, as config.json has ", rule.flag, " ",
+                 config_.shown(rule.flag), ", got one");
+        return false;
+    }
+
     // Constants that older checkpoints carry, and scales of activations and caches beside 8-bit weights.
     static bool is_never_needed(std::string_view name) {
         constexpr std::array suffixes = std::to_array<std::string_view>(
-            {".rotary_emb.inv_freq", ".masked_bias", ".input_scale", ".k_scale", ".v_scale"});
+            {".rotary_emb.inv_freq", ".masked_bias", ".input_scale", "_input_scale", ".input_scale_ub",
+             ".activation_scale", "_activation_scale", ".output_scale", ".q_scale", ".k_scale", ".v_scale", ".kv_scale",
+             ".prob_output_scale"});
         return std::any_of(suffixes.begin(), suffixes.end(), [&](std::string_view s) { return name.ends_with(s); });
     }
 
@@ -167,7 +192,7 @@ private:
         const std::uint64_t count = is_stack(rule) ? dimensions_.experts : 1;
         for (std::uint64_t expert = 0; expert < count; ++expert) {
             const std::string name = prefix + part_name(rule, expert);
-            if (rule.need == hf_need::optional && find(name) == nullptr) return {};
+            if (rule.need == hf_need::optional && rule.flag.empty() && find(name) == nullptr) return {};
             sources.push_back(&require(name));
         }
         return sources;
@@ -196,7 +221,8 @@ private:
                  shape_text(part));
         const type_id type = part.type();
         if (type != type_id::f32 && type != type_id::f16 && type != type_id::bf16 && type != type_id::f64)
-            fail(where_, ": tensor ", part.name, ": wanted floats, got ", shape_text(part));
+            fail(where_, ": tensor ", part.name, ": wanted floats, got ", shape_text(part),
+                 ": weights that are quantized already; take the checkpoint they were made from");
     }
 
     // The scales of MXFP4 blocks, whose shapes are checked: 16 bytes of codes and one of scale for 32 weights.
@@ -240,6 +266,7 @@ private:
 
     const safetensors::reader& source_;
     const hf_dimensions& dimensions_;
+    const hf_config& config_;
     std::string where_;
     std::unordered_map<std::string, const tensor_info*> by_name_;
     std::vector<bool> is_used_;

@@ -4,9 +4,13 @@
 #include <array>
 #include <cstdint>
 #include <span>
+#include <string>
 #include <string_view>
+#include <vector>
 
+#include "tessera/model/hf_config.hpp"
 #include "tessera/model/hf_dimensions.hpp"
+#include "tessera/model/hf_fields.hpp"
 #include "tessera/model/hf_row_map.hpp"
 
 namespace tessera::model {
@@ -56,6 +60,7 @@ struct hf_tensor_rule {
     hf_dimension rows;     ///< of one matrix; hf::one for a vector
     hf_need need = hf_need::required;
     hf_transform transform = {};
+    std::string_view flag = {};  ///< config.json's field that says whether the tensor is there, whatever `need` says
 };
 
 using hf_metadata_rules = std::span<const hf_metadata_rule>;
@@ -87,19 +92,33 @@ struct hf_special_token {
 enum class hf_rope_style {
     standard,        ///< base, and linear or YaRN scaling
     with_factors,    ///< and one tensor of factors for Llama 3's scaling
+    latent,          ///< as standard; YaRN's factor multiplies whole queries and keys (DeepSeek)
     long_and_short,  ///< two tensors of factors, for long and short contexts (Phi-3)
-    none,            ///< nothing: the loader knows
+    none,            ///< nothing: the loader knows, and config.json must say the same
 };
 
-/// Everything about one architecture.
+/// Whether a class of transformers narrows attention to `sliding_window` although loaders of GGUF do not in this
+/// architecture.
+enum class hf_window {
+    ignored,    ///< it does not, either
+    on_demand,  ///< where `use_sliding_window` says so
+    always,     ///< where there is a `sliding_window`
+};
+
+/// Everything about one architecture. Fields of config.json that none of its rules, `assumes` and `reads` name must not
+/// say that the model has anything beyond it (hf_fields.hpp).
 struct hf_architecture {
     std::string_view hf_name;              ///< in config.json's `architectures`
     std::string_view gguf_name;            ///< general.architecture
     hf_tensor_rules last;                  ///< the tensors behind the layers
     std::array<hf_layer_rules, 10> layer;  ///< the tensors of one layer, in the order they are written
-    std::array<hf_metadata_rules, 4> metadata;
+    std::array<hf_metadata_rules, 5> metadata;
     hf_rope_style rope = hf_rope_style::standard;
     std::string_view defaults = "{}";  ///< what config.json may leave out, as JSON
+    std::span<const hf_field> assumes = {};        ///< fields, and the values that this architecture stands for
+    std::span<const std::string_view> reads = {};  ///< fields that its sizes depend on, besides those of its rules
+    hf_window window = hf_window::ignored;
+    void (*settle)(hf_config&, std::vector<std::string>& notes) = nullptr;  ///< what fields mean only together
     hf_next_token next_token = {};
     std::span<const std::string_view> left_out = {};  ///< how the names of tensors begin that are not converted
     std::span<const hf_special_token> special_tokens = {};

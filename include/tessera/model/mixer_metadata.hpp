@@ -30,8 +30,9 @@ namespace tessera::model {
         fail("metadata key ", read.name("rope.scaling.type"), ": wanted none, linear or yarn, got ", scaling);
     rope.factor = read.number_or("rope.scaling.factor", 1.0f, 0.0f);
     rope.scaling = scaling == "yarn" ? rope_scaling::yarn : rope_scaling::linear;
-    if (rope.scaling == rope_scaling::yarn && row.yarn == yarn_target::rotations)
-        rope.magnitude *= 0.1 * std::log(rope.factor) + 1.0;
+    const bool has_weight =
+        row.yarn == yarn_target::scores && read.number_or_zero("rope.scaling.yarn_log_multiplier", 0.0f) != 0.0;
+    if (rope.scaling == rope_scaling::yarn && !has_weight) rope.magnitude *= 0.1 * std::log(rope.factor) + 1.0;
     return rope;
 }
 
@@ -59,9 +60,13 @@ inline void read_latent(const metadata_reader& read, decoder_spec& spec) {
         spec.kv_heads = 1;
     }
     spec.attention_scale = 1.0 / std::sqrt(static_cast<double>(spec.latent.head_size));
-    if (rope.scaling != rope_scaling::yarn) return;
-    const double m = 1.0 + read.number_or_zero("rope.scaling.yarn_log_multiplier", 0.0f) * std::log(rope.factor);
+    // What the rotated numbers are multiplied with, the others are, too: once for queries, once for keys.
+    double m = rope.magnitude;
+    if (rope.scaling == rope_scaling::yarn)
+        m *= 1.0 + read.number_or_zero("rope.scaling.yarn_log_multiplier", 0.0f) * std::log(rope.factor);
     spec.attention_scale *= m * m;
+    spec.global.growth.weight = read.number_or_zero("attention.temperature_scale", 0.0f);
+    if (spec.global.growth.weight != 0) spec.global.growth.step = read.count("attention.temperature_length", 1);
 }
 
 /// A gated delta net.

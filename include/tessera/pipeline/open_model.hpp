@@ -6,6 +6,7 @@
 #include <filesystem>
 #include <optional>
 #include <span>
+#include <string>
 #include <utility>
 #include <variant>
 #include <vector>
@@ -16,6 +17,7 @@
 #include "tessera/gguf/reader.hpp"
 #include "tessera/model/hf_model.hpp"
 #include "tessera/model/next_token_layers.hpp"
+#include "tessera/pipeline/model_path.hpp"
 #include "tessera/tensor/concepts.hpp"
 
 namespace tessera {
@@ -71,6 +73,11 @@ public:
             },
             source_);
     }
+    /// What is worth knowing of how the model was read but stops nothing: a sentence each. They may quote the files.
+    [[nodiscard]] std::span<const std::string> notes() const {
+        const auto* directory = std::get_if<model::hf_model>(&source_);
+        return directory == nullptr ? std::span<const std::string>() : directory->notes();
+    }
     /// The files the model is read from: what an output must never replace.
     [[nodiscard]] std::vector<std::filesystem::path> files() const {
         return std::visit(
@@ -93,9 +100,14 @@ private:
 
 static_assert(packed_tensor_source<any_model>);
 
-/// Opens a GGUF file (the first shard of a split one) or a directory with config.json and safetensors.
-[[nodiscard]] inline any_model open_model(const std::filesystem::path& path) {
-    if (std::filesystem::is_directory(path)) return any_model(model::hf_model(path));
+/// Opens a GGUF file (the first shard of a split one) or a directory with config.json and safetensors. Throws saying
+/// what the path names when it is neither.
+[[nodiscard]] inline any_model open_model(const std::filesystem::path& path, const model::hf_options& options = {}) {
+    if (std::filesystem::is_directory(path)) {
+        require_model_directory(path);
+        return any_model(model::hf_model(path, options));
+    }
+    require_model_file(path);
     return any_model(gguf::reader(path));
 }
 

@@ -15,6 +15,7 @@
 #include "tessera/core/bytes.hpp"
 #include "tessera/core/checked.hpp"
 #include "tessera/core/error.hpp"
+#include "tessera/core/foreign_file.hpp"
 #include "tessera/core/metadata.hpp"
 #include "tessera/core/tensor_info.hpp"
 #include "tessera/safetensors/dtype.hpp"
@@ -100,11 +101,16 @@ inline stored_tensor parse_tensor(const std::string& name, const nlohmann::json&
 /// has it: the bytes behind the header must be exactly those of the tensors, without gaps or overlaps.
 [[nodiscard]] inline header parse_header(byte_view file, std::string_view where) {
     constexpr std::uint64_t prefix = sizeof(std::uint64_t);
-    if (file.size() < prefix) fail(where, ": wanted at least ", prefix, " bytes, got ", file.size());
+    if (file.size() < prefix) {
+        refuse_foreign(file, where, "a safetensors file");
+        fail(where, ": wanted at least ", prefix, " bytes, got ", file.size());
+    }
     const auto length = load_bytes<std::uint64_t>(file.data());
-    if (length > max_header_bytes || length > file.size() - prefix)
+    if (length > max_header_bytes || length > file.size() - prefix) {
+        refuse_foreign(file, where, "a safetensors file");
         fail(where, ": wanted a header of at most ", std::min<std::uint64_t>(max_header_bytes, file.size() - prefix),
              " bytes, got ", length);
+    }
 
     // Header, entry, shape: three levels.
     const std::string_view text(reinterpret_cast<const char*>(file.data()) + prefix, length);

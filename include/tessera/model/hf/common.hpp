@@ -26,12 +26,44 @@ inline constexpr hf_dimension fused_expert_feed_forward{"2 * moe_intermediate_si
 inline constexpr hf_dimension shared_feed_forward{"intermediate size of shared experts",
                                                   &hf_dimensions::shared_feed_forward};
 
+/// The same architecture under another name.
+constexpr hf_architecture renamed(hf_architecture row, std::string_view hf_name) {
+    row.hf_name = hf_name;
+    return row;
+}
+
 // Which layers have what.
 constexpr bool in_sparse_layers(const hf_dimensions& d, std::uint64_t layer) {
     return d.experts > 0 && layer >= d.leading_dense && (layer + 1) % d.sparse_step == 0;
 }
 constexpr bool in_dense_layers(const hf_dimensions& d, std::uint64_t layer) { return !in_sparse_layers(d, layer); }
 constexpr bool behind_the_last(const hf_dimensions& d, std::uint64_t layer) { return layer >= d.layers; }
+
+/// How the names of tensors begin, perhaps behind "model.", that belong to the parts of a model that are not text.
+inline constexpr std::array other_parts = std::to_array<std::string_view>({
+    "vision_tower",
+    "vision_model",
+    "vision_embedding",
+    "vision_projector",
+    "vision_adapter",
+    "visual",
+    "vit",
+    "vpm",
+    "siglip2",
+    "merger",
+    "resampler",
+    "multi_modal_projector",
+    "mm_projector",
+    "vit_large_projector",
+    "patch_merger",
+    "patch_merge_mlp",
+    "image_newline",
+    "audio_tower",
+    "audio_model",
+    "audio_projector",
+    "audio_encoder",
+    "connector",
+});
 
 // Norms that are stored as the difference from 1.
 inline float plus_one(float x) { return x + 1.0f; }
@@ -126,13 +158,24 @@ inline constexpr std::array post_attention_norm = std::to_array<hf_tensor_rule>(
 /// Projections whose rows stay: rotary embedding of these architectures turns halves in GGUF, too.
 inline constexpr std::array attention = std::to_array<hf_tensor_rule>({
     {"attn_q.weight", "self_attn.q_proj.weight", embedding, query_rows},
-    {"attn_q.bias", "self_attn.q_proj.bias", query_rows, one, optional},
     {"attn_k.weight", "self_attn.k_proj.weight", embedding, key_rows},
-    {"attn_k.bias", "self_attn.k_proj.bias", key_rows, one, optional},
     {"attn_v.weight", "self_attn.v_proj.weight", embedding, key_rows},
-    {"attn_v.bias", "self_attn.v_proj.bias", key_rows, one, optional},
     {"attn_output.weight", "self_attn.o_proj.weight", query_rows, embedding},
 });
+/// The same with biases of queries, keys and values, always or where the field `flag` says so.
+constexpr std::array<hf_tensor_rule, 7> attention_with_biases(std::string_view flag = {}) {
+    return {{
+        {"attn_q.weight", "self_attn.q_proj.weight", embedding, query_rows},
+        {"attn_q.bias", "self_attn.q_proj.bias", query_rows, one, required, {}, flag},
+        {"attn_k.weight", "self_attn.k_proj.weight", embedding, key_rows},
+        {"attn_k.bias", "self_attn.k_proj.bias", key_rows, one, required, {}, flag},
+        {"attn_v.weight", "self_attn.v_proj.weight", embedding, key_rows},
+        {"attn_v.bias", "self_attn.v_proj.bias", key_rows, one, required, {}, flag},
+        {"attn_output.weight", "self_attn.o_proj.weight", query_rows, embedding},
+    }};
+}
+inline constexpr std::array biased_attention = attention_with_biases();
+inline constexpr std::array perhaps_biased_attention = attention_with_biases("attention_bias");
 inline constexpr std::array attention_head_norms = std::to_array<hf_tensor_rule>({
     {"attn_q_norm.weight", "self_attn.q_norm.weight", head_size, one},
     {"attn_k_norm.weight", "self_attn.k_norm.weight", head_size, one},
@@ -181,18 +224,6 @@ inline constexpr std::array shared_experts = std::to_array<hf_tensor_rule>({
     {"ffn_gate_shexp.weight", "mlp.shared_experts.gate_proj.weight", embedding, shared_feed_forward},
     {"ffn_down_shexp.weight", "mlp.shared_experts.down_proj.weight", shared_feed_forward, embedding},
     {"ffn_up_shexp.weight", "mlp.shared_experts.up_proj.weight", embedding, shared_feed_forward},
-});
-
-/// The parts of models of text and pictures that are not text.
-inline constexpr std::array pictures = std::to_array<std::string_view>({
-    "vision_tower.",
-    "model.vision_tower.",
-    "multi_modal_projector.",
-    "model.multi_modal_projector.",
-    "vision_model.",
-    "model.vision_model.",
-    "visual.",
-    "model.visual.",
 });
 
 }  // namespace tessera::model::hf

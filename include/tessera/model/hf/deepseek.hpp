@@ -1,9 +1,12 @@
-// DeepSeek V2 and V3: attention through a latent vector.
+// DeepSeek V2 and V3, and what is built like them: attention through a latent vector.
 #pragma once
 
 #include <array>
+#include <string>
+#include <vector>
 
 #include "tessera/model/hf/common.hpp"
+#include "tessera/model/hf/glm.hpp"
 
 namespace tessera::model::hf {
 
@@ -67,6 +70,33 @@ inline constexpr std::array latent_metadata = std::to_array<hf_metadata_rule>({
     optional_count("attention.q_lora_rank", "q_lora_rank"),
 });
 
+inline constexpr std::array deepseek2_fields = std::to_array<hf_field>({
+    {"partial_rotary_factor", "[1]"},
+    {"rope_interleave", "[true]"},
+    {"norm_topk_prob", "[false]"},
+});
+inline constexpr std::array deepseek3_fields = std::to_array<hf_field>({
+    {"partial_rotary_factor", "[1]"},
+    {"rope_interleave", "[true]"},
+    {"topk_method", R"(["noaux_tc"])"},
+});
+inline constexpr std::array youtu_fields =
+    std::to_array<hf_field>({{"partial_rotary_factor", "[1]"}, {"rope_interleave", "[true]"}});
+inline constexpr std::array latent_sizes = std::to_array<std::string_view>({"topk_method"});
+
+/// Version 2 knows experts in groups only where `topk_method` says so, and judges a group by its best expert.
+inline void settle_groups(hf_config& config, std::vector<std::string>& notes) {
+    const hf_field methods{"topk_method", R"(["greedy", "group_limited_greedy"])"};
+    require_field(config, methods);
+    if (config.text(methods.name).value_or("greedy") == "greedy") {
+        for (const std::string_view key : {"n_group", "topk_group"}) config.erase(key);
+    } else if (config.count("n_group").value_or(1) > 1) {
+        notes.push_back(
+            "topk_method group_limited_greedy: groups of experts are judged by their best expert, by loaders of GGUF "
+            "by their two best");
+    }
+}
+
 inline constexpr hf_architecture deepseek2{
     .hf_name = "DeepseekV2ForCausalLM",
     .gguf_name = "deepseek2",
@@ -81,12 +111,56 @@ inline constexpr hf_architecture deepseek2{
                {optional_expert_bias, in_sparse_layers},
                {shared_experts, in_sparse_layers}}},
     .metadata = {common_metadata, latent_metadata, rotary_metadata, routing_metadata},
+    .rope = hf_rope_style::latent,
+    .assumes = deepseek2_fields,
+    .reads = latent_sizes,
+    .settle = settle_groups,
     .next_token = {hf_next_token::fate::left_out, "model.layers.{layer}."},
 };
 
 inline constexpr hf_architecture deepseek3 = [] {
-    hf_architecture row = deepseek2;
-    row.hf_name = "DeepseekV3ForCausalLM";
+    hf_architecture row = renamed(deepseek2, "DeepseekV3ForCausalLM");
+    row.defaults = R"({"scoring_func": "sigmoid", "norm_topk_prob": true, "n_shared_experts": 1})";
+    row.assumes = deepseek3_fields;
+    row.settle = nullptr;
+    return row;
+}();
+inline constexpr hf_architecture kimi_with_pictures = renamed(deepseek3, "KimiVLForConditionalGeneration");
+inline constexpr hf_architecture kimi25_with_pictures = renamed(deepseek3, "KimiK25ForConditionalGeneration");
+
+/// Without experts.
+inline constexpr std::array dense_latent_metadata = std::to_array<hf_metadata_rule>({
+    size("leading_dense_block_count", "num_hidden_layers", &hf_dimensions::layers),
+    size("expert_feed_forward_length", "intermediate_size", &hf_dimensions::feed_forward),
+    optional_count("expert_shared_count", "n_shared_experts"),
+});
+inline constexpr hf_architecture youtu{
+    .hf_name = "YoutuForCausalLM",
+    .gguf_name = "deepseek2",
+    .last = last_tensors,
+    .layer = {{{attention_norm},
+               {low_rank_queries, has_low_rank_queries},
+               {plain_queries, has_plain_queries},
+               {latent_attention},
+               {feed_forward_norm},
+               {gated_feed_forward}}},
+    .metadata = {common_metadata, latent_metadata, rotary_metadata, dense_latent_metadata},
+    .rope = hf_rope_style::latent,
+    .defaults = R"({"n_shared_experts": 0, "tie_word_embeddings": true})",
+    .assumes = youtu_fields,
+    .reads = latent_sizes,
+};
+
+inline constexpr std::array next_layers_metadata =
+    std::to_array<hf_metadata_rule>({optional_size("nextn_predict_layers", &hf_dimensions::next_layers)});
+inline constexpr hf_architecture glm4moe_lite = [] {
+    hf_architecture row = renamed(deepseek3, "Glm4MoeLiteForCausalLM");
+    row.layer[9] = {glm_next_token, behind_the_last};
+    row.metadata[4] = next_layers_metadata;
+    row.defaults = R"({"scoring_func": "sigmoid", "norm_topk_prob": true, "n_shared_experts": 1,
+                       "first_k_dense_replace": 1, "routed_scaling_factor": 1.8})";
+    row.next_token = {hf_next_token::fate::kept, "model.layers.{layer}."};
+    row.special_tokens = glm_special_tokens;
     return row;
 }();
 

@@ -26,6 +26,9 @@ inline constexpr std::array gemma3_metadata = std::to_array<hf_metadata_rule>({
     optional_count("attention.sliding_window", "sliding_window"),
 });
 
+inline constexpr std::array gemma_layers = std::to_array<std::string_view>(
+    {"query_pre_attn_scalar", "sliding_window_pattern", "_sliding_window_pattern", "rope_local_base_freq"});
+
 inline constexpr hf_architecture gemma2{
     .hf_name = "Gemma2ForCausalLM",
     .gguf_name = "gemma2",
@@ -34,7 +37,8 @@ inline constexpr hf_architecture gemma2{
     .metadata = {common_metadata, head_metadata, gemma2_metadata},
     .rope = hf_rope_style::none,
     .defaults = R"({"tie_word_embeddings": true, "head_dim": 256, "attn_logit_softcapping": 50.0,
-                    "final_logit_softcapping": 30.0, "sliding_window": 4096})",
+                    "final_logit_softcapping": 30.0, "sliding_window": 4096, "query_pre_attn_scalar": 256})",
+    .reads = gemma_layers,
 };
 
 inline constexpr hf_architecture gemma3{
@@ -46,14 +50,10 @@ inline constexpr hf_architecture gemma3{
     .metadata = {common_metadata, head_metadata, gemma3_metadata},
     .defaults = R"({"tie_word_embeddings": true, "vocab_size": 262208, "num_attention_heads": 8,
                     "num_key_value_heads": 4, "head_dim": 256, "rms_norm_eps": 1e-6, "rope_theta": 1000000.0,
-                    "max_position_embeddings": 131072})",
-    .left_out = pictures,
+                    "max_position_embeddings": 131072, "sliding_window": 4096, "query_pre_attn_scalar": 256})",
+    .reads = gemma_layers,
 };
 
-inline constexpr hf_architecture gemma3_with_pictures = [] {
-    hf_architecture row = gemma3;
-    row.hf_name = "Gemma3ForConditionalGeneration";
-    return row;
-}();
+inline constexpr hf_architecture gemma3_with_pictures = renamed(gemma3, "Gemma3ForConditionalGeneration");
 
 }  // namespace tessera::model::hf

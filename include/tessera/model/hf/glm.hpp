@@ -1,4 +1,4 @@
-// GLM 4.5 and 4.6.
+// GLM 4.5, 4.6 and 4.7, and what is built like them.
 #pragma once
 
 #include <array>
@@ -10,8 +10,8 @@ namespace tessera::model::hf {
 inline constexpr hf_dimension doubled_embedding{"2 * hidden_size", &hf_dimensions::doubled_embedding};
 
 inline constexpr std::array glm_head_norms = std::to_array<hf_tensor_rule>({
-    {"attn_q_norm.weight", "self_attn.q_norm.weight", head_size, one, optional},
-    {"attn_k_norm.weight", "self_attn.k_norm.weight", head_size, one, optional},
+    {"attn_q_norm.weight", "self_attn.q_norm.weight", head_size, one, optional, {}, "use_qk_norm"},
+    {"attn_k_norm.weight", "self_attn.k_norm.weight", head_size, one, optional, {}, "use_qk_norm"},
 });
 
 inline constexpr std::array expert_bias = std::to_array<hf_tensor_rule>({
@@ -41,12 +41,14 @@ inline constexpr std::array glm_special_tokens = std::to_array<hf_special_token>
     {"eom", "<|observation|>"},
 });
 
+inline constexpr std::array glm_fields = std::to_array<hf_field>({{"topk_method", R"(["noaux_tc"])"}});
+
 inline constexpr hf_architecture glm4moe{
     .hf_name = "Glm4MoeForCausalLM",
     .gguf_name = "glm4moe",
     .last = last_tensors,
     .layer = {{{attention_norm},
-               {attention},
+               {perhaps_biased_attention},
                {glm_head_norms},
                {post_attention_norm},
                {gated_feed_forward, in_dense_layers},
@@ -55,9 +57,20 @@ inline constexpr hf_architecture glm4moe{
                {shared_experts, in_sparse_layers},
                {glm_next_token, behind_the_last}}},
     .metadata = {common_metadata, head_metadata, routing_metadata, glm_metadata},
-    .defaults = R"({"partial_rotary_factor": 0.5, "scoring_func": "sigmoid"})",
+    .defaults = R"({"partial_rotary_factor": 0.5, "scoring_func": "sigmoid", "norm_topk_prob": true,
+                    "first_k_dense_replace": 1, "n_shared_experts": 1})",
+    .assumes = glm_fields,
     .next_token = {hf_next_token::fate::kept, "model.layers.{layer}."},
     .special_tokens = glm_special_tokens,
 };
+inline constexpr hf_architecture glm4moe_with_pictures = renamed(glm4moe, "Glm4vMoeForConditionalGeneration");
+
+inline constexpr hf_architecture solar_open = [] {
+    hf_architecture row = renamed(glm4moe, "SolarOpenForCausalLM");
+    row.defaults = R"({"partial_rotary_factor": 1.0, "scoring_func": "sigmoid", "norm_topk_prob": true,
+                       "first_k_dense_replace": 0, "n_shared_experts": 1, "rope_theta": 1000000.0})";
+    row.special_tokens = {};
+    return row;
+}();
 
 }  // namespace tessera::model::hf

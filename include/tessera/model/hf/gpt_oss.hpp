@@ -102,13 +102,20 @@ inline constexpr std::array gpt_oss_metadata = std::to_array<hf_metadata_rule>({
     {"attention.sliding_window", "sliding_window"},
 });
 
+inline constexpr std::array gpt_oss_fields = std::to_array<hf_field>({
+    {"attention_bias", "[true]"},
+    {"swiglu_limit", "[7]"},
+    {"swiglu_alpha", "[1.702]"},
+});
+
 inline constexpr hf_architecture gpt_oss{
     .hf_name = "GptOssForCausalLM",
     .gguf_name = "gpt-oss",
     .last = last_tensors,
-    .layer = {{{attention_norm}, {attention}, {gpt_oss_attention}, {post_attention_norm}, {gpt_oss_experts}}},
+    .layer = {{{attention_norm}, {biased_attention}, {gpt_oss_attention}, {post_attention_norm}, {gpt_oss_experts}}},
     .metadata = {common_metadata, head_metadata, gpt_oss_metadata},
-    .defaults = R"({"head_dim": 64, "sliding_window": 128})",
+    .defaults = R"({"head_dim": 64, "sliding_window": 128, "rope_theta": 150000.0})",
+    .assumes = gpt_oss_fields,
 };
 
 }  // namespace tessera::model::hf

@@ -33,6 +33,8 @@ inline constexpr hf_architecture phi3{
     .metadata = {common_metadata, rotary_metadata, phi3_metadata},
     .rope = hf_rope_style::long_and_short,
     .defaults = R"({"sliding_window": 0})",
+    .window = hf_window::always,
 };
+inline constexpr hf_architecture phi4_with_pictures = renamed(phi3, "Phi4ForCausalLMV");
 
 }  // namespace tessera::model::hf

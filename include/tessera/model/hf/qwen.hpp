@@ -22,20 +22,49 @@ inline constexpr std::array gated_shared_expert_metadata = std::to_array<hf_meta
     {"expert_shared_feed_forward_length", "shared_expert_intermediate_size"},
 });
 
+// Qwen 2 has these biases whatever a field says.
+inline constexpr std::array qwen2_fields =
+    std::to_array<hf_field>({{"attention_bias", "[true, false]"}, {"qkv_bias", "[true]"}});
+inline constexpr std::array qwen2moe_fields = std::to_array<hf_field>(
+    {{"attention_bias", "[true, false]"}, {"qkv_bias", "[true]"}, {"norm_topk_prob", "[false]"}});
+inline constexpr std::array qwen3_fields = std::to_array<hf_field>({{"use_qk_norm", "[true]"}});
+inline constexpr std::array qwen3moe_fields =
+    std::to_array<hf_field>({{"use_qk_norm", "[true]"}, {"norm_topk_prob", "[true]"}});
+
 inline constexpr hf_architecture qwen2{
     .hf_name = "Qwen2ForCausalLM",
     .gguf_name = "qwen2",
     .last = last_tensors,
-    .layer = {{{attention_norm}, {attention}, {feed_forward_norm}, {gated_feed_forward}}},
+    .layer = {{{attention_norm}, {biased_attention}, {feed_forward_norm}, {gated_feed_forward}}},
     .metadata = {common_metadata, head_metadata},
+    .assumes = qwen2_fields,
+    .window = hf_window::on_demand,
+};
+
+/// A Qwen 2 whose norms have names of their own.
+inline constexpr std::array kormo_attention_norm = std::to_array<hf_tensor_rule>({
+    {"attn_norm.weight", "pre_attention_layernorm.weight", embedding, one},
+});
+inline constexpr std::array kormo_feed_forward_norm = std::to_array<hf_tensor_rule>({
+    {"ffn_norm.weight", "pre_mlp_layernorm.weight", embedding, one},
+});
+inline constexpr hf_architecture kormo{
+    .hf_name = "KORMoForCausalLM",
+    .gguf_name = "qwen2",
+    .last = last_tensors,
+    .layer = {{{kormo_attention_norm}, {perhaps_biased_attention}, {kormo_feed_forward_norm}, {gated_feed_forward}}},
+    .metadata = {common_metadata, head_metadata},
+    .window = hf_window::on_demand,
 };
 
 inline constexpr hf_architecture qwen2moe{
     .hf_name = "Qwen2MoeForCausalLM",
     .gguf_name = "qwen2moe",
     .last = last_tensors,
-    .layer = {{{attention_norm}, {attention}, {feed_forward_norm}, {routed_experts}, {gated_shared_expert}}},
+    .layer = {{{attention_norm}, {biased_attention}, {feed_forward_norm}, {routed_experts}, {gated_shared_expert}}},
     .metadata = {common_metadata, head_metadata, gated_shared_expert_metadata},
+    .assumes = qwen2moe_fields,
+    .window = hf_window::on_demand,
 };
 
 inline constexpr hf_architecture qwen3{
@@ -45,7 +74,10 @@ inline constexpr hf_architecture qwen3{
     .layer = {{{attention_norm}, {attention}, {attention_head_norms}, {feed_forward_norm}, {gated_feed_forward}}},
     .metadata = {common_metadata, head_metadata},
     .defaults = R"({"head_dim": 128})",
+    .assumes = qwen3_fields,
+    .window = hf_window::on_demand,
 };
+inline constexpr hf_architecture step_with_pictures = renamed(qwen3, "StepVLForConditionalGeneration");
 
 inline constexpr hf_architecture qwen3moe{
     .hf_name = "Qwen3MoeForCausalLM",
@@ -53,6 +85,9 @@ inline constexpr hf_architecture qwen3moe{
     .last = last_tensors,
     .layer = {{{attention_norm}, {attention}, {attention_head_norms}, {feed_forward_norm}, {routed_experts}}},
     .metadata = {common_metadata, head_metadata, expert_metadata},
+    .defaults = R"({"norm_topk_prob": false})",
+    .assumes = qwen3moe_fields,
+    .window = hf_window::on_demand,
 };
 
 }  // namespace tessera::model::hf

@@ -169,6 +169,12 @@ inline constexpr std::array linear_attention_metadata = std::to_array<hf_metadat
 
 inline constexpr std::array next_token_of_qwen3next = std::to_array<std::string_view>({"mtp."});
 
+inline constexpr std::array hybrid_fields = std::to_array<hf_field>({
+    {"use_qk_norm", "[true]"},
+    {"attn_output_gate", "[true]"},
+    {"norm_topk_prob", "[true]"},
+});
+
 inline constexpr hf_architecture qwen3next{
     .hf_name = "Qwen3NextForCausalLM",
     .gguf_name = "qwen3next",
@@ -180,6 +186,7 @@ inline constexpr hf_architecture qwen3next{
                {gated_shared_expert}}},
     .metadata = {common_metadata, head_metadata, gated_shared_expert_metadata, linear_attention_metadata},
     .defaults = R"({"head_dim": 256, "partial_rotary_factor": 0.25, "full_attention_interval": 4})",
+    .assumes = hybrid_fields,
     .left_out = next_token_of_qwen3next,
 };
 
@@ -202,8 +209,8 @@ inline constexpr hf_architecture qwen35{
                {qwen_next_token, behind_the_last, "mtp."}}},
     .metadata = {common_metadata, head_metadata, linear_attention_metadata},
     .defaults = qwen35_defaults,
+    .assumes = hybrid_fields,
     .next_token = {hf_next_token::fate::kept, next_token_layer},
-    .left_out = pictures,
 };
 
 inline constexpr hf_architecture qwen35moe{
@@ -222,18 +229,16 @@ inline constexpr hf_architecture qwen35moe{
                {qwen_next_token, behind_the_last, "mtp."}}},
     .metadata = {common_metadata, head_metadata, gated_shared_expert_metadata, linear_attention_metadata},
     .defaults = qwen35_defaults,
+    .assumes = hybrid_fields,
     .next_token = {hf_next_token::fate::kept, next_token_layer},
-    .left_out = pictures,
 };
 
-inline constexpr hf_architecture qwen35_with_pictures = [] {
-    hf_architecture row = qwen35;
-    row.hf_name = "Qwen3_5ForConditionalGeneration";
-    return row;
-}();
-inline constexpr hf_architecture qwen35moe_with_pictures = [] {
-    hf_architecture row = qwen35moe;
-    row.hf_name = "Qwen3_5MoeForConditionalGeneration";
+inline constexpr hf_architecture qwen35_with_pictures = renamed(qwen35, "Qwen3_5ForConditionalGeneration");
+inline constexpr hf_architecture qwen35moe_with_pictures = renamed(qwen35moe, "Qwen3_5MoeForConditionalGeneration");
+inline constexpr hf_architecture minicpm_with_pictures = [] {
+    hf_architecture row = renamed(qwen35, "MiniCPMV4_6ForConditionalGeneration");
+    row.next_token = {};
+    row.left_out = next_token_of_qwen3next;
     return row;
 }();
 

@@ -5,13 +5,16 @@
 #include <cstdint>
 #include <filesystem>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <utility>
 
 #include <nlohmann/json.hpp>
 
+#include "tessera/core/bytes.hpp"
 #include "tessera/core/error.hpp"
+#include "tessera/core/foreign_file.hpp"
 #include "tessera/text/text_file.hpp"
 
 namespace tessera::text::hf {
@@ -25,6 +28,7 @@ inline constexpr std::uint64_t max_vocabulary_size = std::uint64_t{1} << 24;
 [[nodiscard]] inline json read_json(const std::filesystem::path& path) {
     constexpr int max_depth = 64;
     const text_file file(path);
+    refuse_foreign(as_byte_view(std::span(file.text())), path.string(), "JSON");
     try {
         return json::parse(file.text(), [&](int depth, json::parse_event_t, const json&) {
             if (depth > max_depth) fail(path.string(), ": wanted JSON nested at most ", max_depth, " deep, got more");

@@ -11,6 +11,7 @@
 
 #include "tessera/core/bytes.hpp"
 #include "tessera/core/error.hpp"
+#include "tessera/core/foreign_file.hpp"
 #include "tessera/core/mapped_file.hpp"
 #include "tessera/text/hf/draft.hpp"
 #include "tessera/text/hf/json.hpp"
@@ -131,6 +132,7 @@ inline std::optional<std::uint64_t> read_number(byte_view message, std::uint64_t
     constexpr std::uint64_t model_type_field = 3, byte_pair_type = 2, dummy_prefix_field = 3;
     constexpr float padding_score = -10000.0f;
     const mapped_file file(path);
+    refuse_foreign(file.bytes(), path.string(), "a SentencePiece vocabulary");
     const std::string where = path.string();
     vocabulary_draft draft;
     draft.model = "llama";
