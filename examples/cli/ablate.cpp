@@ -70,7 +70,7 @@ void ablate(const ablate_options& options) {
     const select::plan plan = load_plan(options.plan, model.tensors());
     const auto loaded = load_importances(options.importances, model, model.metadata(), files, options.threads);
     const auto classes = classes_of(options, plan);
-    const auto formats = select::parse_menu(options.menu, builtin_formats::layouts).formats;
+    const auto formats = select::parse_menu<builtin_formats>(options.menu).formats;
 
     struct question {
         const tensor_class* about;

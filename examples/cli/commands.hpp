@@ -85,7 +85,7 @@ struct target_options {
     std::optional<std::uint64_t> bytes;  ///< of the whole file; one of these three
     std::optional<double> bits_per_weight;
     std::optional<double> kld;
-    std::string menu = "all";      ///< formats to choose from
+    std::string menu = "portable";  ///< formats to choose from
     std::filesystem::path damage;  ///< read if it exists, else measured and written; empty: measured
     measure_options measuring;
     std::size_t refine = 0;  ///< swaps of bytes between tensors to try by measuring
@@ -173,6 +173,7 @@ struct evaluate_options {
     std::vector<std::string> texts;  ///< as in text_options
     std::size_t window = 0;         ///< tokens in a window; 0: 512 or the context the model was trained for
     std::size_t window_limit = 0;   ///< 0: all the text has
+    bool pairs = false;  ///< candidates come in twos, the second of which is compared with the first
     bool json = false;
     int threads = 0;
 };

@@ -3,6 +3,7 @@
 #include <cstddef>
 #include <filesystem>
 #include <iostream>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -42,16 +43,24 @@ struct evaluated {
     double bits_per_weight;
     std::uint64_t file_bytes;
     kl_divergence_result result;
+    std::optional<estimate> ratio;  // of the mean divergence to that of the candidate before it
 };
 
 std::string text(const estimate& e, int digits) { return fixed(e.value, digits) + " ± " + fixed(e.error, digits); }
 std::string percent(const estimate& e, int digits) { return text({100.0 * e.value, 100.0 * e.error}, digits) + " %"; }
 
+// In pairs, a column tells what the second has of the first one's divergence.
 void print_table(const std::vector<evaluated>& all) {
-    text_table table({"model", "format", ">bits/weight", ">bytes", ">mean KLD", ">top-1 agreement", ">perplexity ratio"});
-    for (const evaluated& e : all)
-        table.add({e.path.filename().string(), e.format, fixed(e.bits_per_weight, 3), std::to_string(e.file_bytes),
-                   text(e.result.mean, 7), percent(e.result.same_top, 2), text(e.result.perplexity_ratio, 5)});
+    const bool pairs = all.back().ratio.has_value();
+    std::vector<std::string> headings{"model", "format", ">bits/weight", ">bytes", ">mean KLD", ">top-1 agreement", ">perplexity ratio"};
+    if (pairs) headings.insert(headings.begin() + 5, ">KLD ratio");
+    text_table table(std::move(headings));
+    for (const evaluated& e : all) {
+        std::vector<std::string> row{e.path.filename().string(), e.format, fixed(e.bits_per_weight, 3), std::to_string(e.file_bytes),
+                                     text(e.result.mean, 7), percent(e.result.same_top, 2), text(e.result.perplexity_ratio, 5)};
+        if (pairs) row.insert(row.begin() + 5, e.ratio ? text(*e.ratio, 3) : "");
+        table.add(std::move(row));
+    }
     std::cout << table;
 }
 
@@ -84,21 +93,23 @@ json to_json(const tessera::percentiles& p) {
 
 json to_json(const evaluated& e) {
     const kl_divergence_result& r = e.result;
-    return {{"path", e.path.string()},
-            {"format", e.format},
-            {"bits_per_weight", e.bits_per_weight},
-            {"file_bytes", e.file_bytes},
-            {"tokens", r.tokens},
-            {"mean_kld", to_json(r.mean)},
-            {"kld", to_json(r.divergence)},
-            {"top1_agreement", to_json(r.same_top)},
-            {"perplexity", to_json(r.perplexity)},
-            {"reference_perplexity", to_json(r.reference_perplexity)},
-            {"perplexity_ratio", to_json(r.perplexity_ratio)},
-            {"ln_perplexity_ratio", to_json(r.ln_perplexity_ratio)},
-            {"mean_probability_change", to_json(r.mean_probability_change)},
-            {"rms_probability_change", to_json(r.rms_probability_change)},
-            {"probability_change", to_json(r.probability_change)}};
+    json result{{"path", e.path.string()},
+                {"format", e.format},
+                {"bits_per_weight", e.bits_per_weight},
+                {"file_bytes", e.file_bytes},
+                {"tokens", r.tokens},
+                {"mean_kld", to_json(r.mean)},
+                {"kld", to_json(r.divergence)},
+                {"top1_agreement", to_json(r.same_top)},
+                {"perplexity", to_json(r.perplexity)},
+                {"reference_perplexity", to_json(r.reference_perplexity)},
+                {"perplexity_ratio", to_json(r.perplexity_ratio)},
+                {"ln_perplexity_ratio", to_json(r.ln_perplexity_ratio)},
+                {"mean_probability_change", to_json(r.mean_probability_change)},
+                {"rms_probability_change", to_json(r.rms_probability_change)},
+                {"probability_change", to_json(r.probability_change)}};
+    if (e.ratio) result["kld_ratio_in_pair"] = to_json(*e.ratio);
+    return result;
 }
 
 }  // namespace
@@ -121,6 +132,7 @@ void evaluate(const evaluate_options& options) {
         about(options.reference, [&] { original.run(windows.tokens(), windows.length(), line); });
     }
     std::vector<evaluated> all;
+    std::vector<float> first_of_pair;
     for (std::size_t c = 0; c < candidates.size(); ++c) {
         progress_line line;
         const auto measured = about(options.candidates[c], [&] {
@@ -130,7 +142,13 @@ void evaluate(const evaluate_options& options) {
         });
         const model_summary summary(candidates[c].tensors());
         all.push_back({options.candidates[c], std::string(summary.main_format()), summary.bits_per_weight(),
-                       size_on_disk(candidates[c].files()), measured.result()});
+                       size_on_disk(candidates[c].files()), measured.result(), {}});
+        if (!options.pairs) continue;
+        const auto divergences = measured.per_token();
+        if (c % 2 == 0)
+            first_of_pair.assign(divergences.begin(), divergences.end());
+        else
+            all.back().ratio = tessera::mean_ratio(first_of_pair, divergences);
     }
 
     if (options.json) {

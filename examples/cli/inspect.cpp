@@ -12,6 +12,7 @@
 
 #include "chat_template.hpp"
 #include "commands.hpp"
+#include "engine_report.hpp"
 #include "model_summary.hpp"
 #include "open.hpp"
 #include "terminal.hpp"
@@ -59,7 +60,10 @@ std::string value_text(const tessera::metadata_value& value) {
         value);
 }
 
-json to_json(const tessera::any_model& model) {
+// A GGUF file is what an engine runs; a directory becomes one first.
+enum class model_kind { file, directory };
+
+json to_json(const tessera::any_model& model, model_kind kind) {
     json result;
     for (const auto& file : model.files()) result["files"].push_back(file.string());
     result["file_bytes"] = size_on_disk(model.files());
@@ -67,6 +71,7 @@ json to_json(const tessera::any_model& model) {
     result["weights"] = summary.weights;
     result["tensor_bytes"] = summary.bytes;
     result["bits_per_weight"] = summary.bits_per_weight();
+    if (kind == model_kind::file) result["needs"] = needs_json(model.tensors());
     result["formats"] = json::array();
     for (const format_share& f : summary.formats)
         result["formats"].push_back({{"name", f.name}, {"tensors", f.tensors}, {"weights", f.weights}, {"bytes", f.bytes}});
@@ -85,7 +90,7 @@ json to_json(const tessera::any_model& model) {
     return result;
 }
 
-void print(const tessera::any_model& model) {
+void print(const tessera::any_model& model, model_kind kind) {
     text_table properties({"key", "type", "value"});
     for (const auto& [key, value] : model.metadata())
         properties.add({printable(key), tessera::type_name(value), value_text(value)});
@@ -102,16 +107,18 @@ void print(const tessera::any_model& model) {
     for (const auto& file : model.files()) std::cout << "file: " << file.string() << '\n';
     std::cout << "size: " << bytes_text(size_on_disk(model.files())) << "\nweights: " << summary.weights
               << "\nbits per weight: " << fixed(summary.bits_per_weight(), 3) << '\n';
+    if (kind == model_kind::file) print_needs(model.tensors());
 }
 
 }  // namespace
 
 void inspect(const inspect_options& options) {
     const tessera::any_model model = open(options.model);
+    const auto kind = std::filesystem::is_directory(options.model) ? model_kind::directory : model_kind::file;
     if (options.json)
-        std::cout << to_json(model).dump(2, ' ', false, json::error_handler_t::replace) << '\n';
+        std::cout << to_json(model, kind).dump(2, ' ', false, json::error_handler_t::replace) << '\n';
     else
-        print(model);
+        print(model, kind);
 }
 
 }  // namespace cli

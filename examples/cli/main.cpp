@@ -203,14 +203,21 @@ void add_evaluate(CLI::App& app, cli::evaluate_options& options) {
     command->add_option("--windows", options.window_limit, "Windows to use (default: all that the text has)")
         ->check(CLI::Range(std::size_t{1}, std::size_t{1} << 32).description(""))
         ->type_name("N");
+    command->add_flag("--pairs", options.pairs,
+                      "Candidates come in pairs, of the same size for example: how much the second's divergence is of the first's");
     command->add_flag("--json", options.json, "Print JSON");
     cli::add_threads(*command, options.threads);
     command->footer("The second half of every window is scored. A single plain text is cut as llama-perplexity does;\n"
                     "several texts or conversations are packed into windows.\n\n"
                     "Examples:\n  tessera evaluate fable-3m-F16.gguf fable-3m-Q4_K.gguf --text heldout.txt\n"
                     "  tessera evaluate models/fable-3m *-Q*.gguf --text heldout.txt --windows 12\n"
+                    "  tessera evaluate models/fable-3m Q4_K_M.gguf ours-4.9.gguf --pairs --text heldout.txt\n"
                     "  tessera evaluate model-BF16.gguf model-Q4_K.gguf --text chats.jsonl=3 wiki.txt=1");
-    command->callback([&options] { cli::evaluate(options); });
+    command->callback([&options] {
+        if (options.pairs && options.candidates.size() % 2 != 0)
+            throw CLI::ValidationError("--pairs", "wanted an even number of candidates, got " + std::to_string(options.candidates.size()));
+        cli::evaluate(options);
+    });
 }
 
 }  // namespace

@@ -92,7 +92,8 @@ select::damage_table obtain_damage(const any_model& model, const target_options&
         return table;
     }
     const measure_options& measuring = options.measuring;
-    const select::menu menu = select::parse_menu("all", builtin_formats::layouts);
+    // Whatever may be chosen from: the table serves every menu, and what takes time is running the model.
+    const select::menu menu = select::parse_menu<builtin_formats>("newest");
     const auto windows = measuring_windows(model, measuring, importances);
     const std::string made_from = origin_of(model, measuring, encoding, windows);
     const std::filesystem::path& kept = files.kept_damage();

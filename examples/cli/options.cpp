@@ -234,8 +234,10 @@ void add_target(CLI::App& command, CLI::Option_group& group, target_options& tar
 void add_menu(CLI::App& command, std::string& menu) {
     command
         .add_option("--formats", menu,
-                    "Formats to choose from: names, all, kquants, kquants-iquants, arm-friendly,\n"
-                    "legacy, stored (the type a tensor has), separated by commas")
+                    "Formats to choose from, separated by commas: names, portable (every llama.cpp since " +
+                        std::string(tessera::portable_build.month) +
+                        "\nruns them on CPU, CUDA, Metal and Vulkan), newest (all), kquants, kquants-iquants,\n"
+                        "arm-friendly, legacy, stored (the type a tensor has)")
         ->type_name("LIST")
         ->capture_default_str();
 }

@@ -12,6 +12,7 @@
 #include "command_files.hpp"
 #include "commands.hpp"
 #include "curve_svg.hpp"
+#include "engine_report.hpp"
 #include "open.hpp"
 #include "plan_report.hpp"
 #include "planning.hpp"
@@ -104,6 +105,7 @@ void plan(const plan_options& options) {
     print_formats(plan);
     print_notes(plan);
     print_prediction(plan);
+    print_needs(plan.targets());
     std::cout << "size: " << size_text(plan, properties) << '\n';
     if (!options.output.empty()) {
         save_plan(options.output, plan, properties, files.rule());

@@ -41,7 +41,7 @@ select::plan draft_with(const pinned_by_name& pins, std::span<const tensor_info>
 void require_plannable(const any_model& model, const named_formats& names, const target_options& target) {
     const auto tensors = model.tensors();
     const pinned_by_name pins(names.pins, tensors);
-    select::budget budget{.damage = {}, .limit = {}, .choices = select::parse_menu(target.menu, builtin_formats::layouts)};
+    select::budget budget{.damage = {}, .limit = {}, .choices = select::parse_menu<builtin_formats>(target.menu)};
     if (!target.bytes && !target.bits_per_weight) return;
     set_limit(budget, target, tensors, model.metadata());
     for (const tensor_info& info : tensors) {  // as if nothing did any damage
@@ -57,7 +57,7 @@ select::budget budget_of(const any_model& model, const target_options& target, c
                          const command_files& files, int threads) {
     return {.damage = obtain_damage(model, target, encoding, files, threads),
             .limit = select::at_most_bytes{},
-            .choices = select::parse_menu(target.menu, builtin_formats::layouts),
+            .choices = select::parse_menu<builtin_formats>(target.menu),
             .tied = tied_output_of(model.tensors(), noted_metadata(model.metadata(), encoding.importances))};
 }
 

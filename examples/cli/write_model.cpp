@@ -7,6 +7,7 @@
 
 #include "encoder.hpp"
 #include "encoding_report.hpp"
+#include "engine_report.hpp"
 #include "feedback.hpp"
 #include "plan_report.hpp"
 #include "terminal.hpp"
@@ -53,10 +54,12 @@ void write_model(const tessera::any_model& model, const tessera::select::plan& p
         print_formats(plan);
         print_notes(plan);
         print_prediction(plan);
+        print_needs(plan.targets());
         std::cout << "would write " << output.path.string() << ": " << size << '\n';
         return;
     }
 
+    print_needs(plan.targets());  // before the work, for whom that is too much
     tessera::gguf::writer file(output.path, {.inputs = files.rule().inputs, .existing = files.rule().existing});
     const auto started = std::chrono::steady_clock::now();
     const encoding_report report = encode(model, plan, written, encoding, output.threads, file);

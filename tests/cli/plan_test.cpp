@@ -92,6 +92,38 @@ TEST_CASE("a target size is never exceeded and nearly used up; the file has the 
     CHECK_FALSE(has(few.out, "_K"));
 }
 
+TEST_CASE("plans are portable unless one asks for more, and every command says what the formats need") {
+    const scratch_dir folder;
+    write_damage(folder);
+    json damage = load(folder / "damage.json");
+    for (json& tensor : damage["tensors"]) tensor["damage"]["TQ2_0"] = 1e-9;  // who would not take that
+    write_text(folder / "damage.json", damage.dump());
+    const std::string small = "plan fable-3m --damage damage.json --target-bpw 2.5 ";
+    const outcome portable = program(folder, small);
+    REQUIRE(portable.status == 0);
+    CHECK_FALSE(has(portable.out, "TQ2_0"));
+    CHECK(has(portable.out, "\nneeds llama.cpp from b"));
+    CHECK_FALSE(has(portable.out, "warning"));
+    CHECK(has(program(folder, small + "--formats newest").out, "warning: not portable: TQ2_0;"));
+    const outcome curve = program(folder, "plan fable-3m --damage damage.json --curve --json");
+    CHECK(json::parse(curve.out)[0]["predicted_kld"] > 1e-3);
+
+    // Named by a format, a pin, a recipe or a plan, of a plan or of a file.
+    CHECK(has(program(folder, "plan fable-3m -f Q4_K --pin ffn_down=TQ1_0 -o p.json").out, "warning: not portable: TQ1_0;"));
+    CHECK(has(program(folder, "plan fable-3m --recipe TQ1_0").out, "warning: not portable: TQ1_0;"));
+    CHECK(has(program(folder, "quantize fable-3m --plan p.json -o x.gguf --dry-run").out, "no CUDA, Metal, Vulkan or SYCL for TQ1_0"));
+    const outcome written = program(folder, "quantize fable-3m -f TQ2_0 --encoder nearest -o t.gguf");
+    CHECK(written.out.starts_with("needs llama.cpp from b3672"));
+    CHECK(has(written.out, "warning: not portable: TQ2_0;"));
+    const outcome inspected = program(folder, "inspect t.gguf");
+    CHECK(has(inspected.out, "warning: not portable: TQ2_0;"));
+    const json listed = json::parse(program(folder, "inspect t.gguf --json").out)["needs"];
+    CHECK(listed["builds"]["CPU"] == 3672);
+    CHECK(listed["builds"]["CUDA"].is_null());
+    CHECK(listed["not_portable"] == json::array({"TQ2_0"}));
+    CHECK_FALSE(has(program(folder, "inspect fable-3m").out, "llama.cpp from"));  // not a file that engines run
+}
+
 TEST_CASE("a curve is a table, JSON and a picture") {
     const scratch_dir folder;
     write_damage(folder);

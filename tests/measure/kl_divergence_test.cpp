@@ -200,3 +200,19 @@ TEST_CASE("logits that are not finite are refused") {
         for (const float value : {infinity, -infinity, std::numeric_limits<float>::quiet_NaN()})
             CHECK(refused(value, in_reference).find("token 2: wanted finite") != std::string::npos);
 }
+
+TEST_CASE("a ratio of means has the error of what the pairs do not share") {
+    std::vector<float> before(400), half(400), other(400), ones(400, 1.0f);
+    for (std::size_t i = 0; i < before.size(); ++i) {
+        before[i] = static_cast<float>(1 + i % 7);
+        half[i] = 0.5f * before[i];
+        other[i] = i % 2 == 0 ? 1.0f : 3.0f;
+    }
+    CHECK(mean_ratio(before, half).value == doctest::Approx(0.5));
+    CHECK(mean_ratio(before, half).error < 1e-6);  // nothing is left to chance
+    moments alone;
+    for (const float x : other) alone.add(double{x});
+    CHECK(mean_ratio(ones, other).value == doctest::Approx(2.0));
+    CHECK(mean_ratio(ones, other).error == doctest::Approx(alone.mean(other.size()).error));
+    CHECK(std::isnan(mean_ratio(std::vector<float>(20, 0.0f), std::vector<float>(20, 1.0f)).value));
+}

@@ -105,7 +105,7 @@ TEST_CASE("a damage table has what was measured, and curves between") {
     const memory_source source = make_tiny_model(shape_of(true));
     const importance_table importances = importances_of(source);
     const auto tokens = support::random_tokens(8 * window, 50);
-    const select::menu menu = select::parse_menu("legacy", formats::layouts);
+    const select::menu menu = select::parse_menu<formats>("legacy");
     const auto table = measure_damage<formats>(source, importances, tokens, window, menu, formats::layouts,
                                       direct{{0.001, 0.07}});
     damage_meter meter(source, tokens, window);

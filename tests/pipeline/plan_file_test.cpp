@@ -57,7 +57,7 @@ select::damage_table damage() {
 select::plan solve(std::uint64_t file_bytes) {
     const select::budget budget{.damage = damage(),
                                 .limit = file_limit(file_bytes, tied, properties()),
-                                .choices = select::parse_menu("all", builtin_formats::layouts),
+                                .choices = select::parse_menu<builtin_formats>("newest"),
                                 .tied = tied_output_of(tied, properties())};
     return select::make_plan(tied, budget, fallback_formats::layouts);
 }

@@ -248,13 +248,17 @@ TEST_CASE("what a table does not know is said, not guessed") {
 }
 
 TEST_CASE("menus are made of formats and presets") {
-    const auto parse = [](std::string_view text) { return select::parse_menu(text, type_layouts); };
+    const auto portable = std::span(type_layouts).first(7);
+    const auto parse = [&](std::string_view text) { return select::parse_menu(text, type_layouts, portable); };
     CHECK(parse("Q4_K").formats.size() == 1);
     CHECK(parse("Q4_K").stored == select::stored_type::excluded);
     CHECK(parse("Q4_K,stored").stored == select::stored_type::allowed);
     CHECK(parse("q4_k,kquants").formats.size() == 6);  // nothing twice
     CHECK(parse("arm-friendly").formats.size() == 6);
-    CHECK(parse("all").formats.size() == type_layouts.size());
+    CHECK(parse("portable").formats.size() == portable.size());
+    CHECK(parse("portable").stored == select::stored_type::allowed);
+    CHECK(parse("portable,Q6_K,Q8_0").formats.size() == portable.size() + 1);
+    for (const char* all : {"newest", "all", "portable,newest"}) CHECK(parse(all).formats.size() == type_layouts.size());
     for (const select::menu_preset& preset : select::menu_presets) CHECK(parse(preset.name).formats.size() >= 5);
     for (const char* wrong : {"", "Q4_K,,Q8_0", "Q9"}) CHECK_THROWS_AS(parse(wrong), error);
 

@@ -10,6 +10,9 @@ namespace layouts {
 struct iq1_s {
     static constexpr std::string_view name = "IQ1_S";
     static constexpr type_id type = type_id::iq1_s;
+    static constexpr engines runs_on{.cpu = {2404, "March 2024"}, .cuda = {2404, "March 2024"},
+                                     .metal = {2404, "March 2024"}, .vulkan = {4720, "February 2025"},
+                                     .sycl = {2620, "April 2024"}};
 
     struct block {
         half super_scale;                          // d
@@ -49,6 +52,9 @@ struct iq1_s {
 struct iq1_m {
     static constexpr std::string_view name = "IQ1_M";
     static constexpr type_id type = type_id::iq1_m;
+    static constexpr engines runs_on{.cpu = {2539, "March 2024"}, .cuda = {2539, "March 2024"},
+                                     .metal = {2539, "March 2024"}, .vulkan = {4720, "February 2025"},
+                                     .sycl = {2620, "April 2024"}};
 
     struct block {
         std::array<std::uint8_t, 32> low_indices;  // qs: the low eight bits of the codewords

@@ -44,6 +44,9 @@ struct iq4_nl {
     static constexpr std::string_view name = "IQ4_NL";
     static constexpr type_id type = type_id::iq4_nl;
     static constexpr std::size_t block_size = 32;
+    static constexpr engines runs_on{.cpu = {2221, "February 2024"}, .cuda = {2221, "February 2024"},
+                                     .metal = {2221, "February 2024"}, .vulkan = {3445, "July 2024"},
+                                     .sycl = {2620, "April 2024"}};
 
     struct block {
         half scale;                          // d
@@ -59,6 +62,9 @@ struct iq4_xs {
     static constexpr std::string_view name = "IQ4_XS";
     static constexpr type_id type = type_id::iq4_xs;
     static constexpr std::size_t block_size = 256;
+    static constexpr engines runs_on{.cpu = {2281, "February 2024"}, .cuda = {2281, "February 2024"},
+                                     .metal = {2281, "February 2024"}, .vulkan = {4648, "February 2025"},
+                                     .sycl = {2620, "April 2024"}};
 
     struct block {
         half super_scale;                             // d

@@ -94,6 +94,7 @@ struct q2_k {
     static constexpr std::string_view name = "Q2_K";
     static constexpr type_id type = type_id::q2_k;
     static constexpr std::size_t block_size = 256;
+    static constexpr engines runs_on = all_engines;
 
     struct block {
         std::array<std::uint8_t, 16> sub_scales;  // scales
@@ -111,6 +112,7 @@ struct q3_k {
     static constexpr std::string_view name = "Q3_K";
     static constexpr type_id type = type_id::q3_k;
     static constexpr std::size_t block_size = 256;
+    static constexpr engines runs_on = all_engines;
 
     struct block {
         std::array<std::uint8_t, 32> third_bits;  // hmask
@@ -128,6 +130,7 @@ struct q4_k {
     static constexpr std::string_view name = "Q4_K";
     static constexpr type_id type = type_id::q4_k;
     static constexpr std::size_t block_size = 256;
+    static constexpr engines runs_on = all_engines;
 
     struct block {
         half super_scale;                         // d
@@ -145,6 +148,7 @@ struct q5_k {
     static constexpr std::string_view name = "Q5_K";
     static constexpr type_id type = type_id::q5_k;
     static constexpr std::size_t block_size = 256;
+    static constexpr engines runs_on = all_engines;
 
     struct block {
         half super_scale;                         // d
@@ -163,6 +167,7 @@ struct q6_k {
     static constexpr std::string_view name = "Q6_K";
     static constexpr type_id type = type_id::q6_k;
     static constexpr std::size_t block_size = 256;
+    static constexpr engines runs_on = all_engines;
 
     struct block {
         std::array<std::uint8_t, 128> codes;     // ql

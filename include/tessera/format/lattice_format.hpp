@@ -14,6 +14,7 @@
 #include "tessera/core/half.hpp"
 #include "tessera/core/type_id.hpp"
 #include "tessera/format/concepts.hpp"
+#include "tessera/format/engines.hpp"
 #include "tessera/format/lattice_codebooks.hpp"
 #include "tessera/format/lattice_fields.hpp"
 #include "tessera/format/lattice_rounding.hpp"
@@ -39,7 +40,7 @@ struct lattice_scales {
 };
 
 /// A format in which eight weights are rounded together: one codeword of eight coordinates or two of four, and what
-/// lattice_signs says. `Layout` gives the facts (`name`, `type`), the bytes (`block`), the `codebook`, its `signs`, the
+/// lattice_signs says. `Layout` gives the facts (`name`, `type`, `runs_on`), the bytes (`block`), the `codebook`, its `signs`, the
 /// `unit` and type of the `scales`, and where they lie: `load_scales`, `load_code`, and for a block of zeros
 /// `add_scales`, `add_code`. Codes are found by two numbers: those of the 32 weights b, and among them of the group p,
 /// because fields of four groups lie together.

@@ -11,6 +11,7 @@ struct q4_0 {
     static constexpr std::string_view name = "Q4_0";
     static constexpr type_id type = type_id::q4_0;
     static constexpr std::size_t block_size = 32;
+    static constexpr engines runs_on = all_engines;
 
     struct block {
         half scale;                          // d
@@ -26,6 +27,7 @@ struct q4_1 {
     static constexpr std::string_view name = "Q4_1";
     static constexpr type_id type = type_id::q4_1;
     static constexpr std::size_t block_size = 32;
+    static constexpr engines runs_on = all_engines;
 
     struct block {
         half scale;                          // d
@@ -42,6 +44,7 @@ struct q5_0 {
     static constexpr std::string_view name = "Q5_0";
     static constexpr type_id type = type_id::q5_0;
     static constexpr std::size_t block_size = 32;
+    static constexpr engines runs_on = all_engines;
 
     struct block {
         half scale;                              // d
@@ -58,6 +61,7 @@ struct q5_1 {
     static constexpr std::string_view name = "Q5_1";
     static constexpr type_id type = type_id::q5_1;
     static constexpr std::size_t block_size = 32;
+    static constexpr engines runs_on = all_engines;
 
     struct block {
         half scale;                              // d
@@ -75,6 +79,7 @@ struct q8_0 {
     static constexpr std::string_view name = "Q8_0";
     static constexpr type_id type = type_id::q8_0;
     static constexpr std::size_t block_size = 32;
+    static constexpr engines runs_on = all_engines;
 
     struct block {
         half scale;                          // d

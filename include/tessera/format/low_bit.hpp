@@ -66,6 +66,9 @@ struct q1_0 {
     static constexpr std::string_view name = "Q1_0";
     static constexpr type_id type = type_id::q1_0;
     static constexpr std::size_t block_size = 128;
+    static constexpr engines runs_on{.cpu = {8682, "April 2026"}, .cuda = {8806, "April 2026"},
+                                     .metal = {8712, "April 2026"}, .vulkan = {8742, "April 2026"},
+                                     .sycl = {9699, "June 2026"}};
 
     struct block {
         half scale;                          // d
@@ -81,6 +84,9 @@ struct q2_0 {
     static constexpr std::string_view name = "Q2_0";
     static constexpr type_id type = type_id::q2_0;
     static constexpr std::size_t block_size = 64;
+    static constexpr engines runs_on{.cpu = {9913, "July 2026"}, .cuda = {10190, "July 2026"},
+                                     .metal = {9994, "July 2026"}, .vulkan = {10058, "July 2026"},
+                                     .sycl = {10203, "July 2026"}};
 
     struct block {
         half scale;                          // d
@@ -96,6 +102,7 @@ struct tq1_0 {
     static constexpr std::string_view name = "TQ1_0";
     static constexpr type_id type = type_id::tq1_0;
     static constexpr std::size_t block_size = 256;
+    static constexpr engines runs_on{.cpu = {3672, "September 2024"}};
 
     struct block {
         std::array<std::uint8_t, 48> fives;  // qs
@@ -112,6 +119,8 @@ struct tq2_0 {
     static constexpr std::string_view name = "TQ2_0";
     static constexpr type_id type = type_id::tq2_0;
     static constexpr std::size_t block_size = 256;
+    static constexpr engines runs_on{.cpu = {3672, "September 2024"}, .metal = {10414, "August 2026"},
+                                     .vulkan = {10384, "August 2026"}};
 
     struct block {
         std::array<std::uint8_t, 64> codes;  // qs

@@ -11,8 +11,21 @@
 
 #include "tessera/core/half.hpp"
 #include "tessera/format/concepts.hpp"
+#include "tessera/format/engines.hpp"
 
 namespace tessera {
+
+namespace detail {
+
+// Integers count as what every engine runs: they are looked up, never multiplied by.
+template <type_id Type>
+inline constexpr engines plain_engines = all_engines;
+template <>
+inline constexpr engines plain_engines<type_id::bf16>{.cpu = {2808, "May 2024"}, .cuda = {4419, "January 2025"},
+                                                      .metal = {4039, "November 2024"}, .vulkan = {5249, "May 2025"},
+                                                      .sycl = {7311, "December 2025"}};
+
+}  // namespace detail
 
 /// A format whose block is one value of `Scalar`, converted from float to nearest even. Integers beyond the range are
 /// cut to it, NaN gives 0.
@@ -21,6 +34,7 @@ struct plain_format {
     static constexpr std::string_view name = find_type(Type)->name;
     static constexpr type_id type = Type;
     static constexpr std::size_t block_size = 1;
+    static constexpr engines runs_on = detail::plain_engines<Type>;
     using block = Scalar;
 
     static constexpr void decode(const block& in, std::span<float, 1> x) noexcept { x[0] = static_cast<float>(in); }

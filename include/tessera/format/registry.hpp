@@ -13,8 +13,10 @@
 
 #include "tessera/core/bytes.hpp"
 #include "tessera/core/error.hpp"
+#include "tessera/core/tensor_info.hpp"
 #include "tessera/core/type_id.hpp"
 #include "tessera/format/concepts.hpp"
+#include "tessera/format/engines.hpp"
 
 namespace tessera {
 
@@ -44,6 +46,22 @@ struct format_list {
         for (const type_layout& layout : layouts)
             if (same_format_name(layout.name, name)) return &layout;
         return nullptr;
+    }
+
+    /// The layouts of the formats that are portable: what to choose from unless one knows where a file will run.
+    [[nodiscard]] static constexpr std::span<const type_layout> portable() noexcept { return portable_layouts; }
+
+    /// What the engines have to be that run a file of these tensors. Types that are not in the list, plain integers
+    /// for example, need nothing.
+    [[nodiscard]] static engine_needs needs_of(std::span<const tensor_info> tensors) {
+        engine_needs needs;
+        const auto is_there = [&](type_id id) {
+            return std::ranges::any_of(tensors, [&](const tensor_info& info) { return info.type() == id; });
+        };
+        for_each([&]<class F>(format_tag<F>) {
+            if (is_there(F::type)) needs.add(F::name, engines_of<F>);
+        });
+        return needs;
     }
 
     /// Calls f(format_tag<F>{}) for the format F with this id and returns what it returns. Throws when the list has
@@ -89,6 +107,14 @@ struct format_list {
     }
 
 private:
+    static constexpr std::size_t portable_count = (std::size_t{is_portable(engines_of<Formats>)} + ... + 0);
+    static constexpr std::array<type_layout, portable_count> portable_layouts = [] {
+        std::array<type_layout, portable_count> found{};
+        std::size_t count = 0;
+        (void(is_portable(engines_of<Formats>) && (found[count++] = layout_of<Formats>, true)), ...);
+        return found;
+    }();
+
     template <class Function, gguf_format First, gguf_format... Rest>
     static decltype(auto) dispatch_in(type_id id, Function& f) {
         if (id == First::type) return f(format_tag<First>{});

@@ -49,6 +49,20 @@ struct moments {
     return changes.mean(before.size());
 }
 
+/// The mean of `after` over that of `before`; its error is that of numbers which belong together pair by pair.
+[[nodiscard]] inline estimate mean_ratio(std::span<const float> before, std::span<const float> after) noexcept {
+    TESSERA_ASSERT(before.size() == after.size(), "the same tokens");
+    moments all;
+    for (const float x : before) all.add(double{x});
+    const double base = all.mean(before.size()).value;
+    moments rest;  // of `after`, less what it would be if the ratio was the same everywhere
+    double sum = 0;
+    for (const float x : after) sum += double{x};
+    const double ratio = base == 0 ? std::numeric_limits<double>::quiet_NaN() : sum / static_cast<double>(after.size()) / base;
+    for (std::size_t i = 0; i < before.size(); ++i) rest.add(double{after[i]} - ratio * double{before[i]});
+    return {ratio, rest.mean(before.size()).error / base};
+}
+
 /// Order statistics of a set of numbers.
 class percentiles {
 public:

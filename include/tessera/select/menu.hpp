@@ -55,30 +55,35 @@ inline constexpr std::array menu_presets = std::to_array<menu_preset>({
 
 namespace detail {
 
-inline void add_names(menu& chosen, std::string_view names, std::span<const type_layout> formats);
+/// What names may stand for.
+struct menu_formats {
+    std::span<const type_layout> all, portable;
+};
 
-inline void add_name(menu& chosen, std::string_view name, std::span<const type_layout> formats) {
+inline void add_names(menu& chosen, std::string_view names, const menu_formats& formats);
+
+inline void add_name(menu& chosen, std::string_view name, const menu_formats& formats) {
     const auto add = [&](const type_layout& format) {
         const auto is_it = [&](const type_layout& other) { return other.id == format.id; };
         if (std::none_of(chosen.formats.begin(), chosen.formats.end(), is_it)) chosen.formats.push_back(format);
     };
-    if (name == "stored" || name == "all") chosen.stored = stored_type::allowed;
-    if (name == "stored") return;
-    if (name == "all") {
-        std::for_each(formats.begin(), formats.end(), add);
+    const bool is_all = name == "newest" || name == "all", is_portable = name == "portable";
+    if (name == "stored" || is_all || is_portable) {
+        chosen.stored = stored_type::allowed;
+        if (name != "stored") std::ranges::for_each(is_all ? formats.all : formats.portable, add);
         return;
     }
     for (const menu_preset& preset : menu_presets)
         if (preset.name == name) return add_names(chosen, preset.formats, formats);
-    for (const type_layout& format : formats)
+    for (const type_layout& format : formats.all)
         if (same_format_name(format.name, name)) return add(format);
-    std::string known = "all, stored";
+    std::string known = "portable, newest, stored";
     for (const menu_preset& preset : menu_presets) known += ", " + std::string(preset.name);
-    for (const type_layout& format : formats) known += ", " + std::string(format.name);
+    for (const type_layout& format : formats.all) known += ", " + std::string(format.name);
     fail("formats to choose from: wanted some of ", known, ", got ", name.empty() ? "nothing" : name);
 }
 
-inline void add_names(menu& chosen, std::string_view names, std::span<const type_layout> formats) {
+inline void add_names(menu& chosen, std::string_view names, const menu_formats& formats) {
     while (true) {
         const std::size_t comma = names.find(',');
         add_name(chosen, names.substr(0, comma), formats);
@@ -89,12 +94,20 @@ inline void add_names(menu& chosen, std::string_view names, std::span<const type
 
 }  // namespace detail
 
-/// A menu from names of `formats` and presets, separated by commas: "arm-friendly,Q6_K". "all" is all of `formats`;
-/// "stored" adds the type a tensor is stored in, as every preset does. Throws on any other name.
-[[nodiscard]] inline menu parse_menu(std::string_view text, std::span<const type_layout> formats) {
+/// A menu from names of `formats` and presets, separated by commas: "arm-friendly,Q6_K". "portable" is all of
+/// `portable`; "newest", or "all", is all of `formats`; "stored" adds the type a tensor is stored in, as every preset
+/// does. Throws on any other name.
+[[nodiscard]] inline menu parse_menu(std::string_view text, std::span<const type_layout> formats,
+                                     std::span<const type_layout> portable) {
     menu chosen{.formats = {}, .stored = stored_type::excluded};
-    detail::add_names(chosen, text, formats);
+    detail::add_names(chosen, text, {formats, portable});
     return chosen;
+}
+
+/// The same with the formats of a list.
+template <class Formats>
+[[nodiscard]] menu parse_menu(std::string_view text) {
+    return parse_menu(text, Formats::layouts, Formats::portable());
 }
 
 }  // namespace tessera::select
