@@ -1,31 +1,50 @@
 #!/usr/bin/env bash
-# From nothing to measured models: installs what is missing (or prints the command that would), builds the program,
-# quantizes the model that ships with the project in four formats and compares each with the original.
+# From nothing to a measured model: installs what is missing (or prints the command that would), builds the program, and
+# does the main job with the model that ships with the project: let it read a text, measure what errors cost, make files
+# of the sizes of llama.cpp's mixes, and compare them with these mixes on a text that nothing was chosen by.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 source examples/packages.sh
 need_packages "${build_packages[@]}"
 
-build=build/release
 log=build/quickstart.log
-mkdir -p build/models
-echo "building $build/tessera (a minute or two; output in $log)"
+mkdir -p build
+echo "building build/release/tessera (a few minutes; output in $log)"
 if ! { cmake --preset release && cmake --build --preset release --target tessera_program; } >"$log" 2>&1; then
     tail -n 40 "$log" >&2
     exit 1
 fi
 
+# Prints a command as one would type it here, and runs it.
+run() {
+    printf '\n$ %s\n' "$*"
+    "$@"
+}
+
 model=examples/models/fable-3m
-candidates=()
-for format in Q8_0 Q6_K Q4_K Q4_0; do
-    file=build/models/fable-3m-$format.gguf
-    printf '\n$ tessera quantize %s -f %s -o %s\n' "$model" "$format" "$file"
-    "$build/tessera" quantize "$model" -f "$format" -o "$file" --force
-    candidates+=("$file")
+out=build/quickstart
+rm -rf "$out"
+mkdir "$out"
+
+printf '\n1. The model reads a text of the kind it is for: how much does each column of its matrices matter?\n'
+run build/release/tessera calibrate $model --text $model/generated_calibration.txt -o $out/imatrix.gguf
+
+printf "\n2. llama.cpp's mixes, encoded by Tessera with these importances:\n"
+mixes=(Q2_K Q3_K_M Q4_K_M)
+for mix in "${mixes[@]}"; do
+    run build/release/tessera quantize $model --recipe "$mix" --encoder weighted --imatrix $out/imatrix.gguf -o "$out/$mix.gguf"
 done
 
-text=$model/generated_heldout.txt
-printf '\n$ tessera evaluate %s build/models/fable-3m-{Q8_0,Q6_K,Q4_K,Q4_0}.gguf --text %s\n' "$model" "$text"
-"$build/tessera" evaluate "$model" "${candidates[@]}" --text "$text"
-printf '\nThe files:\n'
-printf '    %s\n' "${candidates[@]}"
+printf '\n3. Files of the same sizes, in which every tensor has the format that is best for the whole, and errors are made good\n'
+printf '   by what is rounded later. What errors cost is measured once and kept:\n'
+candidates=()
+for mix in "${mixes[@]}"; do
+    size=$(stat -c %s "$out/$mix.gguf")
+    run build/release/tessera quantize $model --target-size "$size" --imatrix $out/imatrix.gguf --damage $out/damage.json \
+        -o "$out/ours-$size.gguf"
+    candidates+=("$out/$mix.gguf" "$out/ours-$size.gguf")
+done
+
+printf '\n4. How far is each from the original, on a text that was not used so far? The KLD ratio is that of ours to the mix:\n'
+run build/release/tessera evaluate $model "${candidates[@]}" --pairs --text $model/generated_heldout.txt
+printf '\nThe files are in %s.\n' "$out"
