@@ -143,7 +143,7 @@ TEST_CASE("tensors that the forward pass does not reach are priced as others") {
     source.add("blk.2.nextn.shared_head_head.weight", {32, 50}, support::gaussian(32 * 50, 4));
     source.add("blk.2.nextn.enorm.weight", {32}, support::gaussian(32, 5));
     const auto tokens = support::random_tokens(4 * window, 50);
-    const select::menu menu = select::parse_menu("legacy", formats::layouts);
+    const select::menu menu = select::parse_menu<formats>("legacy");
     const auto table = measure_damage<formats>(source, {}, tokens, window, menu, formats::layouts, direct{{0.07}});
 
     std::vector<double> sensitivities;

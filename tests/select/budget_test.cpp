@@ -261,6 +261,7 @@ TEST_CASE("menus are made of formats and presets") {
     for (const char* all : {"newest", "all", "portable,newest"}) CHECK(parse(all).formats.size() == type_layouts.size());
     for (const select::menu_preset& preset : select::menu_presets) CHECK(parse(preset.name).formats.size() >= 5);
     for (const char* wrong : {"", "Q4_K,,Q8_0", "Q9"}) CHECK_THROWS_AS(parse(wrong), error);
+    CHECK_THROWS_AS(select::parse_menu("portable", type_layouts), error);  // nobody said which are
 
     const tensor_info narrow = tensor("t", 96, 8);
     CHECK(menu_of({type_id::q4_0, type_id::q6_k}, select::stored_type::excluded).of(narrow, available).size() == 1);

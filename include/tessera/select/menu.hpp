@@ -67,7 +67,7 @@ inline void add_name(menu& chosen, std::string_view name, const menu_formats& fo
         const auto is_it = [&](const type_layout& other) { return other.id == format.id; };
         if (std::none_of(chosen.formats.begin(), chosen.formats.end(), is_it)) chosen.formats.push_back(format);
     };
-    const bool is_all = name == "newest" || name == "all", is_portable = name == "portable";
+    const bool is_all = name == "newest" || name == "all", is_portable = name == "portable" && !formats.portable.empty();
     if (name == "stored" || is_all || is_portable) {
         chosen.stored = stored_type::allowed;
         if (name != "stored") std::ranges::for_each(is_all ? formats.all : formats.portable, add);
@@ -77,7 +77,7 @@ inline void add_name(menu& chosen, std::string_view name, const menu_formats& fo
         if (preset.name == name) return add_names(chosen, preset.formats, formats);
     for (const type_layout& format : formats.all)
         if (same_format_name(format.name, name)) return add(format);
-    std::string known = "portable, newest, stored";
+    std::string known = formats.portable.empty() ? "newest, stored" : "portable, newest, stored";
     for (const menu_preset& preset : menu_presets) known += ", " + std::string(preset.name);
     for (const type_layout& format : formats.all) known += ", " + std::string(format.name);
     fail("formats to choose from: wanted some of ", known, ", got ", name.empty() ? "nothing" : name);
@@ -95,10 +95,10 @@ inline void add_names(menu& chosen, std::string_view names, const menu_formats& 
 }  // namespace detail
 
 /// A menu from names of `formats` and presets, separated by commas: "arm-friendly,Q6_K". "portable" is all of
-/// `portable`; "newest", or "all", is all of `formats`; "stored" adds the type a tensor is stored in, as every preset
-/// does. Throws on any other name.
+/// `portable`, where some are given; "newest", or "all", is all of `formats`; "stored" adds the type a tensor is stored
+/// in, as every preset does. Throws on any other name.
 [[nodiscard]] inline menu parse_menu(std::string_view text, std::span<const type_layout> formats,
-                                     std::span<const type_layout> portable) {
+                                     std::span<const type_layout> portable = {}) {
     menu chosen{.formats = {}, .stored = stored_type::excluded};
     detail::add_names(chosen, text, {formats, portable});
     return chosen;
