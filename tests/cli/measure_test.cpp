@@ -54,13 +54,23 @@ TEST_CASE("a target is reached from calibration to file, and keeps what it promi
     REQUIRE(program(folder, "quantize fable-3m --imatrix i.gguf --encoder weighted --recipe Q3_K_L -o mix.gguf").status == 0);
     REQUIRE(file_size(folder / "mix.gguf") > 1'400'000);
     REQUIRE(file_size(folder / "mix.gguf") < 1'500'000);
-    const outcome judged = program(folder, "evaluate fable-3m q.gguf mix.gguf --text fable-3m/generated_heldout.txt --windows 12 --json");
+    const outcome judged = program(folder, "evaluate fable-3m mix.gguf q.gguf --pairs --text fable-3m/generated_heldout.txt --windows 12 --json");
     REQUIRE(judged.status == 0);
     const json result = json::parse(judged.out);
     const double predicted = json::parse(read_text(folder / "p.json"))["predicted_kld"];
-    const double kld = result["candidates"][0]["mean_kld"]["value"];
+    const double kld = result["candidates"][1]["mean_kld"]["value"];
     CHECK(std::abs(std::log(kld / predicted)) < std::log(4.0 / 3.0));
-    CHECK(kld < 0.9 * result["candidates"][1]["mean_kld"]["value"].get<double>());
+    const double of_mix = result["candidates"][0]["mean_kld"]["value"];
+    CHECK(kld < 0.9 * of_mix);
+    const json ratio = result["candidates"][1]["kld_ratio_in_pair"];
+    CHECK(ratio["value"].get<double>() == doctest::Approx(kld / of_mix).epsilon(1e-4));
+    CHECK(ratio["error"].get<double>() > 0.0);
+    // Both files err at the same tokens: less is left to chance than in two figures that know nothing of each other.
+    CHECK(ratio["error"].get<double>() < result["candidates"][0]["mean_kld"]["error"].get<double>() / of_mix);
+    CHECK_FALSE(result["candidates"][0].contains("kld_ratio_in_pair"));
+    CHECK(program(folder, "evaluate fable-3m mix.gguf q.gguf mix.gguf --pairs --text fable-3m/generated_heldout.txt").status == 2);
+    const outcome table = program(folder, "evaluate fable-3m mix.gguf q.gguf --pairs --text fable-3m/generated_heldout.txt --windows 1");
+    CHECK(has(table.out, "KLD ratio"));
 
     const outcome refined = program(folder, "plan " + common + "--target-size 1.5MB --refine 2 -o r.json");
     CHECK(refined.status == 0);
