@@ -7,6 +7,7 @@
 
 #include "cli/program.hpp"
 #include "support/support.hpp"
+#include "tessera/format.hpp"
 
 using namespace support;
 
@@ -80,4 +81,20 @@ TEST_CASE("the README names the commands that set everything up, and they are th
         CHECK(text.find("bash " + script) != std::string::npos);
         CHECK(fs::exists(project_dir() / script));
     }
+}
+
+TEST_CASE("the README's table of engines is the code's") {
+    const std::string text = read_text(project_dir() / "README.md");
+    const std::size_t table = text.find("| formats | CPU | CUDA | Metal | Vulkan | SYCL |");
+    REQUIRE(table != std::string::npos);
+    const std::string rows = text.substr(table, text.find("\n\n", table) - table);
+    const auto says = [&](std::uint32_t build) { return has(rows, "b" + std::to_string(build)); };
+    tessera::builtin_formats::for_each([&]<class F>(tessera::format_tag<F>) {
+        CAPTURE(F::name);
+        for (const tessera::back_end& on : tessera::back_ends) {
+            const tessera::engine_build first = tessera::engines_of<F>.*on.build;
+            CHECK((!first.exists() || says(first.number)));
+        }
+    });
+    CHECK(has(text, "(b" + std::to_string(tessera::portable_build.number) + ")"));
 }
