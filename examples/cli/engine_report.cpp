@@ -15,7 +15,7 @@ using namespace tessera;
 
 void print_needs(std::span<const tensor_info> tensors) {
     const engine_needs needs = builtin_formats::needs_of(tensors);
-    std::cout << "needs " << needs.text() << '\n';
+    std::cout << "formats need " << needs.text() << '\n';
     const std::vector<std::string_view> names = needs.not_portable();
     if (names.empty()) return;
     std::cout << "warning: not portable: ";

@@ -9,7 +9,7 @@
 
 namespace cli {
 
-/// "needs llama.cpp from b2404 (March 2024), ...", and a warning when a format of the tensors is not portable.
+/// "formats need llama.cpp from b2404 (March 2024), ...", and a warning when a format of the tensors is not portable.
 void print_needs(std::span<const tessera::tensor_info> tensors);
 
 /// The same for scripts: the text, the first build of every back end (null where one lacks a format), and what is not

@@ -102,7 +102,7 @@ TEST_CASE("plans are portable unless one asks for more, and every command says w
     const outcome portable = program(folder, small);
     REQUIRE(portable.status == 0);
     CHECK_FALSE(has(portable.out, "TQ2_0"));
-    CHECK(has(portable.out, "\nneeds llama.cpp from b"));
+    CHECK(has(portable.out, "\nformats need llama.cpp from b"));
     CHECK_FALSE(has(portable.out, "warning"));
     CHECK(has(program(folder, small + "--formats newest").out, "warning: not portable: TQ2_0;"));
     const outcome curve = program(folder, "plan fable-3m --damage damage.json --curve --json");
@@ -113,7 +113,7 @@ TEST_CASE("plans are portable unless one asks for more, and every command says w
     CHECK(has(program(folder, "plan fable-3m --recipe TQ1_0").out, "warning: not portable: TQ1_0;"));
     CHECK(has(program(folder, "quantize fable-3m --plan p.json -o x.gguf --dry-run").out, "no CUDA, Metal, Vulkan or SYCL for TQ1_0"));
     const outcome written = program(folder, "quantize fable-3m -f TQ2_0 --encoder nearest -o t.gguf");
-    CHECK(written.out.starts_with("needs llama.cpp from b3672"));
+    CHECK(written.out.starts_with("formats need llama.cpp from b3672"));
     CHECK(has(written.out, "warning: not portable: TQ2_0;"));
     const outcome inspected = program(folder, "inspect t.gguf");
     CHECK(has(inspected.out, "warning: not portable: TQ2_0;"));
