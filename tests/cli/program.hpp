@@ -2,7 +2,9 @@
 #pragma once
 
 #include <sys/wait.h>
+#include <unistd.h>
 
+#include <csignal>
 #include <cstdio>
 #include <cstdlib>
 #include <stdexcept>
@@ -27,11 +29,40 @@ inline outcome shell(const scratch_dir& folder, const std::string& command) {
     return {WEXITSTATUS(status), read_text(out), read_text(err)};
 }
 
-/// Runs `tessera ARGUMENTS` in `folder`, which holds the model that ships with the project as `fable-3m`.
-inline outcome program(const scratch_dir& folder, const std::string& arguments) {
+/// The model that ships with the project, in `folder` as `fable-3m`.
+inline void lay_out_model(const scratch_dir& folder) {
     if (!fs::exists(folder / "fable-3m"))
         fs::create_directory_symlink(project_dir() / "examples/models/fable-3m", folder / "fable-3m");
+}
+
+/// Runs `tessera ARGUMENTS` in `folder`, which holds the model that ships with the project as `fable-3m`.
+inline outcome program(const scratch_dir& folder, const std::string& arguments) {
+    lay_out_model(folder);
     return shell(folder, std::string("'" TESSERA_PROGRAM "' ") + arguments);
+}
+
+/// The same, but a signal is sent once `is_time()` holds; the status is 128 and the signal's number where that ended it.
+/// What a signal meets depends on events, then, and not on how fast the machine is. A busy one may still end its work first.
+template <class Condition>
+outcome signalled(const scratch_dir& folder, const std::string& arguments, int signal, Condition&& is_time) {
+    lay_out_model(folder);
+    const fs::path out = folder / ".out", err = folder / ".err";
+    const std::string line = "cd '" + folder.path().string() + "' && exec '" TESSERA_PROGRAM "' " + arguments + " >'" +
+                             out.string() + "' 2>'" + err.string() + "' </dev/null";
+    const ::pid_t child = ::fork();
+    if (child < 0) throw std::runtime_error("cannot run " + line);
+    if (child == 0) {
+        ::execl("/bin/sh", "sh", "-c", line.c_str(), static_cast<char*>(nullptr));
+        ::_exit(127);
+    }
+    int status = 0;
+    bool is_sent = false;
+    while (::waitpid(child, &status, is_sent ? 0 : WNOHANG) == 0)
+        if (is_time()) {
+            ::kill(child, signal);
+            is_sent = true;
+        }
+    return {WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status), read_text(out), read_text(err)};
 }
 
 }  // namespace support
