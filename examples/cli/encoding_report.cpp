@@ -9,6 +9,7 @@
 #include <nlohmann/json.hpp>
 
 #include "terminal.hpp"
+#include "tessera/core/printable.hpp"
 #include "tessera/format/plain.hpp"
 
 namespace cli {
@@ -44,7 +45,7 @@ void print_errors(const select::plan& plan, const std::vector<encoding_error>& e
     }
     if (total.squared_error == 0) return;
     std::cout << title << fixed(total.relative(), 5) << ", worst " << fixed((errors[worst].*kind).relative(), 5)
-              << " in " << plan.choices[worst].target.name << '\n';
+              << " in " << printable(plan.choices[worst].target.name) << '\n';
 }
 
 void print_named(const std::vector<std::string>& names, std::string_view what) {

@@ -12,17 +12,18 @@
 
 #include "chat_template.hpp"
 #include "commands.hpp"
+#include "json_text.hpp"
 #include "model_summary.hpp"
 #include "open.hpp"
 #include "terminal.hpp"
-#include "tessera/gguf/rules.hpp"
+#include "tessera/core/printable.hpp"
 #include "tessera/tensor/tensor_table.hpp"
 
 namespace cli {
 
 namespace {
 
-using tessera::gguf::printable;
+using tessera::excerpt;
 using json = nlohmann::ordered_json;
 
 template <class T>
@@ -33,7 +34,7 @@ inline constexpr bool is_array<std::vector<T>> = true;
 template <class T>
 std::string scalar_text(const T& value) {
     if constexpr (std::is_same_v<T, std::string>)
-        return printable(value);
+        return excerpt(value);
     else if constexpr (std::is_same_v<T, bool>)
         return value ? "true" : "false";
     else {
@@ -88,10 +89,10 @@ json to_json(const tessera::any_model& model) {
 void print(const tessera::any_model& model) {
     text_table properties({"key", "type", "value"});
     for (const auto& [key, value] : model.metadata())
-        properties.add({printable(key), tessera::type_name(value), value_text(value)});
+        properties.add({excerpt(key), tessera::type_name(value), value_text(value)});
     text_table tensors({"tensor", "format and dimensions", ">bytes"});
     for (const tessera::tensor_info& info : model.tensors())
-        tensors.add({printable(info.name), tessera::shape_text(info), std::to_string(info.bytes())});
+        tensors.add({excerpt(info.name), tessera::shape_text(info), std::to_string(info.bytes())});
     const model_summary summary(model.tensors());
     text_table formats({"format", ">tensors", ">weights", ">bytes", ">share"});
     for (const format_share& f : summary.formats)
@@ -99,7 +100,7 @@ void print(const tessera::any_model& model) {
                      fixed(100.0 * static_cast<double>(f.bytes) / static_cast<double>(summary.bytes), 1) + " %"});
     std::cout << properties << '\n' << tensors << '\n' << formats << '\n';
     print_chat_templates(model.metadata());
-    for (const auto& file : model.files()) std::cout << "file: " << file.string() << '\n';
+    for (const auto& file : model.files()) std::cout << "file: " << path_text(file) << '\n';
     std::cout << "size: " << bytes_text(size_on_disk(model.files())) << "\nweights: " << summary.weights
               << "\nbits per weight: " << fixed(summary.bits_per_weight(), 3) << '\n';
 }
@@ -109,7 +110,7 @@ void print(const tessera::any_model& model) {
 void inspect(const inspect_options& options) {
     const tessera::any_model model = open(options.model);
     if (options.json)
-        std::cout << to_json(model).dump(2, ' ', false, json::error_handler_t::replace) << '\n';
+        std::cout << json_text(to_json(model));
     else
         print(model);
 }
