@@ -92,7 +92,7 @@ void print(const tessera::any_model& model) {
         properties.add({excerpt(key), tessera::type_name(value), value_text(value)});
     text_table tensors({"tensor", "format and dimensions", ">bytes"});
     for (const tessera::tensor_info& info : model.tensors())
-        tensors.add({excerpt(info.name), tessera::shape_text(info), std::to_string(info.bytes())});
+        tensors.add({info.name, tessera::shape_text(info), std::to_string(info.bytes())});
     const model_summary summary(model.tensors());
     text_table formats({"format", ">tensors", ">weights", ">bytes", ">share"});
     for (const format_share& f : summary.formats)

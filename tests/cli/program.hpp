@@ -1,6 +1,7 @@
 // Runs the program `tessera` as a shell would.
 #pragma once
 
+#include <spawn.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -47,14 +48,14 @@ template <class Condition>
 outcome signalled(const scratch_dir& folder, const std::string& arguments, int signal, Condition&& is_time) {
     lay_out_model(folder);
     const fs::path out = folder / ".out", err = folder / ".err";
-    const std::string line = "cd '" + folder.path().string() + "' && exec '" TESSERA_PROGRAM "' " + arguments + " >'" +
-                             out.string() + "' 2>'" + err.string() + "' </dev/null";
-    const ::pid_t child = ::fork();
-    if (child < 0) throw std::runtime_error("cannot run " + line);
-    if (child == 0) {
-        ::execl("/bin/sh", "sh", "-c", line.c_str(), static_cast<char*>(nullptr));
-        ::_exit(127);
-    }
+    write_text(out, "");  // the signal may come before the shell has begun
+    write_text(err, "");
+    std::string line = "cd '" + folder.path().string() + "' && exec '" TESSERA_PROGRAM "' " + arguments + " >'" + out.string() +
+                       "' 2>'" + err.string() + "' </dev/null";
+    ::pid_t child = 0;  // runs the shell once this is known: no signal meets handlers of the test's
+    std::string name = "sh", option = "-c";
+    char* const words[] = {name.data(), option.data(), line.data(), nullptr};
+    if (::posix_spawn(&child, "/bin/sh", nullptr, nullptr, words, environ) != 0) throw std::runtime_error("cannot run " + line);
     int status = 0;
     bool is_sent = false;
     while (::waitpid(child, &status, is_sent ? 0 : WNOHANG) == 0)
