@@ -58,7 +58,7 @@ void print_losses(const select::plan& plan, const std::vector<encoding_error>& e
     for (std::size_t t = 0; t < errors.size(); ++t) {
         const select::choice& choice = plan.choices[t];
         if (const saturation& s = errors[t].saturated; s.blocks > 0)
-            std::cout << "warning: " << choice.target.name << ": the scales of " << choice.target.layout.name
+            std::cout << "warning: " << printable(choice.target.name) << ": the scales of " << choice.target.layout.name
                       << " cannot hold " << s.weight << " in row " << s.row << ", column " << s.column << ", which became "
                       << s.stored << (s.blocks > 1 ? ", nor the weights of " + std::to_string(s.blocks - 1) + " more blocks" : "")
                       << "; " << plain_type_for(s.weight).name << " can (--pin)\n";
