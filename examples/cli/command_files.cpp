@@ -4,6 +4,7 @@
 
 #include <iostream>
 
+#include "terminal.hpp"
 #include "tessera/pipeline/model_files.hpp"
 #include "tessera/pipeline/model_fingerprint.hpp"
 #include "text_sources.hpp"
