@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "tessera/core/mapped_file.hpp"
+#include "tessera/core/printable.hpp"
 #include "tessera/gguf/reader.hpp"
 #include "tessera/kernels/softmax.hpp"
 #include "tessera/model/decoder.hpp"
@@ -142,7 +143,7 @@ int main(int argc, char** argv) {
     try {
         measure({argv[1], argv[2], static_cast<std::size_t>(windows), static_cast<std::size_t>(window), threads});
     } catch (const std::exception& e) {
-        std::fprintf(stderr, "decoder: %s\n", e.what());
+        std::fprintf(stderr, "decoder: %s\n", tessera::printable(e.what()).c_str());
         return 1;
     }
 }

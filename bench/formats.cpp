@@ -23,6 +23,7 @@
 
 #include "comparison.hpp"
 #include "peer_ggml.hpp"
+#include "tessera/core/printable.hpp"
 #include "tessera/encode.hpp"
 #include "tessera/format.hpp"
 
@@ -316,7 +317,7 @@ int main(int argc, char** argv) {
         benchmark::RunSpecifiedBenchmarks(&measured);
         if (peer && !measured.empty()) print_tables(measured);
     } catch (const std::exception& e) {
-        std::fprintf(stderr, "formats: %s\n", e.what());
+        std::fprintf(stderr, "formats: %s\n", tessera::printable(e.what()).c_str());
         return 1;
     }
 }

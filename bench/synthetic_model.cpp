@@ -13,6 +13,7 @@
 
 #include "tessera/core/half.hpp"
 #include "tessera/core/metadata.hpp"
+#include "tessera/core/printable.hpp"
 #include "tessera/core/tensor_info.hpp"
 #include "tessera/gguf.hpp"
 
@@ -101,7 +102,7 @@ int main(int argc, char** argv) {
         write_model(argv[1], static_cast<std::uint32_t>(layers), static_cast<std::uint32_t>(width),
                     vocabulary_metadata(argc > 4 ? argv[4] : nullptr));
     } catch (const std::exception& e) {
-        std::fprintf(stderr, "synthetic_model: %s\n", e.what());
+        std::fprintf(stderr, "synthetic_model: %s\n", tessera::printable(e.what()).c_str());
         return 1;
     }
 }

@@ -16,6 +16,7 @@
 
 #include "tessera/core/error.hpp"
 #include "tessera/core/mapped_file.hpp"
+#include "tessera/core/printable.hpp"
 #include "tessera/text/byte_map.hpp"
 #include "tessera/text/hf_vocabulary.hpp"
 #include "tessera/text/pre_tokenizer.hpp"
@@ -124,6 +125,6 @@ int main(int argc, char** argv) try {
     for (int i = 2; i < argc; ++i) text += read(argv[i]);
     run(argv[1], text);
 } catch (const std::exception& problem) {
-    std::fprintf(stderr, "%s\n", problem.what());
+    std::fprintf(stderr, "%s\n", tessera::printable(problem.what()).c_str());
     return 1;
 }

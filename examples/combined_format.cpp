@@ -4,6 +4,7 @@
 #include <exception>
 
 #include "measure_formats.hpp"
+#include "tessera/core/printable.hpp"
 #include "tessera/format.hpp"
 
 // NF4: 4 bits for 16 quantiles of the normal distribution, 64 weights to a scale. Source of the levels: QLoRA,
@@ -35,6 +36,6 @@ int main(int argc, char** argv) try {
     const named_matrix weights(argv[1], argv[2]);
     print_errors<tessera::q4_0, nf4_64, tessera::iq4_xs, q3_16, tessera::q3_k>(weights.view());
 } catch (const std::exception& e) {
-    std::fprintf(stderr, "combined_format: %s\n", e.what());
+    std::fprintf(stderr, "combined_format: %s\n", tessera::printable(e.what()).c_str());
     return 1;
 }

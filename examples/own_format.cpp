@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "measure_formats.hpp"
+#include "tessera/core/printable.hpp"
 #include "tessera/format.hpp"
 #include "tessera/gguf.hpp"
 #include "tessera/kernels/rounding.hpp"
@@ -69,6 +70,6 @@ int main(int argc, char** argv) try {
     std::printf("%s: %s, error %.2f %%\n", argv[3], info.layout.name.data(), 100 * error.relative());
     return error.relative() < 0.01 ? 0 : 1;
 } catch (const std::exception& e) {
-    std::fprintf(stderr, "own_format: %s\n", e.what());
+    std::fprintf(stderr, "own_format: %s\n", tessera::printable(e.what()).c_str());
     return 1;
 }

@@ -1,7 +1,8 @@
 # Sourced by the scripts: makes sure that what they need is there, on Debian, Ubuntu and their kin.
 
 # What every build needs, as Debian names it.
-build_packages=(g++ cmake ninja-build libeigen3-dev libxsimd-dev nlohmann-json3-dev libutf8proc-dev libcli11-dev)
+build_packages=(g++ cmake ninja-build libeigen3-dev libxsimd-dev nlohmann-json3-dev libutf8proc-dev libcli11-dev
+    libre2-dev)
 
 has_header() {
     local folder
@@ -23,6 +24,7 @@ has_package() {
         libutf8proc-dev) has_header utf8proc.h ;;
         libpcre2-dev) has_header pcre2.h ;;
         libcli11-dev) has_header CLI/CLI.hpp ;;
+        libre2-dev) has_header re2/re2.h ;;
         doctest-dev) has_header doctest/doctest.h ;;
         *) false ;;
     esac >/dev/null

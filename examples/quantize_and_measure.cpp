@@ -5,6 +5,7 @@
 #include <string_view>
 
 #include "tessera/core/bytes.hpp"
+#include "tessera/core/printable.hpp"
 #include "tessera/tessera.hpp"
 
 namespace {
@@ -36,6 +37,6 @@ int main(int argc, char** argv) try {
     const double kld = quantize_and_measure(argv[1], argv[2], tessera::as_text(text.bytes()));
     return kld > 0.0 && kld < 0.05 ? 0 : 1;
 } catch (const std::exception& e) {
-    std::fprintf(stderr, "quantize_and_measure: %s\n", e.what());
+    std::fprintf(stderr, "quantize_and_measure: %s\n", tessera::printable(e.what()).c_str());
     return 1;
 }

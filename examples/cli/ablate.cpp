@@ -1,6 +1,5 @@
 #include <iostream>
 #include <optional>
-#include <regex>
 #include <string>
 #include <utility>
 #include <vector>
@@ -10,7 +9,9 @@
 #include "command_files.hpp"
 #include "commands.hpp"
 #include "importances.hpp"
+#include "json_text.hpp"
 #include "measuring.hpp"
+#include "name_pattern.hpp"
 #include "open.hpp"
 #include "terminal.hpp"
 #include "tessera/core/block_index.hpp"
@@ -28,7 +29,7 @@ using namespace tessera;
 /// Tensors that are looked at together.
 struct tensor_class {
     std::string name;
-    std::regex expression;
+    name_pattern expression;
 };
 
 // The classes named in the options, or those that people ask about first.
@@ -37,11 +38,11 @@ std::vector<tensor_class> classes_of(const ablate_options& options, const select
     for (const std::string& text : options.classes) {
         const std::size_t equals = text.find('=');
         const bool named = equals != std::string::npos;
-        classes.push_back({named ? text.substr(0, equals) : text, std::regex(named ? text.substr(equals + 1) : text)});
+        classes.push_back({named ? text.substr(0, equals) : text, name_pattern(named ? text.substr(equals + 1) : text)});
     }
     if (!classes.empty()) return classes;
     const auto add = [&](std::string name, const std::string& pattern) {
-        classes.push_back({std::move(name), std::regex(pattern)});
+        classes.push_back({std::move(name), name_pattern(pattern)});
     };
     add("embeddings", "^token_embd\\.");
     add("attention queries", "attn_q(_a|_b)?\\.");
@@ -81,7 +82,7 @@ void ablate(const ablate_options& options) {
     const auto ask = [&](const tensor_class& about, const std::string& change, auto new_type) {
         questions.push_back({&about, change});
         changes.push_back([&about, new_type](const select::choice& made) -> std::optional<type_layout> {
-            return std::regex_search(made.target.name, about.expression) ? new_type(made.target) : std::nullopt;
+            return about.expression.is_in(made.target.name) ? new_type(made.target) : std::nullopt;
         });
     };
     for (const tensor_class& about : classes) {
@@ -113,7 +114,7 @@ void ablate(const ablate_options& options) {
         const nlohmann::ordered_json all{{"plan", options.plan.string()},
                                          {"kld", {{"value", before.value}, {"error", before.error}}},
                                          {"changes", std::move(list)}};
-        std::cout << all.dump(2) << '\n';
+        std::cout << json_text(all);
         return;
     }
     std::cout << "the plan: " << plan.bytes() << " bytes of tensors, mean KLD " << fixed(before.value, 6) << " ± "

@@ -19,6 +19,7 @@
 #include "tessera/calibrate/findings.hpp"
 #include "tessera/calibrate/imatrix.hpp"
 #include "tessera/core/output_file.hpp"
+#include "tessera/core/printable.hpp"
 
 namespace cli {
 
@@ -35,7 +36,7 @@ struct findings {
 void print(const tessera::calibration& result, const calibration_text& text, const findings& found) {
     std::cout << result.windows * result.window << " tokens in " << result.windows << " windows of " << result.window;
     if (!text.windows.held_back.empty()) std::cout << ", " << text.windows.held_back.size() / result.window << " held back";
-    std::cout << "\ntext: " << text.framing << "\n\n";
+    std::cout << "\ntext: " << tessera::printable(text.framing) << "\n\n";
     text_table sources({"source", ">tokens"});
     for (const auto& source : text.sources) sources.add({source.name, std::to_string(source.tokens)});
     std::cout << sources << '\n';
@@ -53,7 +54,7 @@ void print(const tessera::calibration& result, const calibration_text& text, con
     std::cout << largest << '\n';
     if (found.inactive.empty()) std::cout << "columns never active: none\n";
     for (const auto& i : found.inactive)
-        std::cout << "columns never active: " << i.never_active << " of " << i.columns << " of " << i.tensor << '\n';
+        std::cout << "columns never active: " << i.never_active << " of " << i.columns << " of " << tessera::printable(i.tensor) << '\n';
 }
 
 json to_json(const calibrate_options& options, const tessera::calibration& result, const calibration_text& text,
@@ -133,7 +134,7 @@ void calibrate(const calibrate_options& options) {
     }();
     const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - started).count();
     if (result.resumed > 0)
-        std::cout << "note: going on from " << checkpoint.string() << ", where " << result.resumed << " layers were done\n";
+        std::cout << "note: going on from " << path_text(checkpoint) << ", where " << result.resumed << " layers were done\n";
     tessera::write_imatrix(options.output, make_imatrix(result, text),
                            {.inputs = files.rule().inputs, .existing = files.rule().existing});
 
@@ -147,7 +148,7 @@ void calibrate(const calibrate_options& options) {
     std::filesystem::remove(checkpoint);
     print(result, text, found);
     const auto tokens = static_cast<double>(result.windows * result.window);
-    std::cout << "wrote " << options.output.string() << ": " << bytes_text(std::filesystem::file_size(options.output))
+    std::cout << "wrote " << path_text(options.output) << ": " << bytes_text(std::filesystem::file_size(options.output))
               << ", in " << fixed(seconds, 1) << " s (" << fixed(tokens / seconds, 0) << " tokens/s)\n";
 }
 

@@ -5,6 +5,7 @@
 #include <string_view>
 #include <vector>
 
+#include "tessera/core/printable.hpp"
 #include "tessera/text/chat.hpp"
 #include "tessera/text/template/check.hpp"
 #include "tessera/text/template/text_template.hpp"
@@ -49,14 +50,15 @@ void print_chat_templates(const tessera::metadata& properties) {
     if (all.empty()) std::cout << "chat template: none\n";
     for (const checked_template& t : all) {
         if (!t.problem.empty()) {
-            std::cout << "chat template does not parse: " << t.problem << '\n';
+            std::cout << "chat template does not parse: " << tessera::printable(t.problem) << '\n';
             continue;
         }
-        std::cout << "chat template: " << t.key << " parses";
+        std::cout << "chat template: " << tessera::printable(t.key) << " parses";
         if (!t.findings.empty()) std::cout << "; not every engine takes it alike:";
         std::cout << '\n';
         for (const finding& f : t.findings)
-            std::cout << "  line " << f.line << ", column " << f.column << ": " << f.problem << "; works everywhere: " << f.rewrite << '\n';
+            std::cout << "  line " << f.line << ", column " << f.column << ": " << tessera::printable(f.problem) << "; works everywhere: "
+                      << tessera::printable(f.rewrite) << '\n';
     }
 }
 

@@ -4,6 +4,7 @@
 
 #include <iostream>
 
+#include "terminal.hpp"
 #include "tessera/pipeline/model_files.hpp"
 #include "tessera/pipeline/model_fingerprint.hpp"
 #include "text_sources.hpp"
@@ -47,7 +48,7 @@ void command_files::done() const {
 origin::origin(const tessera::any_model& model) { add(tessera::model_fingerprint(model)); }
 
 void tell_kept(const std::string& what, const std::filesystem::path& file) {
-    std::cout << "note: " << what << " kept in " << file.string() << " until all is done\n" << std::flush;
+    std::cout << "note: " << what << " kept in " << path_text(file) << " until all is done\n" << std::flush;
 }
 
 }  // namespace cli

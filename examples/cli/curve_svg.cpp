@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "terminal.hpp"
+#include "tessera/core/printable.hpp"
 
 namespace cli {
 
@@ -13,7 +14,7 @@ constexpr double width = 760, height = 460, left = 76, right = 24, top = 48, bot
 
 std::string escaped(const std::string& text) {
     std::string safe;
-    for (const char c : text)
+    for (const char c : tessera::printable(text))
         safe += c == '<' ? "&lt;" : c == '>' ? "&gt;" : c == '&' ? "&amp;" : c == '"' ? "&quot;" : std::string(1, c);
     return safe;
 }

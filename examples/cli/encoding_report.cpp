@@ -9,6 +9,7 @@
 #include <nlohmann/json.hpp>
 
 #include "terminal.hpp"
+#include "tessera/core/printable.hpp"
 #include "tessera/format/plain.hpp"
 
 namespace cli {
@@ -44,7 +45,7 @@ void print_errors(const select::plan& plan, const std::vector<encoding_error>& e
     }
     if (total.squared_error == 0) return;
     std::cout << title << fixed(total.relative(), 5) << ", worst " << fixed((errors[worst].*kind).relative(), 5)
-              << " in " << plan.choices[worst].target.name << '\n';
+              << " in " << printable(plan.choices[worst].target.name) << '\n';
 }
 
 void print_named(const std::vector<std::string>& names, std::string_view what) {
@@ -57,7 +58,7 @@ void print_losses(const select::plan& plan, const std::vector<encoding_error>& e
     for (std::size_t t = 0; t < errors.size(); ++t) {
         const select::choice& choice = plan.choices[t];
         if (const saturation& s = errors[t].saturated; s.blocks > 0)
-            std::cout << "warning: " << choice.target.name << ": the scales of " << choice.target.layout.name
+            std::cout << "warning: " << printable(choice.target.name) << ": the scales of " << choice.target.layout.name
                       << " cannot hold " << s.weight << " in row " << s.row << ", column " << s.column << ", which became "
                       << s.stored << (s.blocks > 1 ? ", nor the weights of " + std::to_string(s.blocks - 1) + " more blocks" : "")
                       << "; " << plain_type_for(s.weight).name << " can (--pin)\n";

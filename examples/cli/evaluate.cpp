@@ -13,11 +13,13 @@
 
 #include "about.hpp"
 #include "commands.hpp"
+#include "json_text.hpp"
 #include "memory.hpp"
 #include "model_summary.hpp"
 #include "open.hpp"
 #include "terminal.hpp"
 #include "text_sources.hpp"
+#include "tessera/core/printable.hpp"
 
 namespace cli {
 
@@ -155,11 +157,11 @@ void evaluate(const evaluate_options& options) {
         json result{{"reference", options.reference.string()}, {"texts", options.texts}, {"framing", scored.framing},
                     {"window", windows.length()}, {"windows", windows.size()}, {"candidates", json::array()}};
         for (const evaluated& e : all) result["candidates"].push_back(to_json(e));
-        std::cout << result.dump(2, ' ', false, json::error_handler_t::replace) << '\n';
+        std::cout << json_text(result);
         return;
     }
     std::cout << windows.size() << " windows of " << windows.length() << " tokens, " << all.front().result.tokens << " tokens scored\n"
-              << "text: " << scored.framing << "\n\n";
+              << "text: " << tessera::printable(scored.framing) << "\n\n";
     print_table(all);
     if (all.size() == 1) {
         std::cout << '\n';

@@ -13,6 +13,7 @@
 #include "calibrating.hpp"
 #include "terminal.hpp"
 #include "tessera/calibrate/imatrix.hpp"
+#include "tessera/core/printable.hpp"
 #include "tessera/model/next_token_layers.hpp"
 #include "tessera/pipeline/output_metadata.hpp"
 #include "tessera/select/rules.hpp"
@@ -48,7 +49,7 @@ void print_rare(const tessera::select::plan& plan, const loaded_importances& imp
         for (const tessera::rare_matrix& r : importances.rare)
             if (r.tensor == c.target.name && c.is_encoded()) experts.push_back(std::to_string(r.matrix) + " (" + std::to_string(r.tokens) + ")");
         if (experts.empty()) continue;
-        std::cout << "note: " << c.target.name << ": fewer than " << importances.enough_tokens << " tokens reached experts (tokens) "
+        std::cout << "note: " << tessera::printable(c.target.name) << ": fewer than " << importances.enough_tokens << " tokens reached experts (tokens) "
                   << some_of(experts) << ": blended with the average of all\n";
     }
 }
@@ -58,7 +59,7 @@ void print_unreached(const tessera::select::plan& plan, const tessera::importanc
         const auto* entry = importances.find(c.target.name);
         if (entry == nullptr || entry->unreached() == 0 || !c.is_encoded()) continue;
         const bool has_others = encoder == encoder_kind::feedback && entry->unreached() < entry->tokens.size();
-        std::cout << "note: " << c.target.name << ": no token reached " << entry->unreached() << " of " << entry->tokens.size()
+        std::cout << "note: " << tessera::printable(c.target.name) << ": no token reached " << entry->unreached() << " of " << entry->tokens.size()
                   << " matrices: encoded with " << (has_others ? "the importances of the others\n" : "all columns alike\n");
     }
 }
@@ -75,7 +76,7 @@ tessera::imatrix_file calibrate_at_once(const importance_options& options, const
     calibrate_options calibration;
     calibration.texts.texts = options.texts;
     const calibration_text text = read_calibration_text(properties, calibration);
-    std::cout << "text: " << text.framing << '\n';
+    std::cout << "text: " << tessera::printable(text.framing) << '\n';
     const std::filesystem::path& kept = files.kept_importances();
     if (kept.empty()) return make_imatrix(run_calibration(model, text, threads), text);
 

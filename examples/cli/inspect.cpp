@@ -13,17 +13,18 @@
 #include "chat_template.hpp"
 #include "commands.hpp"
 #include "engine_report.hpp"
+#include "json_text.hpp"
 #include "model_summary.hpp"
 #include "open.hpp"
 #include "terminal.hpp"
-#include "tessera/gguf/rules.hpp"
+#include "tessera/core/printable.hpp"
 #include "tessera/tensor/tensor_table.hpp"
 
 namespace cli {
 
 namespace {
 
-using tessera::gguf::printable;
+using tessera::excerpt;
 using json = nlohmann::ordered_json;
 
 template <class T>
@@ -34,7 +35,7 @@ inline constexpr bool is_array<std::vector<T>> = true;
 template <class T>
 std::string scalar_text(const T& value) {
     if constexpr (std::is_same_v<T, std::string>)
-        return printable(value);
+        return excerpt(value);
     else if constexpr (std::is_same_v<T, bool>)
         return value ? "true" : "false";
     else {
@@ -93,10 +94,10 @@ json to_json(const tessera::any_model& model, model_kind kind) {
 void print(const tessera::any_model& model, model_kind kind) {
     text_table properties({"key", "type", "value"});
     for (const auto& [key, value] : model.metadata())
-        properties.add({printable(key), tessera::type_name(value), value_text(value)});
+        properties.add({excerpt(key), tessera::type_name(value), value_text(value)});
     text_table tensors({"tensor", "format and dimensions", ">bytes"});
     for (const tessera::tensor_info& info : model.tensors())
-        tensors.add({printable(info.name), tessera::shape_text(info), std::to_string(info.bytes())});
+        tensors.add({info.name, tessera::shape_text(info), std::to_string(info.bytes())});
     const model_summary summary(model.tensors());
     text_table formats({"format", ">tensors", ">weights", ">bytes", ">share"});
     for (const format_share& f : summary.formats)
@@ -104,7 +105,7 @@ void print(const tessera::any_model& model, model_kind kind) {
                      fixed(100.0 * static_cast<double>(f.bytes) / static_cast<double>(summary.bytes), 1) + " %"});
     std::cout << properties << '\n' << tensors << '\n' << formats << '\n';
     print_chat_templates(model.metadata());
-    for (const auto& file : model.files()) std::cout << "file: " << file.string() << '\n';
+    for (const auto& file : model.files()) std::cout << "file: " << path_text(file) << '\n';
     std::cout << "size: " << bytes_text(size_on_disk(model.files())) << "\nweights: " << summary.weights
               << "\nbits per weight: " << fixed(summary.bits_per_weight(), 3) << '\n';
     if (kind == model_kind::file) print_needs(model.tensors());
@@ -116,7 +117,7 @@ void inspect(const inspect_options& options) {
     const tessera::any_model model = open(options.model);
     const auto kind = std::filesystem::is_directory(options.model) ? model_kind::directory : model_kind::file;
     if (options.json)
-        std::cout << to_json(model, kind).dump(2, ' ', false, json::error_handler_t::replace) << '\n';
+        std::cout << json_text(to_json(model, kind));
     else
         print(model, kind);
 }

@@ -1,6 +1,7 @@
 // The program `tessera`: reads the command line and calls the command.
 #include <CLI/CLI.hpp>
 
+#include <cstddef>
 #include <exception>
 #include <filesystem>
 #include <iostream>
@@ -10,13 +11,16 @@
 #include "commands.hpp"
 #include "interrupts.hpp"
 #include "options.hpp"
+#include "terminal.hpp"
 #include "tessera/core/output_rule.hpp"
+#include "tessera/core/printable.hpp"
 #include "tessera/version.hpp"
 
 namespace {
 
 constexpr int exit_failed = 1;  // wrong data, files that cannot be read or written
 constexpr int exit_usage = 2;
+constexpr std::size_t most_bytes = 8192;  // of an error's message: what it quotes may be of any size
 
 constexpr const char* text_help =
     "Files, directories (*.txt, *.md, *.jsonl) or quoted patterns, UTF-8 or, with a byte\norder mark, UTF-16; \\r\\n counts as \\n. =WEIGHT behind one sets its share of the tokens.\n"
@@ -223,13 +227,14 @@ void add_evaluate(CLI::App& app, cli::evaluate_options& options) {
 }  // namespace
 
 int main(int argc, char** argv) {
+    const cli::guarded_output guarded_out(std::cout), guarded_errors(std::cerr);
     CLI::App app("Turns full-precision language models into smaller GGUF files and measures what was lost.", "tessera");
     app.set_version_flag("--version", std::string("tessera ") + tessera::version);
     app.require_subcommand(1);
     app.failure_message([](const CLI::App* self, const CLI::Error& error) {
         const auto chosen = self->get_subcommands();
         const std::string command = chosen.empty() ? "tessera" : "tessera " + chosen.front()->get_name();
-        return std::string("tessera: ") + error.what() + "\nTry: " + command + " --help\n";
+        return "tessera: " + tessera::printable(error.what(), most_bytes) + "\nTry: " + command + " --help\n";
     });
     app.footer("Exit status: 0 done, 1 failed (data or files), 2 wrong command line, 128 + N stopped by signal N.\ntessera COMMAND --help shows examples.");
 
@@ -263,10 +268,10 @@ int main(int argc, char** argv) {
         std::cerr << "tessera: out of memory\n";
         return exit_failed;
     } catch (const tessera::name_taken& e) {
-        std::cerr << "tessera: " << e.what() << "; --force replaces it\n";
+        std::cerr << "tessera: " << tessera::printable(e.what(), most_bytes) << "; --force replaces it\n";
         return exit_failed;
     } catch (const std::exception& e) {
-        std::cerr << "tessera: " << e.what() << '\n';
+        std::cerr << "tessera: " << tessera::printable(e.what(), most_bytes) << '\n';
         return exit_failed;
     }
 }

@@ -12,6 +12,7 @@
 #include "feedback.hpp"
 #include "open.hpp"
 #include "terminal.hpp"
+#include "tessera/core/printable.hpp"
 #include "tessera/format/builtin.hpp"
 #include "tessera/pipeline/damage_file.hpp"
 #include "tessera/pipeline/measure_damage.hpp"
@@ -71,7 +72,7 @@ text::token_windows measuring_windows(const any_model& model, const measure_opti
                                       const loaded_importances* importances) {
     if (!options.text.empty()) {
         const scored_text scored = read_scored_text(model.metadata(), {options.text}, default_window(model.metadata()), 0);
-        std::cout << "text: " << scored.framing << '\n';
+        std::cout << "text: " << printable(scored.framing) << '\n';
         return scored.windows;
     }
     if (importances != nullptr)
@@ -88,7 +89,7 @@ select::damage_table obtain_damage(const any_model& model, const target_options&
     if (!options.damage.empty() && std::filesystem::exists(options.damage)) {
         select::damage_table table = load_damage(options.damage, model.stored_tensors());
         if (table.encoder != encoder)
-            std::cout << "note: " << options.damage.string() << " is for the encoder " << table.encoder << '\n';
+            std::cout << "note: " << path_text(options.damage) << " is for the encoder " << printable(table.encoder) << '\n';
         return table;
     }
     const measure_options& measuring = options.measuring;
@@ -122,7 +123,7 @@ select::damage_table obtain_damage(const any_model& model, const target_options&
     table.origin = made_from;
     if (!options.damage.empty()) {
         save_damage(options.damage, table, model.stored_tensors(), files.rule());
-        std::cout << "wrote " << options.damage.string() << '\n' << std::flush;
+        std::cout << "wrote " << path_text(options.damage) << '\n' << std::flush;
     } else if (!kept.empty()) {
         save_damage(kept, table, model.stored_tensors(), {files.rule().inputs, existing_file::replace});
         tell_kept("what was measured is", kept);

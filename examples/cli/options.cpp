@@ -3,10 +3,10 @@
 #include <charconv>
 #include <cmath>
 #include <map>
-#include <regex>
 #include <string>
 #include <system_error>
 
+#include "name_pattern.hpp"
 #include "tessera/core/byte_count.hpp"
 #include "tessera/core/error.hpp"
 #include "tessera/format/builtin.hpp"
@@ -38,10 +38,10 @@ const CLI::Validator is_positive(
 const CLI::Validator is_class(
     [](std::string& text) -> std::string {
         try {
-            std::regex(text.substr(text.find('=') + 1));  // all of it where there is no '='
+            name_pattern(text.substr(text.find('=') + 1));  // all of it where there is no '='
             return {};
-        } catch (const std::regex_error& e) {
-            return text + " is not a regular expression: " + e.what();
+        } catch (const tessera::error& e) {
+            return e.what();
         }
     },
     "");
@@ -67,9 +67,9 @@ pin parse_pin(const std::string& text) {
     if (const std::string complaint = is_format(pin.format); !complaint.empty())
         throw CLI::ValidationError("--pin " + text, complaint);
     try {
-        std::regex(pin.pattern);
-    } catch (const std::regex_error& e) {
-        throw CLI::ValidationError("--pin " + text, std::string("not a regular expression: ") + e.what());
+        name_pattern(pin.pattern);
+    } catch (const tessera::error& e) {
+        throw CLI::ValidationError("--pin", e.what());
     }
     return pin;
 }

@@ -13,6 +13,7 @@
 #include "commands.hpp"
 #include "curve_svg.hpp"
 #include "engine_report.hpp"
+#include "json_text.hpp"
 #include "open.hpp"
 #include "plan_report.hpp"
 #include "planning.hpp"
@@ -72,7 +73,7 @@ void print_curve_json(const std::vector<curve_point>& points) {
         list.push_back({{"bits_per_weight", p.bits_per_weight}, {"file_bytes", p.file_bytes}, {"predicted_kld", nullptr}});
         if (p.damage) list.back()["predicted_kld"] = *p.damage;
     }
-    std::cout << list.dump(1) << '\n';
+    std::cout << json_text(list);
 }
 
 }  // namespace
@@ -109,11 +110,11 @@ void plan(const plan_options& options) {
     std::cout << "size: " << size_text(plan, properties) << '\n';
     if (!options.output.empty()) {
         save_plan(options.output, plan, properties, files.rule());
-        std::cout << "wrote " << options.output.string() << '\n';
+        std::cout << "wrote " << path_text(options.output) << '\n';
     }
     if (!options.tensor_types.empty()) {
         write_text_file(options.tensor_types, tensor_type_options(plan), files.rule());
-        std::cout << "wrote " << options.tensor_types.string() << '\n';
+        std::cout << "wrote " << path_text(options.tensor_types) << '\n';
     }
     files.done();
 }

@@ -11,6 +11,7 @@
 
 #include "model_summary.hpp"
 #include "terminal.hpp"
+#include "tessera/core/printable.hpp"
 #include "tessera/gguf/layout.hpp"
 #include "tessera/pipeline/output_metadata.hpp"
 #include "tessera/tensor/tensor_table.hpp"
@@ -133,7 +134,7 @@ void print_basis(const plan& plan, const tessera::select::budget& budget) {
               << "; nothing was measured of them, they are priced as others (" << fixed(borrowed_damage, 7)
               << " nats of the prediction):\n";
     for (const auto& [lender, names] : borrowed)
-        std::cout << "  as " << (lender == tessera::select::tensor_damage::typical ? "a typical tensor" : lender) << ": "
+        std::cout << "  as " << (lender == tessera::select::tensor_damage::typical ? "a typical tensor" : tessera::printable(lender)) << ": "
                   << some_of(names) << '\n';
 }
 

@@ -39,7 +39,7 @@ void quantize(const quantize_options& options) {
     const encoding encoding = choose_encoding(options.importances, loaded ? &*loaded : nullptr);
     const auto stored = model_summary(model.tensors());
     if (const auto* layout = builtin_formats::find(stored.main_format()); layout == nullptr || layout->block_size > 1)
-        std::cout << "note: " << options.model.string() << " is quantized already (" << stored.main_format()
+        std::cout << "note: " << path_text(options.model) << " is quantized already (" << stored.main_format()
                   << "); its error adds to the new one\n";
     if (!plan) plan = make_plan(model, options.names, options.target, encoding, files, options.output.threads);
     print_gaps(*plan, properties, encoding);

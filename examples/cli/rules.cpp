@@ -13,9 +13,9 @@ using namespace tessera;
 
 pinned_by_name::pinned_by_name(const std::vector<pin>& pins, std::span<const tensor_info> tensors) {
     for (const pin& p : pins) {
-        pins_.push_back({std::regex(p.pattern), *builtin_formats::find(p.format)});
+        pins_.push_back({name_pattern(p.pattern), *builtin_formats::find(p.format)});
         const bool is_used = std::any_of(tensors.begin(), tensors.end(), [&](const tensor_info& info) {
-            return !select::stays_full_precision(info) && std::regex_search(info.name, pins_.back().expression);
+            return !select::stays_full_precision(info) && pins_.back().expression.is_in(info.name);
         });
         if (!is_used) fail("--pin ", p.pattern, ": wanted the name of a tensor to quantize, matched none");
     }
@@ -23,7 +23,7 @@ pinned_by_name::pinned_by_name(const std::vector<pin>& pins, std::span<const ten
 
 std::optional<type_layout> pinned_by_name::operator()(const tensor_info& info) const {
     for (const compiled& p : pins_)
-        if (std::regex_search(info.name, p.expression)) return p.layout;
+        if (p.expression.is_in(info.name)) return p.layout;
     return std::nullopt;
 }
 

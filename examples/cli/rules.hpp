@@ -2,12 +2,12 @@
 #pragma once
 
 #include <optional>
-#include <regex>
 #include <span>
 #include <string>
 #include <vector>
 
 #include "commands.hpp"
+#include "name_pattern.hpp"
 #include "tessera/pipeline/open_model.hpp"
 #include "tessera/select/plan.hpp"
 #include "tessera/select/recipe.hpp"
@@ -24,7 +24,7 @@ public:
 
 private:
     struct compiled {
-        std::regex expression;
+        name_pattern expression;
         tessera::type_layout layout;
     };
     std::vector<compiled> pins_;

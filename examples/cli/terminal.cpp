@@ -9,6 +9,7 @@
 #include <string_view>
 
 #include "interrupts.hpp"
+#include "tessera/core/printable.hpp"
 
 namespace cli {
 
@@ -41,6 +42,20 @@ std::string duration_text(double seconds) {
 
 }  // namespace
 
+std::streamsize guarded_output::xsputn(const char* text, std::streamsize size) {
+    const std::string shown = tessera::printable_lines({text, static_cast<std::size_t>(size)});
+    const auto length = static_cast<std::streamsize>(shown.size());
+    return below_->sputn(shown.data(), length) == length ? size : 0;
+}
+
+guarded_output::int_type guarded_output::overflow(int_type character) {
+    if (traits_type::eq_int_type(character, traits_type::eof())) return traits_type::not_eof(character);
+    const char text = traits_type::to_char_type(character);
+    return xsputn(&text, 1) == 1 ? character : traits_type::eof();
+}
+
+std::string path_text(const std::filesystem::path& path) { return tessera::printable(path.string()); }
+
 std::string fixed(double value, int digits) {
     std::array<char, 64> text{};
     const int length = std::snprintf(text.data(), text.size(), "%.*f", digits, value);
@@ -57,7 +72,7 @@ std::string bytes_text(std::uint64_t bytes) {
 std::string some_of(const std::vector<std::string>& names) {
     constexpr std::size_t shown = 4;
     std::string text;
-    for (std::size_t i = 0; i < std::min(shown, names.size()); ++i) text += (i ? ", " : "") + names[i];
+    for (std::size_t i = 0; i < std::min(shown, names.size()); ++i) text += (i ? ", " : "") + tessera::printable(names[i]);
     return names.size() > shown ? text + " and " + std::to_string(names.size() - shown) + " more" : text;
 }
 
@@ -65,12 +80,14 @@ text_table::text_table(std::vector<std::string> headings) {
     for (std::string& heading : headings) {
         is_right_.push_back(heading.starts_with('>'));
         if (is_right_.back()) heading.erase(0, 1);
+        heading = tessera::printable(heading);
     }
     rows_.push_back(std::move(headings));
 }
 
 void text_table::add(std::vector<std::string> row) {
     row.resize(is_right_.size());
+    for (std::string& cell : row) cell = tessera::printable(cell);
     rows_.push_back(std::move(row));
 }
 
@@ -112,7 +129,7 @@ void progress_line::operator()(const tessera::progress& now) {
     const double share = now.total == 0 ? 1.0 : static_cast<double>(now.done) / static_cast<double>(now.total);
     const double seconds = std::chrono::duration<double>(time - started_).count();
     const int filled = static_cast<int>(share * bar_width);
-    std::string line = stage_ + " [" + std::string(static_cast<std::size_t>(filled), '#') +
+    std::string line = tessera::printable(stage_) + " [" + std::string(static_cast<std::size_t>(filled), '#') +
                        std::string(static_cast<std::size_t>(bar_width - filled), '.') + "] " + fixed(100.0 * share, 0) + " %";
     if (seconds > 0.5 && now.done > 0) {
         const double rate = static_cast<double>(now.done) / seconds;

@@ -4,13 +4,37 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <filesystem>
 #include <ostream>
+#include <streambuf>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "tessera/core/progress.hpp"
 
 namespace cli {
+
+/// While it lives, a stream prints nothing that acts on a terminal but the ends of its lines: all else, wherever it comes
+/// from, is spelled out (tessera::printable). What could hold a line's end that is none goes through `printable` before.
+class guarded_output : std::streambuf {
+public:
+    explicit guarded_output(std::ostream& out) : out_(out), below_(out.rdbuf(this)) {}
+    guarded_output(const guarded_output&) = delete;
+    guarded_output& operator=(const guarded_output&) = delete;
+    ~guarded_output() override { out_.rdbuf(below_); }
+
+private:
+    std::streamsize xsputn(const char* text, std::streamsize size) override;
+    int_type overflow(int_type character) override;
+    int sync() override { return below_->pubsync(); }
+
+    std::ostream& out_;
+    std::streambuf* below_;
+};
+
+/// A path, for a sentence.
+std::string path_text(const std::filesystem::path& path);
 
 /// A number with `digits` digits behind the point.
 std::string fixed(double value, int digits);
@@ -18,10 +42,11 @@ std::string fixed(double value, int digits);
 /// A number of bytes, exact and in round figures: "1,632,992 bytes (1.63 MB)".
 std::string bytes_text(std::uint64_t bytes);
 
-/// The first few of a list, and how many more there are: "a, b, c, d and 3 more".
+/// The first few of a list, printable, and how many more there are: "a, b, c, d and 3 more".
 std::string some_of(const std::vector<std::string>& names);
 
 /// Left-aligned words and right-aligned numbers under a heading. A heading that begins with '>' aligns its column right.
+/// Cells become printable.
 class text_table {
 public:
     explicit text_table(std::vector<std::string> headings);

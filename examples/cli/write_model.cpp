@@ -55,7 +55,7 @@ void write_model(const tessera::any_model& model, const tessera::select::plan& p
         print_notes(plan);
         print_prediction(plan);
         print_needs(plan.targets());
-        std::cout << "would write " << output.path.string() << ": " << size << '\n';
+        std::cout << "would write " << path_text(output.path) << ": " << size << '\n';
         return;
     }
 
@@ -69,7 +69,7 @@ void write_model(const tessera::any_model& model, const tessera::select::plan& p
     print_notes(plan);
     print_prediction(plan);
     if (!report_path.empty()) tessera::write_text_file(report_path, encoding_json(plan, report), files.rule());
-    std::cout << "wrote " << output.path.string() << ": " << size << ", in " << fixed(seconds, 1) << " s\n";
+    std::cout << "wrote " << path_text(output.path) << ": " << size << ", in " << fixed(seconds, 1) << " s\n";
 }
 
 }  // namespace cli

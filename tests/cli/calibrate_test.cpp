@@ -1,4 +1,8 @@
 // The program's calibration: what it writes, what it says, and what is left when it is killed.
+#include <sys/stat.h>
+
+#include <array>
+#include <csignal>
 #include <cstdint>
 #include <string>
 
@@ -9,6 +13,7 @@
 #include "support/support.hpp"
 #include "tessera/calibrate/imatrix.hpp"
 
+namespace fs = support::fs;
 using support::fs::exists;
 using support::has;
 using support::outcome;
@@ -16,6 +21,7 @@ using support::program;
 using support::read_text;
 using support::scratch_dir;
 using support::shell;
+using support::signalled;
 using support::write_text;
 using nlohmann::json;
 
@@ -182,20 +188,31 @@ TEST_CASE("conversations are read in the model's chat template, or as plain text
 TEST_CASE("a calibration that is killed goes on where it was, to the same bytes") {
     const scratch_dir folder;
     REQUIRE(program(folder, calibrate + "-o whole.gguf --threads 1").status == 0);
-    int killed = 0, resumed = 0;
-    for (double seconds = 0.03;; seconds *= 1.3) {
-        const outcome run =
-            shell(folder, "timeout -s KILL " + std::to_string(seconds) + " '" TESSERA_PROGRAM "' " + calibrate +
-                              "-o x.gguf --threads 1");
-        resumed += has(run.out, "going on from") ? 1 : 0;
-        if (run.status == 0) break;
-        ++killed;
-        CHECK_FALSE(exists(folder / "x.gguf"));
+    const auto state_of_checkpoint = [&] {
+        struct ::stat status {};
+        const bool exists = ::stat((folder / "x.gguf.checkpoint").c_str(), &status) == 0;
+        return exists ? std::array{std::uint64_t{status.st_ino}, static_cast<std::uint64_t>(status.st_mtim.tv_sec),
+                                   static_cast<std::uint64_t>(status.st_mtim.tv_nsec)}
+                      : std::array<std::uint64_t, 3>{};
+    };
+    // Each run is killed when it has saved something new, until one gets to its end. Where one does so at once, all begins anew.
+    int resumed = 0;
+    while (resumed == 0) {
+        fs::remove(folder / "x.gguf");
+        for (bool is_killed = true; is_killed && !exists(folder / "x.gguf");) {
+            const auto before = state_of_checkpoint();
+            const auto has_saved = [&] {
+                const auto now = state_of_checkpoint();
+                return now != before && now != decltype(now){};
+            };
+            const outcome run = signalled(folder, calibrate + "-o x.gguf --threads 1", SIGKILL, has_saved);
+            is_killed = run.status != 0;
+            if (is_killed) CHECK(run.status == 128 + SIGKILL);
+            resumed += !is_killed && has(run.out, "going on from") ? 1 : 0;
+        }
     }
-    CHECK(killed > 2);
     CHECK(read_text(folder / "x.gguf") == read_text(folder / "whole.gguf"));
     CHECK_FALSE(exists(folder / "x.gguf.checkpoint"));
-    if (resumed == 0) MESSAGE("no run lived long enough to be resumed");
 
     // A checkpoint of another text is refused, and left out on demand.
     write_text(folder / "y.gguf.checkpoint", "something else");

@@ -1,3 +1,4 @@
+#include <csignal>
 #include <cstdint>
 #include <string>
 
@@ -216,22 +217,54 @@ TEST_CASE("evaluate ranks formats as their sizes do, and finds a model equal to 
     CHECK(program(folder, "evaluate fable-3m Q8_0.gguf --text fable-3m/generated_heldout.txt --windows 2").status == 0);
 }
 
-TEST_CASE("an interrupted run leaves nothing behind") {
+TEST_CASE("no expression of a user's takes long, and what is too large or of another dialect is refused at once") {
     const scratch_dir folder;
-    REQUIRE(program(folder, "--version").status == 0);  // lays the model out
-    int interrupted = 0;
-    for (double seconds = 0.02;; seconds *= 1.2) {  // at some moments before, during and after the work
-        const outcome run = shell(folder, "timeout --preserve-status -s TERM " + std::to_string(seconds) +
-                                              " '" TESSERA_PROGRAM "' quantize fable-3m -f Q6_K -o x.gguf --threads 1");
-        if (run.status == 0) break;
-        CHECK(files_in(folder) == 0);
-        if (has(run.err, "tessera: interrupted")) {
-            CHECK(run.status == 143);
-            ++interrupted;
+    const auto pinned = [&](const std::string& expression) {
+        return program(folder, "quantize fable-3m -f Q4_K -o x.gguf --dry-run --pin '" + expression + "=Q8_0'");
+    };
+    CHECK(pinned("(.+)+x").status == 1);  // no name has an x: an engine that goes back tries all ways to split a name
+    CHECK(has(pinned("(.+)+x").err, "matched none"));
+    CHECK(pinned("(.*)*(.*)*[^w]eight$").status == 1);
+    CHECK(pinned("^(token|output)_?[a-z]+\\.(?:weight)$").status == 0);
+    CHECK(pinned("(?i)FFN_DOWN\\.").status == 0);
+
+    const std::string much = std::string(50'000, '(') + "a" + std::string(50'000, ')');
+    const std::pair<std::string, std::string> refused[] = {
+        {much, "wanted a regular expression of at most 4096 bytes, got 100001"},
+        {std::string(2'000, '(') + "a", "missing )"},
+        {"((a{900}){900}){900}", "repetition"},
+        {"(\\pL{100}){9}\\pN{900}", "too large"},
+        {"(?!token)_embd", "an earlier --pin takes exceptions out"},
+        {"(?<=token)_embd", "look-behind"},
+        {"(f)\\1n", "back-references"},
+        {"[z-a]", "z-a"},
+        {"\xff", "UTF-8"},
+    };
+    for (const auto& [expression, message] : refused) {
+        CAPTURE(message);
+        for (const outcome& run :
+             {pinned(expression), program(folder, "ablate fable-3m --plan p --tensors 'name=" + expression + "'")}) {
+            CHECK(run.status == 2);
+            CHECK(has(run.err, message));
+            CHECK(run.err.size() < 500);
         }
     }
-    CHECK(interrupted > 0);
-    CHECK(files_in(folder) == 1);
+}
+
+TEST_CASE("an interrupted run leaves nothing behind") {
+    const scratch_dir folder;
+    // At the start, and when the output has been begun: again and again, until a signal has met the work.
+    const auto has_begun = [&] { return files_in(folder) > 0; };
+    bool is_met = false;
+    while (!is_met) {
+        fs::remove(folder / "x.gguf");
+        const outcome run = signalled(folder, "quantize fable-3m -f Q6_K -o x.gguf --threads 1", SIGTERM, has_begun);
+        is_met = run.status == 128 + SIGTERM;
+        if (is_met) CHECK(has(run.err, "tessera: interrupted"));
+        CHECK(files_in(folder) == (is_met ? 0 : 1));
+    }
+    const outcome at_once = signalled(folder, "quantize fable-3m -f Q6_K -o y.gguf --threads 1", SIGTERM, [] { return true; });
+    CHECK(files_in(folder) == (at_once.status == 0 ? 1 : 0));
 }
 
 TEST_CASE("a chat template is checked, and another one takes its place") {

@@ -1,8 +1,11 @@
 // Runs the program `tessera` as a shell would.
 #pragma once
 
+#include <spawn.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
+#include <csignal>
 #include <cstdio>
 #include <cstdlib>
 #include <stdexcept>
@@ -27,11 +30,40 @@ inline outcome shell(const scratch_dir& folder, const std::string& command) {
     return {WEXITSTATUS(status), read_text(out), read_text(err)};
 }
 
-/// Runs `tessera ARGUMENTS` in `folder`, which holds the model that ships with the project as `fable-3m`.
-inline outcome program(const scratch_dir& folder, const std::string& arguments) {
+/// The model that ships with the project, in `folder` as `fable-3m`.
+inline void lay_out_model(const scratch_dir& folder) {
     if (!fs::exists(folder / "fable-3m"))
         fs::create_directory_symlink(project_dir() / "examples/models/fable-3m", folder / "fable-3m");
+}
+
+/// Runs `tessera ARGUMENTS` in `folder`, which holds the model that ships with the project as `fable-3m`.
+inline outcome program(const scratch_dir& folder, const std::string& arguments) {
+    lay_out_model(folder);
     return shell(folder, std::string("'" TESSERA_PROGRAM "' ") + arguments);
+}
+
+/// The same, but a signal is sent once `is_time()` holds; the status is 128 and the signal's number where that ended it.
+/// What a signal meets depends on events, then, and not on how fast the machine is. A busy one may still end its work first.
+template <class Condition>
+outcome signalled(const scratch_dir& folder, const std::string& arguments, int signal, Condition&& is_time) {
+    lay_out_model(folder);
+    const fs::path out = folder / ".out", err = folder / ".err";
+    write_text(out, "");  // the signal may come before the shell has begun
+    write_text(err, "");
+    std::string line = "cd '" + folder.path().string() + "' && exec '" TESSERA_PROGRAM "' " + arguments + " >'" + out.string() +
+                       "' 2>'" + err.string() + "' </dev/null";
+    ::pid_t child = 0;  // runs the shell once this is known: no signal meets handlers of the test's
+    std::string name = "sh", option = "-c";
+    char* const words[] = {name.data(), option.data(), line.data(), nullptr};
+    if (::posix_spawn(&child, "/bin/sh", nullptr, nullptr, words, environ) != 0) throw std::runtime_error("cannot run " + line);
+    int status = 0;
+    bool is_sent = false;
+    while (::waitpid(child, &status, is_sent ? 0 : WNOHANG) == 0)
+        if (is_time()) {
+            ::kill(child, signal);
+            is_sent = true;
+        }
+    return {WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status), read_text(out), read_text(err)};
 }
 
 }  // namespace support

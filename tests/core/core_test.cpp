@@ -5,6 +5,7 @@
 #include <numeric>
 #include <set>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include <doctest/doctest.h>
@@ -17,8 +18,10 @@
 #include "tessera/core/mapped_file.hpp"
 #include "tessera/core/metadata.hpp"
 #include "tessera/core/parallel.hpp"
+#include "tessera/core/printable.hpp"
 #include "tessera/core/tensor_index.hpp"
 #include "tessera/core/tensor_info.hpp"
+#include "tessera/core/utf8.hpp"
 #include "tessera/core/view.hpp"
 
 using namespace tessera;
@@ -217,4 +220,30 @@ TEST_CASE("sizes are read as people write them") {
         CAPTURE(wrong);
         CHECK_THROWS_AS((void)parse_byte_count(wrong), error);
     }
+}
+
+TEST_CASE("printable text holds what may be shown, and spells out the rest") {
+    for (const char* same : {"", "plain text", "back\\slash", "\xc3\xa4\xe6\x96\x87\xf0\x9f\xa6\x99", "\xe2\x80\x8d joined"})
+        CHECK(printable(same) == same);
+    CHECK(printable(std::string_view("\0\x1b[2J\r\n\t\x7f", 9)) == "\\x00\\x1b[2J\\x0d\\x0a\\x09\\x7f");
+    CHECK(printable("\xc2\x80\xc2\x9f\xc2\xa0") == "\\u{80}\\u{9f}\xc2\xa0");
+    CHECK(printable("\xe2\x80\xae" "cba\xe2\x81\xa9\xd8\x9c") == "\\u{202e}cba\\u{2069}\\u{061c}");
+    CHECK(printable("\xe2\x80\xa8\xe2\x80\xa9\xf3\xa0\x81\x81") == "\\u{2028}\\u{2029}\\u{e0041}");
+    CHECK(printable("a\xff\xc3(\xe2\x82\xed\xa0\x80\x9b") == "a\\xff\\xc3(\\xe2\\x82\\xed\\xa0\\x80\\x9b");
+    CHECK(printable_lines("one\n\x1btwo\n\n") == "one\n\\x1btwo\n\n");
+
+    // Every byte and every code point: what comes out is text, has no control, and comes out the same again.
+    std::string all;
+    for (char32_t c = 1; c < 0x110000; c += c < 0x3000 ? 1 : 0x35)
+        if (c < 0xd800 || c > 0xdfff) append_code_point(all, c);
+    for (int byte = 0; byte < 256; ++byte) all += {static_cast<char>(byte), ' '};
+    const std::string shown = printable(all);
+    CHECK(is_utf8(shown));
+    CHECK(printable(shown) == shown);
+    for (std::string_view rest = shown; !rest.empty(); rest.remove_prefix(utf8_length(rest[0])))
+        if (is_control(code_point(rest))) FAIL("a control is left");
+
+    CHECK(excerpt(std::string(80, 'x')) == std::string(80, 'x'));
+    CHECK(excerpt(std::string(79, 'x') + "\xe6\x96\x87") == std::string(79, 'x') + "\xe6\x96\x87");
+    CHECK(excerpt(std::string(1000, '\x1b')).size() == 83);
 }

@@ -1,4 +1,5 @@
 // Calibration: statistics against plain sums, and runs that are killed.
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -10,6 +11,7 @@
 #include <limits>
 #include <map>
 #include <numeric>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -192,39 +194,46 @@ TEST_CASE("a run that is killed, again and again, ends with the bytes of one tha
     const memory_source source = make_tiny_model(shape);
     const auto tokens = support::random_tokens(64 * 32, shape.vocabulary);
     const support::scratch_dir folder;
-    const auto run = [&] {
-        const calibration result = calibrate(source, tokens, 32, {.threads = 1, .checkpoint = folder / "checkpoint"});
-        support::write_text(folder / "result.new", serialized(result));
-        support::fs::rename(folder / "result.new", folder / "result");
+    const auto run = [&](progress_callback report, layer_observer each_layer) {
+        const calibration result =
+            calibrate(source, tokens, 32, {.threads = 1, .checkpoint = folder / "checkpoint"}, report, each_layer);
+        support::write_text(folder / "result", serialized(result));
     };
-    // Children work on one thread (OpenMP's do not survive a fork) and are killed after times that grow until one ends.
-    int killed = 0, resumed = 0;
-    for (useconds_t wait = 2000; !support::fs::exists(folder / "result"); wait += wait / 8) {
-        const bool had_checkpoint = support::fs::exists(folder / "checkpoint");
+    enum class moment { before_saving, while_saving, after_saving };
+    // A child goes on from the checkpoint, with this layer and no other, and is killed there. It works on one thread:
+    // OpenMP's do not survive a fork.
+    const auto is_killed = [&](std::size_t layer, moment when) {
         const pid_t child = ::fork();
         REQUIRE(child >= 0);
         if (child == 0) {
+            constexpr ::rlimit nothing{0, 0};
+            ::setrlimit(RLIMIT_CORE, &nothing);
             try {
-                run();
+                run([&](const progress&) { std::raise(SIGKILL); },
+                    [&](std::size_t at, std::span<const input_statistics>) {
+                        if (at != layer) ::_exit(2);
+                        if (when == moment::before_saving) std::raise(SIGKILL);
+                        if (when == moment::while_saving) ::setrlimit(RLIMIT_FSIZE, &nothing);
+                    });
             } catch (...) {
                 ::_exit(1);
             }
             ::_exit(0);
         }
-        ::usleep(wait);
-        ::kill(child, SIGKILL);
         int status = 0;
         ::waitpid(child, &status, 0);
-        REQUIRE((WIFSIGNALED(status) || WEXITSTATUS(status) == 0));
-        killed += WIFSIGNALED(status) ? 1 : 0;
-        resumed += had_checkpoint ? 1 : 0;
-    }
-    CHECK(killed > 3);
-    CHECK(resumed > 1);
+        return WIFSIGNALED(status) && WTERMSIG(status) == (when == moment::while_saving ? SIGXFSZ : SIGKILL);
+    };
+    for (std::size_t layer = 0; layer < shape.layers; ++layer)
+        for (const moment when : {moment::before_saving, moment::while_saving, moment::after_saving}) {
+            CAPTURE(layer);
+            CHECK(is_killed(layer, when));
+        }
+    CHECK_FALSE(support::fs::exists(folder / "result"));
+    run({}, {});
     CHECK(support::read_text(folder / "result") == serialized(calibrate(source, tokens, 32, {.threads = 2})));
 
-    // Nothing but the checkpoint and the result is left once another run has begun.
-    run();
+    // Nothing of the killed ones is left but the checkpoint.
     std::size_t files = 0;
     for ([[maybe_unused]] const auto& entry : support::fs::directory_iterator(folder.path())) ++files;
     CHECK(files == 2);

@@ -1,4 +1,3 @@
-#include <chrono>
 #include <cmath>
 #include <cstddef>
 #include <limits>
@@ -129,23 +128,21 @@ TEST_CASE("small problems: the answer is the best there is, and its bound does n
     CHECK(impossible > 5);
 }
 
-TEST_CASE("a thousand tensors in 28 formats: within a thousandth of the Lagrangian bound, in a moment") {
+TEST_CASE("a thousand tensors in 28 formats: within a thousandth of the Lagrangian bound, with little work") {
     for (std::uint32_t seed = 0; seed < 4; ++seed) {
         const problem items = like_a_model(1000, 28, 100 + seed);
         const double least = total(items, true), most = total(items, false);
         for (const double share : {0.01, 0.2, 0.5, 0.9}) {
             CAPTURE(share);
             const double limit = std::floor(least + (most - least) * share);
-            const auto started = std::chrono::steady_clock::now();
             const auto got = choose(items, limit);
-            const std::chrono::duration<double> took = std::chrono::steady_clock::now() - started;
             REQUIRE(got.has_value());
             check_sums(items, *got);
             CHECK(got->weight <= limit);
             CHECK(got->weight > limit * 0.999);
             CHECK(got->value <= lagrangian_bound(items, limit) * 1.001);
             CHECK(got->value <= got->bound * 1.0001);
-            CHECK(took.count() < 2.0);  // a tenth of a second without the tests' checks
+            CHECK(got->states_tried < 100'000);  // the most is 15,000
         }
     }
 }

@@ -44,7 +44,7 @@ inline constexpr std::uint64_t least_tensor_bytes = 8 + 4 + 4 + 8;  // empty nam
 
 inline std::uint32_t take_version(cursor& in) {
     const std::string_view found = as_text(in.take_bytes(magic.size(), "magic"));
-    if (found != magic) fail(in.where(), ": magic: wanted ", magic, ", got ", printable(found));
+    if (found != magic) fail(in.where(), ": magic: wanted ", magic, ", got ", excerpt(found));
     const auto version = in.take<std::uint32_t>("version");
     if (version != 0 && (version & 0xffffu) == 0)
         fail(in.where(), ": version: wanted a little-endian file, got a big-endian one");
@@ -57,7 +57,7 @@ inline tessera::metadata take_metadata(cursor& in, std::uint64_t entries) {
     for (std::uint64_t i = 0; i < entries; ++i) {
         const std::string_view key = in.take_text(concat("key ", i, " of ", entries));
         require_key(in.where(), key);
-        const std::string what = "key " + printable(key);
+        const std::string what = "key " + excerpt(key);
         if (properties.contains(key)) fail(in.where(), ": ", what, ": wanted unique keys, got this one twice");
         properties.set(std::string(key), take_value(in, what));
     }
@@ -89,7 +89,7 @@ std::pair<tensor_info, std::uint64_t> take_tensor(cursor& in, std::string_view p
     tensor_info info;
     info.name = in.take_text(position);
     require_name(in.where(), info.name);
-    const std::string what = "tensor " + printable(info.name);
+    const std::string what = "tensor " + excerpt(info.name);
     info.rank = in.take<std::uint32_t>(what);
     require_rank(in.where(), info);
     for (std::uint32_t d = 0; d < info.rank; ++d) info.dims[d] = in.take<std::uint64_t>(what);
@@ -117,14 +117,14 @@ template <class Formats>
 
     const auto require_inside = [&](const tensor_info& info, std::uint64_t offset) {
         if (offset > file.size() || info.bytes() > file.size() - offset)
-            fail(where, ": tensor ", printable(info.name), ": wanted ", info.bytes(), " bytes at offset ", offset,
+            fail(where, ": tensor ", excerpt(info.name), ": wanted ", info.bytes(), " bytes at offset ", offset,
                  ", got a file of ", file.size());
     };
     std::uint64_t expected = 0;  // from the start of the data: each tensor follows the one before
     for (std::uint64_t t = 0; t < tensors; ++t) {
         auto [info, offset] = detail::take_tensor<Formats>(in, concat("tensor ", t, " of ", tensors));
         if (offset != expected)
-            fail(where, ": tensor ", printable(info.name), ": wanted offset ", expected, ", got ", offset);
+            fail(where, ": tensor ", excerpt(info.name), ": wanted offset ", expected, ", got ", offset);
         require_inside(info, offset);  // hence the sum is at most the size of the file
         expected = *checked_align(offset + info.bytes(), parsed.alignment);
         parsed.tensors.push_back(std::move(info));

@@ -7,6 +7,7 @@
 #include <string_view>
 
 #include "tessera/core/error.hpp"
+#include "tessera/core/printable.hpp"
 #include "tessera/core/tensor_info.hpp"
 #include "tessera/core/utf8.hpp"
 
@@ -16,30 +17,13 @@ inline constexpr std::size_t max_key_bytes = 65535;
 inline constexpr std::size_t max_name_bytes = 63;  // stock readers keep names in 64 bytes, terminator included
 inline constexpr std::uint32_t max_rank = 4;
 
-/// Text from a file as a message may show it: cut to a line's length, control characters and broken UTF-8 as \xNN.
-[[nodiscard]] inline std::string printable(std::string_view text) {
-    constexpr std::string_view digits = "0123456789abcdef";
-    const bool is_text = is_utf8(text);
-    std::string shown;
-    for (const char c : text) {
-        const auto byte = static_cast<unsigned char>(c);
-        const bool starts_character = (byte & 0xc0) != 0x80;
-        if (shown.size() >= 80 && (starts_character || !is_text)) return shown + "...";
-        if (byte < 0x20 || byte == 0x7f || (byte >= 0x80 && !is_text))
-            shown += {'\\', 'x', digits[byte >> 4], digits[byte & 15]};
-        else
-            shown += c;
-    }
-    return shown;
-}
-
 namespace detail {
 inline void require_text(std::string_view where, std::string_view what, std::string_view text, std::size_t max_bytes) {
     if (text.empty() || text.size() > max_bytes)
-        fail(where, ": ", what, " ", printable(text), ": wanted a name of 1 to ", max_bytes, " bytes, got ",
+        fail(where, ": ", what, " ", excerpt(text), ": wanted a name of 1 to ", max_bytes, " bytes, got ",
              text.size());
-    if (!is_utf8(text)) fail(where, ": ", what, " ", printable(text), ": wanted UTF-8, got other bytes");
-    if (text.find('\0') != text.npos) fail(where, ": ", what, " ", printable(text), ": wanted text, got a NUL in it");
+    if (!is_utf8(text)) fail(where, ": ", what, " ", excerpt(text), ": wanted UTF-8, got other bytes");
+    if (text.find('\0') != text.npos) fail(where, ": ", what, " ", excerpt(text), ": wanted text, got a NUL in it");
 }
 }  // namespace detail
 
@@ -56,7 +40,7 @@ inline void require_name(std::string_view where, std::string_view name) {
 /// Throws unless the tensor has at most 4 dimensions.
 inline void require_rank(std::string_view where, const tensor_info& info) {
     if (info.rank > max_rank)
-        fail(where, ": tensor ", printable(info.name), ": wanted 0 to ", max_rank, " dimensions, got ", info.rank);
+        fail(where, ": tensor ", excerpt(info.name), ": wanted 0 to ", max_rank, " dimensions, got ", info.rank);
 }
 
 /// Throws unless the tensor has at most 4 dimensions, none of them 0, none beyond its rank, rows of whole blocks, and
@@ -65,13 +49,13 @@ inline void require_shape(std::string_view where, const tensor_info& info) {
     require_rank(where, info);
     for (std::uint32_t d = 0; d < max_rank; ++d)
         if (info.dims[d] == 0 || (d >= info.rank && info.dims[d] != 1))
-            fail(where, ": tensor ", printable(info.name), ": dimension ", d, " of ", info.rank, ": wanted ",
+            fail(where, ": tensor ", excerpt(info.name), ": dimension ", d, " of ", info.rank, ": wanted ",
                  d < info.rank ? "at least 1" : "1", ", got ", info.dims[d]);
     if (info.columns() % info.layout.block_size != 0)
-        fail(where, ": tensor ", printable(info.name), ": wanted rows of a multiple of ", info.layout.block_size,
+        fail(where, ": tensor ", excerpt(info.name), ": wanted rows of a multiple of ", info.layout.block_size,
              " weights for ", info.layout.name, ", got ", info.columns());
     if (!has_sound_shape(info))
-        fail(where, ": tensor ", printable(info.name), ": wanted fewer than 2^59 weights, got dimensions ",
+        fail(where, ": tensor ", excerpt(info.name), ": wanted fewer than 2^59 weights, got dimensions ",
              info.dims[0], " x ", info.dims[1], " x ", info.dims[2], " x ", info.dims[3]);
 }
 

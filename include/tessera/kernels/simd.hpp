@@ -49,25 +49,32 @@ inline void prefetch(const float* from) noexcept { __builtin_prefetch(from); }
 // resolution picks the nearest of its bases that there is an implementation for.
 namespace detail {
 
+/// Every architecture, after all its bases: a conversion ranks below them. (The root of xsimd's own hierarchy is `generic`
+/// before version 14, `common` since.)
+struct any_arch {
+    template <class Arch>
+    constexpr any_arch(Arch) noexcept {}
+};
+
 template <class Arch>
 using float_array = std::array<float, lanes<Arch>>;
 
 template <class Arch, class Byte>
-[[nodiscard]] inline float_batch<Arch> widen(const Byte* from, xsimd::generic) noexcept {
+[[nodiscard]] inline float_batch<Arch> widen(const Byte* from, any_arch) noexcept {
     alignas(simd_alignment<Arch>) float_array<Arch> values;
     for (std::size_t i = 0; i < lanes<Arch>; ++i) values[i] = static_cast<float>(from[i]);
     return float_batch<Arch>::load_aligned(values.data());
 }
 
 template <class Arch>
-[[nodiscard]] inline byte_vector permute(byte_vector table, byte_vector positions, xsimd::generic) noexcept {
+[[nodiscard]] inline byte_vector permute(byte_vector table, byte_vector positions, any_arch) noexcept {
     byte_vector found;
     for (int i = 0; i < 16; ++i) found[i] = table[positions[i]];
     return found;
 }
 
 template <class Arch>
-inline void narrow(float_batch<Arch> values, std::uint8_t* to, xsimd::generic) noexcept {
+inline void narrow(float_batch<Arch> values, std::uint8_t* to, any_arch) noexcept {
     alignas(simd_alignment<Arch>) float_array<Arch> each;
     values.store_aligned(each.data());
     for (std::size_t i = 0; i < lanes<Arch>; ++i) to[i] = static_cast<std::uint8_t>(static_cast<int>(each[i]));
@@ -75,7 +82,7 @@ inline void narrow(float_batch<Arch> values, std::uint8_t* to, xsimd::generic) n
 
 template <class Arch>
 [[nodiscard]] inline float_batch<Arch> look_up(const float* table, const std::uint8_t* positions,
-                                               xsimd::generic) noexcept {
+                                               any_arch) noexcept {
     alignas(simd_alignment<Arch>) float_array<Arch> found;
     for (std::size_t i = 0; i < lanes<Arch>; ++i) found[i] = table[positions[i]];
     return float_batch<Arch>::load_aligned(found.data());
@@ -204,7 +211,7 @@ template <class Arch>
 #endif
 
 template <class Arch, class Byte, std::size_t Part>
-[[nodiscard]] inline float_batch<Arch> widen_part(byte_vector bytes, xsimd::generic) noexcept {
+[[nodiscard]] inline float_batch<Arch> widen_part(byte_vector bytes, any_arch) noexcept {
     std::array<Byte, 16> each;
     store_bytes(bytes, each.data());
     return widen<Arch>(each.data() + Part * lanes<Arch>, Arch{});

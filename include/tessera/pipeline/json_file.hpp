@@ -44,9 +44,9 @@ public:
         for (const auto& [key, value] : value_->items()) f(key, json_place(value, member(key)));
     }
 
-    [[nodiscard]] const std::string& text() const {
+    [[nodiscard]] std::string text() const {
         if (!value_->is_string()) refuse("a text");
-        return value_->get_ref<const std::string&>();
+        return value_->get<std::string>();
     }
     [[nodiscard]] std::uint64_t count() const {
         if (!value_->is_number_unsigned()) refuse("a whole number that is not negative");
@@ -58,9 +58,9 @@ public:
         if (!(number >= 0.0) || !std::isfinite(number)) refuse("a number that is not negative");
         return number;
     }
-    [[nodiscard]] const type_layout& format() const { return format_named(text()); }
+    [[nodiscard]] type_layout format() const { return format_named(text()); }
     /// The format of a name that stands here, or in a key of this object.
-    [[nodiscard]] const type_layout& format_named(std::string_view name) const {
+    [[nodiscard]] type_layout format_named(std::string_view name) const {
         const type_layout* found = stored_formats::find(name);
         if (found == nullptr) fail(where_, ": wanted one of ", stored_formats::names(), ", got ", name);
         return *found;

@@ -30,6 +30,7 @@ struct selection {
     double weight = 0.0;
     double value = 0.0;
     double bound = 0.0;  ///< proven: no choice within the limit has a smaller value
+    std::size_t states_tried = 0;  ///< partial choices looked at; what the search costs
 };
 
 namespace detail {
@@ -201,6 +202,7 @@ private:
             grown.clear();
             for (const state& s : states)
                 for (const std::size_t c : useful[order[k]]) {
+                    ++tried_;
                     state next = s;
                     next.weight += opened.candidates[c].weight - opened.base().weight;
                     next.value += opened.candidates[c].value - opened.base().value;
@@ -258,6 +260,7 @@ private:
             best.value += c.value;
         }
         best.bound = std::min(best.value, std::max(relaxed_, dropped_));
+        best.states_tried = tried_;
         return best;
     }
 
@@ -271,6 +274,7 @@ private:
     double dropped_ = infinity;  // the least bound of what was not looked at
     std::vector<node> nodes_;
     std::size_t best_node_ = none;
+    std::size_t tried_ = 0;
 };
 
 }  // namespace detail

@@ -55,7 +55,7 @@ inline std::size_t repair_surrogates(std::string& json) {
     };
     auto parsed = nlohmann::ordered_json::parse(text.begin(), text.end(), watch, false);
     if (parsed.is_discarded() || is_too_deep) return std::nullopt;
-    return parsed;
+    return std::optional<nlohmann::ordered_json>(std::in_place, std::move(parsed));
 }
 
 }  // namespace tessera::text
