@@ -53,7 +53,11 @@ namespace detail {
         tensor_importance entry{std::vector<float>(count), {std::uint64_t{windows} * file.chunk_size}};
         std::memcpy(entry.mean_squares.data(), values.data(), values.size());
         for (float& value : entry.mean_squares) value /= static_cast<float>(windows);
-        file.importances.add(std::move(name), std::move(entry));
+        try {
+            file.importances.add(std::move(name), std::move(entry));
+        } catch (const error& problem) {
+            fail(where, ": ", problem.what());
+        }
         file.chunk_count = std::max(file.chunk_count, windows);
     }
     if (in.left() > 0) file.chunk_count = take_positive(in, "number of all windows");
