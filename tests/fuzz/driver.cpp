@@ -108,9 +108,11 @@ void fuzz::corpus::add(std::string_view bytes) {
     std::ofstream(folder_ / ("seed-" + std::to_string(count_++)), std::ios::binary) << bytes;
 }
 
+fuzz::fs::path fuzz::corpus::project() { return TESSERA_PROJECT_DIR; }
+
 std::optional<fuzz::fs::path> fuzz::corpus::shared(std::string_view relative) {
     const char* named = std::getenv("TESSERA_SHARED");
-    const fs::path path = (named ? fs::path(named) : fs::path(TESSERA_PROJECT_DIR).parent_path() / "shared") / relative;
+    const fs::path path = (named ? fs::path(named) : project().parent_path() / "shared") / relative;
     return fs::exists(path) ? std::optional(path) : std::nullopt;
 }
 

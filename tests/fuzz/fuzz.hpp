@@ -33,7 +33,8 @@ class corpus {
 public:
     explicit corpus(fs::path folder) : folder_(std::move(folder)) {}
     void add(std::string_view bytes);
-    /// The folder of shared data, or nothing where this machine has none: $TESSERA_SHARED, else beside the project.
+    [[nodiscard]] static fs::path project();
+    /// A file or folder of the shared data, or nothing where this machine has none: $TESSERA_SHARED, else beside the project.
     [[nodiscard]] static std::optional<fs::path> shared(std::string_view relative);
     /// Adds the files below a folder of the shared data that end so and are small.
     void add_shared(std::string_view folder, std::string_view ending);

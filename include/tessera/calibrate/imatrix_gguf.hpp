@@ -1,6 +1,7 @@
 // Importance matrices as GGUF: two F32 tensors per weight, the sums of squares and the tokens they are over.
 #pragma once
 
+#include <algorithm>
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
@@ -124,6 +125,8 @@ inline void write_imatrix_gguf(const std::filesystem::path& path, const imatrix_
         for (const std::uint64_t tokens : entry.tokens) counts.push_back(static_cast<float>(tokens));
         for (std::size_t i = 0; i < entry.mean_squares.size(); ++i)
             sums.push_back(static_cast<float>(double{entry.mean_squares[i]} * double{counts[i / columns]}));
+        if (!std::ranges::all_of(sums, [](float sum) { return std::isfinite(sum); }))
+            fail(path.string(), ": importances of ", name, ": wanted sums that floats hold, got larger ones");
         out.write(*next++, 0, as_byte_view(std::span(sums)));
         out.write(*next++, 0, as_byte_view(std::span(counts)));
     }
