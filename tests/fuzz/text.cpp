@@ -74,9 +74,10 @@ void require_round_trip(const text::tokenizer& tokens, bool is_byte_level, std::
     }
     const std::string decoded = tokens.decode(*encoded);
     if (spells_all && std::ranges::all_of(*encoded, [&](token_id id) { return is_ordinary(tokens, id); })) {
-        const std::string wanted = is_byte_level ? repaired_utf8(said) : text::replaced(said, text::visible_space, " ");
-        require(decoded == wanted, "decoding undoes encoding");
-        require(tokens.encode(decoded, plain) == *encoded, "encoding undoes decoding");
+        // Visible spaces are spaces. In what is no UTF-8, one may lie across characters, and stay visible.
+        const auto shown = [](std::string_view text) { return text::replaced(text, text::visible_space, " "); };
+        require(is_byte_level ? decoded == repaired_utf8(said) : shown(decoded) == shown(said), "decoding undoes encoding");
+        require(!is_utf8(said) || tokens.encode(decoded, plain) == *encoded, "encoding undoes decoding");
     }
 }
 
@@ -123,7 +124,7 @@ void run_tokenizer_json(std::string_view input) {
     try_directory(parts.size() > 2 ? parts[2] : sample_text);
 }
 
-std::string byte_level_json(const nlohmann::json& pre_tokenizer, const nlohmann::json& more = {}) {
+std::string byte_level_json(const nlohmann::json& pre_tokenizer, const nlohmann::json& more = nlohmann::json::object()) {
     nlohmann::json vocab, file{{"version", "1.0"}, {"model", {{"type", "BPE"}}}, {"pre_tokenizer", pre_tokenizer}};
     for (int byte = 0; byte < 256; ++byte) {
         std::string spelled;

@@ -1,6 +1,7 @@
 // Importance matrices in llama.cpp's older format: no magic, little-endian 32-bit numbers.
 #pragma once
 
+#include <algorithm>
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
@@ -84,10 +85,12 @@ namespace detail {
     const auto count = std::ranges::count_if(file.importances, is_written);
     if (count == 0) fail("importance matrix: wanted entries to write, got none");
     put(static_cast<std::uint64_t>(count));
+    std::uint64_t most_windows = file.chunk_count;  // which files in the other format need not tell
     for (const auto& named : file.importances) {
         if (!is_written(named)) continue;
         const auto& [name, entry] = named;
         const std::uint64_t windows = detail::chunks_of(entry, file.chunk_size);
+        most_windows = std::max(most_windows, windows);
         const std::size_t columns = entry.mean_squares.size() / entry.tokens.size();
         put_text(name);
         put(windows);
@@ -100,8 +103,8 @@ namespace detail {
             out.append(&value, sizeof value);
         }
     }
-    put(file.chunk_count);
-    put_text(file.datasets.empty() ? "unknown" : std::string_view(file.datasets.front()));
+    put(most_windows);
+    put_text(file.datasets.empty() || file.datasets.front().empty() ? "unknown" : std::string_view(file.datasets.front()));
     return std::move(out.bytes);
 }
 
