@@ -375,7 +375,7 @@ void seed_conversations(fuzz::corpus& seeds) {
 constexpr fuzz::memory_bounds files{.live = 32 << 20, .live_per_byte = 1024, .made = 128 << 20, .made_per_byte = 32768};
 constexpr fuzz::memory_bounds texts{.live = 8 << 20, .live_per_byte = 256, .made = 32 << 20, .made_per_byte = 4096};
 // A step may make some bytes.
-constexpr fuzz::memory_bounds rendering{.live = 16 << 20, .live_per_byte = 1024, .made = 256 << 20, .made_per_byte = 16384};
+constexpr fuzz::memory_bounds rendering{.live = 16 << 20, .live_per_byte = 1024, .made = 128 << 20, .made_per_byte = 16384};
 
 constexpr std::array all_targets{
     fuzz::target{"tokenizer_json", run_tokenizer_json, seed_tokenizer_json, files},

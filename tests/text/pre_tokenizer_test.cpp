@@ -153,7 +153,7 @@ TEST_CASE("text: automata prefer what Perl prefers, not what is longest") {
                       malformed);
 }
 
-TEST_CASE("automata are made when there is text to split, and shared by all who use the same pattern at a time") {
+TEST_CASE("text: automata are made when there is text to split, and shared by all who use the same pattern at a time") {
     const auto automaton = text::shared_automaton("a+");
     CHECK(text::shared_automaton("a+") == automaton);
     CHECK(text::shared_automaton("a") != automaton);
