@@ -105,7 +105,7 @@ void run_encode(std::string_view input) {
     const bool are_small = how & 1, has_importance = how & 2;
     const int exponent = static_cast<int>(in.byte()) - 128;
     const std::size_t count = in.left() / (are_small ? 1 : sizeof(float)) / (has_importance ? 2 : 1);
-    const std::size_t size = std::clamp<std::size_t>(count / format.block_size, 1, 1024 / format.block_size) * format.block_size;
+    const std::size_t size = std::clamp<std::size_t>(count / format.block_size, 1, 512 / format.block_size) * format.block_size;
     const std::vector<float> row = in.floats(size, are_small, exponent);
     const std::vector<float> importance = in.floats(has_importance ? size : 0, are_small, 0);
     const bool is_sound = are_finite(row) && are_finite(importance) &&

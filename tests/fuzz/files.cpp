@@ -54,8 +54,6 @@ std::vector<std::byte> stored(const metadata& properties) {
 /// The metadata that a file of the writer's holds again.
 std::vector<std::byte> stored_again(const metadata& properties) { return stored(gguf::detail::own_metadata(properties)); }
 
-bool is_decodable(const tensor_info& info) { return stored_formats::find(info.type()) != nullptr; }
-
 /// Reads every row that can be decoded: all inside of the file, however the rows are asked for.
 template <class Source>
 void read_all(const Source& source) {

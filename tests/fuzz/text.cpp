@@ -344,21 +344,25 @@ void run_conversations(std::string_view input) {
     static_cast<void>(text::holds_conversations(input, "talks.txt"));
     const text::chat_template& templates = small_template();
     const text::chat_options options{.bounds = narrow};
-    std::size_t conversations = 0;
-    const auto all = accepted("talks.jsonl: line ", [&] {
-        text::for_each_conversation(input, "talks.jsonl", [&](const text::conversation& talk, const std::string& where) {
-            require(where == concat("talks.jsonl: line ", where.substr(18)), "every conversation has its line");
-            require(!talk.messages.empty(), "a conversation has messages");
-            ++conversations;
-            if (const auto plain = accepted("", [&] { return text::plain_text(talk); }))
-                require(is_utf8(*plain), "what JSON says is UTF-8");
-            if (const auto rendered = accepted("", [&] { return templates.render(talk, options); }))
-                require(is_utf8(*rendered), "a rendered conversation is UTF-8");
-        });
-        return true;
-    });
-    require(!all || conversations <= 1 + static_cast<std::size_t>(std::ranges::count(input, '\n')),
-            "a line is one conversation at most");
+    std::size_t lines = 0;
+    const auto count = [&](const std::string& where) {
+        require(where.starts_with("talks.jsonl: line "), "every conversation has its line");
+        ++lines;
+    };
+    const auto take = [&](const text::conversation& talk, const std::string& where, std::size_t) {
+        count(where);
+        require(!talk.messages.empty(), "a conversation has messages");
+        if (const auto plain = accepted("", [&] { return text::plain_text(talk); }))
+            require(is_utf8(*plain), "what JSON says is UTF-8");
+        if (const auto rendered = accepted("", [&] { return templates.render(talk, options); }))
+            require(is_utf8(*rendered), "a rendered conversation is UTF-8");
+    };
+    const auto refuse = [&](const std::string& where, const std::string& why) {
+        count(where);
+        require(is_utf8(why), "what is wrong with a line is said in UTF-8");
+    };
+    text::for_each_conversation(input, "talks.jsonl", take, refuse);
+    require(lines <= 1 + static_cast<std::size_t>(std::ranges::count(input, '\n')), "a line is one conversation at most");
 }
 
 void seed_conversations(fuzz::corpus& seeds) {
