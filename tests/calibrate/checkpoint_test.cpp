@@ -25,11 +25,13 @@ std::string reading(const std::function<void(input_statistics&)>& change) {
     input.matrices[0].peaks = {1.0f, 0.0f};
     change(input);
     const support::scratch_dir folder;
+    constexpr calibration_identity same{.model = 7, .text = 8, .start = 9};
     std::array<float, 3> activations{1, 2, 3};
-    write_checkpoint(folder / "checkpoint", 7, 1, std::vector{input}, activations);
+    write_checkpoint(folder / "checkpoint", same, 1, std::vector{input}, std::array<float, 3>{4, 5, 6});
     try {
-        return read_checkpoint(folder / "checkpoint", 7, activations).inputs.at(0).tensors.at(0);
-    } catch (const error& problem) {
+        return read_checkpoint(folder / "checkpoint", same, activations).inputs.at(0).tensors.at(0);
+    } catch (const checkpoint_error& problem) {
+        CHECK(activations == std::array<float, 3>{1, 2, 3});
         const std::string message = problem.what(), path = (folder / "checkpoint").string();
         CHECK(message.starts_with(path));
         return message.substr(path.size());

@@ -327,25 +327,27 @@ void seed_imatrix(fuzz::corpus& seeds) {
     seeds.add_shared("golden/imatrix", "");
 }
 
+constexpr calibration_identity same{.model = 7, .text = 8, .start = 9};
+
 void run_checkpoint(std::string_view input) {
     std::array<float, 4> activations{};
     const auto parts = fuzz::parts_of(input, 2);
     const fuzz::fs::path path = fuzz::write_file("checkpoint", input);
     if (parts.size() == 1) {  // the file as it is, whose checksum few inputs get right
-        const auto read = accepted(path.string(), [&] { return read_checkpoint(path, 7, activations); });
-        if (read) write_checkpoint(path, 7, read->layers_done, read->inputs, activations);
+        const auto read = accepted(path.string(), [&] { return read_checkpoint(path, same, activations); });
+        if (read) write_checkpoint(path, same, read->layers_done, read->inputs, activations);
         require(!read || text_of(file_bytes(path)) == input, "a checkpoint written again is the same");
         return;
     }
     // Statistics and activations with the head that belongs to them.
     const auto bytes = [](std::string_view part) { return std::as_bytes(std::span(part)); };
-    detail::checkpoint_head head{{}, 7, 1, parts[0].size(), parts[1].size(), 0};
+    detail::checkpoint_head head{{}, same, 1, parts[0].size(), parts[1].size(), 0};
     detail::checkpoint_magic.copy(head.magic.data(), head.magic.size());
     head.checksum = detail::checksum_of(head, bytes(parts[0]), bytes(parts[1]));
     std::string file(reinterpret_cast<const char*>(&head), sizeof head);
     file.append(parts[0]).append(parts[1]);
     fuzz::write_file("checkpoint", file);
-    const auto read = accepted(path.string(), [&] { return read_checkpoint(path, 7, activations); });
+    const auto read = accepted(path.string(), [&] { return read_checkpoint(path, same, activations); });
     if (!read) return;
     require(text_of(detail::statistics_bytes(read->inputs)) == parts[0], "statistics written again are the same");
     (void)accepted("", [&] { return make_importances(read->inputs); });
@@ -367,7 +369,7 @@ void seed_checkpoint(fuzz::corpus& seeds) {
     }
     const std::array<float, 4> activations{1, 2, 3, 4};
     const fuzz::fs::path path = fuzz::folder() / "checkpoint";
-    write_checkpoint(path, 7, 1, inputs, activations);
+    write_checkpoint(path, same, 1, inputs, activations);
     seeds.add(file_bytes(path));
     const std::array<std::string, 2> parts{std::string(text_of(detail::statistics_bytes(inputs))),
                                            std::string(text_of(as_byte_view(std::span(activations))))};

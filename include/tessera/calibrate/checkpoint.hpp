@@ -175,8 +175,14 @@ inline void write_checkpoint(const std::filesystem::path& path, const calibratio
         refuse("a checkpoint of this calibration, got one of another ", is_model ? "model" : "", is_model && is_text ? " and " : "",
                is_text ? "text" : "");
     }
-    std::memcpy(activations.data(), states.data(), states.size());
-    return {head.layers_done, detail::parse_statistics(statistics, where)};
+    calibration_checkpoint saved{head.layers_done, {}};
+    try {
+        saved.inputs = detail::parse_statistics(statistics, where);
+    } catch (const error& problem) {
+        throw checkpoint_error(problem.what());
+    }
+    std::memcpy(activations.data(), states.data(), states.size());  // once nothing can fail any more
+    return saved;
 }
 
 }  // namespace tessera
