@@ -340,6 +340,26 @@ const text::chat_template& small_template() {
     return made;
 }
 
+/// Everything in a file of conversations is read, or left out and counted.
+void read_documents(std::string_view input, std::size_t lines) {
+    static const metadata keys = [] {
+        const fuzz::unmetered ours;
+        support::vocabulary_builder bytes = bytes_of("llama-bpe");
+        metadata made = bytes.build();
+        made.set(std::string(text::chat_template_key),
+                 std::string("{% for m in messages %}{{ m.role + ': ' + m.content }}{% endfor %}"));
+        return made;
+    }();
+    keep_automata(text::find_pre_tokenizer("llama-bpe"));
+    text::document_reader reader(keys, {.rendering = {.bounds = narrow}});
+    const auto documents = accepted("talks.jsonl: ", [&] { return reader.read(input, "talks.jsonl"); });
+    if (!documents) return;
+    const auto& report = reader.so_far();
+    require(documents->size() == report.conversations, "every conversation that is read is a document");
+    require(report.conversations + report.refused + report.failed + report.malformed == lines,
+            "what is left out of a file of conversations is counted");
+}
+
 void run_conversations(std::string_view input) {
     static_cast<void>(text::holds_conversations(input, "talks.txt"));
     const text::chat_template& templates = small_template();
@@ -363,6 +383,7 @@ void run_conversations(std::string_view input) {
     };
     text::for_each_conversation(input, "talks.jsonl", take, refuse);
     require(lines <= 1 + static_cast<std::size_t>(std::ranges::count(input, '\n')), "a line is one conversation at most");
+    read_documents(input, lines);
 }
 
 void seed_conversations(fuzz::corpus& seeds) {
@@ -373,6 +394,30 @@ void seed_conversations(fuzz::corpus& seeds) {
 )");
     seeds.add_shared("cases", ".jsonl");
     seeds.add_shared("text", ".jsonl");
+}
+
+void run_plain_text(std::string_view input) {
+    constexpr std::string_view mark = "\xef\xbb\xbf";
+    text::text_changes changes;
+    const auto changed = accepted("text.txt: ", [&] { return text::as_plain_text(input, "text.txt", &changes); });
+    if (!changed) return;
+    const std::string_view plain = *changed ? std::string_view(**changed) : input;
+    require(is_utf8(plain), "plain text is UTF-8");
+    require(*changed || !(changes.was_utf16 || changes.had_carriage_returns), "what was changed is told");
+    // One mark goes, and one carriage return of each line.
+    const bool had_several = plain.starts_with(mark) || plain.find("\r\n") != plain.npos;
+    if (!had_several) require(!text::as_plain_text(plain, "text.txt"), "plain text stays as it is");
+    static_cast<void>(text::split_documents(plain, "\n\n"));
+    static_cast<void>(accepted("text.txt: ", [&] { return text::parse_token_ids(plain, 1000, "text.txt"); }));
+}
+
+void seed_plain_text(fuzz::corpus& seeds) {
+    using namespace std::string_view_literals;
+    for (const std::string_view text :
+         {"plain \xc3\xa9 text\nof two lines\n"sv, "\xef\xbb\xbfwith a mark\r\nand carriage returns\r\n"sv,
+          "\xff\xfeU\0T\0F\0\r\0\n\0\x3d\xd8\x00\xde"sv, "\xfe\xff\0U\0T\0F\xd8\x3d\xde\x00"sv, "Latin-1 \xe9\n"sv,
+          "GGUF\3\0\0\0"sv, "1 22 333\n\n4 5\n"sv})
+        seeds.add(text);
 }
 
 // Trees of JSON, copied for every way in which a template is tried.
@@ -388,6 +433,7 @@ constexpr std::array all_targets{
     fuzz::target{"encode_text", run_encode, seed_encode, texts},
     fuzz::target{"template", run_template, seed_template, rendering},
     fuzz::target{"conversations", run_conversations, seed_conversations, rendering},
+    fuzz::target{"plain_text", run_plain_text, seed_plain_text},
 };
 
 }  // namespace
