@@ -10,6 +10,7 @@
 #
 #   FUZZ_PROGRAMS    the programs to build and run, each with several targets: files, text, config, encoders (default: all)
 #   FUZZ_JOBS        jobs of the build (default: as many as there are processors)
+#   FUZZ_TIMEOUT     seconds that one input may take (default 20); more where other work keeps the machine busy
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 seconds=60
@@ -52,7 +53,7 @@ for name in "${programs[@]}"; do
         if (($# > 0)) && [[ " $* " != *" $target "* ]]; then continue; fi
         corpus=$build/corpus/$target
         log=$build/$target.log
-        options=(--target="$target" -timeout=20 -rss_limit_mb=2048 -malloc_limit_mb=512 -print_final_stats=1
+        options=(--target="$target" -timeout="${FUZZ_TIMEOUT:-20}" -rss_limit_mb=2048 -malloc_limit_mb=512 -print_final_stats=1
             -artifact_prefix="$build/findings/$target-")
         regressions=(tests/fuzz/regressions/"$target"/*)
         if [[ -e ${regressions[0]} ]]; then
