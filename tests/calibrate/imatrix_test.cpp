@@ -155,8 +155,11 @@ TEST_CASE("no length in a legacy file is believed") {
             CHECK_THROWS_AS((void)parse(bad), error);
         }
     }
-    for (const float wrong : {std::numeric_limits<float>::quiet_NaN(), std::numeric_limits<float>::infinity(), -1.0f})
-        CHECK_THROWS_AS((void)parse(raw_legacy{}.number(1).entry("a.weight", 4, {1, wrong}).bytes), error);
+    for (const float wrong : {std::numeric_limits<float>::quiet_NaN(), std::numeric_limits<float>::infinity(), -1.0f}) {
+        const std::string message = support::message_of<error>(
+            [&] { (void)parse(raw_legacy{}.number(1).entry("a.weight", 4, {1, wrong}).bytes); });
+        CHECK(message.starts_with("x.dat: importances of a.weight: wanted finite mean squares"));
+    }
     CHECK_THROWS_AS((void)parse(raw_legacy{}.number(2).entry("a", 1, {1}).entry("a", 1, {1}).bytes), error);
     CHECK_THROWS_AS((void)parse(raw_legacy{}.number(1).entry(std::string_view("a\0b", 3), 1, {1}).bytes), error);
 }
@@ -197,8 +200,28 @@ TEST_CASE("a GGUF that contradicts itself, or is something else, is refused") {
           std::string::npos);
     for (const float wrong : {-1.0f, nan, 1e30f})
         CHECK(message({{"a.in_sum2", {1}}, {"a.counts", {wrong}}}).find("count of tokens") != std::string::npos);
+    const std::string named = (folder / "x.gguf").string() + ": ";
+    CHECK(message({{"a.in_sum2", {1, -2}}, {"a.counts", {1}}}).starts_with(named));
+    CHECK(message({{"a.counts", {1, 2}}}).starts_with(named));
     support::write_text(folder / "short.gguf", support::read_text(folder / "x.gguf").substr(0, 60));
     CHECK_THROWS_AS((void)read_imatrix(folder / "short.gguf"), error);
+}
+
+TEST_CASE("nothing is written that could not be read again") {
+    const support::scratch_dir folder;
+    imatrix_file large;  // its mean squares are floats, their sums are not
+    large.importances.add("a.weight", {{3e38f, 1.0f}, {1024}});
+    for (const char* name : {"x.gguf", "x.dat"}) {
+        const std::string message = support::message_of<error>([&] { write_imatrix(folder / name, large); });
+        CHECK(support::has(message, "importances of a.weight: wanted sums that floats hold"));
+        CHECK(support::fs::is_empty(folder.path()));
+    }
+    imatrix_file bare{.datasets = {""}};  // no number of windows, no name of a text
+    bare.importances.add("a.weight", {{1.0f, 2.0f}, {1024}});
+    write_imatrix(folder / "x.dat", bare);
+    const imatrix_file read = read_imatrix(folder / "x.dat");
+    CHECK(read.chunk_count == 2);
+    CHECK(read.datasets == std::vector<std::string>{"unknown"});
 }
 
 TEST_CASE("rare matrices get what they lack from their tensor's average") {

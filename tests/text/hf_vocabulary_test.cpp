@@ -467,6 +467,7 @@ TEST_CASE("hf: hostile files are refused by name and key") {
         {"model.vocab.a: wanted a token id", [](json& t) { t["model"]["vocab"]["a"] = -1; }},
         {"model.vocab.a: wanted a token id", [](json& t) { t["model"]["vocab"]["a"] = 1.5; }},
         {"model.vocab.a: wanted a token id", [](json& t) { t["model"]["vocab"]["a"] = 4000000000u; }},
+        {"model.vocab: wanted ids without large gaps for 4 tokens, got 5000", [](json& t) { t["model"]["vocab"]["a"] = 5000; }},
         {"model.vocab: wanted one token an id", [](json& t) { t["model"]["vocab"]["a"] = 1; }},
         {"model: wanted a key merges", [](json& t) { t["model"].erase("merges"); }},
         {"model.merges: wanted an array", [](json& t) { t["model"]["merges"] = "a b"; }},

@@ -1,3 +1,4 @@
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <random>
@@ -150,6 +151,19 @@ TEST_CASE("text: automata prefer what Perl prefers, not what is longest") {
         CHECK_MESSAGE(support::message_of<error>([&] { text::automaton{malformed}; }).find("malformed pattern") !=
                           std::string::npos,
                       malformed);
+}
+
+TEST_CASE("text: automata are made when there is text to split, and shared by all who use the same pattern at a time") {
+    const auto automaton = text::shared_automaton("a+");
+    CHECK(text::shared_automaton("a+") == automaton);
+    CHECK(text::shared_automaton("a") != automaton);
+
+    constexpr std::array<std::string_view, 2> patterns{"a+", "b{"};
+    const text::pre_tokenizer lazy(patterns);
+    lazy.split("", [](std::string_view) {});
+    for (int attempt = 0; attempt < 2; ++attempt)
+        CHECK_THROWS_AS(lazy.split("a", [](std::string_view) {}), error);
+    CHECK(automaton.use_count() == 1);  // what was made in vain is gone
 }
 
 TEST_CASE("text: canonical composition") {

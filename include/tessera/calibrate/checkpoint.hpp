@@ -1,6 +1,7 @@
 // A calibration between two layers, in a file.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <cstddef>
 #include <cstdint>
@@ -96,12 +97,24 @@ template <class T>
     return std::move(out.bytes);
 }
 
+// Whether every sum of a matrix is there for every column of the input; a matrix that saw no token may have none.
+[[nodiscard]] inline bool has_all_columns(const input_statistics& input) {
+    const std::size_t columns = input.columns();
+    return std::ranges::all_of(input.matrices, [&](const column_statistics& matrix) {
+        const std::size_t own = matrix.columns();
+        return matrix.sums.size() == own && matrix.peaks.size() == own && (own == columns || (own == 0 && matrix.tokens == 0));
+    });
+}
+
 [[nodiscard]] inline std::vector<input_statistics> parse_statistics(byte_view bytes, const std::string& where) {
     gguf::cursor in(bytes, where);
     std::vector<input_statistics> inputs(in.take_count(32, "number of inputs"));
     for (input_statistics& input : inputs) {
         input.layer = in.take<std::uint64_t>("layer");
-        input.sharing = static_cast<token_sharing>(in.take<std::uint64_t>("token sharing"));
+        const auto sharing = in.take<std::uint64_t>("token sharing");
+        if (sharing > static_cast<std::uint64_t>(token_sharing::routed))
+            fail(where, ": token sharing: wanted 0 or 1, got ", sharing);
+        input.sharing = static_cast<token_sharing>(sharing);
         input.tensors.resize(in.take_count(8, "number of tensors"));
         for (std::string& name : input.tensors) name = in.take_text("name of a tensor");
         input.matrices.resize(in.take_count(32, "number of matrices"));
@@ -111,7 +124,9 @@ template <class T>
             matrix.sums = take_vector<double>(in, "sums");
             matrix.peaks = take_vector<float>(in, "largest values");
         }
+        if (!has_all_columns(input)) fail(where, ": wanted statistics of the same columns for each matrix, got others");
     }
+    if (in.left() > 0) fail(where, ": wanted the end of the statistics, got ", in.left(), " more bytes");
     return inputs;
 }
 
@@ -160,8 +175,14 @@ inline void write_checkpoint(const std::filesystem::path& path, const calibratio
         refuse("a checkpoint of this calibration, got one of another ", is_model ? "model" : "", is_model && is_text ? " and " : "",
                is_text ? "text" : "");
     }
-    std::memcpy(activations.data(), states.data(), states.size());
-    return {head.layers_done, detail::parse_statistics(statistics, where)};
+    calibration_checkpoint saved{head.layers_done, {}};
+    try {
+        saved.inputs = detail::parse_statistics(statistics, where);
+    } catch (const error& problem) {
+        throw checkpoint_error(problem.what());
+    }
+    std::memcpy(activations.data(), states.data(), states.size());  // once nothing can fail any more
+    return saved;
 }
 
 }  // namespace tessera

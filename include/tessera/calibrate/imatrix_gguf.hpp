@@ -1,6 +1,7 @@
 // Importance matrices as GGUF: two F32 tensors per weight, the sums of squares and the tokens they are over.
 #pragma once
 
+#include <algorithm>
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
@@ -53,13 +54,8 @@ inline constexpr std::string_view counts_suffix = ".counts";
     return entry;
 }
 
-}  // namespace detail
-
-/// Reads an importance matrix in GGUF. Throws, naming the file, when it is none or holds what cannot be.
-[[nodiscard]] inline imatrix_file read_imatrix_gguf(const std::filesystem::path& path) {
-    using namespace detail;
-    const gguf::reader file(path);
-    const std::string where = path.string();
+// What a file says; errors do not name it.
+[[nodiscard]] inline imatrix_file imatrix_of(const gguf::reader& file) {
     imatrix_file result;
     for (const auto& [key, value] : file.metadata())
         if (key != "general.type" && !key.starts_with("imatrix.")) result.properties.set(key, value);
@@ -68,24 +64,36 @@ inline constexpr std::string_view counts_suffix = ".counts";
     };
     result.chunk_count = number("imatrix.chunk_count", 0);
     result.chunk_size = number("imatrix.chunk_size", result.chunk_size);
-    if (result.chunk_size == 0) fail(where, ": key imatrix.chunk_size: wanted at least 1, got 0");
+    if (result.chunk_size == 0) fail("key imatrix.chunk_size: wanted at least 1, got 0");
     result.datasets = file.metadata().get_or("imatrix.datasets", std::vector<std::string>());
 
     for (const tensor_info& sums : file.tensors()) {
         if (!sums.name.ends_with(squares_suffix)) continue;
         const std::string name = sums.name.substr(0, sums.name.size() - squares_suffix.size());
         const tensor_info* counts = file.find(name + std::string(counts_suffix));
-        if (counts == nullptr) fail(where, ": tensor ", sums.name, ": wanted ", name, counts_suffix, ", too, got none");
+        if (counts == nullptr) fail("tensor ", sums.name, ": wanted ", name, counts_suffix, ", too, got none");
         result.importances.add(
-            name, mean_squares(concat(where, ": tensor ", sums.name), all_values(file, sums), all_values(file, *counts)));
+            name, mean_squares(concat("tensor ", sums.name), all_values(file, sums), all_values(file, *counts)));
     }
     for (const tensor_info& counts : file.tensors())
         if (const std::string_view name = counts.name; name.ends_with(counts_suffix))
             if (!result.importances.find(name.substr(0, name.size() - counts_suffix.size())))
-                fail(where, ": tensor ", name, ": wanted its sums, too, got none");
+                fail("tensor ", name, ": wanted its sums, too, got none");
     if (result.importances.empty() && file.metadata().get_or("general.type", std::string()) != imatrix_type)
-        fail(where, ": wanted an importance matrix, got a GGUF file of another kind");
+        fail("wanted an importance matrix, got a GGUF file of another kind");
     return result;
+}
+
+}  // namespace detail
+
+/// Reads an importance matrix in GGUF. Throws, naming the file, when it is none or holds what cannot be.
+[[nodiscard]] inline imatrix_file read_imatrix_gguf(const std::filesystem::path& path) {
+    const gguf::reader file(path);
+    try {
+        return detail::imatrix_of(file);
+    } catch (const error& problem) {
+        fail(path.string(), ": ", problem.what());
+    }
 }
 
 /// Writes an importance matrix that llama.cpp's tools read. Throws as gguf::writer does.
@@ -117,6 +125,8 @@ inline void write_imatrix_gguf(const std::filesystem::path& path, const imatrix_
         for (const std::uint64_t tokens : entry.tokens) counts.push_back(static_cast<float>(tokens));
         for (std::size_t i = 0; i < entry.mean_squares.size(); ++i)
             sums.push_back(static_cast<float>(double{entry.mean_squares[i]} * double{counts[i / columns]}));
+        if (!std::ranges::all_of(sums, [](float sum) { return std::isfinite(sum); }))
+            fail(path.string(), ": importances of ", name, ": wanted sums that floats hold, got larger ones");
         out.write(*next++, 0, as_byte_view(std::span(sums)));
         out.write(*next++, 0, as_byte_view(std::span(counts)));
     }

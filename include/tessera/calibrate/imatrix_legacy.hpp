@@ -1,6 +1,7 @@
 // Importance matrices in llama.cpp's older format: no magic, little-endian 32-bit numbers.
 #pragma once
 
+#include <algorithm>
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
@@ -53,7 +54,11 @@ namespace detail {
         tensor_importance entry{std::vector<float>(count), {std::uint64_t{windows} * file.chunk_size}};
         std::memcpy(entry.mean_squares.data(), values.data(), values.size());
         for (float& value : entry.mean_squares) value /= static_cast<float>(windows);
-        file.importances.add(std::move(name), std::move(entry));
+        try {
+            file.importances.add(std::move(name), std::move(entry));
+        } catch (const error& problem) {
+            fail(where, ": ", problem.what());
+        }
         file.chunk_count = std::max(file.chunk_count, windows);
     }
     if (in.left() > 0) file.chunk_count = take_positive(in, "number of all windows");
@@ -80,10 +85,12 @@ namespace detail {
     const auto count = std::ranges::count_if(file.importances, is_written);
     if (count == 0) fail("importance matrix: wanted entries to write, got none");
     put(static_cast<std::uint64_t>(count));
+    std::uint64_t most_windows = file.chunk_count;  // which files in the other format need not tell
     for (const auto& named : file.importances) {
         if (!is_written(named)) continue;
         const auto& [name, entry] = named;
         const std::uint64_t windows = detail::chunks_of(entry, file.chunk_size);
+        most_windows = std::max(most_windows, windows);
         const std::size_t columns = entry.mean_squares.size() / entry.tokens.size();
         put_text(name);
         put(windows);
@@ -91,11 +98,13 @@ namespace detail {
         for (std::size_t i = 0; i < entry.mean_squares.size(); ++i) {
             const float mean = entry.tokens[i / columns] == 0 ? 1.0f : entry.mean_squares[i];
             const float value = mean * static_cast<float>(windows);
+            if (!std::isfinite(value))
+                fail("importances of ", name, ": wanted sums that floats hold, got larger ones");
             out.append(&value, sizeof value);
         }
     }
-    put(file.chunk_count);
-    put_text(file.datasets.empty() ? "unknown" : std::string_view(file.datasets.front()));
+    put(most_windows);
+    put_text(file.datasets.empty() || file.datasets.front().empty() ? "unknown" : std::string_view(file.datasets.front()));
     return std::move(out.bytes);
 }
 

@@ -132,8 +132,14 @@ inline bool is_byte_text(std::string_view text) {
         entries.emplace_back(*id, &entry.key());
     }
     if (size == 0) {
+        const std::vector<added_token> added = added_tokens(root);
         for (const auto& [id, text] : entries) size = std::max(size, id + 1);
-        for (const added_token& token : added_tokens(root)) size = std::max(size, token.id + 1);
+        for (const added_token& token : added) size = std::max(size, token.id + 1);
+        // Gaps are filled with tokens that stand for nothing: a few bytes must not ask for millions of them.
+        constexpr std::size_t largest_gaps = 4096;
+        if (size > 2 * (entries.size() + added.size()) + largest_gaps)
+            fail(vocab.where(), ": wanted ids without large gaps for ", entries.size() + added.size(), " tokens, got ",
+                 size - 1);
     }
 
     const bool is_byte_level = detail::is_byte_level(root);

@@ -52,7 +52,23 @@ public:
     }
     std::vector<finding> result() && {
         std::vector<finding> all;
-        for (auto& [at, f] : found_) all.push_back(std::move(f));
+        // Lines and columns are counted in one pass: each by itself would take the square of the source's length in all.
+        std::size_t line = 1, column = 1;
+        position counted = 0;
+        for (auto& [at, f] : found_) {
+            for (; counted < at; ++counted) {
+                const char c = source_.text()[counted];
+                if (c == '\n') {
+                    ++line;
+                    column = 1;
+                } else if ((static_cast<unsigned char>(c) & 0xc0) != 0x80) {  // no further byte of a character
+                    ++column;
+                }
+            }
+            f.line = line;
+            f.column = column;
+            all.push_back(std::move(f));
+        }
         return all;
     }
 
@@ -82,7 +98,7 @@ public:
 
 private:
     void add(position at, std::string problem, std::string rewrite) {
-        found_.emplace_back(at, finding{source_.line(at), source_.column(at), std::move(problem), std::move(rewrite)});
+        found_.emplace_back(at, finding{0, 0, std::move(problem), std::move(rewrite)});
     }
 
     static bool unpacks_twice(const target& t) {
