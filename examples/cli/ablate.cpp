@@ -66,6 +66,8 @@ std::string signed_text(double value, int digits) { return (value >= 0 ? "+" : "
 }  // namespace
 
 void ablate(const ablate_options& options) {
+    std::optional<said_on_stderr> aside;
+    if (options.json) aside.emplace();
     command_files files(existing_file::refuse);  // nothing is written
     const any_model model = open(options.model, options.further);
     const select::plan plan = load_plan(options.plan, model.tensors());
@@ -98,6 +100,7 @@ void ablate(const ablate_options& options) {
     const measured_changes measured = measure_changes(model, plan, changes, options.measuring, loaded ? &*loaded : nullptr,
                                                       options.threads);
 
+    aside.reset();
     const estimate before = measured.before.divergence.result().mean;
     if (options.json) {
         nlohmann::ordered_json list = nlohmann::ordered_json::array();

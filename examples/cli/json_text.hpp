@@ -1,6 +1,8 @@
 // JSON on standard output.
 #pragma once
 
+#include <iostream>
+#include <streambuf>
 #include <string>
 
 #include <nlohmann/json.hpp>
@@ -12,5 +14,17 @@ namespace cli {
 inline std::string json_text(const nlohmann::ordered_json& value) {
     return value.dump(2, ' ', true, nlohmann::ordered_json::error_handler_t::replace) + '\n';
 }
+
+/// While it lives, what a command says goes to standard error, and standard output is left to its JSON.
+class said_on_stderr {
+public:
+    said_on_stderr() : output_(std::cout.rdbuf(std::cerr.rdbuf())) {}
+    said_on_stderr(const said_on_stderr&) = delete;
+    said_on_stderr& operator=(const said_on_stderr&) = delete;
+    ~said_on_stderr() { std::cout.rdbuf(output_); }
+
+private:
+    std::streambuf* output_;
+};
 
 }  // namespace cli

@@ -3,6 +3,7 @@
 #include <cstddef>
 #include <filesystem>
 #include <iostream>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -52,7 +53,7 @@ std::vector<curve_point> curve_of(const any_model& model, const plan_options& op
     select::settle(draft, pinned_by_name(options.names.pins, model.tensors()), fallback_formats::layouts);
     const select::budget budget = budget_of(model, options.target, encoding, files, options.threads);
     const std::vector<select::plan> plans = select::size_curve(draft, budget, fallback_formats::layouts, curve_points);
-    if (!options.json) print_basis(plans.front(), budget);
+    print_basis(plans.front(), budget);
     std::vector<curve_point> points;
     for (const select::plan& plan : plans)
         points.push_back({gguf::file_size(plan.targets(), output_metadata(model.metadata(), plan)),
@@ -79,6 +80,8 @@ void print_curve_json(const std::vector<curve_point>& points) {
 }  // namespace
 
 void plan(const plan_options& options) {
+    std::optional<said_on_stderr> aside;
+    if (options.json) aside.emplace();
     const std::filesystem::path output = main_output(options);
     command_files files(options.existing);
     files.read_model(options.model);
@@ -95,6 +98,7 @@ void plan(const plan_options& options) {
     const encoding encoding = choose_encoding(options.importances, loaded ? &*loaded : nullptr);
     if (options.curve) {
         const std::vector<curve_point> points = curve_of(model, options, encoding, files);
+        aside.reset();
         options.json ? print_curve_json(points) : print_curve(points);
         if (!options.svg.empty())
             write_text_file(options.svg, curve_svg(points, options.model.filename().string()), files.rule());

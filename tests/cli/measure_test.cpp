@@ -72,6 +72,11 @@ TEST_CASE("a target is reached from calibration to file, and keeps what it promi
     const outcome table = program(folder, "evaluate fable-3m mix.gguf q.gguf --pairs --text fable-3m/generated_heldout.txt --windows 1");
     CHECK(has(table.out, "KLD ratio"));
 
+    // What is said on the way is no part of the JSON.
+    const outcome curve = program(folder, "plan fable-3m --imatrix i.gguf --encoder weighted --measure-tokens 256 --curve --json");
+    CHECK(json::parse(curve.out).size() > 10);
+    CHECK(has(curve.err, "measuring damage on 1 windows of 256 tokens"));
+
     const outcome refined = program(folder, "plan " + common + "--target-size 1.5MB --refine 2 -o r.json");
     CHECK(refined.status == 0);
     CHECK(has(refined.out, "swaps of bytes helped"));

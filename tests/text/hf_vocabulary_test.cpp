@@ -143,7 +143,7 @@ TEST_CASE("hf: a tokenizer.model that is none, or not one of ours") {
     const auto refusal = [](const std::string& bytes, std::uint64_t size = 0) {
         return model_directory().with_text("tokenizer.model", bytes).refusal(size);
     };
-    CHECK(has(refusal(""), "without pieces"));
+    CHECK(has(refusal(""), "got an empty file"));
     CHECK(has(refusal(small_model(), 7), "at most 7 pieces"));
     CHECK(has(refusal(bytes_field(1, "") + bytes_field(2, number_field(3, 1))), "got type 1"));
     CHECK(has(refusal(bytes_field(1, "") + bytes_field(2, "")), "got type 1"));  // the format's default
