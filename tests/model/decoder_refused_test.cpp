@@ -114,7 +114,7 @@ TEST_CASE("parts that an architecture requires are asked for, parts that it lack
         std::string model, tensor;
     };
     const std::vector<part> required{
-        {"qwen2_yarn", "blk.1.attn_k.bias"},
+        {"qwen2moe", "blk.1.attn_k.bias"},
         {"qwen3", "blk.0.attn_q_norm.weight"},
         {"gptoss", "blk.2.attn_sinks.weight"},
         {"glm4moe", "blk.1.exp_probs_b.bias"},
