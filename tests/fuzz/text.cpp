@@ -37,8 +37,13 @@ bool is_ordinary(const text::tokenizer& tokens, token_id id) {
     return tokens.type(id) == token_type::normal || tokens.type(id) == token_type::byte;
 }
 
-/// Whether a vocabulary can spell every byte, so that decoding undoes encoding.
+/// Whether a vocabulary can spell every byte, so that decoding undoes encoding. One of pieces needs the visible space, too:
+/// spelled in bytes, the one that goes before a text is no space that decoding would take away.
 bool is_complete(const text::tokenizer& tokens, bool is_byte_level) {
+    if (!is_byte_level) {
+        const auto space = tokens.find(text::visible_space);
+        if (!space || tokens.type(*space) != token_type::normal) return false;
+    }
     for (unsigned byte = 0; byte < 256; ++byte) {
         std::string spelled;
         if (is_byte_level) {
