@@ -10,6 +10,7 @@
 #
 #   FUZZ_PROGRAMS    the programs to build and run, each with several targets: files, text, config, encoders (default: all)
 #   FUZZ_JOBS        jobs of the build (default: as many as there are processors)
+#   FUZZ_SEED        a number that decides what is tried (default: something else each time)
 #   FUZZ_TIMEOUT     seconds that one input may take (default 20); more where other work keeps the machine busy
 set -euo pipefail
 cd "$(dirname "$0")/../.."
@@ -53,8 +54,8 @@ for name in "${programs[@]}"; do
         if (($# > 0)) && [[ " $* " != *" $target "* ]]; then continue; fi
         corpus=$build/corpus/$target
         log=$build/$target.log
-        options=(--target="$target" -timeout="${FUZZ_TIMEOUT:-20}" -rss_limit_mb=2048 -malloc_limit_mb=512 -print_final_stats=1
-            -artifact_prefix="$build/findings/$target-")
+        options=(--target="$target" -timeout="${FUZZ_TIMEOUT:-20}" -seed="${FUZZ_SEED:-0}" -rss_limit_mb=2048
+            -malloc_limit_mb=512 -print_final_stats=1 -artifact_prefix="$build/findings/$target-")
         regressions=(tests/fuzz/regressions/"$target"/*)
         if [[ -e ${regressions[0]} ]]; then
             if ! "$program" "${options[@]}" "${regressions[@]}" >"$log" 2>&1; then
