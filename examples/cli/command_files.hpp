@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "commands.hpp"
+#include "terminal.hpp"
 #include "tessera/core/checksum.hpp"
 #include "tessera/core/error.hpp"
 #include "tessera/core/file_claims.hpp"
@@ -86,7 +87,7 @@ auto resume(const std::filesystem::path& file, const tessera::output_rule& rule,
     if (file.empty() || !std::filesystem::exists(file)) return std::nullopt;
     try {
         auto found = load();
-        std::cout << "note: going on from " << file.string() << '\n' << std::flush;
+        std::cout << "note: going on from " << path_text(file) << '\n' << std::flush;
         return found;
     } catch (const tessera::error& e) {
         if (rule.existing == tessera::existing_file::replace) return std::nullopt;

@@ -1,6 +1,5 @@
 // What the program writes, and what it leaves alone: all commands, all outputs, all ways to clash; and what is left when it
 // is stopped.
-#include <algorithm>
 #include <initializer_list>
 #include <string>
 #include <utility>
@@ -16,12 +15,10 @@ using namespace support;
 
 namespace {
 
-std::vector<std::string> names_in(const fs::path& folder) {
-    std::vector<std::string> names;
-    for (const auto& entry : fs::directory_iterator(folder))
-        if (const std::string name = entry.path().filename().string(); name != ".out" && name != ".err" && name != "fable-3m")
-            names.push_back(name);
-    std::sort(names.begin(), names.end());
+// Without what the tests' own helpers leave there.
+std::vector<std::string> files_in(const fs::path& folder) {
+    std::vector<std::string> names = names_in(folder);
+    std::erase_if(names, [](const std::string& name) { return name == ".out" || name == ".err" || name == "fable-3m"; });
     return names;
 }
 
@@ -67,7 +64,7 @@ TEST_CASE("no command begins when one of its outputs must not be written") {
     fs::create_directory_symlink(folder / "in", folder / "up");
     fs::create_directory_symlink(folder.path(), folder / "here");
     write_text(folder / "there", "precious");
-    const std::vector<std::string> before = names_in(folder.path()), inside = names_in(folder / "in");
+    const std::vector<std::string> before = files_in(folder.path()), inside = files_in(folder / "in");
     const auto refused = [&](const std::string& line, int status, const std::string& part) {
         const outcome run = program(folder, line);
         CAPTURE(line);
@@ -100,8 +97,8 @@ TEST_CASE("no command begins when one of its outputs must not be written") {
     refused("plan in/whole.gguf --target-bpw 4 --damage here/new --force -o new", 1, "wanted a file for each output");
     refused("calibrate in/whole.gguf --text in/texts -o x --report here/x.checkpoint", 1, "wanted a file for each output");
     refused("quantize in/whole.gguf --text in/texts -f Q4_K -o x --report x.imatrix.gguf", 1, "wanted a file for each output");
-    CHECK(names_in(folder.path()) == before);
-    CHECK(names_in(folder / "in") == inside);
+    CHECK(files_in(folder.path()) == before);
+    CHECK(files_in(folder / "in") == inside);
     CHECK(read_text(folder / "there") == "precious");
     for (const command& c : commands)
         for (const std::string& input : c.inputs) CHECK(read_text(folder / input) == input);
@@ -113,8 +110,8 @@ TEST_CASE("every output that exists is replaced when that is asked for") {
     REQUIRE(program(folder, "quantize fable-3m -f Q8_0 -o q.gguf --report r.json --force").status == 0);
     REQUIRE(program(folder, "plan fable-3m -f Q8_0 -o p.json --tensor-types t.txt --force").status == 0);
     REQUIRE(program(folder, "calibrate fable-3m --text fable-3m/generated_calibration.txt --tokens 512 -o i.gguf --report c.json --force").status == 0);
-    for (const std::string& name : names_in(folder.path())) CHECK_MESSAGE(read_text(folder / name) != "old", name);
-    CHECK(names_in(folder.path()).size() == 6);
+    for (const std::string& name : files_in(folder.path())) CHECK_MESSAGE(read_text(folder / name) != "old", name);
+    CHECK(files_in(folder.path()).size() == 6);
 }
 
 TEST_CASE("importances made on the way are kept when a later step fails, and used by the next run") {
@@ -124,7 +121,7 @@ TEST_CASE("importances made on the way are kept when a later step fails, and use
     write_text(folder / "other.txt", text.substr(4000, 4000));
     const std::string common = "quantize fable-3m --encoder weighted -f Q8_0 --text ";
     REQUIRE(program(folder, common + "short.txt -o whole.gguf").status == 0);
-    CHECK(names_in(folder.path()) == std::vector<std::string>{"other.txt", "short.txt", "whole.gguf"});
+    CHECK(files_in(folder.path()) == std::vector<std::string>{"other.txt", "short.txt", "whole.gguf"});
 
     // The model is larger than a file may be; what is kept is not.
     const outcome failed = shell(folder, "ulimit -f 1600; '" TESSERA_PROGRAM "' " + common + "short.txt -o x.gguf");
@@ -133,17 +130,17 @@ TEST_CASE("importances made on the way are kept when a later step fails, and use
     CHECK(has(failed.err, "File too large"));
     CHECK(has(failed.out, "note: importances kept in x.gguf.imatrix.gguf"));
     const std::vector<std::string> kept{"other.txt", "short.txt", "whole.gguf", "x.gguf.imatrix.gguf"};
-    CHECK(names_in(folder.path()) == kept);
+    CHECK(files_in(folder.path()) == kept);
 
     const outcome other = program(folder, common + "other.txt -o x.gguf");
     CHECK(other.status == 1);
     CHECK(has(other.err, "x.gguf.imatrix.gguf: wanted importances of this model and text, got others; --force begins anew"));
-    CHECK(names_in(folder.path()) == kept);
+    CHECK(files_in(folder.path()) == kept);
     const outcome again = program(folder, common + "short.txt -o x.gguf");
     REQUIRE(again.status == 0);
     CHECK(has(again.out, "going on from x.gguf.imatrix.gguf"));
     CHECK(read_text(folder / "x.gguf") == read_text(folder / "whole.gguf"));
-    CHECK(names_in(folder.path()) == std::vector<std::string>{"other.txt", "short.txt", "whole.gguf", "x.gguf"});
+    CHECK(files_in(folder.path()) == std::vector<std::string>{"other.txt", "short.txt", "whole.gguf", "x.gguf"});
 
     write_text(folder / "x.gguf.imatrix.gguf", "something else");
     const outcome anew = program(folder, common + "short.txt --force -o x.gguf");
@@ -170,7 +167,7 @@ TEST_CASE("what is known to fail without work fails before it") {
         CHECK(has(run.err, part));
         CHECK(run.out.empty());
     }
-    CHECK(names_in(folder.path()) == std::vector<std::string>{"text.txt"});
+    CHECK(files_in(folder.path()) == std::vector<std::string>{"text.txt"});
 }
 
 TEST_CASE("a checkpoint of another calibration is named with the remedy, and gone without when forced") {
@@ -181,9 +178,9 @@ TEST_CASE("a checkpoint of another calibration is named with the remedy, and gon
     CHECK(refused.status == 1);
     CHECK(has(refused.err, "x.gguf.checkpoint: wanted a checkpoint of this calibration, got one of another model and text; "
                            "--restart or --force begins anew"));
-    CHECK(names_in(folder.path()) == std::vector<std::string>{"x.gguf.checkpoint"});
+    CHECK(files_in(folder.path()) == std::vector<std::string>{"x.gguf.checkpoint"});
     CHECK(program(folder, calibrate + " --force").status == 0);
-    CHECK(names_in(folder.path()) == std::vector<std::string>{"x.gguf"});
+    CHECK(files_in(folder.path()) == std::vector<std::string>{"x.gguf"});
 }
 
 TEST_CASE("a kill leaves files to the next run of the same output, which removes them") {
@@ -193,12 +190,12 @@ TEST_CASE("a kill leaves files to the next run of the same output, which removes
     for (double seconds = 0.02; left == 0 && !fs::exists(folder / "x.gguf"); seconds *= 1.2) {
         (void)shell(folder, "'" TESSERA_PROGRAM "' quantize fable-3m -f Q6_K -o x.gguf --threads 1 & sleep " + std::to_string(seconds) +
                                 "; kill -9 $!; wait $! || true");
-        for (const std::string& name : names_in(folder.path())) left += has(name, ".partial-") ? 1 : 0;
+        for (const std::string& name : files_in(folder.path())) left += has(name, ".partial-") ? 1 : 0;
     }
     if (left == 0) MESSAGE("no run was killed while it wrote");
     write_text(folder / "r.json.partial-1-0", "");
     CHECK(program(folder, "quantize fable-3m -f Q6_K -o x.gguf --report r.json --force").status == 0);
-    CHECK(names_in(folder.path()) == std::vector<std::string>{"r.json", "x.gguf"});
+    CHECK(files_in(folder.path()) == std::vector<std::string>{"r.json", "x.gguf"});
 }
 
 TEST_CASE("a signal ends work that asks nobody whether it may go on") {
@@ -209,13 +206,13 @@ TEST_CASE("a signal ends work that asks nobody whether it may go on") {
     for (int i = 0; i < 20000; ++i) talks += "{\"messages\": [{\"role\": \"user\", \"content\": \"Hello.\"}]}\n";
     write_text(folder / "talks.jsonl", talks);
     REQUIRE(program(folder, "convert fable-3m -o chat.gguf --chat-template slow.jinja").status == 0);
-    const std::vector<std::string> before = names_in(folder.path());
+    const std::vector<std::string> before = files_in(folder.path());
     for (const auto& [signal, status] : std::initializer_list<std::pair<const char*, int>>{{"TERM", 143}, {"INT", 130}}) {
         outcome run;
         for (double seconds = 0.5; !has(run.err, "tessera: interrupted\n"); seconds *= 2) {  // until it has begun by then
             run = shell(folder, "timeout --preserve-status -s " + std::string(signal) + " " + std::to_string(seconds) +
                                     " '" TESSERA_PROGRAM "' calibrate chat.gguf --text talks.jsonl -o x.gguf");
-            CHECK(names_in(folder.path()) == before);
+            CHECK(files_in(folder.path()) == before);
             REQUIRE(run.status == status);
         }
     }

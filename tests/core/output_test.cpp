@@ -3,7 +3,6 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -18,16 +17,11 @@
 #include "tessera/core/unpublished_files.hpp"
 
 using namespace tessera;
+using support::names_in;
 namespace fs = std::filesystem;
 
 namespace {
 
-std::vector<std::string> names_in(const fs::path& folder) {
-    std::vector<std::string> names;
-    for (const auto& entry : fs::directory_iterator(folder)) names.push_back(entry.path().filename().string());
-    std::sort(names.begin(), names.end());
-    return names;
-}
 using strings = std::vector<std::string>;
 
 /// Runs f in a process of its own, which it may end; the status that wait gives.

@@ -1,5 +1,4 @@
 // How files come to be, and what must never happen to those that are there.
-#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
@@ -16,6 +15,7 @@
 #include "tessera/gguf.hpp"
 
 using namespace tessera;
+using support::names_in;
 namespace fs = std::filesystem;
 
 namespace {
@@ -57,13 +57,6 @@ void write_sample(const fs::path& path, gguf::writer_options options = {}) {
     writer.begin(tensors, sample_metadata());
     for (const tensor_info& info : tensors) write_rows(writer, info, 0, info.rows());
     writer.finish();
-}
-
-std::vector<std::string> names_in(const fs::path& folder) {
-    std::vector<std::string> names;
-    for (const auto& entry : fs::directory_iterator(folder)) names.push_back(entry.path().filename().string());
-    std::sort(names.begin(), names.end());
-    return names;
 }
 
 using strings = std::vector<std::string>;
