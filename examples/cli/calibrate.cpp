@@ -135,8 +135,7 @@ void calibrate(const calibrate_options& options) {
     const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - started).count();
     if (result.resumed > 0)
         std::cout << "note: going on from " << path_text(checkpoint) << ", where " << result.resumed << " layers were done\n";
-    tessera::write_imatrix(options.output, make_imatrix(result, text),
-                           {.inputs = files.rule().inputs, .existing = files.rule().existing});
+    tessera::write_imatrix(options.output, make_imatrix(result, text), files.rule());
 
     const findings found{tessera::find_coverage(result.inputs, options.enough_tokens),
                          tessera::find_inactive(result.inputs), tessera::find_largest(result.inputs, 5)};

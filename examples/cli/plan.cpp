@@ -49,8 +49,8 @@ constexpr std::size_t curve_points = 49;  // sizes between 2 and 16 bits per wei
 
 std::vector<curve_point> curve_of(const any_model& model, const plan_options& options, const encoding& encoding,
                                   const command_files& files) {
-    select::plan draft = select::open_plan(model.tensors());
-    select::settle(draft, pinned_by_name(options.names.pins, model.tensors()), fallback_formats::layouts);
+    const auto tensors = model.tensors();
+    const select::plan draft = draft_with(pinned_by_name(options.names.pins, tensors), tensors);
     const select::budget budget = budget_of(model, options.target, encoding, files, options.threads);
     const std::vector<select::plan> plans = select::size_curve(draft, budget, fallback_formats::layouts, curve_points);
     print_basis(plans.front(), budget);

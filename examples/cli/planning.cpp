@@ -30,12 +30,6 @@ void set_limit(select::budget& budget, const target_options& target, std::span<c
         budget.limit = select::at_most_damage{*target.kld};
 }
 
-select::plan draft_with(const pinned_by_name& pins, std::span<const tensor_info> tensors) {
-    select::plan draft = select::open_plan(tensors);
-    select::settle(draft, pins, fallback_formats::layouts);
-    return draft;
-}
-
 }  // namespace
 
 void require_plannable(const any_model& model, const named_formats& names, const target_options& target) {

@@ -27,6 +27,12 @@ std::optional<type_layout> pinned_by_name::operator()(const tensor_info& info) c
     return std::nullopt;
 }
 
+select::plan draft_with(const pinned_by_name& pins, std::span<const tensor_info> tensors) {
+    select::plan draft = select::open_plan(tensors);
+    select::settle(draft, pins, fallback_formats::layouts);
+    return draft;
+}
+
 select::plan plan_by_name(const any_model& model, const named_formats& names,
                           select::mix_model::importances columns) {
     const auto tensors = model.tensors();

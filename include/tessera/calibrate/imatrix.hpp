@@ -11,8 +11,8 @@
 #include "tessera/core/bytes.hpp"
 #include "tessera/core/mapped_file.hpp"
 #include "tessera/core/output_file.hpp"
+#include "tessera/core/output_rule.hpp"
 #include "tessera/gguf/serialize.hpp"
-#include "tessera/gguf/writer.hpp"
 
 namespace tessera {
 
@@ -25,9 +25,9 @@ namespace tessera {
 
 /// Writes an importance matrix: a name that ends in .dat gets the legacy format, every other one GGUF.
 inline void write_imatrix(const std::filesystem::path& path, const imatrix_file& file,
-                          const gguf::writer_options& options = {}) {
-    if (path.extension() != ".dat") return write_imatrix_gguf(path, file, options);
-    write_file(path, {imatrix_legacy_bytes(file)}, {options.inputs, options.existing});
+                          const output_rule& rule = {}) {
+    if (path.extension() != ".dat") return write_imatrix_gguf(path, file, rule);
+    write_file(path, {imatrix_legacy_bytes(file)}, rule);
 }
 
 }  // namespace tessera

@@ -16,6 +16,7 @@
 #include "tessera/calibrate/imatrix_file.hpp"
 #include "tessera/core/bytes.hpp"
 #include "tessera/core/error.hpp"
+#include "tessera/core/output_rule.hpp"
 #include "tessera/core/tensor_info.hpp"
 #include "tessera/gguf/reader.hpp"
 #include "tessera/gguf/writer.hpp"
@@ -98,7 +99,7 @@ inline constexpr std::string_view counts_suffix = ".counts";
 
 /// Writes an importance matrix that llama.cpp's tools read. Throws as gguf::writer does.
 inline void write_imatrix_gguf(const std::filesystem::path& path, const imatrix_file& file,
-                               const gguf::writer_options& options = {}) {
+                               const output_rule& rule = {}) {
     using namespace detail;
     metadata properties;
     properties.set("general.type", std::string(imatrix_type));
@@ -116,7 +117,7 @@ inline void write_imatrix_gguf(const std::filesystem::path& path, const imatrix_
         announce(concat(name, squares_suffix), entry.mean_squares.size() / matrices, matrices);
         announce(concat(name, counts_suffix), 1, matrices);
     }
-    gguf::writer out(path, options);
+    gguf::writer out(path, {.inputs = rule.inputs, .existing = rule.existing});
     out.begin(tensors, properties);
     auto next = tensors.begin();
     for (const auto& [name, entry] : file.importances) {
