@@ -139,6 +139,14 @@ TEST_CASE("hf: tokenizer.model") {
                     .require<bool>("tokenizer.ggml.add_space_prefix"));
 }
 
+TEST_CASE("hf: numbers as Python writes them are read in all files") {
+    model_directory directory;
+    directory.with_text("tokenizer.model", small_model());
+    directory.with_text("config.json", R"({"bos_token_id": 1, "a": [Infinity, -Infinity], "b": NaN, "c": "\\\"NaN"})");
+    CHECK(directory.read().get_count("tokenizer.ggml.bos_token_id") == 1);
+    CHECK(has(directory.with_text("config.json", R"({"bos_token_id": 1, "a": Nan})").refusal(), "config.json: wanted JSON"));
+}
+
 TEST_CASE("hf: a tokenizer.model that is none, or not one of ours") {
     const auto refusal = [](const std::string& bytes, std::uint64_t size = 0) {
         return model_directory().with_text("tokenizer.model", bytes).refusal(size);

@@ -14,6 +14,7 @@
 #include "tessera/core/error.hpp"
 #include "tessera/core/foreign_file.hpp"
 #include "tessera/core/mapped_file.hpp"
+#include "tessera/core/python_numbers.hpp"
 
 namespace tessera::safetensors {
 
@@ -24,31 +25,6 @@ struct json_limits {
     std::size_t depth = 64;  ///< objects and arrays inside each other
     json_numbers numbers = json_numbers::strict;
 };
-
-namespace detail {
-
-// The text with Python's names of numbers in quotation marks: who asks for a number there gets a string, and says so.
-inline std::string quote_python_numbers(std::string_view text) {
-    std::string quoted;
-    bool is_inside = false;  // of a string
-    for (std::size_t i = 0; i < text.size();) {
-        std::size_t length = 1;
-        if (!is_inside)
-            for (const std::string_view name : {"NaN", "-Infinity", "Infinity"})
-                if (text.substr(i).starts_with(name)) length = name.size();
-        if (length > 1) {
-            quoted.append("\"").append(text.substr(i, length)).append("\"");
-        } else {
-            if (text[i] == '"') is_inside = !is_inside;
-            if (is_inside && text[i] == '\\' && i + 1 < text.size()) length = 2;
-            quoted.append(text.substr(i, length));
-        }
-        i += length;
-    }
-    return quoted;
-}
-
-}  // namespace detail
 
 /// Parses a whole JSON text. Throws tessera::error, starting with `where`, on anything that is not strict JSON, on
 /// nesting deeper than the limit, and on a key that one object has twice (parsers disagree on which of them counts).
@@ -66,7 +42,7 @@ inline std::string quote_python_numbers(std::string_view text) {
         return true;
     };
     std::string quoted;
-    if (limits.numbers == json_numbers::as_python) text = quoted = detail::quote_python_numbers(text);
+    if (limits.numbers == json_numbers::as_python) text = quoted = quote_python_numbers(text);
     try {
         return nlohmann::json::parse(text.begin(), text.end(), watch);
     } catch (const nlohmann::json::exception& e) {
