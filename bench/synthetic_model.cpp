@@ -1,7 +1,7 @@
 // Writes a llama-shaped GGUF of random BF16 weights, for measuring memory and speed on files of any size:
 //   synthetic_model OUT.gguf LAYERS [WIDTH [VOCABULARY.gguf]]
-// WIDTH (a multiple of 256, default 2048) is the hidden size; the feed-forward size is 4 WIDTH. The vocabulary is another
-// model's, for programs that read text, or else 8192 tokens without names.
+// WIDTH (a multiple of 256, default 2048) is the hidden size; the feed-forward size is 4 WIDTH. The vocabulary is
+// another model's, for programs that read text, or else 8192 tokens without names.
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>

@@ -17,8 +17,9 @@ int main(int argc, char** argv) try {
         std::vector<float> row(info.columns());
         model.read(info, 0, 1, row);
         const auto [low, high] = std::minmax_element(row.begin(), row.end());
-        std::printf("%-28s %-5s %6ju x %-6ju first row in [%g, %g]\n", tessera::printable(info.name).c_str(), info.layout.name.data(),
-                    static_cast<std::uintmax_t>(info.rows()), static_cast<std::uintmax_t>(info.columns()), *low, *high);
+        std::printf("%-28s %-5s %6ju x %-6ju first row in [%g, %g]\n", tessera::printable(info.name).c_str(),
+                    info.layout.name.data(), static_cast<std::uintmax_t>(info.rows()),
+                    static_cast<std::uintmax_t>(info.columns()), *low, *high);
     }
     return 0;
 } catch (const std::exception& e) {

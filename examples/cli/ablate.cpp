@@ -38,7 +38,8 @@ std::vector<tensor_class> classes_of(const ablate_options& options, const select
     for (const std::string& text : options.classes) {
         const std::size_t equals = text.find('=');
         const bool named = equals != std::string::npos;
-        classes.push_back({named ? text.substr(0, equals) : text, name_pattern(named ? text.substr(equals + 1) : text)});
+        classes.push_back(
+            {named ? text.substr(0, equals) : text, name_pattern(named ? text.substr(equals + 1) : text)});
     }
     if (!classes.empty()) return classes;
     const auto add = [&](std::string name, const std::string& pattern) {
@@ -89,16 +90,18 @@ void ablate(const ablate_options& options) {
     };
     for (const tensor_class& about : classes) {
         if (options.bits) {
-            ask(about, fixed(*options.bits, 1) + " bits", [&](const tensor_info& info) { return nearest_bits(formats, info, *options.bits); });
+            ask(about, fixed(*options.bits, 1) + " bits",
+                [&](const tensor_info& info) { return nearest_bits(formats, info, *options.bits); });
         } else if (!options.format.empty()) {
-            ask(about, options.format, [&](const tensor_info&) { return std::optional(*builtin_formats::find(options.format)); });
+            ask(about, options.format,
+                [&](const tensor_info&) { return std::optional(*builtin_formats::find(options.format)); });
         } else {
             ask(about, "one format down", [&](const tensor_info& info) { return neighbour(formats, info, -1); });
             ask(about, "one format up", [&](const tensor_info& info) { return neighbour(formats, info, +1); });
         }
     }
-    const measured_changes measured = measure_changes(model, plan, changes, options.measuring, loaded ? &*loaded : nullptr,
-                                                      options.threads);
+    const measured_changes measured =
+        measure_changes(model, plan, changes, options.measuring, loaded ? &*loaded : nullptr, options.threads);
 
     aside.reset();
     const estimate before = measured.before.divergence.result().mean;

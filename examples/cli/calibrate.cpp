@@ -35,7 +35,8 @@ struct findings {
 
 void print(const tessera::calibration& result, const calibration_text& text, const findings& found) {
     std::cout << result.windows * result.window << " tokens in " << result.windows << " windows of " << result.window;
-    if (!text.windows.held_back.empty()) std::cout << ", " << text.windows.held_back.size() / result.window << " held back";
+    if (!text.windows.held_back.empty())
+        std::cout << ", " << text.windows.held_back.size() / result.window << " held back";
     std::cout << "\ntext: " << tessera::printable(text.framing) << "\n\n";
     text_table sources({"source", ">tokens"});
     for (const auto& source : text.sources) sources.add({source.name, std::to_string(source.tokens)});
@@ -44,17 +45,19 @@ void print(const tessera::calibration& result, const calibration_text& text, con
     if (!found.coverage.empty()) {
         text_table table({">layer", ">experts", ">least tokens", ">median", ">rare", ">unreached"});
         for (const auto& c : found.coverage)
-            table.add({std::to_string(c.layer), std::to_string(c.experts), std::to_string(c.least), std::to_string(c.median),
-                       std::to_string(c.rare), std::to_string(c.unreached)});
+            table.add({std::to_string(c.layer), std::to_string(c.experts), std::to_string(c.least),
+                       std::to_string(c.median), std::to_string(c.rare), std::to_string(c.unreached)});
         std::cout << table << '\n';
     }
     text_table largest({"largest activations", ">matrix", ">column", ">magnitude", ">rms of the column"});
     for (const auto& l : found.largest)
-        largest.add({l.tensor, std::to_string(l.matrix), std::to_string(l.column), fixed(l.magnitude, 2), fixed(l.rms, 2)});
+        largest.add(
+            {l.tensor, std::to_string(l.matrix), std::to_string(l.column), fixed(l.magnitude, 2), fixed(l.rms, 2)});
     std::cout << largest << '\n';
     if (found.inactive.empty()) std::cout << "columns never active: none\n";
     for (const auto& i : found.inactive)
-        std::cout << "columns never active: " << i.never_active << " of " << i.columns << " of " << tessera::printable(i.tensor) << '\n';
+        std::cout << "columns never active: " << i.never_active << " of " << i.columns << " of "
+                  << tessera::printable(i.tensor) << '\n';
 }
 
 json to_json(const calibrate_options& options, const tessera::calibration& result, const calibration_text& text,
@@ -75,13 +78,21 @@ json to_json(const calibrate_options& options, const tessera::calibration& resul
                 {"never_active", json::array()}};
     for (const auto& s : text.sources) report["sources"].push_back({{"name", s.name}, {"tokens", s.tokens}});
     for (const auto& c : found.coverage)
-        report["experts"].push_back({{"layer", c.layer}, {"experts", c.experts}, {"least_tokens", c.least},
-                                     {"median_tokens", c.median}, {"rare", c.rare}, {"unreached", c.unreached}});
+        report["experts"].push_back({{"layer", c.layer},
+                                     {"experts", c.experts},
+                                     {"least_tokens", c.least},
+                                     {"median_tokens", c.median},
+                                     {"rare", c.rare},
+                                     {"unreached", c.unreached}});
     for (const auto& l : found.largest)
-        report["largest_activations"].push_back({{"tensor", l.tensor}, {"matrix", l.matrix}, {"column", l.column},
-                                                 {"magnitude", l.magnitude}, {"column_rms", l.rms}});
+        report["largest_activations"].push_back({{"tensor", l.tensor},
+                                                 {"matrix", l.matrix},
+                                                 {"column", l.column},
+                                                 {"magnitude", l.magnitude},
+                                                 {"column_rms", l.rms}});
     for (const auto& i : found.inactive)
-        report["never_active"].push_back({{"tensor", i.tensor}, {"never_active", i.never_active}, {"columns", i.columns}});
+        report["never_active"].push_back(
+            {{"tensor", i.tensor}, {"never_active", i.never_active}, {"columns", i.columns}});
     return report;
 }
 
@@ -91,7 +102,8 @@ tessera::calibration run_calibration(const tessera::any_model& model, const cali
                                      const std::filesystem::path& checkpoint, tessera::existing_file unfit_checkpoint) {
     progress_line line;
     return tessera::calibrate(model, text.windows.used.tokens(), text.windows.used.length(),
-                              {.threads = threads, .checkpoint = checkpoint, .unfit_checkpoint = unfit_checkpoint}, line);
+                              {.threads = threads, .checkpoint = checkpoint, .unfit_checkpoint = unfit_checkpoint},
+                              line);
 }
 
 tessera::imatrix_file make_imatrix(const tessera::calibration& result, const calibration_text& text) {
@@ -134,7 +146,8 @@ void calibrate(const calibrate_options& options) {
     }();
     const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - started).count();
     if (result.resumed > 0)
-        std::cout << "note: going on from " << path_text(checkpoint) << ", where " << result.resumed << " layers were done\n";
+        std::cout << "note: going on from " << path_text(checkpoint) << ", where " << result.resumed
+                  << " layers were done\n";
     tessera::write_imatrix(options.output, make_imatrix(result, text), files.rule());
 
     const findings found{tessera::find_coverage(result.inputs, options.enough_tokens),

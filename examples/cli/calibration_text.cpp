@@ -21,14 +21,14 @@ packed_windows cut_contiguously(const text_sources& texts, std::size_t length, s
     std::vector<token_id> all;
     std::vector<std::size_t> source_tokens;
     for (const text_source& source : texts.sources) {
-        if (source.weight) tessera::fail(source.name, ": wanted no weight with contiguous chunks, got ", *source.weight);
+        if (source.weight)
+            tessera::fail(source.name, ": wanted no weight with contiguous chunks, got ", *source.weight);
         const std::size_t before = all.size();
         for (const auto& document : source.documents) {
             const std::size_t room = limit > 0 ? limit - all.size() / length : 0;
             if (limit > 0 && room == 0) break;
-            const token_windows windows = about(source.name, [&] {
-                return cut_windows(document, texts.bos, {.length = length, .limit = room});
-            });
+            const token_windows windows =
+                about(source.name, [&] { return cut_windows(document, texts.bos, {.length = length, .limit = room}); });
             all.insert(all.end(), windows.tokens().begin(), windows.tokens().end());
         }
         source_tokens.push_back(all.size() - before);
@@ -49,7 +49,8 @@ calibration_text read_calibration_text(const tessera::metadata& properties, cons
         if (limit == 0) tessera::fail("--tokens: wanted at least one window of ", length, ", got ", options.tokens);
     }
     const packed_windows packed = with_framing(texts.framing, [&] {
-        return is_packed ? pack_windows(texts.sources, {.length = length, .limit = limit, .bos = texts.bos, .seed = options.seed})
+        return is_packed ? pack_windows(texts.sources,
+                                        {.length = length, .limit = limit, .bos = texts.bos, .seed = options.seed})
                          : cut_contiguously(texts, length, limit);
     });
     calibration_text text{{}, texts.framing, hold_back(packed.windows, held_back, options.seed), options.seed};

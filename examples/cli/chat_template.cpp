@@ -31,7 +31,8 @@ std::vector<checked_template> check_all(const tessera::metadata& properties) {
     std::vector<checked_template> all;
     for (const auto& [key, value] : properties) {
         const auto* source = std::get_if<std::string>(&value);
-        if (source == nullptr || (key != chat_template_key && !key.starts_with(std::string(chat_template_key) + "."))) continue;
+        if (source == nullptr || (key != chat_template_key && !key.starts_with(std::string(chat_template_key) + ".")))
+            continue;
         checked_template one{key, {}, {}};
         try {
             one.findings = check_for_llama(text_template(*source, key));
@@ -57,8 +58,8 @@ void print_chat_templates(const tessera::metadata& properties) {
         if (!t.findings.empty()) std::cout << "; not every engine takes it alike:";
         std::cout << '\n';
         for (const finding& f : t.findings)
-            std::cout << "  line " << f.line << ", column " << f.column << ": " << tessera::printable(f.problem) << "; works everywhere: "
-                      << tessera::printable(f.rewrite) << '\n';
+            std::cout << "  line " << f.line << ", column " << f.column << ": " << tessera::printable(f.problem)
+                      << "; works everywhere: " << tessera::printable(f.rewrite) << '\n';
     }
 }
 
@@ -69,7 +70,8 @@ nlohmann::ordered_json chat_templates_json(const tessera::metadata& properties) 
         if (!t.problem.empty()) one["problem"] = t.problem;
         one["findings"] = nlohmann::ordered_json::array();
         for (const finding& f : t.findings)
-            one["findings"].push_back({{"line", f.line}, {"column", f.column}, {"problem", f.problem}, {"rewrite", f.rewrite}});
+            one["findings"].push_back(
+                {{"line", f.line}, {"column", f.column}, {"problem", f.problem}, {"rewrite", f.rewrite}});
         list.push_back(std::move(one));
     }
     return list;
@@ -80,7 +82,8 @@ tessera::metadata with_chat_template(tessera::metadata properties, const std::fi
     const std::string source(tessera::text::text_file(file).text());
     const text_template parsed(source, file.string());
     if (const auto* names = properties.get<std::vector<std::string>>(key_of_names))
-        for (const std::string& name : std::vector(*names)) properties.erase(std::string(chat_template_key) + "." + name);
+        for (const std::string& name : std::vector(*names))
+            properties.erase(std::string(chat_template_key) + "." + name);
     properties.erase(key_of_names);
     properties.set(std::string(chat_template_key), source);
     return properties;

@@ -13,8 +13,8 @@ namespace cli {
 void print_chat_templates(const tessera::metadata& properties);
 nlohmann::ordered_json chat_templates_json(const tessera::metadata& properties);
 
-/// A model's metadata with a file's template in the place of its own ones; as they are when no file is named. Throws when
-/// the template does not parse.
+/// A model's metadata with a file's template in the place of its own ones; as they are when no file is named. Throws
+/// when the template does not parse.
 tessera::metadata with_chat_template(tessera::metadata properties, const std::filesystem::path& file);
 
 }  // namespace cli

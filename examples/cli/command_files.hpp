@@ -65,7 +65,7 @@ public:
         return *this;
     }
     template <class T>
-        requires std::is_arithmetic_v<T>
+    requires std::is_arithmetic_v<T>
     origin& add(T value) {
         return add(std::span<const T>(&value, 1));
     }
@@ -79,8 +79,8 @@ private:
 /// Tells on standard output that something was put into a file, where it is until the command is done.
 void tell_kept(const std::string& what, const std::filesystem::path& file);
 
-/// What `load` makes of a kept file, if there is one and `load` takes it. `load` throws tessera::error when it does not: then
-/// the file is refused, or, where existing files are replaced, as if it was not there.
+/// What `load` makes of a kept file, if there is one and `load` takes it. `load` throws tessera::error when it does
+/// not: then the file is refused, or, where existing files are replaced, as if it was not there.
 template <class Load>
 auto resume(const std::filesystem::path& file, const tessera::output_rule& rule, const std::string& remedy, Load&& load)
     -> std::optional<decltype(load())> {

@@ -12,7 +12,8 @@
 
 namespace cli {
 
-/// Which output matrix a model has where config.json ties it to the embeddings and a different one is there all the same.
+/// Which output matrix a model has where config.json ties it to the embeddings and a different one is there all the
+/// same.
 enum class tied_output { embeddings, kept };
 
 /// What is listed of a model: its metadata, tensors, formats and size.
@@ -58,11 +59,11 @@ enum class feedback_inputs { original, quantized };
 
 /// How much columns matter.
 struct importance_options {
-    std::filesystem::path file;        ///< an importance matrix, GGUF or legacy; this
-    std::vector<std::string> texts;    ///< or texts to calibrate on first; neither: all columns count alike
-    std::optional<encoder_kind> encoder;  ///< nothing: feedback where there is a text, else weighted
+    std::filesystem::path file;             ///< an importance matrix, GGUF or legacy; this
+    std::vector<std::string> texts;         ///< or texts to calibrate on first; neither: all columns count alike
+    std::optional<encoder_kind> encoder;    ///< nothing: feedback where there is a text, else weighted
     std::optional<feedback_inputs> inputs;  ///< nothing: quantized
-    std::uint64_t enough_tokens = 64;  ///< experts that fewer reached are blended with the others
+    std::uint64_t enough_tokens = 64;       ///< experts that fewer reached are blended with the others
 };
 
 /// Formats chosen by name: pins first, then one format for all or a recipe of llama.cpp.
@@ -86,7 +87,7 @@ struct target_options {
     std::optional<double> bits_per_weight;
     std::optional<double> kld;
     std::string menu = "portable";  ///< formats to choose from
-    std::filesystem::path damage;  ///< read if it exists, else measured and written; empty: measured
+    std::filesystem::path damage;   ///< read if it exists, else measured and written; empty: measured
     measure_options measuring;
     std::size_t refine = 0;  ///< swaps of bytes between tensors to try by measuring
 
@@ -160,7 +161,7 @@ struct calibrate_options {
     std::size_t tokens = 0;           ///< to work on at most; 0: all that the texts have
     std::uint64_t seed = 1;
     std::uint64_t enough_tokens = 64;  ///< experts that fewer reached are reported as rare
-    bool restart = false;  ///< do not go on from where an interrupted run was
+    bool restart = false;              ///< do not go on from where an interrupted run was
     tessera::existing_file existing = tessera::existing_file::refuse;
     int threads = 0;
 };
@@ -171,9 +172,9 @@ struct evaluate_options {
     std::filesystem::path reference;
     std::vector<std::filesystem::path> candidates;
     std::vector<std::string> texts;  ///< as in text_options
-    std::size_t window = 0;         ///< tokens in a window; 0: 512 or the context the model was trained for
-    std::size_t window_limit = 0;   ///< 0: all the text has
-    bool pairs = false;  ///< candidates come in twos, the second of which is compared with the first
+    std::size_t window = 0;          ///< tokens in a window; 0: 512 or the context the model was trained for
+    std::size_t window_limit = 0;    ///< 0: all the text has
+    bool pairs = false;              ///< candidates come in twos, the second of which is compared with the first
     bool json = false;
     int threads = 0;
 };

@@ -20,11 +20,13 @@ std::string escaped(const std::string& text) {
 }
 
 std::string text_at(double x, double y, const std::string& anchor, const std::string& text) {
-    return "<text x=\"" + fixed(x, 1) + "\" y=\"" + fixed(y, 1) + "\" text-anchor=\"" + anchor + "\">" + escaped(text) + "</text>\n";
+    return "<text x=\"" + fixed(x, 1) + "\" y=\"" + fixed(y, 1) + "\" text-anchor=\"" + anchor + "\">" + escaped(text) +
+           "</text>\n";
 }
 
 std::string line(double x1, double y1, double x2, double y2) {
-    return "<line x1=\"" + fixed(x1, 1) + "\" y1=\"" + fixed(y1, 1) + "\" x2=\"" + fixed(x2, 1) + "\" y2=\"" + fixed(y2, 1) + "\"/>\n";
+    return "<line x1=\"" + fixed(x1, 1) + "\" y1=\"" + fixed(y1, 1) + "\" x2=\"" + fixed(x2, 1) + "\" y2=\"" +
+           fixed(y2, 1) + "\"/>\n";
 }
 
 }  // namespace
@@ -45,16 +47,19 @@ std::string curve_svg(const std::vector<curve_point>& points, const std::string&
     const auto x = [&](double bits) { return left + (bits - x_low) / (x_high - x_low) * (width - left - right); };
     const auto y = [&](double power) { return top + (y_high - power) / (y_high - y_low) * (height - top - bottom); };
 
-    std::string svg = "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 " + fixed(width, 0) + " " + fixed(height, 0) +
+    std::string svg = "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 " + fixed(width, 0) + " " +
+                      fixed(height, 0) +
                       "\" font-family=\"sans-serif\" font-size=\"13\" fill=\"#333\">\n"
                       "<rect width=\"100%\" height=\"100%\" fill=\"#fff\"/>\n";
     svg += "<g stroke=\"#ddd\">\n";
     for (double bits = x_low; bits <= x_high; ++bits) svg += line(x(bits), top, x(bits), height - bottom);
     for (double power = y_low; power <= y_high; ++power) svg += line(left, y(power), width - right, y(power));
     svg += "</g>\n";
-    for (double bits = x_low; bits <= x_high; ++bits) svg += text_at(x(bits), height - bottom + 20, "middle", fixed(bits, 0));
+    for (double bits = x_low; bits <= x_high; ++bits)
+        svg += text_at(x(bits), height - bottom + 20, "middle", fixed(bits, 0));
     for (double power = y_low; power <= y_high; ++power)
-        svg += text_at(left - 8, y(power) + 4, "end", fixed(std::pow(10.0, power), std::max(0, static_cast<int>(-power))));
+        svg +=
+            text_at(left - 8, y(power) + 4, "end", fixed(std::pow(10.0, power), std::max(0, static_cast<int>(-power))));
     svg += text_at(left, top - 20, "start", title + ": predicted mean KL divergence in nats over bits per weight");
     svg += text_at((left + width - right) / 2, height - 14, "middle", "bits per weight");
 

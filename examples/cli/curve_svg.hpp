@@ -15,8 +15,8 @@ struct curve_point {
     std::optional<double> damage;  ///< predicted mean KL divergence in nats
 };
 
-/// An SVG of the points, bits per weight to the right, divergence upwards in powers of ten. Points without a divergence,
-/// or with none at all, are left out. `title` is any text.
+/// An SVG of the points, bits per weight to the right, divergence upwards in powers of ten. Points without a
+/// divergence, or with none at all, are left out. `title` is any text.
 std::string curve_svg(const std::vector<curve_point>& points, const std::string& title);
 
 }  // namespace cli

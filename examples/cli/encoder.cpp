@@ -9,11 +9,12 @@ namespace {
 
 // The bytes are those of blocks: of the compiled encoders.
 template <class Encoder>
-void encode(const Encoder& encoder, tessera::type_id type, std::span<const float> row, std::span<const float> importance,
-            std::span<std::byte> out) {
+void encode(const Encoder& encoder, tessera::type_id type, std::span<const float> row,
+            std::span<const float> importance, std::span<std::byte> out) {
     tessera::builtin_formats::dispatch(type, [&]<class F>(tessera::format_tag<F> format) {
         using block = typename F::block;
-        encoder(format, row, importance, std::span<block>(reinterpret_cast<block*>(out.data()), out.size() / sizeof(block)));
+        encoder(format, row, importance,
+                std::span<block>(reinterpret_cast<block*>(out.data()), out.size() / sizeof(block)));
     });
 }
 

@@ -35,7 +35,7 @@ bool is_exact(const select::choice& choice, const encoding_error& error) {
 }
 
 void print_errors(const select::plan& plan, const std::vector<encoding_error>& errors,
-                  weight_error encoding_error::*kind, std::string_view title) {
+                  weight_error encoding_error::* kind, std::string_view title) {
     weight_error total;
     std::size_t worst = 0;
     for (std::size_t t = 0; t < errors.size(); ++t) {
@@ -59,16 +59,18 @@ void print_losses(const select::plan& plan, const std::vector<encoding_error>& e
         const select::choice& choice = plan.choices[t];
         if (const saturation& s = errors[t].saturated; s.blocks > 0)
             std::cout << "warning: " << printable(choice.target.name) << ": the scales of " << choice.target.layout.name
-                      << " cannot hold " << s.weight << " in row " << s.row << ", column " << s.column << ", which became "
-                      << s.stored << (s.blocks > 1 ? ", nor the weights of " + std::to_string(s.blocks - 1) + " more blocks" : "")
+                      << " cannot hold " << s.weight << " in row " << s.row << ", column " << s.column
+                      << ", which became " << s.stored
+                      << (s.blocks > 1 ? ", nor the weights of " + std::to_string(s.blocks - 1) + " more blocks" : "")
                       << "; " << plain_type_for(s.weight).name << " can (--pin)\n";
         else if (choice.is_encoded() && errors[t].plain.relative() > lost_share)
             gone.push_back(choice.target.name);
     }
     if (!gone.empty())
-        std::cout << "warning: next to nothing is left of " << some_of(gone)
-                  << ": most of their weights are too small for the scales of their format, or a few dwarf all others; BF16 "
-                     "holds them (--pin)\n";
+        std::cout
+            << "warning: next to nothing is left of " << some_of(gone)
+            << ": most of their weights are too small for the scales of their format, or a few dwarf all others; BF16 "
+               "holds them (--pin)\n";
 }
 
 void print_feedback(const select::plan& plan, const std::vector<feedback_report>& reports) {
@@ -86,7 +88,8 @@ void print_feedback(const select::plan& plan, const std::vector<feedback_report>
             ++judged;
         }
         if (r.weighted > 0 && r.with_feedback + r.weighted > 1)
-            weighted.push_back(name + " (" + std::to_string(r.weighted) + " of " + std::to_string(r.weighted + r.with_feedback) + ")");
+            weighted.push_back(name + " (" + std::to_string(r.weighted) + " of " +
+                               std::to_string(r.weighted + r.with_feedback) + ")");
         else if (r.weighted > 0)
             weighted.push_back(name);
         if (r.least_coupling < 1) loosened.push_back(name);
@@ -131,7 +134,8 @@ std::string encoding_json(const select::plan& plan, const encoding_report& repor
                                      {"exact", is_exact(choice, error)}};
         if (error.weighed.squared_norm > 0) entry["relative_error_weighed"] = error.weighed.relative();
         if (const saturation& s = error.saturated; s.blocks > 0)
-            entry["saturated"] = {{"blocks", s.blocks}, {"row", s.row}, {"column", s.column}, {"weight", s.weight}, {"stored", s.stored}};
+            entry["saturated"] = {
+                {"blocks", s.blocks}, {"row", s.row}, {"column", s.column}, {"weight", s.weight}, {"stored", s.stored}};
         if (!report.feedback.empty()) {
             const feedback_report& r = report.feedback[t];
             entry["matrices_with_feedback"] = r.with_feedback;

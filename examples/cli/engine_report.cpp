@@ -20,8 +20,9 @@ void print_needs(std::span<const tensor_info> tensors) {
     if (names.empty()) return;
     std::cout << "warning: not portable: ";
     for (std::size_t i = 0; i < names.size(); ++i) std::cout << (i ? ", " : "") << names[i];
-    std::cout << "; a program whose llama.cpp is older refuses the file, and a back end that lacks a format leaves its\n"
-                 "  tensors to the CPU or fails\n";
+    std::cout
+        << "; a program whose llama.cpp is older refuses the file, and a back end that lacks a format leaves its\n"
+           "  tensors to the CPU or fails\n";
 }
 
 nlohmann::ordered_json needs_json(std::span<const tensor_info> tensors) {

@@ -18,8 +18,8 @@
 #include "model_summary.hpp"
 #include "open.hpp"
 #include "terminal.hpp"
-#include "text_sources.hpp"
 #include "tessera/core/printable.hpp"
+#include "text_sources.hpp"
 
 namespace cli {
 
@@ -54,12 +54,18 @@ std::string percent(const estimate& e, int digits) { return text({100.0 * e.valu
 // In pairs, a column tells what the second has of the first one's divergence.
 void print_table(const std::vector<evaluated>& all) {
     const bool pairs = all.back().ratio.has_value();
-    std::vector<std::string> headings{"model", "format", ">bits/weight", ">bytes", ">mean KLD", ">top-1 agreement", ">perplexity ratio"};
+    std::vector<std::string> headings{"model",     "format",           ">bits/weight",     ">bytes",
+                                      ">mean KLD", ">top-1 agreement", ">perplexity ratio"};
     if (pairs) headings.insert(headings.begin() + 5, ">KLD ratio");
     text_table table(std::move(headings));
     for (const evaluated& e : all) {
-        std::vector<std::string> row{e.path.filename().string(), e.format, fixed(e.bits_per_weight, 3), std::to_string(e.file_bytes),
-                                     text(e.result.mean, 7), percent(e.result.same_top, 2), text(e.result.perplexity_ratio, 5)};
+        std::vector<std::string> row{e.path.filename().string(),
+                                     e.format,
+                                     fixed(e.bits_per_weight, 3),
+                                     std::to_string(e.file_bytes),
+                                     text(e.result.mean, 7),
+                                     percent(e.result.same_top, 2),
+                                     text(e.result.perplexity_ratio, 5)};
         if (pairs) row.insert(row.begin() + 5, e.ratio ? text(*e.ratio, 3) : "");
         table.add(std::move(row));
     }
@@ -67,7 +73,9 @@ void print_table(const std::vector<evaluated>& all) {
 }
 
 void print_details(const kl_divergence_result& r) {
-    const auto at = [](const tessera::percentiles& p, double fraction, int digits) { return fixed(p(fraction), digits); };
+    const auto at = [](const tessera::percentiles& p, double fraction, int digits) {
+        return fixed(p(fraction), digits);
+    };
     text_table table({"figure", ">value", ""});
     table.add({"mean KL divergence", text(r.mean, 7), "nats"});
     table.add({"  median", at(r.divergence, 0.5, 6)});
@@ -89,7 +97,7 @@ void print_details(const kl_divergence_result& r) {
 json to_json(const estimate& e) { return {{"value", e.value}, {"error", e.error}}; }
 
 json to_json(const tessera::percentiles& p) {
-    return {{"minimum", p(0.0)}, {"median", p(0.5)}, {"p90", p(0.9)},    {"p95", p(0.95)},
+    return {{"minimum", p(0.0)}, {"median", p(0.5)},  {"p90", p(0.9)},    {"p95", p(0.95)},
             {"p99", p(0.99)},    {"p99.9", p(0.999)}, {"maximum", p(1.0)}};
 }
 
@@ -143,8 +151,12 @@ void evaluate(const evaluate_options& options) {
             return tessera::compare(original, candidate, {.threads = options.threads}, line);
         });
         const model_summary summary(candidates[c].tensors());
-        all.push_back({options.candidates[c], std::string(summary.main_format()), summary.bits_per_weight(),
-                       size_on_disk(candidates[c].files()), measured.result(), {}});
+        all.push_back({options.candidates[c],
+                       std::string(summary.main_format()),
+                       summary.bits_per_weight(),
+                       size_on_disk(candidates[c].files()),
+                       measured.result(),
+                       {}});
         if (!options.pairs) continue;
         const auto divergences = measured.per_token();
         if (c % 2 == 0)
@@ -154,13 +166,18 @@ void evaluate(const evaluate_options& options) {
     }
 
     if (options.json) {
-        json result{{"reference", options.reference.string()}, {"texts", options.texts}, {"framing", scored.framing},
-                    {"window", windows.length()}, {"windows", windows.size()}, {"candidates", json::array()}};
+        json result{{"reference", options.reference.string()},
+                    {"texts", options.texts},
+                    {"framing", scored.framing},
+                    {"window", windows.length()},
+                    {"windows", windows.size()},
+                    {"candidates", json::array()}};
         for (const evaluated& e : all) result["candidates"].push_back(to_json(e));
         std::cout << json_text(result);
         return;
     }
-    std::cout << windows.size() << " windows of " << windows.length() << " tokens, " << all.front().result.tokens << " tokens scored\n"
+    std::cout << windows.size() << " windows of " << windows.length() << " tokens, " << all.front().result.tokens
+              << " tokens scored\n"
               << "text: " << tessera::printable(scored.framing) << "\n\n";
     print_table(all);
     if (all.size() == 1) {

@@ -18,7 +18,8 @@ rare_experts rare_in(const loaded_importances& importances) {
 
 }  // namespace
 
-feedback_gains gains_of(const any_model& model, const loaded_importances& importances, const select::menu& menu, int threads) {
+feedback_gains gains_of(const any_model& model, const loaded_importances& importances, const select::menu& menu,
+                        int threads) {
     progress_line line;
     return measure_feedback_gains(model, *importances.text(), menu, fallback_formats::layouts,
                                   {.threads = threads, .rare = rare_in(importances)}, line);
@@ -30,7 +31,8 @@ std::vector<feedback_report> write_with_feedback(const any_model& model, const s
     progress_line line;
     const feedback_text text = *importances.text();
     const feedback_options options{.threads = threads, .rare = rare_in(importances)};
-    if (inputs == feedback_inputs::quantized) return quantize_layer_by_layer(model, plan, properties, text, file, options, line);
+    if (inputs == feedback_inputs::quantized)
+        return quantize_layer_by_layer(model, plan, properties, text, file, options, line);
     return quantize_with_feedback(model, plan, properties, text, file, options, line);
 }
 

@@ -20,12 +20,10 @@ namespace cli {
 tessera::feedback_gains gains_of(const tessera::any_model& model, const loaded_importances& importances,
                                  const tessera::select::menu& menu, int threads);
 
-/// tessera::quantize_with_feedback into a GGUF file, or quantize_layer_by_layer for quantized inputs, with a progress line.
-std::vector<tessera::feedback_report> write_with_feedback(const tessera::any_model& model,
-                                                          const tessera::select::plan& plan,
-                                                          const tessera::metadata& properties,
-                                                          const loaded_importances& importances,
-                                                          tessera::gguf::writer& file, feedback_inputs inputs,
-                                                          int threads);
+/// tessera::quantize_with_feedback into a GGUF file, or quantize_layer_by_layer for quantized inputs, with a progress
+/// line.
+std::vector<tessera::feedback_report> write_with_feedback(
+    const tessera::any_model& model, const tessera::select::plan& plan, const tessera::metadata& properties,
+    const loaded_importances& importances, tessera::gguf::writer& file, feedback_inputs inputs, int threads);
 
 }  // namespace cli

@@ -47,26 +47,30 @@ void print_rare(const tessera::select::plan& plan, const loaded_importances& imp
     for (const choice& c : plan.choices) {
         std::vector<std::string> experts;
         for (const tessera::rare_matrix& r : importances.rare)
-            if (r.tensor == c.target.name && c.is_encoded()) experts.push_back(std::to_string(r.matrix) + " (" + std::to_string(r.tokens) + ")");
+            if (r.tensor == c.target.name && c.is_encoded())
+                experts.push_back(std::to_string(r.matrix) + " (" + std::to_string(r.tokens) + ")");
         if (experts.empty()) continue;
-        std::cout << "note: " << tessera::printable(c.target.name) << ": fewer than " << importances.enough_tokens << " tokens reached experts (tokens) "
-                  << some_of(experts) << ": blended with the average of all\n";
+        std::cout << "note: " << tessera::printable(c.target.name) << ": fewer than " << importances.enough_tokens
+                  << " tokens reached experts (tokens) " << some_of(experts) << ": blended with the average of all\n";
     }
 }
 
-void print_unreached(const tessera::select::plan& plan, const tessera::importance_table& importances, encoder_kind encoder) {
+void print_unreached(const tessera::select::plan& plan, const tessera::importance_table& importances,
+                     encoder_kind encoder) {
     for (const choice& c : plan.choices) {
         const auto* entry = importances.find(c.target.name);
         if (entry == nullptr || entry->unreached() == 0 || !c.is_encoded()) continue;
         const bool has_others = encoder == encoder_kind::feedback && entry->unreached() < entry->tokens.size();
-        std::cout << "note: " << tessera::printable(c.target.name) << ": no token reached " << entry->unreached() << " of " << entry->tokens.size()
-                  << " matrices: encoded with " << (has_others ? "the importances of the others\n" : "all columns alike\n");
+        std::cout << "note: " << tessera::printable(c.target.name) << ": no token reached " << entry->unreached()
+                  << " of " << entry->tokens.size() << " matrices: encoded with "
+                  << (has_others ? "the importances of the others\n" : "all columns alike\n");
     }
 }
 
 [[noreturn]] void fail_without_feedback() {
-    tessera::fail("--feedback-inputs: wanted the encoder feedback, which needs a text (--text, or --imatrix with a file of "
-                  "tessera calibrate), got another");
+    tessera::fail(
+        "--feedback-inputs: wanted the encoder feedback, which needs a text (--text, or --imatrix with a file of "
+        "tessera calibrate), got another");
 }
 
 // Made from the texts, or by a run before this one that did not get further.
@@ -106,14 +110,17 @@ std::optional<tessera::feedback_text> loaded_importances::text() const {
     const std::vector<std::int32_t>* used = windows(tessera::used_windows_key);
     const std::vector<std::int32_t>* held_back = windows(tessera::held_back_key);
     if (used == nullptr || used->empty()) return std::nullopt;
-    return tessera::feedback_text{*used, held_back == nullptr ? std::span<const std::int32_t>() : *held_back, file.chunk_size};
+    return tessera::feedback_text{*used, held_back == nullptr ? std::span<const std::int32_t>() : *held_back,
+                                  file.chunk_size};
 }
 
 encoding choose_encoding(const importance_options& options, const loaded_importances* importances) {
     const bool has_text = importances != nullptr && importances->text();
     if (options.encoder == encoder_kind::feedback && !has_text)
-        tessera::fail("--encoder feedback: wanted texts (--text) or an importance matrix of tessera calibrate, which holds "
-                      "its text (--imatrix FILE.gguf), got ", importances == nullptr ? "neither" : importances->path.string());
+        tessera::fail(
+            "--encoder feedback: wanted texts (--text) or an importance matrix of tessera calibrate, which holds "
+            "its text (--imatrix FILE.gguf), got ",
+            importances == nullptr ? "neither" : importances->path.string());
     const encoder_kind encoder = options.encoder.value_or(has_text ? encoder_kind::feedback : encoder_kind::weighted);
     if (options.inputs && encoder != encoder_kind::feedback) fail_without_feedback();
     return {encoder, importances, options.inputs.value_or(feedback_inputs::quantized)};
@@ -122,7 +129,8 @@ encoding choose_encoding(const importance_options& options, const loaded_importa
 std::optional<loaded_importances> load_importances(const importance_options& options, const tessera::any_model& model,
                                                    const tessera::metadata& properties, const command_files& files,
                                                    int threads) {
-    if (options.inputs && options.encoder.value_or(encoder_kind::feedback) != encoder_kind::feedback) fail_without_feedback();
+    if (options.inputs && options.encoder.value_or(encoder_kind::feedback) != encoder_kind::feedback)
+        fail_without_feedback();
     if (options.file.empty() && options.texts.empty()) return std::nullopt;
     loaded_importances loaded;
     loaded.enough_tokens = options.enough_tokens;

@@ -19,7 +19,7 @@ namespace cli {
 
 struct loaded_importances {
     std::filesystem::path path;
-    tessera::imatrix_file file;  ///< experts that few tokens reached are blended with the others
+    tessera::imatrix_file file;       ///< experts that few tokens reached are blended with the others
     std::uint64_t enough_tokens = 0;  ///< that these lack
     std::vector<tessera::rare_matrix> rare;
 
@@ -34,10 +34,10 @@ struct encoding {
     feedback_inputs inputs = feedback_inputs::quantized;
 };
 
-/// Reads the importance matrix, or makes one from the texts, which the model's tokenizer and chat template as `properties`
-/// describe them make tokens of, and blends experts that few tokens reached. What was made is kept as `files` says.
-/// Nothing when the options name neither. Throws when the file is another model's, and at once when the options
-/// contradict each other.
+/// Reads the importance matrix, or makes one from the texts, which the model's tokenizer and chat template as
+/// `properties` describe them make tokens of, and blends experts that few tokens reached. What was made is kept as
+/// `files` says. Nothing when the options name neither. Throws when the file is another model's, and at once when the
+/// options contradict each other.
 std::optional<loaded_importances> load_importances(const importance_options& options, const tessera::any_model& model,
                                                    const tessera::metadata& properties, const command_files& files,
                                                    int threads);

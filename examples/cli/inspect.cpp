@@ -75,7 +75,8 @@ json to_json(const tessera::any_model& model, model_kind kind) {
     if (kind == model_kind::file) result["needs"] = needs_json(model.tensors());
     result["formats"] = json::array();
     for (const format_share& f : summary.formats)
-        result["formats"].push_back({{"name", f.name}, {"tensors", f.tensors}, {"weights", f.weights}, {"bytes", f.bytes}});
+        result["formats"].push_back(
+            {{"name", f.name}, {"tensors", f.tensors}, {"weights", f.weights}, {"bytes", f.bytes}});
     result["metadata"] = json::object();
     for (const auto& [key, value] : model.metadata())
         result["metadata"][key] = {{"type", tessera::type_name(value)},

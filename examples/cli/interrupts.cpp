@@ -40,7 +40,7 @@ void on_closed_pipe(int signal) {  // ends as it would without a handler
 }
 
 void handle(int signal, void (*handler)(int)) {
-    struct ::sigaction action {};
+    struct ::sigaction action{};
     ::sigaction(signal, nullptr, &action);
     if (action.sa_handler == SIG_IGN) return;
     action = {};

@@ -17,9 +17,9 @@ private:
     int signal_;
 };
 
-/// From now on the first SIGINT, SIGTERM or SIGHUP asks work to stop. Work that does not within two seconds, and a second
-/// signal, end the program at once. Nothing is left of files that have not got their names yet in either case, nor when
-/// nobody reads what is printed. A signal that was ignored before stays so (nohup).
+/// From now on the first SIGINT, SIGTERM or SIGHUP asks work to stop. Work that does not within two seconds, and a
+/// second signal, end the program at once. Nothing is left of files that have not got their names yet in either case,
+/// nor when nobody reads what is printed. A signal that was ignored before stays so (nohup).
 void catch_interrupts();
 
 /// Throws an interruption when work was asked to stop.

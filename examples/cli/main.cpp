@@ -23,20 +23,26 @@ constexpr int exit_usage = 2;
 constexpr std::size_t most_bytes = 8192;  // of an error's message: what it quotes may be of any size
 
 constexpr const char* text_help =
-    "Files, directories (*.txt, *.md, *.jsonl) or quoted patterns, UTF-8 or, with a byte\norder mark, UTF-16; \\r\\n counts as \\n. =WEIGHT behind one sets its share of the tokens.\n"
-    "Conversations, a line of JSON each ({\"messages\": [...]}), are rendered with\nthe model's chat template; without one they are plain text";
+    "Files, directories (*.txt, *.md, *.jsonl) or quoted patterns, UTF-8 or, with a byte\norder mark, UTF-16; \\r\\n "
+    "counts as \\n. =WEIGHT behind one sets its share of the tokens.\n"
+    "Conversations, a line of JSON each ({\"messages\": [...]}), are rendered with\nthe model's chat template; without "
+    "one they are plain text";
 
 void add_inspect(CLI::App& app, cli::inspect_options& options) {
     CLI::App* command = app.add_subcommand("inspect", "Show a model's metadata, tensors, formats and size");
-    command->add_option("MODEL", options.model, "A GGUF file or a Hugging Face model directory")->required()->type_name("");
+    command->add_option("MODEL", options.model, "A GGUF file or a Hugging Face model directory")
+        ->required()
+        ->type_name("");
     command->add_flag("--json", options.json, "Print JSON, with every value in full");
-    command->footer("Examples:\n  tessera inspect model-Q4_K.gguf\n  tessera inspect models/fable-3m --json | jq .tensors[].name");
+    command->footer(
+        "Examples:\n  tessera inspect model-Q4_K.gguf\n  tessera inspect models/fable-3m --json | jq .tensors[].name");
     command->callback([&options] { cli::inspect(options); });
 }
 
 void add_convert(CLI::App& app, cli::convert_options& options) {
     CLI::App* command = app.add_subcommand("convert", "Turn a Hugging Face model into a full-precision GGUF");
-    command->add_option("MODEL", options.model, "A model directory (config.json, *.safetensors, tokenizer) or a GGUF file")
+    command
+        ->add_option("MODEL", options.model, "A model directory (config.json, *.safetensors, tokenizer) or a GGUF file")
         ->required()
         ->type_name("");
     command->add_option("--type", options.type, "F32, F16 or BF16; vectors, norms and routers are always F32")
@@ -46,8 +52,9 @@ void add_convert(CLI::App& app, cli::convert_options& options) {
     cli::add_without_mtp(*command, options.further);
     cli::add_untie(*command, options.tied);
     cli::add_output(*command, options.output);
-    command->footer("Examples:\n  tessera convert models/fable-3m -o fable-3m-F16.gguf\n"
-                    "  tessera convert models/fable-3m -o fable-3m-BF16.gguf --type BF16");
+    command->footer(
+        "Examples:\n  tessera convert models/fable-3m -o fable-3m-F16.gguf\n"
+        "  tessera convert models/fable-3m -o fable-3m-BF16.gguf --type BF16");
     command->callback([&options] { cli::convert(options); });
 }
 
@@ -59,7 +66,9 @@ void add_quantize(CLI::App& app, cli::quantize_options& options) {
     CLI::Option_group* formats = command->add_option_group("Formats", "Exactly one of these");
     cli::add_target(*command, *formats, options.target);
     cli::add_names(*formats, options.names);
-    CLI::Option* plan = formats->add_option("--plan", options.plan, "A plan that tessera plan made")->check(cli::is_file_name)->type_name("FILE");
+    CLI::Option* plan = formats->add_option("--plan", options.plan, "A plan that tessera plan made")
+                            ->check(cli::is_file_name)
+                            ->type_name("FILE");
     formats->require_option(1);
     cli::add_pins(*command, options.names.pins);
     command->get_option("--pin")->excludes(plan);
@@ -67,17 +76,21 @@ void add_quantize(CLI::App& app, cli::quantize_options& options) {
     cli::add_importances(*command, options.importances);
     cli::add_encoder(*command, options.importances.encoder);
     cli::add_feedback_inputs(*command, options.importances.inputs);
-    command->add_option("--report", options.report, "Write how every tensor was encoded, as JSON")->check(cli::is_file_name)->type_name("FILE");
+    command->add_option("--report", options.report, "Write how every tensor was encoded, as JSON")
+        ->check(cli::is_file_name)
+        ->type_name("FILE");
     cli::add_untie(*command, options.tied);
     cli::add_output(*command, options.output);
-    command->footer("Vectors, norms and routers stay F32. A tensor whose rows the format cannot take gets the smallest\n"
-                    "larger format that can, and is named.\n\n"
-                    "Examples:\n  tessera quantize model-BF16.gguf --target-size 4.2GiB --imatrix imatrix.gguf -o model-4.2GiB.gguf\n"
-                    "  tessera quantize fable-3m-F16.gguf -f Q4_K -o fable-3m-Q4_K.gguf\n"
-                    "  tessera quantize models/fable-3m -f Q4_K -o out.gguf --pin 'ffn_down=Q6_K' --pin '^token_embd=Q8_0'\n"
-                    "  tessera quantize models/fable-3m -f IQ3_XXS -o out.gguf --imatrix imatrix.gguf\n"
-                    "  tessera quantize models/fable-3m --recipe Q4_K_M -o out.gguf --dry-run\n"
-                    "  tessera quantize models/fable-3m --plan plan.json -o out.gguf");
+    command->footer(
+        "Vectors, norms and routers stay F32. A tensor whose rows the format cannot take gets the smallest\n"
+        "larger format that can, and is named.\n\n"
+        "Examples:\n  tessera quantize model-BF16.gguf --target-size 4.2GiB --imatrix imatrix.gguf -o "
+        "model-4.2GiB.gguf\n"
+        "  tessera quantize fable-3m-F16.gguf -f Q4_K -o fable-3m-Q4_K.gguf\n"
+        "  tessera quantize models/fable-3m -f Q4_K -o out.gguf --pin 'ffn_down=Q6_K' --pin '^token_embd=Q8_0'\n"
+        "  tessera quantize models/fable-3m -f IQ3_XXS -o out.gguf --imatrix imatrix.gguf\n"
+        "  tessera quantize models/fable-3m --recipe Q4_K_M -o out.gguf --dry-run\n"
+        "  tessera quantize models/fable-3m --plan plan.json -o out.gguf");
     command->callback([&options] { cli::quantize(options); });
 }
 
@@ -96,20 +109,30 @@ void add_plan(CLI::App& app, cli::plan_options& options) {
     cli::add_untie(*command, options.tied);
     cli::add_importances(*command, options.importances);
     cli::add_encoder(*command, options.importances.encoder);
-    command->add_option("-o,--output", options.output, "Write the plan, for tessera quantize --plan")->excludes(curve)->check(cli::is_file_name)->type_name("FILE");
-    command->add_option("--tensor-types", options.tensor_types, "Write the plan as --tensor-type options of llama-quantize")
+    command->add_option("-o,--output", options.output, "Write the plan, for tessera quantize --plan")
         ->excludes(curve)
         ->check(cli::is_file_name)
         ->type_name("FILE");
-    command->add_option("--svg", options.svg, "Draw the curve")->needs(curve)->check(cli::is_file_name)->type_name("FILE");
+    command
+        ->add_option("--tensor-types", options.tensor_types,
+                     "Write the plan as --tensor-type options of llama-quantize")
+        ->excludes(curve)
+        ->check(cli::is_file_name)
+        ->type_name("FILE");
+    command->add_option("--svg", options.svg, "Draw the curve")
+        ->needs(curve)
+        ->check(cli::is_file_name)
+        ->type_name("FILE");
     command->add_flag("--json", options.json, "Print the curve as JSON")->needs(curve);
     cli::add_force(*command, options.existing);
     cli::add_threads(*command, options.threads);
-    command->footer("A plan is a file to read and edit: the name and format of every tensor count.\n\n"
-                    "Examples:\n  tessera plan model-BF16.gguf --imatrix imatrix.gguf --damage damage.json --target-size 4.2GiB -o plan.json\n"
-                    "  tessera plan model-BF16.gguf --damage damage.json --target-bpw 4.5 --formats arm-friendly -o plan.json\n"
-                    "  tessera plan model-BF16.gguf --damage damage.json --curve --svg curve.svg\n"
-                    "  tessera plan models/fable-3m --recipe Q4_K_M --tensor-types options.txt");
+    command->footer(
+        "A plan is a file to read and edit: the name and format of every tensor count.\n\n"
+        "Examples:\n  tessera plan model-BF16.gguf --imatrix imatrix.gguf --damage damage.json --target-size 4.2GiB -o "
+        "plan.json\n"
+        "  tessera plan model-BF16.gguf --damage damage.json --target-bpw 4.5 --formats arm-friendly -o plan.json\n"
+        "  tessera plan model-BF16.gguf --damage damage.json --curve --svg curve.svg\n"
+        "  tessera plan models/fable-3m --recipe Q4_K_M --tensor-types options.txt");
     command->callback([&options] { cli::plan(options); });
 }
 
@@ -118,10 +141,14 @@ void add_ablate(CLI::App& app, cli::ablate_options& options) {
     command->add_option("MODEL", options.model, "A full-precision GGUF file or Hugging Face model directory")
         ->required()
         ->type_name("");
-    command->add_option("--plan", options.plan, "A plan that tessera plan made")->required()->check(cli::is_file_name)->type_name("FILE");
+    command->add_option("--plan", options.plan, "A plan that tessera plan made")
+        ->required()
+        ->check(cli::is_file_name)
+        ->type_name("FILE");
     command
         ->add_option("--tensors", options.classes,
-                     "Tensors to change together; may be repeated\n(default: attention keys, values ..., ffn_down ..., first and last layer)")
+                     "Tensors to change together; may be repeated\n(default: attention keys, values ..., ffn_down ..., "
+                     "first and last layer)")
         ->type_name("[NAME=]REGEX")
         ->check(cli::is_class)
         ->expected(1)
@@ -139,87 +166,112 @@ void add_ablate(CLI::App& app, cli::ablate_options& options) {
     cli::add_importances(*command, options.importances);
     command->add_flag("--json", options.json, "Print JSON");
     cli::add_threads(*command, options.threads);
-    command->footer("Examples:\n  tessera ablate model-BF16.gguf --plan plan.json --imatrix imatrix.gguf\n"
-                    "  tessera ablate model-BF16.gguf --plan plan.json --imatrix imatrix.gguf --tensors values=attn_v --bits 3");
+    command->footer(
+        "Examples:\n  tessera ablate model-BF16.gguf --plan plan.json --imatrix imatrix.gguf\n"
+        "  tessera ablate model-BF16.gguf --plan plan.json --imatrix imatrix.gguf --tensors values=attn_v --bits 3");
     command->callback([&options] { cli::ablate(options); });
 }
 
 void add_calibrate(CLI::App& app, cli::calibrate_options& options) {
-    CLI::App* command = app.add_subcommand("calibrate", "Measure on texts how much each column of a model's matrices matters");
+    CLI::App* command =
+        app.add_subcommand("calibrate", "Measure on texts how much each column of a model's matrices matters");
     command->add_option("MODEL", options.model, "A full-precision GGUF file or Hugging Face model directory")
         ->required()
         ->type_name("");
     CLI::Option_group* sources = command->add_option_group("Texts", "At least one of these");
     sources->add_option("--text", options.texts.texts, text_help)->type_name("PATH[=WEIGHT]");
-    sources->add_option("--token-ids", options.texts.token_ids, "The same with token ids in place of text, one document per line")
+    sources
+        ->add_option("--token-ids", options.texts.token_ids,
+                     "The same with token ids in place of text, one document per line")
         ->type_name("PATH[=WEIGHT]");
     sources->require_option(1, 2);
-    command->add_option("-o,--output", options.output, "The importance matrix to write: GGUF, or the older format if it ends in .dat")
+    command
+        ->add_option("-o,--output", options.output,
+                     "The importance matrix to write: GGUF, or the older format if it ends in .dat")
         ->required()
         ->check(cli::is_file_name)
         ->type_name("FILE");
-    command->add_option("--report", options.report, "Write what was found as JSON, too")->check(cli::is_file_name)->type_name("FILE");
-    command->add_option("--window", options.window, "Tokens in a window (default: 512, or the trained context if shorter)")
+    command->add_option("--report", options.report, "Write what was found as JSON, too")
+        ->check(cli::is_file_name)
+        ->type_name("FILE");
+    command
+        ->add_option("--window", options.window, "Tokens in a window (default: 512, or the trained context if shorter)")
         ->check(CLI::Range(std::size_t{3}, std::size_t{1} << 24).description(""))
         ->type_name("N");
     command->add_option("--tokens", options.tokens, "Tokens to work on at most (default: all that the texts have)")
         ->check(CLI::Range(std::size_t{3}, std::size_t{1} << 40).description(""))
         ->type_name("N");
-    command->add_option("--chunks", options.chunks, "packed: documents in random order, cut only where they do not fit;\n"
-                                                    "contiguous: texts cut as they are, as llama-imatrix does")
+    command
+        ->add_option("--chunks", options.chunks,
+                     "packed: documents in random order, cut only where they do not fit;\n"
+                     "contiguous: texts cut as they are, as llama-imatrix does")
         ->transform(CLI::IsMember({"packed", "contiguous"}, CLI::ignore_case))
         ->type_name("KIND")
         ->capture_default_str();
-    command->add_option("--separator", options.texts.separator, "What separates documents in a file, such as '<|endoftext|>';\n"
-                                                          "\\n is a line's end (default: a file is one document)")
+    command
+        ->add_option("--separator", options.texts.separator,
+                     "What separates documents in a file, such as '<|endoftext|>';\n"
+                     "\\n is a line's end (default: a file is one document)")
         ->type_name("TEXT");
-    command->add_option("--held-back", options.held_back, "Share of the windows left for later decisions and kept in the GGUF file\n(default: 0.1, contiguous 0)")
+    command
+        ->add_option(
+            "--held-back", options.held_back,
+            "Share of the windows left for later decisions and kept in the GGUF file\n(default: 0.1, contiguous 0)")
         ->check(CLI::Range(0.0, 0.9).description(""))
         ->type_name("SHARE");
     command->add_option("--seed", options.seed, "Decides the order of documents and the windows held back")
         ->type_name("N")
         ->capture_default_str();
-    command->add_flag("--parse-special", options.texts.parse_special, "Recognise special tokens that are spelled out in the texts");
-    command->add_option("--enough-tokens", options.enough_tokens, "Experts that fewer tokens reached are reported as rare")
+    command->add_flag("--parse-special", options.texts.parse_special,
+                      "Recognise special tokens that are spelled out in the texts");
+    command
+        ->add_option("--enough-tokens", options.enough_tokens, "Experts that fewer tokens reached are reported as rare")
         ->type_name("N")
         ->capture_default_str();
     command->add_flag("--restart", options.restart, "Begin anew even if an interrupted run could go on");
     cli::add_force(*command, options.existing);
     cli::add_threads(*command, options.threads);
-    command->footer("After every layer the work is saved in OUTPUT.checkpoint; the same command goes on from there.\n\n"
-                    "Examples:\n  tessera calibrate models/fable-3m --text stories.txt -o imatrix.gguf\n"
-                    "  tessera calibrate model-BF16.gguf --text wiki=2 'code/*.txt' --tokens 500000 -o imatrix.gguf\n"
-                    "  tessera calibrate model-BF16.gguf --text chats.jsonl=3 wiki=1 -o imatrix.gguf\n"
-                    "  tessera calibrate model-F16.gguf --text calibration.txt --chunks contiguous -o imatrix.dat");
+    command->footer(
+        "After every layer the work is saved in OUTPUT.checkpoint; the same command goes on from there.\n\n"
+        "Examples:\n  tessera calibrate models/fable-3m --text stories.txt -o imatrix.gguf\n"
+        "  tessera calibrate model-BF16.gguf --text wiki=2 'code/*.txt' --tokens 500000 -o imatrix.gguf\n"
+        "  tessera calibrate model-BF16.gguf --text chats.jsonl=3 wiki=1 -o imatrix.gguf\n"
+        "  tessera calibrate model-F16.gguf --text calibration.txt --chunks contiguous -o imatrix.dat");
     command->callback([&options] { cli::calibrate(options); });
 }
 
 void add_evaluate(CLI::App& app, cli::evaluate_options& options) {
     CLI::App* command = app.add_subcommand("evaluate", "Measure how far models are from a reference, on a text");
-    command->add_option("REFERENCE", options.reference, "The original: a GGUF file or a model directory")->required()->type_name("");
+    command->add_option("REFERENCE", options.reference, "The original: a GGUF file or a model directory")
+        ->required()
+        ->type_name("");
     command->add_option("CANDIDATE", options.candidates, "The models to compare with it; several make a table")
         ->required()
         ->type_name("");
     command->add_option("--text", options.texts, text_help)->required()->type_name("PATH[=WEIGHT]");
-    command->add_option("--window", options.window, "Tokens in a window (default: 512, or the trained context if shorter)")
+    command
+        ->add_option("--window", options.window, "Tokens in a window (default: 512, or the trained context if shorter)")
         ->check(CLI::Range(std::size_t{3}, std::size_t{1} << 24).description(""))
         ->type_name("N");
     command->add_option("--windows", options.window_limit, "Windows to use (default: all that the text has)")
         ->check(CLI::Range(std::size_t{1}, std::size_t{1} << 32).description(""))
         ->type_name("N");
-    command->add_flag("--pairs", options.pairs,
-                      "Candidates come in pairs, of the same size for example: how much the second's divergence is of the first's");
+    command->add_flag(
+        "--pairs", options.pairs,
+        "Candidates come in pairs, of the same size for example: how much the second's divergence is of the first's");
     command->add_flag("--json", options.json, "Print JSON");
     cli::add_threads(*command, options.threads);
-    command->footer("The second half of every window is scored. A single plain text is cut as llama-perplexity does;\n"
-                    "several texts or conversations are packed into windows.\n\n"
-                    "Examples:\n  tessera evaluate fable-3m-F16.gguf fable-3m-Q4_K.gguf --text heldout.txt\n"
-                    "  tessera evaluate models/fable-3m *-Q*.gguf --text heldout.txt --windows 12\n"
-                    "  tessera evaluate models/fable-3m Q4_K_M.gguf ours-4.9.gguf --pairs --text heldout.txt\n"
-                    "  tessera evaluate model-BF16.gguf model-Q4_K.gguf --text chats.jsonl=3 wiki.txt=1");
+    command->footer(
+        "The second half of every window is scored. A single plain text is cut as llama-perplexity does;\n"
+        "several texts or conversations are packed into windows.\n\n"
+        "Examples:\n  tessera evaluate fable-3m-F16.gguf fable-3m-Q4_K.gguf --text heldout.txt\n"
+        "  tessera evaluate models/fable-3m *-Q*.gguf --text heldout.txt --windows 12\n"
+        "  tessera evaluate models/fable-3m Q4_K_M.gguf ours-4.9.gguf --pairs --text heldout.txt\n"
+        "  tessera evaluate model-BF16.gguf model-Q4_K.gguf --text chats.jsonl=3 wiki.txt=1");
     command->callback([&options] {
         if (options.pairs && options.candidates.size() % 2 != 0)
-            throw CLI::ValidationError("--pairs", "wanted an even number of candidates, got " + std::to_string(options.candidates.size()));
+            throw CLI::ValidationError(
+                "--pairs", "wanted an even number of candidates, got " + std::to_string(options.candidates.size()));
         cli::evaluate(options);
     });
 }
@@ -236,7 +288,9 @@ int main(int argc, char** argv) {
         const std::string command = chosen.empty() ? "tessera" : "tessera " + chosen.front()->get_name();
         return "tessera: " + tessera::printable(error.what(), most_bytes) + "\nTry: " + command + " --help\n";
     });
-    app.footer("Exit status: 0 done, 1 failed (data or files), 2 wrong command line, 128 + N stopped by signal N.\ntessera COMMAND --help shows examples.");
+    app.footer(
+        "Exit status: 0 done, 1 failed (data or files), 2 wrong command line, 128 + N stopped by signal N.\ntessera "
+        "COMMAND --help shows examples.");
 
     cli::inspect_options inspect;
     cli::convert_options convert;

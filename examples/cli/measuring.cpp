@@ -33,8 +33,8 @@ const importance_table& table_of(const loaded_importances* importances) {
 }
 
 // As many of the windows as the options want: by tokens, by the time that the first one takes, or by default.
-text::token_windows first_windows(const any_model& model, const text::token_windows& all, const measure_options& options,
-                                  std::size_t passes, int threads) {
+text::token_windows first_windows(const any_model& model, const text::token_windows& all,
+                                  const measure_options& options, std::size_t passes, int threads) {
     std::uint64_t tokens = options.tokens;
     if (tokens == 0) tokens = default_measure_tokens(model.tensors(), passes);
     if (options.minutes > 0) {
@@ -60,7 +60,9 @@ std::string origin_of(const any_model& model, const measure_options& options, co
     if (encoding.importances == nullptr) return from.text();
     from.add(encoding.importances->enough_tokens);
     for (const auto& [name, entry] : encoding.importances->file.importances)
-        from.add(name).add(std::span<const float>(entry.mean_squares)).add(std::span<const std::uint64_t>(entry.tokens));
+        from.add(name)
+            .add(std::span<const float>(entry.mean_squares))
+            .add(std::span<const std::uint64_t>(entry.tokens));
     if (const auto text = encoding.importances->text(); text && encoding.encoder == encoder_kind::feedback)
         from.add(text->used).add(text->held_back);
     return from.text();
@@ -71,25 +73,29 @@ std::string origin_of(const any_model& model, const measure_options& options, co
 text::token_windows measuring_windows(const any_model& model, const measure_options& options,
                                       const loaded_importances* importances) {
     if (!options.text.empty()) {
-        const scored_text scored = read_scored_text(model.metadata(), {options.text}, default_window(model.metadata()), 0);
+        const scored_text scored =
+            read_scored_text(model.metadata(), {options.text}, default_window(model.metadata()), 0);
         std::cout << "text: " << printable(scored.framing) << '\n';
         return scored.windows;
     }
     if (importances != nullptr)
         if (const auto* held_back = importances->file.properties.get<std::vector<std::int32_t>>(held_back_key))
-            return about(importances->path, [&] { return text::token_windows(*held_back, importances->file.chunk_size); });
-    fail("measuring: wanted a text (--measure-text FILE) or an importance matrix of tessera calibrate that holds back "
-         "windows, got neither");
+            return about(importances->path,
+                         [&] { return text::token_windows(*held_back, importances->file.chunk_size); });
+    fail(
+        "measuring: wanted a text (--measure-text FILE) or an importance matrix of tessera calibrate that holds back "
+        "windows, got neither");
 }
 
-select::damage_table obtain_damage(const any_model& model, const target_options& options,
-                                   const encoding& encoding, const command_files& files, int threads) {
+select::damage_table obtain_damage(const any_model& model, const target_options& options, const encoding& encoding,
+                                   const command_files& files, int threads) {
     const loaded_importances* importances = encoding.importances;
     const std::string_view encoder = encoding.encoder == encoder_kind::feedback ? "feedback" : "weighted";
     if (!options.damage.empty() && std::filesystem::exists(options.damage)) {
         select::damage_table table = load_damage(options.damage, model.stored_tensors());
         if (table.encoder != encoder)
-            std::cout << "note: " << path_text(options.damage) << " is for the encoder " << printable(table.encoder) << '\n';
+            std::cout << "note: " << path_text(options.damage) << " is for the encoder " << printable(table.encoder)
+                      << '\n';
         return table;
     }
     const measure_options& measuring = options.measuring;

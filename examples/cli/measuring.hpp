@@ -1,5 +1,5 @@
-// What needs the model to run: damage tables, refined plans, ablations. The one place that compiles these, which takes a
-// while.
+// What needs the model to run: damage tables, refined plans, ablations. The one place that compiles these, which takes
+// a while.
 #pragma once
 
 #include <functional>
@@ -19,8 +19,8 @@
 
 namespace cli {
 
-/// The windows to measure on: those of the options' text, or else those that the calibration held back. Throws when there
-/// are neither.
+/// The windows to measure on: those of the options' text, or else those that the calibration held back. Throws when
+/// there are neither.
 tessera::text::token_windows measuring_windows(const tessera::any_model& model, const measure_options& options,
                                                const loaded_importances* importances);
 

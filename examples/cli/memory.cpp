@@ -23,7 +23,10 @@ std::uint64_t largest(const tessera::metadata& properties, const std::string& ke
         []<class T>(const T& v) -> std::uint64_t {
             if constexpr (std::is_integral_v<T>) {
                 return v > 0 ? static_cast<std::uint64_t>(v) : 0;
-            } else if constexpr (requires { typename T::value_type; requires std::is_integral_v<typename T::value_type>; }) {
+            } else if constexpr (requires {
+                                     typename T::value_type;
+                                     requires std::is_integral_v<typename T::value_type>;
+                                 }) {
                 std::uint64_t most = 0;
                 for (const auto one : v) most = std::max(most, one > 0 ? static_cast<std::uint64_t>(one) : 0);
                 return most;
@@ -34,13 +37,14 @@ std::uint64_t largest(const tessera::metadata& properties, const std::string& ke
         *found);
 }
 
-// At least: a row of hidden states, its normed copy, and the widest that a layer makes of it, in floats. Routed experts see a
-// part of the tokens at a time and are not counted.
+// At least: a row of hidden states, its normed copy, and the widest that a layer makes of it, in floats. Routed experts
+// see a part of the tokens at a time and are not counted.
 std::uint64_t bytes_per_token(const tessera::metadata& properties) {
     const std::string prefix = properties.get_or<std::string>("general.architecture", "") + '.';
     const auto count = [&](const char* key) { return largest(properties, prefix + key); };
     const std::uint64_t width = count("embedding_length");
-    const std::uint64_t inner = count(count("expert_count") > 0 ? "expert_shared_feed_forward_length" : "feed_forward_length");
+    const std::uint64_t inner =
+        count(count("expert_count") > 0 ? "expert_shared_feed_forward_length" : "feed_forward_length");
     return sizeof(float) * (2 * width + std::max(width, inner));
 }
 
@@ -52,7 +56,8 @@ std::string gigabytes(std::uint64_t bytes) {
 }  // namespace
 
 std::uint64_t memory_limit() {
-    std::uint64_t limit = static_cast<std::uint64_t>(::sysconf(_SC_PHYS_PAGES)) * static_cast<std::uint64_t>(::sysconf(_SC_PAGESIZE));
+    std::uint64_t limit =
+        static_cast<std::uint64_t>(::sysconf(_SC_PHYS_PAGES)) * static_cast<std::uint64_t>(::sysconf(_SC_PAGESIZE));
     std::ifstream information("/proc/meminfo");
     std::uint64_t kilobytes = 0;
     for (std::string name; information >> name; information.ignore(256, '\n'))
@@ -60,15 +65,17 @@ std::uint64_t memory_limit() {
     std::uint64_t group = 0;
     if (std::ifstream("/sys/fs/cgroup/memory.max") >> group) limit = std::min(limit, group);
     ::rlimit shell{};
-    if (::getrlimit(RLIMIT_AS, &shell) == 0 && shell.rlim_cur != RLIM_INFINITY) limit = std::min<std::uint64_t>(limit, shell.rlim_cur);
+    if (::getrlimit(RLIMIT_AS, &shell) == 0 && shell.rlim_cur != RLIM_INFINITY)
+        limit = std::min<std::uint64_t>(limit, shell.rlim_cur);
     return limit;
 }
 
 void require_memory(const tessera::metadata& properties, std::size_t tokens, std::string_view remedy) {
     const std::uint64_t limit = memory_limit(), each = bytes_per_token(properties);
     if (each == 0 || tokens <= limit / each) return;
-    tessera::fail("texts: ", tokens, " tokens take about ", gigabytes(tokens * each), " while the model runs over them, wanted at most ",
-                  gigabytes(limit), ", which is all the memory that is free (", limit / each, " tokens); ", remedy);
+    tessera::fail("texts: ", tokens, " tokens take about ", gigabytes(tokens * each),
+                  " while the model runs over them, wanted at most ", gigabytes(limit),
+                  ", which is all the memory that is free (", limit / each, " tokens); ", remedy);
 }
 
 }  // namespace cli

@@ -28,7 +28,8 @@ struct model_summary {
     explicit model_summary(std::span<const tessera::tensor_info> tensors) {
         for (const tessera::tensor_info& info : tensors) {
             const std::string_view name = info.layout.name;
-            auto share = std::find_if(formats.begin(), formats.end(), [&](const format_share& f) { return f.name == name; });
+            auto share =
+                std::find_if(formats.begin(), formats.end(), [&](const format_share& f) { return f.name == name; });
             if (share == formats.end()) share = formats.insert(share, format_share{.name = name});
             ++share->tensors;
             share->weights += info.weights();
@@ -36,7 +37,8 @@ struct model_summary {
             weights += info.weights();
             bytes += info.bytes();
         }
-        std::stable_sort(formats.begin(), formats.end(), [](const auto& a, const auto& b) { return a.bytes > b.bytes; });
+        std::stable_sort(formats.begin(), formats.end(),
+                         [](const auto& a, const auto& b) { return a.bytes > b.bytes; });
     }
 
     [[nodiscard]] double bits_per_weight() const {

@@ -30,12 +30,14 @@ std::string complaint(const re2::RE2& expression) {
 
 name_pattern::name_pattern(const std::string& text) {
     if (text.size() > most_bytes)
-        tessera::fail(tessera::excerpt(text), ": wanted a regular expression of at most ", most_bytes, " bytes, got ", text.size());
+        tessera::fail(tessera::excerpt(text), ": wanted a regular expression of at most ", most_bytes, " bytes, got ",
+                      text.size());
     re2::RE2::Options options;
     options.set_log_errors(false);
     options.set_max_mem(most_memory);
     expression_ = std::make_shared<const re2::RE2>(text, options);
-    if (!expression_->ok()) tessera::fail(tessera::excerpt(text), ": not a regular expression: ", complaint(*expression_));
+    if (!expression_->ok())
+        tessera::fail(tessera::excerpt(text), ": not a regular expression: ", complaint(*expression_));
 }
 
 bool name_pattern::is_in(std::string_view name) const { return re2::RE2::PartialMatch(name, *expression_); }

@@ -11,7 +11,8 @@ class RE2;
 
 namespace cli {
 
-/// An expression that is looked for anywhere in a name. RE2 matches in time linear in the name, whatever the expression.
+/// An expression that is looked for anywhere in a name. RE2 matches in time linear in the name, whatever the
+/// expression.
 class name_pattern {
 public:
     /// Throws tessera::error that quotes the expression and says what is wrong with it, its size included.

@@ -13,7 +13,8 @@ tessera::any_model open(const std::filesystem::path& path, next_token_layers fur
     using tessera::model::hf_output;
     tessera::any_model model = tessera::open_model(
         path, {.output = tied == tied_output::kept ? hf_output::untied : hf_output::as_config_says});
-    for (const std::string& note : model.notes()) std::cerr << "note: " << path_text(path) << ": " << tessera::printable(note) << '\n';
+    for (const std::string& note : model.notes())
+        std::cerr << "note: " << path_text(path) << ": " << tessera::printable(note) << '\n';
     if (further == next_token_layers::left_out) model.leave_out_next_token_layers();
     return model;
 }

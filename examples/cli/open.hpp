@@ -9,7 +9,8 @@
 
 namespace cli {
 
-/// tessera::open_model, compiled once, with or without the layers that predict further tokens. Prints the model's notes.
+/// tessera::open_model, compiled once, with or without the layers that predict further tokens. Prints the model's
+/// notes.
 tessera::any_model open(const std::filesystem::path& path, next_token_layers further = next_token_layers::kept,
                         tied_output tied = tied_output::embeddings);
 

@@ -62,7 +62,8 @@ const CLI::Validator is_recipe(
 
 pin parse_pin(const std::string& text) {
     const std::size_t equals = text.rfind('=');
-    if (equals == 0 || equals == std::string::npos) throw CLI::ValidationError("--pin", "wanted REGEX=FORMAT, got " + text);
+    if (equals == 0 || equals == std::string::npos)
+        throw CLI::ValidationError("--pin", "wanted REGEX=FORMAT, got " + text);
     pin pin{.pattern = text.substr(0, equals), .format = text.substr(equals + 1)};
     if (const std::string complaint = is_format(pin.format); !complaint.empty())
         throw CLI::ValidationError("--pin " + text, complaint);
@@ -83,7 +84,8 @@ void add_pins(CLI::App& command, std::vector<pin>& pins) {
             [&pins](const std::vector<std::string>& texts) {
                 for (const std::string& text : texts) pins.push_back(parse_pin(text));
             },
-            "Another format where the expression is found in a tensor's name;\nmay be repeated, the first that matches decides")
+            "Another format where the expression is found in a tensor's name;\nmay be repeated, the first that matches "
+            "decides")
         ->type_name("REGEX=FORMAT")
         ->expected(1)
         ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
@@ -114,7 +116,8 @@ void add_threads(CLI::App& command, int& threads) {
 void add_force(CLI::App& command, tessera::existing_file& existing) {
     command.add_flag_callback(
         "--force", [&existing] { existing = tessera::existing_file::replace; },
-        "Replace output files that exist, and begin anew where unfinished work\nof another model or text is in the way; inputs are never replaced");
+        "Replace output files that exist, and begin anew where unfinished work\nof another model or text is in the "
+        "way; inputs are never replaced");
 }
 
 void add_untie(CLI::App& command, tied_output& tied) {
@@ -124,9 +127,14 @@ void add_untie(CLI::App& command, tied_output& tied) {
 }
 
 void add_output(CLI::App& command, output_options& output) {
-    command.add_option("-o,--output", output.path, "The file to write")->required()->check(is_file_name)->type_name("FILE");
+    command.add_option("-o,--output", output.path, "The file to write")
+        ->required()
+        ->check(is_file_name)
+        ->type_name("FILE");
     add_force(command, output.existing);
-    command.add_option("--chat-template", output.chat_template, "A Jinja template to write in the place of the model's own; has to parse")
+    command
+        .add_option("--chat-template", output.chat_template,
+                    "A Jinja template to write in the place of the model's own; has to parse")
         ->check(is_file_name)
         ->type_name("FILE");
     command.add_flag("--dry-run", output.dry_run, "Print the plan and the exact size; write nothing");
@@ -135,7 +143,8 @@ void add_output(CLI::App& command, output_options& output) {
 
 void add_importances(CLI::App& command, importance_options& importances) {
     command
-        .add_option("--imatrix", importances.file, "An importance matrix, of tessera calibrate or llama-imatrix (GGUF or .dat)")
+        .add_option("--imatrix", importances.file,
+                    "An importance matrix, of tessera calibrate or llama-imatrix (GGUF or .dat)")
         ->check(is_file_name)
         ->type_name("FILE");
     command
@@ -171,7 +180,8 @@ void add_feedback_inputs(CLI::App& command, std::optional<feedback_inputs>& inpu
     command
         .add_option_function<std::string>(
             "--feedback-inputs", [&inputs](const std::string& name) { inputs = kinds.at(name); },
-            "quantized: each layer learns from what the quantized layers before it leave, and makes good what they lost;\n"
+            "quantized: each layer learns from what the quantized layers before it leave, and makes good what they "
+            "lost;\n"
             "original: from the original's inputs, in less than half the time (default: quantized)")
         ->check(CLI::IsMember(kinds).description(""))
         ->type_name("KIND");
@@ -180,11 +190,13 @@ void add_feedback_inputs(CLI::App& command, std::optional<feedback_inputs>& inpu
 void add_measuring(CLI::App& command, measure_options& measuring) {
     command
         .add_option("--measure-text", measuring.text,
-                    "A text or conversations (JSONL) to measure on, never what to judge on\n(default: the windows held back in the importance matrix)")
+                    "A text or conversations (JSONL) to measure on, never what to judge on\n(default: the windows held "
+                    "back in the importance matrix)")
         ->check(is_file_name)
         ->type_name("FILE");
     CLI::Option* tokens =
-        command.add_option("--measure-tokens", measuring.tokens, "Tokens to measure on (default: minutes on two cores)")
+        command
+            .add_option("--measure-tokens", measuring.tokens, "Tokens to measure on (default: minutes on two cores)")
             ->check(CLI::Range(std::size_t{1}, std::size_t{1} << 40).description(""))
             ->type_name("N");
     command.add_option("--measure-time", measuring.minutes, "As many tokens as take about so many minutes")
@@ -220,12 +232,15 @@ void add_target(CLI::App& command, CLI::Option_group& group, target_options& tar
         ->check(is_file_name)
         ->type_name("FILE");
     command
-        .add_option("--measure", target.measuring.measure,
-                    "How damage is measured. direct: in three formats per tensor;\nnoise: by random errors, which is cheaper")
+        .add_option(
+            "--measure", target.measuring.measure,
+            "How damage is measured. direct: in three formats per tensor;\nnoise: by random errors, which is cheaper")
         ->transform(CLI::IsMember({"direct", "noise"}, CLI::ignore_case))
         ->type_name("KIND")
         ->capture_default_str();
-    command.add_option("--refine", target.refine, "Try so many swaps of bytes between tensors by measuring (default: none)")
+    command
+        .add_option("--refine", target.refine,
+                    "Try so many swaps of bytes between tensors by measuring (default: none)")
         ->check(CLI::Range(std::size_t{0}, std::size_t{1} << 20).description(""))
         ->type_name("N");
     add_measuring(command, target.measuring);

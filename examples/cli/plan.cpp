@@ -35,8 +35,8 @@ namespace {
 
 using namespace tessera;
 
-// What the work is for: the first file that is written. Where there is none, something named as the model, here, if that is
-// a folder to write in.
+// What the work is for: the first file that is written. Where there is none, something named as the model, here, if
+// that is a folder to write in.
 std::filesystem::path main_output(const plan_options& options) {
     for (const auto* output : {&options.output, &options.tensor_types, &options.svg})
         if (!output->empty()) return *output;
@@ -64,14 +64,16 @@ std::vector<curve_point> curve_of(const any_model& model, const plan_options& op
 void print_curve(const std::vector<curve_point>& points) {
     text_table table({">bits/weight", ">bytes", ">predicted KLD"});
     for (const curve_point& p : points)
-        table.add({fixed(p.bits_per_weight, 3), std::to_string(p.file_bytes), p.damage ? fixed(*p.damage, 7) : "unknown"});
+        table.add(
+            {fixed(p.bits_per_weight, 3), std::to_string(p.file_bytes), p.damage ? fixed(*p.damage, 7) : "unknown"});
     std::cout << table;
 }
 
 void print_curve_json(const std::vector<curve_point>& points) {
     auto list = nlohmann::ordered_json::array();
     for (const curve_point& p : points) {
-        list.push_back({{"bits_per_weight", p.bits_per_weight}, {"file_bytes", p.file_bytes}, {"predicted_kld", nullptr}});
+        list.push_back(
+            {{"bits_per_weight", p.bits_per_weight}, {"file_bytes", p.file_bytes}, {"predicted_kld", nullptr}});
         if (p.damage) list.back()["predicted_kld"] = *p.damage;
     }
     std::cout << json_text(list);

@@ -38,7 +38,8 @@ std::string why_text(const choice& c) {
 
 // "12.3 % of the tensors' bytes".
 std::string share_text(std::uint64_t bytes, const plan& plan) {
-    return fixed(100.0 * static_cast<double>(bytes) / static_cast<double>(std::max<std::uint64_t>(1, plan.bytes())), 1) +
+    return fixed(100.0 * static_cast<double>(bytes) / static_cast<double>(std::max<std::uint64_t>(1, plan.bytes())),
+                 1) +
            " % of the tensors' bytes";
 }
 
@@ -58,8 +59,9 @@ void print_replacements(const plan& plan) {
                   << some_of(names) << '\n';
     }
     if (!kinds.empty())
-        std::cout << "note: for that reason it is " << fixed(plan.bits_per_weight(), 3) << " bits per weight instead of "
-                  << fixed(wanted_bits / static_cast<double>(plan.weights()), 3) << '\n';
+        std::cout << "note: for that reason it is " << fixed(plan.bits_per_weight(), 3)
+                  << " bits per weight instead of " << fixed(wanted_bits / static_cast<double>(plan.weights()), 3)
+                  << '\n';
 }
 
 }  // namespace
@@ -67,8 +69,9 @@ void print_replacements(const plan& plan) {
 void print_tensors(const plan& plan) {
     text_table table({"tensor", "from", "to", ">bytes", ">predicted KLD", ""});
     for (const choice& c : plan.choices)
-        table.add({c.target.name, std::string(c.source.name), tessera::shape_text(c.target), std::to_string(c.target.bytes()),
-                   c.damage && *c.damage > 0.0 ? fixed(*c.damage, 7) : "", why_text(c)});
+        table.add({c.target.name, std::string(c.source.name), tessera::shape_text(c.target),
+                   std::to_string(c.target.bytes()), c.damage && *c.damage > 0.0 ? fixed(*c.damage, 7) : "",
+                   why_text(c)});
     std::cout << table << '\n';
 }
 
@@ -98,7 +101,8 @@ void print_notes(const plan& plan) {
         std::cout << "note: no damage is known of " << some_of(unpriced) << ": left as stored, "
                   << share_text(unpriced_bytes, plan) << '\n';
     if (20 * kept_bytes > plan.bytes())  // or else they do not matter
-        std::cout << "note: " << kept << " tensors that are never quantized (norms, routers, vectors, whole numbers) are "
+        std::cout << "note: " << kept
+                  << " tensors that are never quantized (norms, routers, vectors, whole numbers) are "
                   << share_text(kept_bytes, plan) << '\n';
 }
 
@@ -134,8 +138,10 @@ void print_basis(const plan& plan, const tessera::select::budget& budget) {
               << "; nothing was measured of them, they are priced as others (" << fixed(borrowed_damage, 7)
               << " nats of the prediction):\n";
     for (const auto& [lender, names] : borrowed)
-        std::cout << "  as " << (lender == tessera::select::tensor_damage::typical ? "a typical tensor" : tessera::printable(lender)) << ": "
-                  << some_of(names) << '\n';
+        std::cout << "  as "
+                  << (lender == tessera::select::tensor_damage::typical ? "a typical tensor"
+                                                                        : tessera::printable(lender))
+                  << ": " << some_of(names) << '\n';
 }
 
 void print_prediction(const plan& plan) {

@@ -15,8 +15,8 @@ void print_tensors(const tessera::select::plan& plan);
 /// Every format on a line.
 void print_formats(const tessera::select::plan& plan);
 
-/// Notes on what did not become what was asked for: rows that do not fit a format and what that costs, tensors that stay
-/// as they are.
+/// Notes on what did not become what was asked for: rows that do not fit a format and what that costs, tensors that
+/// stay as they are.
 void print_notes(const tessera::select::plan& plan);
 
 /// Notes on what a budget's plan rests on: formats that rows do not fit, tensors whose damage could not be measured.

@@ -41,7 +41,8 @@ void require_plannable(const any_model& model, const named_formats& names, const
     for (const tensor_info& info : tensors) {  // as if nothing did any damage
         if (select::stays_full_precision(info)) continue;
         select::tensor_damage& entry = budget.damage.tensors.emplace_back(select::tensor_damage{info.name});
-        for (const type_layout& layout : budget.choices.of(info, fallback_formats::layouts)) entry.options.push_back({layout, 0.0});
+        for (const type_layout& layout : budget.choices.of(info, fallback_formats::layouts))
+            entry.options.push_back({layout, 0.0});
     }
     select::plan draft = draft_with(pins, tensors);
     select::settle(draft, budget, fallback_formats::layouts);

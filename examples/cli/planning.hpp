@@ -18,8 +18,10 @@ tessera::select::budget budget_of(const tessera::any_model& model, const target_
 /// exist, a size that not even the smallest formats would keep.
 void require_plannable(const tessera::any_model& model, const named_formats& names, const target_options& target);
 
-/// By names if there are some, else within the target; pins come first. Damage is predicted where there is a damage file.
-tessera::select::plan make_plan(const tessera::any_model& model, const named_formats& names, const target_options& target,
-                                const encoding& encoding, const command_files& files, int threads);
+/// By names if there are some, else within the target; pins come first. Damage is predicted where there is a damage
+/// file.
+tessera::select::plan make_plan(const tessera::any_model& model, const named_formats& names,
+                                const target_options& target, const encoding& encoding, const command_files& files,
+                                int threads);
 
 }  // namespace cli

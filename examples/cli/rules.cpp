@@ -33,8 +33,7 @@ select::plan draft_with(const pinned_by_name& pins, std::span<const tensor_info>
     return draft;
 }
 
-select::plan plan_by_name(const any_model& model, const named_formats& names,
-                          select::mix_model::importances columns) {
+select::plan plan_by_name(const any_model& model, const named_formats& names, select::mix_model::importances columns) {
     const auto tensors = model.tensors();
     const pinned_by_name pins(names.pins, tensors);
     if (names.recipe.empty()) {

@@ -33,8 +33,8 @@ private:
 /// A plan in which the pins have decided, and everything else is open.
 tessera::select::plan draft_with(const pinned_by_name& pins, std::span<const tessera::tensor_info> tensors);
 
-/// One format for all tensors, or what a recipe of llama.cpp gives them; pins come first. Recipes depend on whether there
-/// are importances.
+/// One format for all tensors, or what a recipe of llama.cpp gives them; pins come first. Recipes depend on whether
+/// there are importances.
 tessera::select::plan plan_by_name(const tessera::any_model& model, const named_formats& names,
                                    tessera::select::mix_model::importances columns);
 

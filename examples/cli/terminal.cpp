@@ -36,7 +36,8 @@ std::string duration_text(double seconds) {
         std::snprintf(text.data(), text.size(), "%u:%02u:%02u", static_cast<unsigned>(whole / 3600),
                       static_cast<unsigned>(whole / 60 % 60), static_cast<unsigned>(whole % 60));
     else
-        std::snprintf(text.data(), text.size(), "%u:%02u", static_cast<unsigned>(whole / 60), static_cast<unsigned>(whole % 60));
+        std::snprintf(text.data(), text.size(), "%u:%02u", static_cast<unsigned>(whole / 60),
+                      static_cast<unsigned>(whole % 60));
     return text.data();
 }
 
@@ -72,7 +73,8 @@ std::string bytes_text(std::uint64_t bytes) {
 std::string some_of(const std::vector<std::string>& names) {
     constexpr std::size_t shown = 4;
     std::string text;
-    for (std::size_t i = 0; i < std::min(shown, names.size()); ++i) text += (i ? ", " : "") + tessera::printable(names[i]);
+    for (std::size_t i = 0; i < std::min(shown, names.size()); ++i)
+        text += (i ? ", " : "") + tessera::printable(names[i]);
     return names.size() > shown ? text + " and " + std::to_string(names.size() - shown) + " more" : text;
 }
 
@@ -130,7 +132,8 @@ void progress_line::operator()(const tessera::progress& now) {
     const double seconds = std::chrono::duration<double>(time - started_).count();
     const int filled = static_cast<int>(share * bar_width);
     std::string line = tessera::printable(stage_) + " [" + std::string(static_cast<std::size_t>(filled), '#') +
-                       std::string(static_cast<std::size_t>(bar_width - filled), '.') + "] " + fixed(100.0 * share, 0) + " %";
+                       std::string(static_cast<std::size_t>(bar_width - filled), '.') + "] " + fixed(100.0 * share, 0) +
+                       " %";
     if (seconds > 0.5 && now.done > 0) {
         const double rate = static_cast<double>(now.done) / seconds;
         line += "  " + metric(rate) + (rate >= 1000 ? " " : "") + std::string(now.unit) + "/s  " +

@@ -15,8 +15,9 @@
 
 namespace cli {
 
-/// While it lives, a stream prints nothing that acts on a terminal but the ends of its lines: all else, wherever it comes
-/// from, is spelled out (tessera::printable). What could hold a line's end that is none goes through `printable` before.
+/// While it lives, a stream prints nothing that acts on a terminal but the ends of its lines: all else, wherever it
+/// comes from, is spelled out (tessera::printable). What could hold a line's end that is none goes through `printable`
+/// before.
 class guarded_output : std::streambuf {
 public:
     explicit guarded_output(std::ostream& out) : out_(out), below_(out.rdbuf(this)) {}
@@ -45,8 +46,8 @@ std::string bytes_text(std::uint64_t bytes);
 /// The first few of a list, printable, and how many more there are: "a, b, c, d and 3 more".
 std::string some_of(const std::vector<std::string>& names);
 
-/// Left-aligned words and right-aligned numbers under a heading. A heading that begins with '>' aligns its column right.
-/// Cells become printable.
+/// Left-aligned words and right-aligned numbers under a heading. A heading that begins with '>' aligns its column
+/// right. Cells become printable.
 class text_table {
 public:
     explicit text_table(std::vector<std::string> headings);
@@ -59,7 +60,8 @@ private:
 };
 
 /// A progress callback: one line with share, rate and time left, redrawn a few times a second when standard error is a
-/// terminal, gone when the object is. Throws an interruption when the program was asked to stop, so that what was begun is undone.
+/// terminal, gone when the object is. Throws an interruption when the program was asked to stop, so that what was begun
+/// is undone.
 class progress_line {
 public:
     progress_line();

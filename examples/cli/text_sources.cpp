@@ -59,7 +59,8 @@ public:
             for (auto& document : read(file.text(), path.string())) {
                 tokens_ += document.size();
                 if (tokens_ > most_tokens)
-                    tessera::fail(path.string(), ": wanted at most ", most_tokens, " tokens in all texts, got more; name fewer or smaller files");
+                    tessera::fail(path.string(), ": wanted at most ", most_tokens,
+                                  " tokens in all texts, got more; name fewer or smaller files");
                 source.documents.push_back(std::move(document));
             }
         }
@@ -69,7 +70,9 @@ public:
     // What was changed on the way, to stand behind how the texts were read.
     [[nodiscard]] std::string changes() const {
         return (utf16_ > 0 ? ", " + counted(utf16_, "file") + " converted from UTF-16" : "") +
-               (carriage_returns_ > 0 ? ", line ends of " + counted(carriage_returns_, "file") + " changed from \\r\\n to \\n" : "");
+               (carriage_returns_ > 0
+                    ? ", line ends of " + counted(carriage_returns_, "file") + " changed from \\r\\n to \\n"
+                    : "");
     }
 
 private:
@@ -89,9 +92,11 @@ std::string framing_of(const document_reader& reader) {
     const std::string losses = read.losses().empty() ? "" : ", " + read.losses();
     if (!reader.has_template()) {
         if (read.conversations == 0) return "as written; the model has no chat template" + losses;
-        return counted(read.conversations, "conversation") + " as plain text; the model has no chat template" + losses + plain;
+        return counted(read.conversations, "conversation") + " as plain text; the model has no chat template" + losses +
+               plain;
     }
-    if (read.conversations == 0) return "as written; the model has a chat template, for conversations (*.jsonl)" + losses;
+    if (read.conversations == 0)
+        return "as written; the model has a chat template, for conversations (*.jsonl)" + losses;
     return counted(read.conversations, "conversation") + " in the model's chat template" + losses + plain;
 }
 
@@ -108,7 +113,8 @@ text_sources read_text_sources(const tessera::metadata& properties, const text_o
     if (!options.texts.empty()) {
         document_reader reader(properties, {unescaped(options.separator), options.parse_special});
         for (const std::string& argument : options.texts)
-            all.sources.push_back(read_source(argument, [&](auto text, const auto& file) { return reader.read(text, file); }));
+            all.sources.push_back(
+                read_source(argument, [&](auto text, const auto& file) { return reader.read(text, file); }));
         all.conversations = reader.so_far().conversations;
         all.framing = framing_of(reader);
     }
@@ -126,7 +132,8 @@ scored_text read_scored_text(const tessera::metadata& properties, const std::vec
     const bool is_one_text = read.conversations == 0 && read.sources.size() == 1 && first.documents.size() == 1;
     if (!is_one_text)
         return with_framing(read.framing, [&]() -> scored_text {
-            return {pack_windows(read.sources, {.length = length, .limit = limit, .bos = read.bos}).windows, read.framing};
+            return {pack_windows(read.sources, {.length = length, .limit = limit, .bos = read.bos}).windows,
+                    read.framing};
         });
     return about(first.name, [&]() -> scored_text {
         return {cut_windows(first.documents[0], read.bos, {.length = length, .limit = limit}), read.framing};

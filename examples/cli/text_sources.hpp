@@ -1,4 +1,5 @@
-// The texts named on the command line, as documents of tokens. The one place that compiles tokenizers and chat templates.
+// The texts named on the command line, as documents of tokens. The one place that compiles tokenizers and chat
+// templates.
 #pragma once
 
 #include <cstddef>
@@ -22,8 +23,8 @@ struct text_sources {
     std::string framing;                         ///< how they were read, as a sentence for people
 };
 
-/// The files that an argument stands for: a file, a directory or a pattern, perhaps with "=WEIGHT" behind it. Throws when
-/// there are none.
+/// The files that an argument stands for: a file, a directory or a pattern, perhaps with "=WEIGHT" behind it. Throws
+/// when there are none.
 std::vector<std::filesystem::path> files_of_text(const std::string& argument);
 
 /// Reads the texts for the model that the metadata describe.
@@ -34,8 +35,8 @@ struct scored_text {
     std::string framing;
 };
 
-/// Windows to measure on, at most `limit` (0: all). A single plain text is cut as llama.cpp's perplexity tool cuts it, so
-/// that figures can be compared; anything else is packed.
+/// Windows to measure on, at most `limit` (0: all). A single plain text is cut as llama.cpp's perplexity tool cuts it,
+/// so that figures can be compared; anything else is packed.
 scored_text read_scored_text(const tessera::metadata& properties, const std::vector<std::string>& texts,
                              std::size_t length, std::size_t limit);
 

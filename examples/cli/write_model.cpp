@@ -26,7 +26,8 @@ encoding_report encode(const tessera::any_model& model, const tessera::select::p
                        tessera::gguf::writer& file) {
     encoding_report report{encoding.encoder, encoding.inputs, {}, {}};
     if (encoding.encoder == encoder_kind::feedback) {
-        report.feedback = write_with_feedback(model, plan, properties, *encoding.importances, file, encoding.inputs, threads);
+        report.feedback =
+            write_with_feedback(model, plan, properties, *encoding.importances, file, encoding.inputs, threads);
         for (const auto& tensor : report.feedback) report.errors.push_back(tensor.error);
         return report;
     }
@@ -43,9 +44,9 @@ encoding_report encode(const tessera::any_model& model, const tessera::select::p
 
 }  // namespace
 
-void write_model(const tessera::any_model& model, const tessera::select::plan& plan, const tessera::metadata& properties,
-                 const output_options& output, const command_files& files, const encoding& encoding,
-                 const std::filesystem::path& report_path) {
+void write_model(const tessera::any_model& model, const tessera::select::plan& plan,
+                 const tessera::metadata& properties, const output_options& output, const command_files& files,
+                 const encoding& encoding, const std::filesystem::path& report_path) {
     const tessera::metadata noted = noted_metadata(properties, encoding.importances);
     const tessera::metadata written = tessera::output_metadata(noted, plan);
     const std::string size = size_text(plan, noted);

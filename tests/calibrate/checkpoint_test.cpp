@@ -43,7 +43,8 @@ std::string reading(const std::function<void(input_statistics&)>& change) {
 TEST_CASE("statistics in a checkpoint have all sums for the same columns") {
     const std::string wanted = ": wanted statistics of the same columns for each matrix, got others";
     CHECK(reading([](input_statistics&) {}) == "blk.0.ffn_up_exps.weight");
-    CHECK(reading([](input_statistics& input) { input.matrices[1] = input.matrices[0]; }) == "blk.0.ffn_up_exps.weight");
+    CHECK(reading([](input_statistics& input) { input.matrices[1] = input.matrices[0]; }) ==
+          "blk.0.ffn_up_exps.weight");
     CHECK(reading([](input_statistics& input) { input.matrices[0].sums.pop_back(); }) == wanted);
     CHECK(reading([](input_statistics& input) { input.matrices[0].peaks.push_back(0.0f); }) == wanted);
     CHECK(reading([](input_statistics& input) { input.matrices[1].tokens = 1; }) == wanted);

@@ -51,9 +51,7 @@ struct raw_legacy {
     }
 };
 
-imatrix_file parse(const std::string& bytes) {
-    return parse_imatrix_legacy(std::as_bytes(std::span(bytes)), "x.dat");
-}
+imatrix_file parse(const std::string& bytes) { return parse_imatrix_legacy(std::as_bytes(std::span(bytes)), "x.dat"); }
 
 }  // namespace
 
@@ -147,8 +145,8 @@ TEST_CASE("no length in a legacy file is believed") {
         CHECK_THROWS_AS((void)parse(good.bytes.substr(0, size)), error);
     }
     CHECK_THROWS_AS((void)parse(good.bytes + "x"), error);
-    for (const std::int32_t wrong : {-1, 0, std::numeric_limits<std::int32_t>::max(),
-                                     std::numeric_limits<std::int32_t>::min()}) {
+    for (const std::int32_t wrong :
+         {-1, 0, std::numeric_limits<std::int32_t>::max(), std::numeric_limits<std::int32_t>::min()}) {
         for (const std::size_t at : {0u, 4u, 20u}) {  // entries, length of a name, columns
             std::string bad = good.bytes;
             std::memcpy(bad.data() + at, &wrong, sizeof wrong);

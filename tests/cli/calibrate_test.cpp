@@ -14,7 +14,7 @@
 #include "tessera/calibrate/imatrix.hpp"
 
 namespace fs = support::fs;
-using support::fs::exists;
+using nlohmann::json;
 using support::has;
 using support::outcome;
 using support::program;
@@ -23,7 +23,7 @@ using support::scratch_dir;
 using support::shell;
 using support::signalled;
 using support::write_text;
-using nlohmann::json;
+using support::fs::exists;
 
 namespace {
 
@@ -116,7 +116,8 @@ TEST_CASE("texts in other encodings are converted where they say what they are, 
         return program(folder, "calibrate fable-3m --text " + name + ".txt -o " + name + ".dat");
     };
     REQUIRE(calibrate("plain").status == 0);
-    CHECK(has(calibrate("wide").out, "\ntext: as written; the model has no chat template, 1 file converted from UTF-16\n"));
+    CHECK(has(calibrate("wide").out,
+              "\ntext: as written; the model has no chat template, 1 file converted from UTF-16\n"));
     CHECK(has(calibrate("windows").out, ", line ends of 1 file changed from \\r\\n to \\n\n"));
     const auto plain = tessera::read_imatrix(folder / "plain.dat").importances;
     for (const char* name : {"wide.dat", "windows.dat"}) {
@@ -127,17 +128,20 @@ TEST_CASE("texts in other encodings are converted where they say what they are, 
         }
     }
     CHECK(has(calibrate("latin").err, "latin.txt: wanted text in UTF-8, got the byte 0xe9"));
-    CHECK(has(calibrate("binary").err, "binary.txt: wanted text in UTF-8, got a zero, as in binary data, at byte 20000"));
+    CHECK(
+        has(calibrate("binary").err, "binary.txt: wanted text in UTF-8, got a zero, as in binary data, at byte 20000"));
     CHECK_FALSE(exists(folder / "latin.dat"));
 
     write_text(folder / "short.jsonl", "[{\"role\": \"user\", \"content\": \"hi\"}]\nno conversation\n");
     CHECK(has(program(folder, "calibrate fable-3m --text short.jsonl -o short.dat").err,
-              "(texts: 1 conversation as plain text; the model has no chat template, 1 line left out that is no conversation (short.jsonl: line 2: "));
+              "(texts: 1 conversation as plain text; the model has no chat template, 1 line left out that is no "
+              "conversation (short.jsonl: line 2: "));
 
     std::string much;
     while (much.size() < 1'500'000) much += text;
     write_text(folder / "much.txt", much);
-    const outcome limited = shell(folder, "ulimit -v 1000000; '" TESSERA_PROGRAM "' calibrate fable-3m --text much.txt -o much.dat -t 1");
+    const outcome limited =
+        shell(folder, "ulimit -v 1000000; '" TESSERA_PROGRAM "' calibrate fable-3m --text much.txt -o much.dat -t 1");
     CHECK(limited.status == 1);
     CHECK(has(limited.err, "tokens take about "));
     CHECK(has(limited.err, "wanted at most 1.0 GB, which is all the memory that is free"));
@@ -146,30 +150,37 @@ TEST_CASE("texts in other encodings are converted where they say what they are, 
 
 TEST_CASE("conversations are read in the model's chat template, or as plain text where there is none") {
     const scratch_dir folder;
-    write_text(folder / "chat.jinja", "{% for m in messages %}{% if m.role == 'system' %}{{ raise_exception('no system') }}{% endif %}"
-                                      "{{ '<s>' + m.role + ': ' + m.content + '</s>' }}{% endfor %}");
+    write_text(folder / "chat.jinja",
+               "{% for m in messages %}{% if m.role == 'system' %}{{ raise_exception('no system') }}{% endif %}"
+               "{{ '<s>' + m.role + ': ' + m.content + '</s>' }}{% endfor %}");
     std::string talks;
     for (int i = 0; i < 40; ++i)
-        talks += R"({"messages": [{"role": "user", "content": "Tell me a story, number )" + std::to_string(i) +
-                 R"(."}, {"role": "assistant", "content": "Once upon a time there was a little dog. It had a ball, and it was happy."}]})" "\n";
+        talks +=
+            R"({"messages": [{"role": "user", "content": "Tell me a story, number )" + std::to_string(i) +
+            R"(."}, {"role": "assistant", "content": "Once upon a time there was a little dog. It had a ball, and it was happy."}]})"
+            "\n";
     write_text(folder / "talks.jsonl", talks + R"([{"role": "system", "content": "Be kind."}])");
     REQUIRE(program(folder, "convert fable-3m -o chat.gguf --chat-template chat.jinja").status == 0);
 
     const std::string texts = " --text talks.jsonl=3 fable-3m/generated_heldout.txt=1 ";
-    const outcome instruct = program(folder, "calibrate chat.gguf" + texts + "--window 128 -o chat.imatrix --report r.json");
+    const outcome instruct =
+        program(folder, "calibrate chat.gguf" + texts + "--window 128 -o chat.imatrix --report r.json");
     REQUIRE(instruct.status == 0);
-    CHECK(has(instruct.out, "\ntext: 40 conversations in the model's chat template, "
-                            "1 left out that it refuses (talks.jsonl: line 41: no system), 1 plain text as written\n"));
+    CHECK(has(instruct.out,
+              "\ntext: 40 conversations in the model's chat template, "
+              "1 left out that it refuses (talks.jsonl: line 41: no system), 1 plain text as written\n"));
     const json report = json::parse(read_text(folder / "r.json"));
     const double chat_tokens = report["sources"][0]["tokens"], text_tokens = report["sources"][1]["tokens"];
     CHECK(chat_tokens > 1000);
     CHECK(chat_tokens / text_tokens == doctest::Approx(3).epsilon(0.2));
 
     const outcome base = program(folder, "calibrate fable-3m" + texts + "--window 128 -o base.imatrix");
-    CHECK(has(base.out, "\ntext: 41 conversations as plain text; the model has no chat template, 1 plain text as written\n"));
+    CHECK(has(base.out,
+              "\ntext: 41 conversations as plain text; the model has no chat template, 1 plain text as written\n"));
     CHECK(read_text(folder / "base.imatrix") != read_text(folder / "chat.imatrix"));
 
-    const outcome other = program(folder, "quantize fable-3m -f Q4_0 --encoder weighted --chat-template chat.jinja -o q.gguf" + texts);
+    const outcome other =
+        program(folder, "quantize fable-3m -f Q4_0 --encoder weighted --chat-template chat.jinja -o q.gguf" + texts);
     REQUIRE(other.status == 0);
     CHECK(has(other.out, "text: 40 conversations in the model's chat template"));
 
@@ -180,22 +191,25 @@ TEST_CASE("conversations are read in the model's chat template, or as plain text
     };
     const json framed = evaluated("chat.gguf fable-3m", "");
     CHECK(has(framed["framing"], "40 conversations in the model's chat template"));
-    CHECK(framed["windows"].get<int>() > evaluated("fable-3m fable-3m", "")["windows"].get<int>());  // the template adds to them
+    CHECK(framed["windows"].get<int>() >
+          evaluated("fable-3m fable-3m", "")["windows"].get<int>());  // the template adds to them
     CHECK(evaluated("chat.gguf fable-3m", "fable-3m/generated_heldout.txt --windows 2")["windows"] == 2);
-    CHECK(has(program(folder, "calibrate chat.gguf -o x --text talks.jsonl --chunks contiguous").err, "wanted plain texts, got conversations"));
+    CHECK(has(program(folder, "calibrate chat.gguf -o x --text talks.jsonl --chunks contiguous").err,
+              "wanted plain texts, got conversations"));
 }
 
 TEST_CASE("a calibration that is killed goes on where it was, to the same bytes") {
     const scratch_dir folder;
     REQUIRE(program(folder, calibrate + "-o whole.gguf --threads 1").status == 0);
     const auto state_of_checkpoint = [&] {
-        struct ::stat status {};
+        struct ::stat status{};
         const bool exists = ::stat((folder / "x.gguf.checkpoint").c_str(), &status) == 0;
         return exists ? std::array{std::uint64_t{status.st_ino}, static_cast<std::uint64_t>(status.st_mtim.tv_sec),
                                    static_cast<std::uint64_t>(status.st_mtim.tv_nsec)}
                       : std::array<std::uint64_t, 3>{};
     };
-    // Each run is killed when it has saved something new, until one gets to its end. Where one does so at once, all begins anew.
+    // Each run is killed when it has saved something new, until one gets to its end. Where one does so at once, all
+    // begins anew.
     int resumed = 0;
     while (resumed == 0) {
         fs::remove(folder / "x.gguf");

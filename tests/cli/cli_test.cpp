@@ -50,9 +50,8 @@ TEST_CASE("help is for people, wrong command lines end with 2") {
                               "quantize fable-3m -f Q4_K", "quantize fable-3m -f Q9_Z -o x.gguf",
                               "quantize fable-3m -f Q4_K -o x.gguf --pin ffn_down",
                               "quantize fable-3m -f Q4_K -o x.gguf --pin 'ffn_down=Q9_Z'",
-                              "quantize fable-3m -f Q4_K -o x.gguf --pin '(=Q8_0'",
-                              "calibrate fable-3m -o x.gguf", "calibrate fable-3m --text x",
-                              "calibrate fable-3m --text x -o x.gguf --chunks torn",
+                              "quantize fable-3m -f Q4_K -o x.gguf --pin '(=Q8_0'", "calibrate fable-3m -o x.gguf",
+                              "calibrate fable-3m --text x", "calibrate fable-3m --text x -o x.gguf --chunks torn",
                               "calibrate fable-3m --text x -o x.gguf --held-back 1",
                               "convert fable-3m -o x.gguf --type Q4_0", "convert fable-3m -o x.gguf --threads -1",
                               "evaluate fable-3m fable-3m", "evaluate fable-3m fable-3m --text x --window 2"}) {
@@ -263,7 +262,8 @@ TEST_CASE("an interrupted run leaves nothing behind") {
         if (is_met) CHECK(has(run.err, "tessera: interrupted"));
         CHECK(files_in(folder) == (is_met ? 0 : 1));
     }
-    const outcome at_once = signalled(folder, "quantize fable-3m -f Q6_K -o y.gguf --threads 1", SIGTERM, [] { return true; });
+    const outcome at_once =
+        signalled(folder, "quantize fable-3m -f Q6_K -o y.gguf --threads 1", SIGTERM, [] { return true; });
     CHECK(files_in(folder) == (at_once.status == 0 ? 1 : 0));
 }
 

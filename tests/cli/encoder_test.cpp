@@ -8,16 +8,17 @@
 #include "support/support.hpp"
 
 using nlohmann::json;
-using support::fs::exists;
 using support::has;
 using support::outcome;
 using support::program;
 using support::read_text;
 using support::scratch_dir;
+using support::fs::exists;
 
 TEST_CASE("error feedback is the default where there is text, and loses less") {
     const scratch_dir folder;
-    REQUIRE(program(folder, "calibrate fable-3m --text fable-3m/generated_calibration.txt --tokens 16000 -o i.gguf").status == 0);
+    REQUIRE(program(folder, "calibrate fable-3m --text fable-3m/generated_calibration.txt --tokens 16000 -o i.gguf")
+                .status == 0);
     const outcome made = program(folder, "quantize fable-3m --imatrix i.gguf -f Q3_K -o feedback.gguf --report r.json");
     REQUIRE(made.status == 0);
     CHECK(has(made.out, "error feedback: 22 of 22 matrices; on text held back the outputs' squared error is 0."));
@@ -33,14 +34,16 @@ TEST_CASE("error feedback is the default where there is text, and loses less") {
     }
 
     for (const std::string encoder : {"weighted", "nearest"}) {
-        const outcome plain =
-            program(folder, "quantize fable-3m --imatrix i.gguf -f Q3_K --encoder " + encoder + " -o " + encoder + ".gguf");
+        const outcome plain = program(
+            folder, "quantize fable-3m --imatrix i.gguf -f Q3_K --encoder " + encoder + " -o " + encoder + ".gguf");
         REQUIRE(plain.status == 0);
         CHECK_FALSE(has(plain.out, "error feedback"));
     }
-    REQUIRE(program(folder, "quantize fable-3m --imatrix i.gguf -f Q3_K --feedback-inputs original -o original.gguf").status == 0);
-    const outcome judged = program(
-        folder, "evaluate fable-3m feedback.gguf original.gguf weighted.gguf nearest.gguf --text fable-3m/generated_heldout.txt --windows 12 --json");
+    REQUIRE(program(folder, "quantize fable-3m --imatrix i.gguf -f Q3_K --feedback-inputs original -o original.gguf")
+                .status == 0);
+    const outcome judged = program(folder,
+                                   "evaluate fable-3m feedback.gguf original.gguf weighted.gguf nearest.gguf --text "
+                                   "fable-3m/generated_heldout.txt --windows 12 --json");
     REQUIRE(judged.status == 0);
     const json result = json::parse(judged.out)["candidates"];
     const auto kld = [&](std::size_t i) { return result[i]["mean_kld"]["value"].get<double>(); };
@@ -52,13 +55,17 @@ TEST_CASE("error feedback is the default where there is text, and loses less") {
 TEST_CASE("texts named at once do what an importance matrix of them does") {
     const scratch_dir folder;
     const std::string text = "--text short.txt ";
-    support::write_text(folder / "short.txt", read_text(support::project_dir() / "examples/models/fable-3m/generated_heldout.txt").substr(0, 12000));
+    support::write_text(
+        folder / "short.txt",
+        read_text(support::project_dir() / "examples/models/fable-3m/generated_heldout.txt").substr(0, 12000));
     REQUIRE(program(folder, "calibrate fable-3m " + text + "-o i.gguf").status == 0);
     REQUIRE(program(folder, "quantize fable-3m -f Q4_0 --imatrix i.gguf -o a.gguf").status == 0);
     REQUIRE(program(folder, "quantize fable-3m -f Q4_0 " + text + "-o b.gguf").status == 0);
     REQUIRE(program(folder, "convert a.gguf --type F32 -o a32.gguf").status == 0);
     REQUIRE(program(folder, "convert b.gguf --type F32 -o b32.gguf").status == 0);
-    REQUIRE(program(folder, "evaluate a32.gguf b32.gguf --text fable-3m/generated_heldout.txt --windows 1 --json > e.json").status == 0);
+    REQUIRE(
+        program(folder, "evaluate a32.gguf b32.gguf --text fable-3m/generated_heldout.txt --windows 1 --json > e.json")
+            .status == 0);
     CHECK(json::parse(read_text(folder / "e.json"))["candidates"][0]["mean_kld"]["value"] == 0.0);
 
     // What was rounded once lies on the grid, and stays as it is.
@@ -72,7 +79,9 @@ TEST_CASE("feedback without a text is refused") {
     const outcome bare = program(folder, "quantize fable-3m -f Q4_K --encoder feedback -o q.gguf");
     CHECK(bare.status == 1);
     CHECK(has(bare.err, "--encoder feedback: wanted texts (--text) or an importance matrix of tessera calibrate"));
-    REQUIRE(program(folder, "calibrate fable-3m --text fable-3m/generated_calibration.txt --tokens 2000 -o i.dat").status == 0);
+    REQUIRE(
+        program(folder, "calibrate fable-3m --text fable-3m/generated_calibration.txt --tokens 2000 -o i.dat").status ==
+        0);
     const outcome older = program(folder, "quantize fable-3m -f Q4_K --imatrix i.dat --encoder feedback -o q.gguf");
     CHECK(older.status == 1);
     CHECK(has(older.err, "got i.dat"));

@@ -9,21 +9,23 @@
 #include "support/support.hpp"
 
 using nlohmann::json;
-using support::fs::exists;
-using support::fs::file_size;
 using support::has;
 using support::outcome;
 using support::program;
 using support::read_text;
 using support::scratch_dir;
 using support::shell;
+using support::fs::exists;
+using support::fs::file_size;
 
 TEST_CASE("a target is reached from calibration to file, and keeps what it promises") {
     const scratch_dir folder;
-    REQUIRE(program(folder, "calibrate fable-3m --text fable-3m/generated_calibration.txt --tokens 8000 -o i.gguf").status == 0);
+    REQUIRE(program(folder, "calibrate fable-3m --text fable-3m/generated_calibration.txt --tokens 8000 -o i.gguf")
+                .status == 0);
     // The first time the model is larger than a file may be. What was measured is kept.
     const std::string unnamed = "fable-3m --imatrix i.gguf --encoder weighted --formats kquants --target-size 1.5MB ";
-    const outcome failed = shell(folder, "ulimit -f 1600; '" TESSERA_PROGRAM "' quantize " + unnamed + "--measure-tokens 512 -o q.gguf");
+    const outcome failed =
+        shell(folder, "ulimit -f 1600; '" TESSERA_PROGRAM "' quantize " + unnamed + "--measure-tokens 512 -o q.gguf");
     CHECK(failed.status == 1);
     CHECK(has(failed.out, "measuring damage on 2 windows of 256 tokens"));
     CHECK(has(failed.out, "kept in q.gguf.damage.json"));
@@ -32,7 +34,9 @@ TEST_CASE("a target is reached from calibration to file, and keeps what it promi
     support::fs::copy(folder / "q.gguf.damage.json", folder / "d.json");
     const outcome other = program(folder, "quantize " + unnamed + "--measure-tokens 256 -o q.gguf");
     CHECK(other.status == 1);
-    CHECK(has(other.err, "q.gguf.damage.json: wanted damages measured with this model, text and encoder, got others; --force begins anew"));
+    CHECK(has(other.err,
+              "q.gguf.damage.json: wanted damages measured with this model, text and encoder, got others; --force "
+              "begins anew"));
     const outcome made = program(folder, "quantize " + unnamed + "--measure-tokens 512 -o q.gguf");
     REQUIRE(made.status == 0);
     CHECK(has(made.out, "going on from q.gguf.damage.json"));
@@ -41,20 +45,26 @@ TEST_CASE("a target is reached from calibration to file, and keeps what it promi
     CHECK(file_size(folder / "q.gguf") <= 1'500'000);
     CHECK(file_size(folder / "q.gguf") > 1'490'000);
 
-    const std::string common = "fable-3m --imatrix i.gguf --encoder weighted --measure-tokens 512 --formats kquants --damage d.json ";
+    const std::string common =
+        "fable-3m --imatrix i.gguf --encoder weighted --measure-tokens 512 --formats kquants --damage d.json ";
     const std::string measured = read_text(folder / "d.json");
     const outcome again = program(folder, "plan " + common + "--target-size 1.5MB -o p.json");
     REQUIRE(again.status == 0);
     CHECK_FALSE(has(again.out, "measuring"));
     CHECK(read_text(folder / "d.json") == measured);
-    REQUIRE(program(folder, "quantize fable-3m --imatrix i.gguf --encoder weighted --plan p.json -o same.gguf").status == 0);
+    REQUIRE(
+        program(folder, "quantize fable-3m --imatrix i.gguf --encoder weighted --plan p.json -o same.gguf").status ==
+        0);
     CHECK(read_text(folder / "same.gguf") == read_text(folder / "q.gguf"));
 
     // What was predicted from two windows holds on other text within a third, and a mix of that size is worse.
-    REQUIRE(program(folder, "quantize fable-3m --imatrix i.gguf --encoder weighted --recipe Q3_K_L -o mix.gguf").status == 0);
+    REQUIRE(
+        program(folder, "quantize fable-3m --imatrix i.gguf --encoder weighted --recipe Q3_K_L -o mix.gguf").status ==
+        0);
     REQUIRE(file_size(folder / "mix.gguf") > 1'400'000);
     REQUIRE(file_size(folder / "mix.gguf") < 1'500'000);
-    const outcome judged = program(folder, "evaluate fable-3m mix.gguf q.gguf --pairs --text fable-3m/generated_heldout.txt --windows 12 --json");
+    const outcome judged = program(
+        folder, "evaluate fable-3m mix.gguf q.gguf --pairs --text fable-3m/generated_heldout.txt --windows 12 --json");
     REQUIRE(judged.status == 0);
     const json result = json::parse(judged.out);
     const double predicted = json::parse(read_text(folder / "p.json"))["predicted_kld"];
@@ -68,12 +78,15 @@ TEST_CASE("a target is reached from calibration to file, and keeps what it promi
     // Both files err at the same tokens: less is left to chance than in two figures that know nothing of each other.
     CHECK(ratio["error"].get<double>() < result["candidates"][0]["mean_kld"]["error"].get<double>() / of_mix);
     CHECK_FALSE(result["candidates"][0].contains("kld_ratio_in_pair"));
-    CHECK(program(folder, "evaluate fable-3m mix.gguf q.gguf mix.gguf --pairs --text fable-3m/generated_heldout.txt").status == 2);
-    const outcome table = program(folder, "evaluate fable-3m mix.gguf q.gguf --pairs --text fable-3m/generated_heldout.txt --windows 1");
+    CHECK(program(folder, "evaluate fable-3m mix.gguf q.gguf mix.gguf --pairs --text fable-3m/generated_heldout.txt")
+              .status == 2);
+    const outcome table =
+        program(folder, "evaluate fable-3m mix.gguf q.gguf --pairs --text fable-3m/generated_heldout.txt --windows 1");
     CHECK(has(table.out, "KLD ratio"));
 
     // What is said on the way is no part of the JSON.
-    const outcome curve = program(folder, "plan fable-3m --imatrix i.gguf --encoder weighted --measure-tokens 256 --curve --json");
+    const outcome curve =
+        program(folder, "plan fable-3m --imatrix i.gguf --encoder weighted --measure-tokens 256 --curve --json");
     CHECK(json::parse(curve.out).size() > 10);
     CHECK(has(curve.err, "measuring damage on 1 windows of 256 tokens"));
 
@@ -82,8 +95,9 @@ TEST_CASE("a target is reached from calibration to file, and keeps what it promi
     CHECK(has(refined.out, "swaps of bytes helped"));
     CHECK(json::parse(read_text(folder / "r.json"))["file_bytes"] <= 1'500'000);
 
-    const outcome changes = program(folder, "ablate fable-3m --plan p.json --imatrix i.gguf --measure-tokens 512 "
-                                            "--tensors values=attn_v --tensors down=ffn_down --format Q2_K --json");
+    const outcome changes = program(folder,
+                                    "ablate fable-3m --plan p.json --imatrix i.gguf --measure-tokens 512 "
+                                    "--tensors values=attn_v --tensors down=ffn_down --format Q2_K --json");
     REQUIRE(changes.status == 0);
     const json list = json::parse(changes.out)["changes"];
     REQUIRE(list.size() == 2);

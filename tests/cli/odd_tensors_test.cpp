@@ -1,5 +1,5 @@
-// What becomes of tensors out of the ordinary: rows that are no whole blocks, whole numbers, numbers that are none, weights
-// that are too large, layers that the forward pass does not run.
+// What becomes of tensors out of the ordinary: rows that are no whole blocks, whole numbers, numbers that are none,
+// weights that are too large, layers that the forward pass does not run.
 #include <algorithm>
 #include <cstdint>
 #include <limits>
@@ -60,12 +60,15 @@ TEST_CASE("every command says which rows do not fit, and what that costs") {
     write_model(folder / "m.gguf", model);
 
     const std::string up = "note: rows of 2688 weights do not fit Q4_K; written as Q5_0: blk.0.ffn_up.weight\n";
-    for (const char* command : {"quantize m.gguf -f Q4_K -o a.gguf", "plan m.gguf -f Q4_K", "plan m.gguf -f Q4_K -o a.json",
-                                "quantize m.gguf --plan a.json -o b.gguf", "quantize m.gguf -f Q4_K -o c.gguf --dry-run"}) {
+    for (const char* command :
+         {"quantize m.gguf -f Q4_K -o a.gguf", "plan m.gguf -f Q4_K", "plan m.gguf -f Q4_K -o a.json",
+          "quantize m.gguf --plan a.json -o b.gguf", "quantize m.gguf -f Q4_K -o c.gguf --dry-run"}) {
         CAPTURE(command);
         const outcome told = program(folder, command);
         CHECK(told.status == 0);
-        CHECK(has(told.out, "note: rows of 2688 weights do not fit Q4_K; written as Q5_0: token_embd.weight, blk.0.ffn_up.weight\n"));
+        CHECK(has(
+            told.out,
+            "note: rows of 2688 weights do not fit Q4_K; written as Q5_0: token_embd.weight, blk.0.ffn_up.weight\n"));
         CHECK(has(told.out, "note: rows of 1856 weights do not fit Q4_K; written as Q5_0: blk.0.ffn_down.weight\n"));
         CHECK(has(told.out, "note: for that reason it is 5.500 bits per weight instead of 4.500\n"));
     }
@@ -83,7 +86,9 @@ TEST_CASE("every command says which rows do not fit, and what that costs") {
     const json base = json::parse(read_text(folder / "d.json"));
     json table{{"kind", "tessera damage table"}, {"version", 1}, {"model", base["model"]}, {"tensors", json::array()}};
     for (const char* name : {"token_embd.weight", "output.weight", "blk.0.ffn_up.weight"})
-        table["tensors"].push_back({{"name", name}, {"sensitivity", 1.0}, {"sensitivity_error", 0.0},
+        table["tensors"].push_back({{"name", name},
+                                    {"sensitivity", 1.0},
+                                    {"sensitivity_error", 0.0},
                                     {"damage", {{"Q8_0", 0.001}, {"Q5_0", 0.01}, {"Q4_K", 0.1}}}});
     write_text(folder / "damage.json", table.dump());
     const std::string target = "plan m.gguf --damage damage.json --target-bpw 20 --formats Q8_0,Q5_0,Q4_K,stored";
@@ -110,21 +115,23 @@ TEST_CASE("every command says which rows do not fit, and what that costs") {
 
 TEST_CASE("whole numbers pass through every command") {
     const scratch_dir folder;
-    std::vector<tensor_info> tensors{{.name = "blk.0.ffn_gate_tid2eid.weight", .dims = {6, 40, 1, 1}, .rank = 2, .layout = *find_type(type_id::i32)},
-                                     {.name = "output.weight", .dims = {256, 4, 1, 1}, .rank = 2, .layout = *find_type(type_id::f32)}};
+    std::vector<tensor_info> tensors{
+        {.name = "blk.0.ffn_gate_tid2eid.weight", .dims = {6, 40, 1, 1}, .rank = 2, .layout = *find_type(type_id::i32)},
+        {.name = "output.weight", .dims = {256, 4, 1, 1}, .rank = 2, .layout = *find_type(type_id::f32)}};
     memory_sink model;
     metadata keys;
     set_llama(keys, 1);
     model.begin(tensors, keys);
     std::vector<std::int32_t> ids;
-    for (std::uint32_t i = 0; i < 240; ++i) ids.push_back(static_cast<std::int32_t>(i * 123'456'789));  // more than 24 bits
+    for (std::uint32_t i = 0; i < 240; ++i)
+        ids.push_back(static_cast<std::int32_t>(i * 123'456'789));  // more than 24 bits
     model.write(tensors[0], 0, std::as_bytes(std::span(ids)));
     const auto values = gaussian(1024, 4);
     model.write(tensors[1], 0, std::as_bytes(std::span(values)));
     model.finish();
     write_model(folder / "m.gguf", model);
-    for (const char* command : {"convert m.gguf -o a.gguf", "convert m.gguf --type F32 -o b.gguf", "quantize m.gguf -f Q4_K -o c.gguf",
-                                "quantize m.gguf --recipe Q4_K_M -o d.gguf"}) {
+    for (const char* command : {"convert m.gguf -o a.gguf", "convert m.gguf --type F32 -o b.gguf",
+                                "quantize m.gguf -f Q4_K -o c.gguf", "quantize m.gguf --recipe Q4_K_M -o d.gguf"}) {
         CAPTURE(command);
         REQUIRE(program(folder, command).status == 0);
         const std::string file = std::string(command).substr(std::string(command).rfind(' ') + 1);
@@ -157,7 +164,8 @@ TEST_CASE("numbers that are none and weights that are too large are named") {
         write_model(folder / name, model);
     };
     write("nan.gguf", std::numeric_limits<float>::quiet_NaN(), 1.0f);
-    for (const char* command : {"convert nan.gguf -o x.gguf", "convert nan.gguf --type F32 -o x.gguf", "quantize nan.gguf -f Q4_K -o x.gguf"}) {
+    for (const char* command : {"convert nan.gguf -o x.gguf", "convert nan.gguf --type F32 -o x.gguf",
+                                "quantize nan.gguf -f Q4_K -o x.gguf"}) {
         const outcome refused = program(folder, command);
         CHECK(refused.status == 1);
         CHECK(has(refused.err, "tensor blk.0.ffn_norm.weight: row 0, column 9: wanted a finite number, got nan"));
@@ -166,13 +174,15 @@ TEST_CASE("numbers that are none and weights that are too large are named") {
     write("large.gguf", 1.0f, 1e5f);
     const outcome overflow = program(folder, "convert large.gguf --type F16 -o x.gguf");
     CHECK(overflow.status == 1);
-    CHECK(has(overflow.err, "tensor blk.0.ffn_up.weight: row 3, column 5: wanted a number that F16 can hold, got 100000; BF16 can"));
+    CHECK(has(overflow.err,
+              "tensor blk.0.ffn_up.weight: row 3, column 5: wanted a number that F16 can hold, got 100000; BF16 can"));
     CHECK(program(folder, "convert large.gguf --type BF16 -o bf16.gguf").status == 0);
 
     write("huge.gguf", 1.0f, 3e38f);
     const outcome warned = program(folder, "quantize huge.gguf -f Q4_K -o q.gguf --report q.json");
     CHECK(warned.status == 0);
-    CHECK(has(warned.out, "warning: blk.0.ffn_up.weight: the scales of Q4_K cannot hold 3e+38 in row 3, column 5, which became "));
+    CHECK(has(warned.out,
+              "warning: blk.0.ffn_up.weight: the scales of Q4_K cannot hold 3e+38 in row 3, column 5, which became "));
     CHECK(has(warned.out, "; BF16 can (--pin)"));
     const json told = json::parse(read_text(folder / "q.json"))["tensors"][0]["saturated"];
     CHECK(told["blocks"] == 1);
@@ -194,9 +204,12 @@ TEST_CASE("layers that predict further tokens are priced, or left out") {
     REQUIRE(program(folder, "convert fable-3m --type BF16 -o fable.gguf").status == 0);
     memory_source base, full;  // a small model with fable-3m's tokenizer, without such a layer and with one
     base.metadata() = gguf::reader(folder / "fable.gguf").metadata();
-    for (const auto& [key, number] : std::map<std::string, std::uint32_t>{
-             {"embedding_length", 64}, {"block_count", 2}, {"feed_forward_length", 96}, {"attention.head_count", 4},
-             {"attention.head_count_kv", 2}, {"rope.dimension_count", 16}})
+    for (const auto& [key, number] : std::map<std::string, std::uint32_t>{{"embedding_length", 64},
+                                                                          {"block_count", 2},
+                                                                          {"feed_forward_length", 96},
+                                                                          {"attention.head_count", 4},
+                                                                          {"attention.head_count_kv", 2},
+                                                                          {"rope.dimension_count", 16}})
         base.metadata().set("llama." + key, number);
     full.metadata() = base.metadata();
     full.metadata().set("llama.block_count", std::uint32_t{3});
@@ -228,8 +241,9 @@ TEST_CASE("layers that predict further tokens are priced, or left out") {
     REQUIRE(program(folder, "convert base.gguf --type BF16 -o f.gguf").status == 0);
     REQUIRE(program(folder, "convert full.gguf --type BF16 -o m.gguf").status == 0);
 
-    const std::string measured = "--measure-text fable-3m/generated_heldout.txt --measure-tokens 256 --measure noise "
-                                 "--formats legacy --damage d.json ";
+    const std::string measured =
+        "--measure-text fable-3m/generated_heldout.txt --measure-tokens 256 --measure noise "
+        "--formats legacy --damage d.json ";
     const outcome priced = program(folder, "plan m.gguf " + measured + "--target-bpw 5.5 -o p.json");
     REQUIRE(priced.status == 0);
     CHECK(has(priced.out, "note: the forward pass does not reach some tensors, "));
@@ -249,7 +263,8 @@ TEST_CASE("layers that predict further tokens are priced, or left out") {
     REQUIRE(without.status == 0);
     CHECK_FALSE(has(without.out, "measuring"));
     CHECK_FALSE(has(without.out, "does not reach"));
-    for (const char* command : {"quantize m.gguf --without-mtp --plan q.json -o q.gguf", "convert m.gguf --without-mtp --type BF16 -o r.gguf"}) {
+    for (const char* command : {"quantize m.gguf --without-mtp --plan q.json -o q.gguf",
+                                "convert m.gguf --without-mtp --type BF16 -o r.gguf"}) {
         CAPTURE(command);
         REQUIRE(program(folder, command).status == 0);
     }
@@ -258,7 +273,8 @@ TEST_CASE("layers that predict further tokens are priced, or left out") {
     for (const auto& [name, format] : formats_of(folder, "q.gguf")) CHECK_FALSE(name.starts_with("blk.2."));
     CHECK(program(folder, "quantize m.gguf --plan q.json -o x.gguf").status == 1);  // of another model
 
-    const outcome told = program(folder, "quantize m.gguf -f Q4_0 -o s.gguf --encoder weighted --text fable-3m/generated_heldout.txt");
+    const outcome told =
+        program(folder, "quantize m.gguf -f Q4_0 -o s.gguf --encoder weighted --text fable-3m/generated_heldout.txt");
     REQUIRE(told.status == 0);
     CHECK(has(told.out, "does not run the layers that predict further tokens: no statistics for blk.2."));
     CHECK(has(told.out, "; rounded without"));

@@ -1,5 +1,5 @@
-// What the program writes, and what it leaves alone: all commands, all outputs, all ways to clash; and what is left when it
-// is stopped.
+// What the program writes, and what it leaves alone: all commands, all outputs, all ways to clash; and what is left
+// when it is stopped.
 #include <initializer_list>
 #include <string>
 #include <utility>
@@ -18,7 +18,8 @@ namespace {
 // Without what the tests' own helpers leave there.
 std::vector<std::string> files_in(const fs::path& folder) {
     std::vector<std::string> names = names_in(folder);
-    std::erase_if(names, [](const std::string& name) { return name == ".out" || name == ".err" || name == "fable-3m"; });
+    std::erase_if(names,
+                  [](const std::string& name) { return name == ".out" || name == ".err" || name == "fable-3m"; });
     return names;
 }
 
@@ -30,17 +31,24 @@ struct command {
 };
 
 const std::vector<command> commands{
-    {"convert in/model --chat-template in/chat.jinja", {"-o"}, {"in/model/config.json", "in/model/tokenizer.model", "in/chat.jinja"}},
+    {"convert in/model --chat-template in/chat.jinja",
+     {"-o"},
+     {"in/model/config.json", "in/model/tokenizer.model", "in/chat.jinja"}},
     {"convert in/split-00001-of-00002.gguf", {"-o"}, {"in/split-00001-of-00002.gguf", "in/split-00002-of-00002.gguf"}},
-    {"calibrate in/whole.gguf --text in/texts=2 --token-ids 'in/id?.txt'", {"-o", "--report"}, {"in/whole.gguf", "in/texts/a.txt", "in/ids.txt"}},
+    {"calibrate in/whole.gguf --text in/texts=2 --token-ids 'in/id?.txt'",
+     {"-o", "--report"},
+     {"in/whole.gguf", "in/texts/a.txt", "in/ids.txt"}},
     {"quantize in/whole.gguf --imatrix in/matrix.dat --target-bpw 4 --measure-text in/ids.txt",
      {"-o", "--report", "--damage"},
      {"in/whole.gguf", "in/matrix.dat", "in/ids.txt"}},
     {"quantize in/model --text in/texts --plan in/plan.json --chat-template in/chat.jinja",
      {"-o", "--report"},
-     {"in/model/model.safetensors.index.json", "in/model/model-00001-of-00001.safetensors", "in/texts/a.txt", "in/plan.json", "in/chat.jinja"}},
+     {"in/model/model.safetensors.index.json", "in/model/model-00001-of-00001.safetensors", "in/texts/a.txt",
+      "in/plan.json", "in/chat.jinja"}},
     {"quantize in/whole.gguf --target-bpw 4 --damage in/damage.json", {"-o", "--report"}, {"in/damage.json"}},
-    {"plan in/whole.gguf --imatrix in/matrix.dat --target-kld 1", {"-o", "--tensor-types", "--damage"}, {"in/whole.gguf", "in/matrix.dat"}},
+    {"plan in/whole.gguf --imatrix in/matrix.dat --target-kld 1",
+     {"-o", "--tensor-types", "--damage"},
+     {"in/whole.gguf", "in/matrix.dat"}},
     {"plan in/whole.gguf -f Q4_K --damage in/damage.json", {"-o", "--tensor-types"}, {"in/damage.json"}},
     {"plan in/whole.gguf --curve --text in/texts", {"--svg", "--damage"}, {"in/whole.gguf", "in/texts/a.txt"}},
 };
@@ -77,7 +85,8 @@ TEST_CASE("no command begins when one of its outputs must not be written") {
     for (const command& c : commands) {
         for (const std::string& option : c.outputs) {
             if (option != "--damage")  // that is read if it is there
-                refused(line_of(c, option, "there"), 1, "there: wanted a name that is free, got a file that exists; --force replaces it");
+                refused(line_of(c, option, "there"), 1,
+                        "there: wanted a name that is free, got a file that exists; --force replaces it");
             refused(line_of(c, option, "''"), 2, "wanted the name of a file");
             refused(line_of(c, option, "nowhere/x") + " --force", 1, "nowhere/x: wanted a folder that exists");
             if (option != "-o" && c.outputs.front() == "-o")
@@ -85,7 +94,8 @@ TEST_CASE("no command begins when one of its outputs must not be written") {
             if (option == "--damage") continue;
             refused(line_of(c, option, "in") + " --force", 1, "in: wanted a regular file to replace");
             for (const std::string& input : c.inputs)
-                refused(line_of(c, option, input) + " --force", 1, input + ": wanted an output that is none of the inputs");
+                refused(line_of(c, option, input) + " --force", 1,
+                        input + ": wanted an output that is none of the inputs");
             const std::string& input = c.inputs.back();
             fs::create_symlink(folder / input, folder / "symbolic");
             refused(line_of(c, option, "symbolic") + " --force", 1, "none of the inputs");
@@ -95,8 +105,10 @@ TEST_CASE("no command begins when one of its outputs must not be written") {
         }
     }
     refused("plan in/whole.gguf --target-bpw 4 --damage here/new --force -o new", 1, "wanted a file for each output");
-    refused("calibrate in/whole.gguf --text in/texts -o x --report here/x.checkpoint", 1, "wanted a file for each output");
-    refused("quantize in/whole.gguf --text in/texts -f Q4_K -o x --report x.imatrix.gguf", 1, "wanted a file for each output");
+    refused("calibrate in/whole.gguf --text in/texts -o x --report here/x.checkpoint", 1,
+            "wanted a file for each output");
+    refused("quantize in/whole.gguf --text in/texts -f Q4_K -o x --report x.imatrix.gguf", 1,
+            "wanted a file for each output");
     CHECK(files_in(folder.path()) == before);
     CHECK(files_in(folder / "in") == inside);
     CHECK(read_text(folder / "there") == "precious");
@@ -106,10 +118,14 @@ TEST_CASE("no command begins when one of its outputs must not be written") {
 
 TEST_CASE("every output that exists is replaced when that is asked for") {
     const scratch_dir folder;
-    for (const char* name : {"q.gguf", "r.json", "p.json", "t.txt", "i.gguf", "c.json"}) write_text(folder / name, "old");
+    for (const char* name : {"q.gguf", "r.json", "p.json", "t.txt", "i.gguf", "c.json"})
+        write_text(folder / name, "old");
     REQUIRE(program(folder, "quantize fable-3m -f Q8_0 -o q.gguf --report r.json --force").status == 0);
     REQUIRE(program(folder, "plan fable-3m -f Q8_0 -o p.json --tensor-types t.txt --force").status == 0);
-    REQUIRE(program(folder, "calibrate fable-3m --text fable-3m/generated_calibration.txt --tokens 512 -o i.gguf --report c.json --force").status == 0);
+    REQUIRE(program(folder,
+                    "calibrate fable-3m --text fable-3m/generated_calibration.txt --tokens 512 -o i.gguf --report "
+                    "c.json --force")
+                .status == 0);
     for (const std::string& name : files_in(folder.path())) CHECK_MESSAGE(read_text(folder / name) != "old", name);
     CHECK(files_in(folder.path()).size() == 6);
 }
@@ -134,7 +150,8 @@ TEST_CASE("importances made on the way are kept when a later step fails, and use
 
     const outcome other = program(folder, common + "other.txt -o x.gguf");
     CHECK(other.status == 1);
-    CHECK(has(other.err, "x.gguf.imatrix.gguf: wanted importances of this model and text, got others; --force begins anew"));
+    CHECK(has(other.err,
+              "x.gguf.imatrix.gguf: wanted importances of this model and text, got others; --force begins anew"));
     CHECK(files_in(folder.path()) == kept);
     const outcome again = program(folder, common + "short.txt -o x.gguf");
     REQUIRE(again.status == 0);
@@ -158,7 +175,8 @@ TEST_CASE("what is known to fail without work fails before it") {
              {"quantize fable-3m --text text.txt --target-bpw 4 --formats Q9 -o x.gguf", "formats to choose from"},
              {"quantize fable-3m --text text.txt -f Q4_K --pin nothing=Q8_0 -o x.gguf", "--pin nothing"},
              {"quantize fable-3m --text text.txt --plan fable-3m/config.json -o x.gguf", "config.json"},
-             {"quantize fable-3m --text text.txt -f Q4_K --encoder weighted --feedback-inputs original -o x.gguf", "--feedback-inputs"},
+             {"quantize fable-3m --text text.txt -f Q4_K --encoder weighted --feedback-inputs original -o x.gguf",
+              "--feedback-inputs"},
              {"quantize fable-3m --text text.txt --target-bpw 4 --measure-text no.txt -o x.gguf", "no.txt"}}) {
         const outcome run = program(folder, line);
         CAPTURE(line);
@@ -173,11 +191,13 @@ TEST_CASE("what is known to fail without work fails before it") {
 TEST_CASE("a checkpoint of another calibration is named with the remedy, and gone without when forced") {
     const scratch_dir folder;
     const std::string calibrate = "calibrate fable-3m --text fable-3m/generated_calibration.txt --tokens 512 -o x.gguf";
-    tessera::write_checkpoint(folder / "x.gguf.checkpoint", {.model = 1, .text = 2, .start = 3}, 1, {}, std::vector<float>(512 * 256));
+    tessera::write_checkpoint(folder / "x.gguf.checkpoint", {.model = 1, .text = 2, .start = 3}, 1, {},
+                              std::vector<float>(512 * 256));
     const outcome refused = program(folder, calibrate);
     CHECK(refused.status == 1);
-    CHECK(has(refused.err, "x.gguf.checkpoint: wanted a checkpoint of this calibration, got one of another model and text; "
-                           "--restart or --force begins anew"));
+    CHECK(has(refused.err,
+              "x.gguf.checkpoint: wanted a checkpoint of this calibration, got one of another model and text; "
+              "--restart or --force begins anew"));
     CHECK(files_in(folder.path()) == std::vector<std::string>{"x.gguf.checkpoint"});
     CHECK(program(folder, calibrate + " --force").status == 0);
     CHECK(files_in(folder.path()) == std::vector<std::string>{"x.gguf"});
@@ -188,8 +208,8 @@ TEST_CASE("a kill leaves files to the next run of the same output, which removes
     REQUIRE(program(folder, "--version").status == 0);  // lays the model out
     int left = 0;
     for (double seconds = 0.02; left == 0 && !fs::exists(folder / "x.gguf"); seconds *= 1.2) {
-        (void)shell(folder, "'" TESSERA_PROGRAM "' quantize fable-3m -f Q6_K -o x.gguf --threads 1 & sleep " + std::to_string(seconds) +
-                                "; kill -9 $!; wait $! || true");
+        (void)shell(folder, "'" TESSERA_PROGRAM "' quantize fable-3m -f Q6_K -o x.gguf --threads 1 & sleep " +
+                                std::to_string(seconds) + "; kill -9 $!; wait $! || true");
         for (const std::string& name : files_in(folder.path())) left += has(name, ".partial-") ? 1 : 0;
     }
     if (left == 0) MESSAGE("no run was killed while it wrote");
@@ -201,15 +221,19 @@ TEST_CASE("a kill leaves files to the next run of the same output, which removes
 TEST_CASE("a signal ends work that asks nobody whether it may go on") {
     const scratch_dir folder;
     // Minutes of rendering: in each of many conversations little enough to be allowed.
-    write_text(folder / "slow.jinja", "{% for i in range(100) %}{% for j in range(1000) %}{% set x = j %}{% endfor %}{% endfor %}{{ messages[0].content }}");
+    write_text(folder / "slow.jinja",
+               "{% for i in range(100) %}{% for j in range(1000) %}{% set x = j %}{% endfor %}{% endfor %}{{ "
+               "messages[0].content }}");
     std::string talks;
     for (int i = 0; i < 20000; ++i) talks += "{\"messages\": [{\"role\": \"user\", \"content\": \"Hello.\"}]}\n";
     write_text(folder / "talks.jsonl", talks);
     REQUIRE(program(folder, "convert fable-3m -o chat.gguf --chat-template slow.jinja").status == 0);
     const std::vector<std::string> before = files_in(folder.path());
-    for (const auto& [signal, status] : std::initializer_list<std::pair<const char*, int>>{{"TERM", 143}, {"INT", 130}}) {
+    for (const auto& [signal, status] :
+         std::initializer_list<std::pair<const char*, int>>{{"TERM", 143}, {"INT", 130}}) {
         outcome run;
-        for (double seconds = 0.5; !has(run.err, "tessera: interrupted\n"); seconds *= 2) {  // until it has begun by then
+        for (double seconds = 0.5; !has(run.err, "tessera: interrupted\n");
+             seconds *= 2) {  // until it has begun by then
             run = shell(folder, "timeout --preserve-status -s " + std::string(signal) + " " + std::to_string(seconds) +
                                     " '" TESSERA_PROGRAM "' calibrate chat.gguf --text talks.jsonl -o x.gguf");
             CHECK(files_in(folder.path()) == before);

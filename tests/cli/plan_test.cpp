@@ -23,13 +23,15 @@ json load(const fs::path& path) { return json::parse(read_text(path)); }
 void write_damage(const scratch_dir& folder) {
     REQUIRE(program(folder, "plan fable-3m -f BF16 -o base.json").status == 0);
     const json base = load(folder / "base.json");
-    const std::map<std::string, double> bits{{"Q8_0", 8.5}, {"Q6_K", 6.5625}, {"Q5_K", 5.5},    {"Q4_K", 4.5},
+    const std::map<std::string, double> bits{{"Q8_0", 8.5}, {"Q6_K", 6.5625}, {"Q5_K", 5.5},   {"Q4_K", 4.5},
                                              {"Q4_0", 4.5}, {"Q3_K", 3.4375}, {"Q2_K", 2.625}, {"IQ2_XXS", 2.0625}};
     json file{{"kind", "tessera damage table"}, {"version", 1}, {"model", base["model"]}, {"tensors", json::array()}};
     const auto add = [&](const std::string& name) {
         json damage;
-        for (const auto& [format, width] : bits) damage[format] = std::pow(4.0, -width) * (format == "Q4_0" ? 1.5 : 1.0);
-        file["tensors"].push_back({{"name", name}, {"sensitivity", 1.0}, {"sensitivity_error", 0.0}, {"damage", damage}});
+        for (const auto& [format, width] : bits)
+            damage[format] = std::pow(4.0, -width) * (format == "Q4_0" ? 1.5 : 1.0);
+        file["tensors"].push_back(
+            {{"name", name}, {"sensitivity", 1.0}, {"sensitivity_error", 0.0}, {"damage", damage}});
     };
     for (const json& tensor : base["tensors"])
         if (tensor["format"] == "BF16") add(tensor["name"]);
@@ -71,7 +73,8 @@ TEST_CASE("a target size is never exceeded and nearly used up; the file has the 
         const std::string size = target.first;
         const int bytes = target.second;
         CAPTURE(size);
-        const outcome run = program(folder, "plan fable-3m --damage damage.json --target-size '" + size + "' -o plan.json --force");
+        const outcome run =
+            program(folder, "plan fable-3m --damage damage.json --target-size '" + size + "' -o plan.json --force");
         REQUIRE(run.status == 0);
         CHECK(has(run.out, "predicted mean KL divergence: "));
         REQUIRE(program(folder, "quantize fable-3m --plan plan.json -o out.gguf --force").status == 0);
@@ -83,7 +86,9 @@ TEST_CASE("a target size is never exceeded and nearly used up; the file has the 
     }
     const json before = load(folder / "plan.json");
     const double kld = before["predicted_kld"];
-    REQUIRE(program(folder, "plan fable-3m --damage damage.json -o kld.json --target-kld " + std::to_string(kld * 1.001)).status == 0);
+    REQUIRE(
+        program(folder, "plan fable-3m --damage damage.json -o kld.json --target-kld " + std::to_string(kld * 1.001))
+            .status == 0);
     CHECK(load(folder / "kld.json")["file_bytes"] <= before["file_bytes"]);
     CHECK(load(folder / "kld.json")["predicted_kld"].get<double>() <= kld * 1.001);
     const outcome few = program(folder, "plan fable-3m --damage damage.json --target-bpw 4.6 --formats arm-friendly");
@@ -109,9 +114,11 @@ TEST_CASE("plans are portable unless one asks for more, and every command says w
     CHECK(json::parse(curve.out)[0]["predicted_kld"] > 1e-3);
 
     // Named by a format, a pin, a recipe or a plan, of a plan or of a file.
-    CHECK(has(program(folder, "plan fable-3m -f Q4_K --pin ffn_down=TQ1_0 -o p.json").out, "warning: not portable: TQ1_0;"));
+    CHECK(has(program(folder, "plan fable-3m -f Q4_K --pin ffn_down=TQ1_0 -o p.json").out,
+              "warning: not portable: TQ1_0;"));
     CHECK(has(program(folder, "plan fable-3m --recipe TQ1_0").out, "warning: not portable: TQ1_0;"));
-    CHECK(has(program(folder, "quantize fable-3m --plan p.json -o x.gguf --dry-run").out, "no CUDA, Metal, Vulkan or SYCL for TQ1_0"));
+    CHECK(has(program(folder, "quantize fable-3m --plan p.json -o x.gguf --dry-run").out,
+              "no CUDA, Metal, Vulkan or SYCL for TQ1_0"));
     const outcome written = program(folder, "quantize fable-3m -f TQ2_0 --encoder nearest -o t.gguf");
     CHECK(written.out.starts_with("formats need llama.cpp from b3672"));
     CHECK(has(written.out, "warning: not portable: TQ2_0;"));
@@ -153,7 +160,9 @@ TEST_CASE("a plan edited by hand may write the tied table twice") {
     write_text(folder / "twice.json", plan.dump());
     REQUIRE(program(folder, "quantize fable-3m --plan twice.json -o twice.gguf").status == 0);
     const json both = json::parse(
-        program(folder, "evaluate fable-3m once.gguf twice.gguf --text fable-3m/generated_heldout.txt --windows 2 --json").out)["candidates"];
+        program(folder,
+                "evaluate fable-3m once.gguf twice.gguf --text fable-3m/generated_heldout.txt --windows 2 --json")
+            .out)["candidates"];
     CHECK(both[1]["mean_kld"]["value"].get<double>() < 0.8 * both[0]["mean_kld"]["value"].get<double>());
 }
 
@@ -177,11 +186,12 @@ TEST_CASE("plan says what is wrong, and replaces nothing by accident") {
     CHECK(read_text(folder / "there.json") == "precious");
     CHECK(program(folder, "quantize fable-3m --plan there.json -o out.gguf").status == 1);
     CHECK_FALSE(fs::exists(folder / "out.gguf"));
-    for (const char* wrong : {"plan fable-3m", "plan fable-3m -f Q4_K --recipe Q4_K_M", "plan fable-3m --target-size much",
-                              "plan fable-3m --target-bpw -1", "plan fable-3m --target-kld nan", "plan fable-3m --recipe Q9",
-                              "plan fable-3m -f Q4_K --svg x.svg", "plan fable-3m --curve -o x.json",
-                              "quantize fable-3m -f Q4_K --plan damage.json -o x.gguf",
-                              "quantize fable-3m --plan damage.json --pin ffn=Q8_0 -o x.gguf"}) {
+    for (const char* wrong :
+         {"plan fable-3m", "plan fable-3m -f Q4_K --recipe Q4_K_M", "plan fable-3m --target-size much",
+          "plan fable-3m --target-bpw -1", "plan fable-3m --target-kld nan", "plan fable-3m --recipe Q9",
+          "plan fable-3m -f Q4_K --svg x.svg", "plan fable-3m --curve -o x.json",
+          "quantize fable-3m -f Q4_K --plan damage.json -o x.gguf",
+          "quantize fable-3m --plan damage.json --pin ffn=Q8_0 -o x.gguf"}) {
         CAPTURE(wrong);
         CHECK(program(folder, wrong).status == 2);
     }

@@ -42,20 +42,22 @@ inline outcome program(const scratch_dir& folder, const std::string& arguments) 
     return shell(folder, std::string("'" TESSERA_PROGRAM "' ") + arguments);
 }
 
-/// The same, but a signal is sent once `is_time()` holds; the status is 128 and the signal's number where that ended it.
-/// What a signal meets depends on events, then, and not on how fast the machine is. A busy one may still end its work first.
+/// The same, but a signal is sent once `is_time()` holds; the status is 128 and the signal's number where that ended
+/// it. What a signal meets depends on events, then, and not on how fast the machine is. A busy one may still end its
+/// work first.
 template <class Condition>
 outcome signalled(const scratch_dir& folder, const std::string& arguments, int signal, Condition&& is_time) {
     lay_out_model(folder);
     const fs::path out = folder / ".out", err = folder / ".err";
     write_text(out, "");  // the signal may come before the shell has begun
     write_text(err, "");
-    std::string line = "cd '" + folder.path().string() + "' && exec '" TESSERA_PROGRAM "' " + arguments + " >'" + out.string() +
-                       "' 2>'" + err.string() + "' </dev/null";
+    std::string line = "cd '" + folder.path().string() + "' && exec '" TESSERA_PROGRAM "' " + arguments + " >'" +
+                       out.string() + "' 2>'" + err.string() + "' </dev/null";
     ::pid_t child = 0;  // runs the shell once this is known: no signal meets handlers of the test's
     std::string name = "sh", option = "-c";
     char* const words[] = {name.data(), option.data(), line.data(), nullptr};
-    if (::posix_spawn(&child, "/bin/sh", nullptr, nullptr, words, environ) != 0) throw std::runtime_error("cannot run " + line);
+    if (::posix_spawn(&child, "/bin/sh", nullptr, nullptr, words, environ) != 0)
+        throw std::runtime_error("cannot run " + line);
     int status = 0;
     bool is_sent = false;
     while (::waitpid(child, &status, is_sent ? 0 : WNOHANG) == 0)

@@ -18,8 +18,12 @@ using nlohmann::json;
 
 namespace {
 
-// Sets a terminal's title, rings, colours, goes back in its line, begins another, erases, turns the direction of writing.
-const std::string hostile = "a\x1b]0;T\x07\x1b[31m\r\nfake\x7f\xc2\x9b" "2J\xe2\x80\xae\xe2\x81\xa6\xe2\x80\xa8\xd8\x9c" "b";
+// Sets a terminal's title, rings, colours, goes back in its line, begins another, erases, turns the direction of
+// writing.
+const std::string hostile =
+    "a\x1b]0;T\x07\x1b[31m\r\nfake\x7f\xc2\x9b"
+    "2J\xe2\x80\xae\xe2\x81\xa6\xe2\x80\xa8\xd8\x9c"
+    "b";
 const std::string hostile_bytes = hostile + "\xff\x9b";  // no UTF-8, as names of files may be
 
 // What is wrong with something printed; empty: nothing.
@@ -53,7 +57,8 @@ void write_hostile_model(const fs::path& path) {
     tessera::gguf::writer file{path};
     file.begin(tensors, properties);
     const std::array<float, 128> values{1.0f, -2.0f, 3.0f};
-    for (const tessera::tensor_info& info : tensors) file.write(info, 0, tessera::as_byte_view(std::span<const float>(values)));
+    for (const tessera::tensor_info& info : tensors)
+        file.write(info, 0, tessera::as_byte_view(std::span<const float>(values)));
     file.finish();
 }
 
@@ -79,34 +84,69 @@ TEST_CASE("nothing foreign that a command prints acts on a terminal") {
     };
     const std::string no_tensor = "{}";
     directory("unknown", {{"architectures", {hostile}}, {"model_type", hostile}}, no_tensor);
-    directory("values", {{"architectures", {"LlamaForCausalLM"}}, {"hidden_size", hostile}, {"rope_scaling", {{"type", hostile}}}}, no_tensor);
-    directory("tensors", {{"architectures", {"LlamaForCausalLM"}}}, json{{hostile, {{"dtype", hostile}, {"shape", {1}}, {"data_offsets", {0, 4}}}}}.dump());
+    directory(
+        "values",
+        {{"architectures", {"LlamaForCausalLM"}}, {"hidden_size", hostile}, {"rope_scaling", {{"type", hostile}}}},
+        no_tensor);
+    directory("tensors", {{"architectures", {"LlamaForCausalLM"}}},
+              json{{hostile, {{"dtype", hostile}, {"shape", {1}}, {"data_offsets", {0, 4}}}}}.dump());
     directory("shards", {{"architectures", {"LlamaForCausalLM"}}}, no_tensor);
     fs::remove(folder / "shards/model.safetensors");
-    write_text(folder / "shards/model.safetensors.index.json", json{{"weight_map", {{hostile, hostile + ".safetensors"}}}}.dump());
+    write_text(folder / "shards/model.safetensors.index.json",
+               json{{"weight_map", {{hostile, hostile + ".safetensors"}}}}.dump());
     const std::string strange = "strange " + hostile_bytes + ".gguf";
     fs::copy_file(folder / "model.gguf", folder / strange);
 
     const std::string name = "'" + strange + "'", bad = "'" + hostile_bytes + "'";
-    const std::string commands[] = {
-        "inspect model.gguf", "inspect " + name, "inspect " + bad, "inspect unknown", "inspect values", "inspect tensors", "inspect shards",
-        "inspect --json model.gguf", "inspect --json " + name,
-        "convert unknown -o x.gguf", "convert values -o x.gguf", "convert tensors -o x.gguf", "convert shards -o x.gguf",
-        "convert model.gguf -o " + bad, "convert " + name + " -o x.gguf --force", "convert fable-3m -o x.gguf --type " + bad,
-        "convert fable-3m -o x.gguf --force --chat-template broken.jinja", "convert fable-3m -o talks.gguf --chat-template raises.jinja",
-        "quantize model.gguf -f Q4_K -o out.gguf", "quantize model.gguf -f Q4_K -o " + bad + " --force",
-        "quantize model.gguf --recipe Q4_K_M -o z.gguf --dry-run", "quantize model.gguf -f " + bad + " -o z.gguf",
-        "quantize model.gguf -f Q4_K -o z.gguf --pin " + bad, "quantize model.gguf -f Q4_K -o z.gguf --pin '" + hostile_bytes + "=Q8_0'",
-        "quantize model.gguf -f Q4_K -o z.gguf --pin '" + hostile + "(=Q8_0'", "quantize model.gguf -f Q4_K -o z.gguf --imatrix " + name,
-        "quantize fable-3m -f Q4_K -o z.gguf --dry-run --imatrix " + bad, "quantize model.gguf --plan plan.json -o z.gguf",
-        "plan model.gguf --recipe Q4_K_M", "plan model.gguf -f Q4_K -o " + bad + "plan", "plan model.gguf --damage damage.json --target-bpw 4",
-        "plan model.gguf --target-bpw " + bad, "plan fable-3m --formats " + bad + " --target-bpw 4",
-        "ablate model.gguf --plan plan.json", "ablate model.gguf --plan " + bad, "ablate model.gguf --plan plan.json --tensors " + bad,
-        "calibrate model.gguf --text text.txt -o x", "calibrate fable-3m --text lines.jsonl -o x",
-        "calibrate fable-3m --text roles.jsonl -o x", "calibrate fable-3m --text broken.jsonl -o x", "calibrate talks.gguf --text roles.jsonl -o x",
-        "calibrate fable-3m --text " + bad + " -o x", "calibrate fable-3m --token-ids text.txt -o x",
-        "evaluate model.gguf " + name + " --text text.txt", "evaluate fable-3m " + name + " --text text.txt",
-        "evaluate fable-3m fable-3m --window 8 --json --text text.txt", bad, "inspect fable-3m '--" + hostile_bytes + "'", "inspect fable-3m " + bad};
+    const std::string commands[] = {"inspect model.gguf",
+                                    "inspect " + name,
+                                    "inspect " + bad,
+                                    "inspect unknown",
+                                    "inspect values",
+                                    "inspect tensors",
+                                    "inspect shards",
+                                    "inspect --json model.gguf",
+                                    "inspect --json " + name,
+                                    "convert unknown -o x.gguf",
+                                    "convert values -o x.gguf",
+                                    "convert tensors -o x.gguf",
+                                    "convert shards -o x.gguf",
+                                    "convert model.gguf -o " + bad,
+                                    "convert " + name + " -o x.gguf --force",
+                                    "convert fable-3m -o x.gguf --type " + bad,
+                                    "convert fable-3m -o x.gguf --force --chat-template broken.jinja",
+                                    "convert fable-3m -o talks.gguf --chat-template raises.jinja",
+                                    "quantize model.gguf -f Q4_K -o out.gguf",
+                                    "quantize model.gguf -f Q4_K -o " + bad + " --force",
+                                    "quantize model.gguf --recipe Q4_K_M -o z.gguf --dry-run",
+                                    "quantize model.gguf -f " + bad + " -o z.gguf",
+                                    "quantize model.gguf -f Q4_K -o z.gguf --pin " + bad,
+                                    "quantize model.gguf -f Q4_K -o z.gguf --pin '" + hostile_bytes + "=Q8_0'",
+                                    "quantize model.gguf -f Q4_K -o z.gguf --pin '" + hostile + "(=Q8_0'",
+                                    "quantize model.gguf -f Q4_K -o z.gguf --imatrix " + name,
+                                    "quantize fable-3m -f Q4_K -o z.gguf --dry-run --imatrix " + bad,
+                                    "quantize model.gguf --plan plan.json -o z.gguf",
+                                    "plan model.gguf --recipe Q4_K_M",
+                                    "plan model.gguf -f Q4_K -o " + bad + "plan",
+                                    "plan model.gguf --damage damage.json --target-bpw 4",
+                                    "plan model.gguf --target-bpw " + bad,
+                                    "plan fable-3m --formats " + bad + " --target-bpw 4",
+                                    "ablate model.gguf --plan plan.json",
+                                    "ablate model.gguf --plan " + bad,
+                                    "ablate model.gguf --plan plan.json --tensors " + bad,
+                                    "calibrate model.gguf --text text.txt -o x",
+                                    "calibrate fable-3m --text lines.jsonl -o x",
+                                    "calibrate fable-3m --text roles.jsonl -o x",
+                                    "calibrate fable-3m --text broken.jsonl -o x",
+                                    "calibrate talks.gguf --text roles.jsonl -o x",
+                                    "calibrate fable-3m --text " + bad + " -o x",
+                                    "calibrate fable-3m --token-ids text.txt -o x",
+                                    "evaluate model.gguf " + name + " --text text.txt",
+                                    "evaluate fable-3m " + name + " --text text.txt",
+                                    "evaluate fable-3m fable-3m --window 8 --json --text text.txt",
+                                    bad,
+                                    "inspect fable-3m '--" + hostile_bytes + "'",
+                                    "inspect fable-3m " + bad};
     for (const std::string& command : commands) {
         CAPTURE(command);
         const outcome run = program(folder, command);
@@ -119,7 +159,8 @@ TEST_CASE("nothing foreign that a command prints acts on a terminal") {
     }
 
     // What is there is told apart all the same, and JSON holds it whole.
-    const std::string shown = "a\\x1b]0;T\\x07\\x1b[31m\\x0d\\x0afake\\x7f\\u{9b}2J\\u{202e}\\u{2066}\\u{2028}\\u{061c}b";
+    const std::string shown =
+        "a\\x1b]0;T\\x07\\x1b[31m\\x0d\\x0afake\\x7f\\u{9b}2J\\u{202e}\\u{2066}\\u{2028}\\u{061c}b";
     const outcome table = program(folder, "inspect model.gguf");
     for (const char* number : {"0", "1"})
         CHECK(has(table.out, "\n" + shown + number + "  F32 [32, 4]" + std::string(10, ' ') + "    512\n"));

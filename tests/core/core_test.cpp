@@ -215,19 +215,21 @@ TEST_CASE("sizes are read as people write them") {
     CHECK(parse_byte_count("0.1T") == 100'000'000'000);
     CHECK(parse_byte_count("12B") == 12);
     CHECK(parse_byte_count("9007199254740991") == (std::uint64_t{1} << 53) - 1);
-    for (const char* wrong : {"", "GB", "-1", "4.2 G i", "4,2GB", "1e9", "nan", "inf", "1XB", "1iB", "0x10", "9008T",
-                              "4.2GiBB", "1 2"}) {
+    for (const char* wrong :
+         {"", "GB", "-1", "4.2 G i", "4,2GB", "1e9", "nan", "inf", "1XB", "1iB", "0x10", "9008T", "4.2GiBB", "1 2"}) {
         CAPTURE(wrong);
         CHECK_THROWS_AS((void)parse_byte_count(wrong), error);
     }
 }
 
 TEST_CASE("printable text holds what may be shown, and spells out the rest") {
-    for (const char* same : {"", "plain text", "back\\slash", "\xc3\xa4\xe6\x96\x87\xf0\x9f\xa6\x99", "\xe2\x80\x8d joined"})
+    for (const char* same :
+         {"", "plain text", "back\\slash", "\xc3\xa4\xe6\x96\x87\xf0\x9f\xa6\x99", "\xe2\x80\x8d joined"})
         CHECK(printable(same) == same);
     CHECK(printable(std::string_view("\0\x1b[2J\r\n\t\x7f", 9)) == "\\x00\\x1b[2J\\x0d\\x0a\\x09\\x7f");
     CHECK(printable("\xc2\x80\xc2\x9f\xc2\xa0") == "\\u{80}\\u{9f}\xc2\xa0");
-    CHECK(printable("\xe2\x80\xae" "cba\xe2\x81\xa9\xd8\x9c") == "\\u{202e}cba\\u{2069}\\u{061c}");
+    CHECK(printable("\xe2\x80\xae"
+                    "cba\xe2\x81\xa9\xd8\x9c") == "\\u{202e}cba\\u{2069}\\u{061c}");
     CHECK(printable("\xe2\x80\xa8\xe2\x80\xa9\xf3\xa0\x81\x81") == "\\u{2028}\\u{2029}\\u{e0041}");
     CHECK(printable("a\xff\xc3(\xe2\x82\xed\xa0\x80\x9b") == "a\\xff\\xc3(\\xe2\\x82\\xed\\xa0\\x80\\x9b");
     CHECK(printable_lines("one\n\x1btwo\n\n") == "one\n\\x1btwo\n\n");

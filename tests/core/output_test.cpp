@@ -54,16 +54,20 @@ TEST_CASE("output: a name is refused for what it is, where it lies, and what is 
     fs::create_hard_link(dir / "input", dir / "hard");
     fs::create_symlink(dir / "nothing", dir / "dangling");
     const auto message = [&](const fs::path& path, existing_file existing) {
-        return support::message_of<error>([&] { require_destination(path, {{dir / "absent", dir / "input"}, existing}); });
+        return support::message_of<error>(
+            [&] { require_destination(path, {{dir / "absent", dir / "input"}, existing}); });
     };
     for (const existing_file existing : {existing_file::refuse, existing_file::replace}) {
         CHECK(message("", existing) == "output: wanted the name of a file, got \"\"");
-        CHECK(message(dir / "new/", existing) == "output: wanted the name of a file, got \"" + (dir / "new/").string() + '"');
-        CHECK(support::has(message(dir / "no" / "file", existing), "wanted a folder that exists, got " + (dir / "no").string()));
+        CHECK(message(dir / "new/", existing) ==
+              "output: wanted the name of a file, got \"" + (dir / "new/").string() + '"');
+        CHECK(support::has(message(dir / "no" / "file", existing),
+                           "wanted a folder that exists, got " + (dir / "no").string()));
         CHECK(support::has(message(dir / "there" / "file", existing), "wanted a folder to write in"));
         CHECK(support::has(message(dir / "folder", existing), "wanted a regular file to replace"));
         CHECK(support::has(message(dir / "dangling", existing), "wanted a regular file to replace"));
-        for (const char* input : {"input", "symbolic", "hard", "folder/up/input", "./folder/../hard", "folder/up/absent"})
+        for (const char* input :
+             {"input", "symbolic", "hard", "folder/up/input", "./folder/../hard", "folder/up/absent"})
             CHECK(support::has(message(dir / input, existing), "wanted an output that is none of the inputs, got "));
         CHECK_NOTHROW(require_destination(dir / "free", {{dir / "input"}, existing}));
     }
@@ -103,7 +107,8 @@ TEST_CASE("claims: every output has a file of its own that can be created, or no
     CHECK(support::has(refused(dir / "x", dir / "x"), "wanted a file for each output, got "));
     CHECK(support::has(refused(dir / "x", dir / "same" / "x"), "wanted a file for each output, got "));
     CHECK(support::has(refused(dir / "x", dir / "same" / "in"), "none of the inputs"));
-    CHECK(support::has(refused(dir / "x", dir / std::string(250, 'n')), "cannot create: "));  // too long while it is partial
+    CHECK(support::has(refused(dir / "x", dir / std::string(250, 'n')),
+                       "cannot create: "));  // too long while it is partial
     CHECK_NOTHROW(check(dir / "x", dir / "y"));
     CHECK_NOTHROW(check(dir / "x", {}));
     file_claims going_on(existing_file::refuse);
@@ -120,7 +125,8 @@ TEST_CASE("what a killed process left is removed by the next that writes the sam
     });
     REQUIRE(WIFSIGNALED(status));
     CHECK(names_in(dir.path()).size() == 2);
-    for (const char* other : {"x.partial-notes", "x.partial-1", "x.partial-1-", "x.partial--1", "x.partial-1-2-3", "y.partial-1-0"})
+    for (const char* other :
+         {"x.partial-notes", "x.partial-1", "x.partial-1-", "x.partial--1", "x.partial-1-2-3", "y.partial-1-0"})
         support::write_text(dir / other, "");
     const std::string left = "x.partial-" + std::to_string(::getpid()) + "-0";
     {
@@ -168,7 +174,8 @@ TEST_CASE("a signal handler may remove the files that were begun at any moment")
                 remove_unpublished_files();
                 ::_exit(0);
             });
-            for (int n = 0;; ++n) write_text_file(dir / ("done" + std::to_string(n % 7)), "all", {.existing = existing_file::replace});
+            for (int n = 0;; ++n)
+                write_text_file(dir / ("done" + std::to_string(n % 7)), "all", {.existing = existing_file::replace});
         }
         while (!fs::exists(dir / "done3")) ::usleep(100);
         ::usleep(static_cast<::useconds_t>(moment * 37));

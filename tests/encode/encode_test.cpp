@@ -361,10 +361,12 @@ TEST_CASE("weights that lie on a format's grid come back as they were, whatever 
             for (std::uint32_t seed = 0; seed < 40; ++seed) {
                 std::vector<float> x = gaussian(1024, seed);
                 if (seed % 2 == 1)  // offsets large beside the range of a sub-block, and sub-blocks of few levels
-                    for (std::size_t i = 0; i < x.size(); ++i) x[i] = 0.1f * (x[i] > 0.8f ? x[i] : 0.0f) + (i / 16 % 3 == 0 ? -1.0f : 0.0f);
+                    for (std::size_t i = 0; i < x.size(); ++i)
+                        x[i] = 0.1f * (x[i] > 0.8f ? x[i] : 0.0f) + (i / 16 % 3 == 0 ? -1.0f : 0.0f);
                 const auto importance = log_normal(x.size(), 1.0f, seed + 100);
                 const auto on_grid = codec::encode_decode(format, weighted{}, x, importance);
-                CHECK(codec::encode_decode(format, weighted{}, on_grid, log_normal(x.size(), 1.0f, seed + 200)) == on_grid);
+                CHECK(codec::encode_decode(format, weighted{}, on_grid, log_normal(x.size(), 1.0f, seed + 200)) ==
+                      on_grid);
             }
         }
     });

@@ -9,8 +9,8 @@
 #include <span>
 #include <vector>
 
-#include <Eigen/Core>
 #include <doctest/doctest.h>
+#include <Eigen/Core>
 
 #include "support/random.hpp"
 #include "tessera/encode/error_feedback.hpp"
@@ -69,7 +69,8 @@ std::vector<typename F::block> encode_weighted(std::span<const float> weights, s
 }
 
 template <block_format F>
-std::vector<typename F::block> encode_feedback(std::span<const float> weights, const gram_factor& factor, int refits = 1) {
+std::vector<typename F::block> encode_feedback(std::span<const float> weights, const gram_factor& factor,
+                                               int refits = 1) {
     std::vector<typename F::block> packed(weights.size() / F::block_size);
     error_feedback{factor, refits}(format_tag<F>{}, weights, {}, std::span(packed));
     return packed;

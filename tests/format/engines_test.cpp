@@ -33,11 +33,13 @@ std::string needs(std::initializer_list<std::string_view> names) { return format
 
 // Months since the year 0.
 int months(std::string_view month) {
-    constexpr std::array<std::string_view, 12> names{"January", "February", "March",     "April",   "May",      "June",
-                                                     "July",    "August",   "September", "October", "November", "December"};
+    constexpr std::array<std::string_view, 12> names{"January",   "February", "March",    "April",
+                                                     "May",       "June",     "July",     "August",
+                                                     "September", "October",  "November", "December"};
     const std::size_t space = month.find(' ');
     for (std::size_t m = 0; m < names.size(); ++m)
-        if (month.substr(0, space) == names[m]) return 12 * std::stoi(std::string(month.substr(space + 1))) + static_cast<int>(m);
+        if (month.substr(0, space) == names[m])
+            return 12 * std::stoi(std::string(month.substr(space + 1))) + static_cast<int>(m);
     return -1;
 }
 
@@ -69,9 +71,11 @@ TEST_CASE("every built-in format says which builds of llama.cpp run it") {
 TEST_CASE("portable formats are those of 16 bits, the legacy, K and I formats") {
     std::string names;
     for (const type_layout& layout : formats::portable()) names += std::string(layout.name) + ' ';
-    CHECK(names == "F32 F16 BF16 Q8_0 Q6_K Q5_1 Q5_0 Q5_K Q4_1 Q4_0 Q4_K IQ4_NL IQ4_XS Q3_K IQ3_S IQ3_XXS Q2_K IQ2_S IQ2_XS "
-                   "IQ2_XXS IQ1_M IQ1_S ");
-    const engines no_cuda{.cpu = {1996, "January 2024"}, .metal = {1996, "January 2024"}, .vulkan = {1996, "January 2024"}};
+    CHECK(names ==
+          "F32 F16 BF16 Q8_0 Q6_K Q5_1 Q5_0 Q5_K Q4_1 Q4_0 Q4_K IQ4_NL IQ4_XS Q3_K IQ3_S IQ3_XXS Q2_K IQ2_S IQ2_XS "
+          "IQ2_XXS IQ1_M IQ1_S ");
+    const engines no_cuda{
+        .cpu = {1996, "January 2024"}, .metal = {1996, "January 2024"}, .vulkan = {1996, "January 2024"}};
     CHECK_FALSE(is_portable(no_cuda));
     engines late = all_engines;
     late.metal = {portable_build.number + 1, "May 2025"};
@@ -88,8 +92,9 @@ TEST_CASE("one sentence tells what several formats need together") {
           "llama.cpp from b2404 (March 2024), on SYCL from b2620 (April 2024), on Vulkan from b4720 (February 2025)");
     CHECK(needs({"MXFP4"}) == "llama.cpp from b6096 (August 2025), on SYCL from b7406 (December 2025)");
     // A back end that lacks a format is no longer said to run the others.
-    CHECK(needs({"IQ1_S", "TQ1_0", "TQ2_0"}) == "llama.cpp from b3672 (September 2024); no CUDA or SYCL for TQ2_0; no CUDA, "
-                                                 "Metal, Vulkan or SYCL for TQ1_0");
+    CHECK(needs({"IQ1_S", "TQ1_0", "TQ2_0"}) ==
+          "llama.cpp from b3672 (September 2024); no CUDA or SYCL for TQ2_0; no CUDA, "
+          "Metal, Vulkan or SYCL for TQ1_0");
     CHECK(needs({"NVFP4"}).ends_with("; no Metal for NVFP4"));
     CHECK(needs({"Q4_K", "mine_8"}) == "a reader of your own: llama.cpp does not know mine_8");
     CHECK(needs({}) == "any llama.cpp");

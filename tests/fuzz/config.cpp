@@ -109,13 +109,18 @@ void seed_config(fuzz::corpus& seeds) {
     };
     nlohmann::json header;
     std::uint64_t end = 0;
-    for (const auto& [name, columns, rows] :
-         {shape{"model.embed_tokens.weight", 8, 4}, {"model.norm.weight", 8, 0}, {"lm_head.weight", 8, 4},
-          {"model.layers.0.input_layernorm.weight", 8, 0}, {"model.layers.0.post_attention_layernorm.weight", 8, 0},
-          {"model.layers.0.self_attn.q_proj.weight", 8, 8}, {"model.layers.0.self_attn.k_proj.weight", 8, 4},
-          {"model.layers.0.self_attn.v_proj.weight", 8, 4}, {"model.layers.0.self_attn.o_proj.weight", 8, 8},
-          {"model.layers.0.mlp.gate_proj.weight", 8, 12}, {"model.layers.0.mlp.up_proj.weight", 8, 12},
-          {"model.layers.0.mlp.down_proj.weight", 12, 8}}) {
+    for (const auto& [name, columns, rows] : {shape{"model.embed_tokens.weight", 8, 4},
+                                              {"model.norm.weight", 8, 0},
+                                              {"lm_head.weight", 8, 4},
+                                              {"model.layers.0.input_layernorm.weight", 8, 0},
+                                              {"model.layers.0.post_attention_layernorm.weight", 8, 0},
+                                              {"model.layers.0.self_attn.q_proj.weight", 8, 8},
+                                              {"model.layers.0.self_attn.k_proj.weight", 8, 4},
+                                              {"model.layers.0.self_attn.v_proj.weight", 8, 4},
+                                              {"model.layers.0.self_attn.o_proj.weight", 8, 8},
+                                              {"model.layers.0.mlp.gate_proj.weight", 8, 12},
+                                              {"model.layers.0.mlp.up_proj.weight", 8, 12},
+                                              {"model.layers.0.mlp.down_proj.weight", 12, 8}}) {
         const std::uint64_t begin = end;
         end += 2 * columns * std::max<std::uint64_t>(rows, 1);
         const std::vector<std::uint64_t> dims = rows == 0 ? std::vector{columns} : std::vector{rows, columns};
@@ -131,7 +136,9 @@ void seed_config(fuzz::corpus& seeds) {
 }
 
 constexpr std::array all_targets{
-    fuzz::target{"config", run_config, seed_config,
+    fuzz::target{"config",
+                 run_config,
+                 seed_config,
                  {.live = 64 << 20, .live_per_byte = 1024, .made = 256 << 20, .made_per_byte = 65536}},
 };
 

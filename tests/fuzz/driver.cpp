@@ -73,7 +73,9 @@ scratch_folder& scratch() {
 
 void fuzz::broken(std::string_view promise) {
     // From within an allocation, too: nothing here may allocate.
-    const auto say = [](std::string_view text) { static_cast<void>(!::write(STDERR_FILENO, text.data(), text.size())); };
+    const auto say = [](std::string_view text) {
+        static_cast<void>(!::write(STDERR_FILENO, text.data(), text.size()));
+    };
     say("broken: ");
     if (chosen != nullptr) {
         say(chosen->name);
@@ -138,7 +140,8 @@ extern "C" int LLVMFuzzerInitialize(int* argc, char*** argv) {
         if (argument.starts_with("--seeds=")) seeds = argument.substr(8);
     }
     const auto targets = fuzz::targets();
-    const auto found = std::find_if(targets.begin(), targets.end(), [&](const fuzz::target& t) { return t.name == name; });
+    const auto found =
+        std::find_if(targets.begin(), targets.end(), [&](const fuzz::target& t) { return t.name == name; });
     if (found == targets.end()) {
         std::fprintf(stderr, "wanted --target=NAME with a name that --list shows, got \"%s\"\n", name.c_str());
         std::exit(2);

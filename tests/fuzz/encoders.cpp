@@ -105,11 +105,12 @@ void run_encode(std::string_view input) {
     const bool are_small = how & 1, has_importance = how & 2;
     const int exponent = static_cast<int>(in.byte()) - 128;
     const std::size_t count = in.left() / (are_small ? 1 : sizeof(float)) / (has_importance ? 2 : 1);
-    const std::size_t size = std::clamp<std::size_t>(count / format.block_size, 1, 512 / format.block_size) * format.block_size;
+    const std::size_t size =
+        std::clamp<std::size_t>(count / format.block_size, 1, 512 / format.block_size) * format.block_size;
     const std::vector<float> row = in.floats(size, are_small, exponent);
     const std::vector<float> importance = in.floats(has_importance ? size : 0, are_small, 0);
-    const bool is_sound = are_finite(row) && are_finite(importance) &&
-                          std::ranges::all_of(importance, [](float x) { return x >= 0.0f; });
+    const bool is_sound =
+        are_finite(row) && are_finite(importance) && std::ranges::all_of(importance, [](float x) { return x >= 0.0f; });
 
     const auto plain_bytes = encoded(format, nearest{}, row, {});
     const auto bytes = encoded(format, weighted{}, row, importance);
@@ -126,16 +127,18 @@ void run_encode(std::string_view input) {
     require(squared_error(searched, row, importance) <= 1.0001 * energy + rounding, "weighted is no worse than zeros");
     require(energy != 0.0 || !importance.empty() || std::ranges::all_of(searched, [](float x) { return x == 0.0f; }),
             "zeros stay zeros");
-    // The scales of lattices are found as if every point were a codeword, which is not the best in every single block: in
-    // some of structured numbers the search loses about twice as much, so nothing is asked of them here.
-    const bool has_levels = builtin_formats::dispatch(format.id, []<class F>(format_tag<F>) { return scaled_format<F>; });
+    // The scales of lattices are found as if every point were a codeword, which is not the best in every single block:
+    // in some of structured numbers the search loses about twice as much, so nothing is asked of them here.
+    const bool has_levels =
+        builtin_formats::dispatch(format.id, []<class F>(format_tag<F>) { return scaled_format<F>; });
     if (importance.empty() && has_levels)
-        require(squared_error(searched, row, {}) <= 1.01 * squared_error(plain, row, {}) +
-                                                        std::pow(scale_precision(format), 2) * energy + rounding,
+        require(squared_error(searched, row, {}) <=
+                    1.01 * squared_error(plain, row, {}) + std::pow(scale_precision(format), 2) * energy + rounding,
                 "weighted is no worse than nearest, but for what scales can express");
     const auto again = decoded(format, encoded(format, weighted{}, searched, importance));
-    require(squared_error(again, searched, importance) <= squared_error(searched, zeros, importance) * 1.0001 + rounding,
-            "what was encoded is encoded again");
+    require(
+        squared_error(again, searched, importance) <= squared_error(searched, zeros, importance) * 1.0001 + rounding,
+        "what was encoded is encoded again");
 }
 
 void seed_encode(fuzz::corpus& seeds) {

@@ -52,7 +52,9 @@ std::vector<std::byte> stored(const metadata& properties) {
 }
 
 /// The metadata that a file of the writer's holds again.
-std::vector<std::byte> stored_again(const metadata& properties) { return stored(gguf::detail::own_metadata(properties)); }
+std::vector<std::byte> stored_again(const metadata& properties) {
+    return stored(gguf::detail::own_metadata(properties));
+}
 
 /// Reads every row that can be decoded: all inside of the file, however the rows are asked for.
 template <class Source>
@@ -103,7 +105,8 @@ std::string sample_gguf(std::span<const tensor_info> tensors, const metadata& pr
 }
 
 tensor_info tensor(std::string name, std::initializer_list<std::uint64_t> dims, type_id type = type_id::f32) {
-    tensor_info info{.name = std::move(name), .rank = static_cast<std::uint32_t>(dims.size()), .layout = *find_type(type)};
+    tensor_info info{
+        .name = std::move(name), .rank = static_cast<std::uint32_t>(dims.size()), .layout = *find_type(type)};
     std::copy(dims.begin(), dims.end(), info.dims.begin());
     return info;
 }
@@ -159,15 +162,18 @@ void seed_gguf(fuzz::corpus& seeds) {
     }
     seeds.add(sample_gguf(all, properties));
     seeds.add(sample_gguf(std::vector{tensor("a", {3}), tensor("b", {2, 3}), tensor("c", {4, 3, 2}),
-                                      tensor("d", {2, 2, 2, 2}), tensor("e", {})}, properties));
+                                      tensor("d", {2, 2, 2, 2}), tensor("e", {})},
+                          properties));
     seeds.add_shared("cases", ".gguf");
 }
 
 constexpr std::size_t most_shards = 4;
 
 std::string shard_path(std::size_t number, std::size_t count) {
-    return gguf::shard_name{.prefix = "m", .number = static_cast<std::uint32_t>(number),
-                            .count = static_cast<std::uint32_t>(count)}.path().string();
+    return gguf::shard_name{
+        .prefix = "m", .number = static_cast<std::uint32_t>(number), .count = static_cast<std::uint32_t>(count)}
+        .path()
+        .string();
 }
 
 void run_split(std::string_view input) {
@@ -202,7 +208,8 @@ void seed_split(fuzz::corpus& seeds) {
 void write_again(const safetensors::reader& model) {
     const fuzz::fs::path path = fuzz::folder() / "again.safetensors";
     for (const tensor_info& info : model.tensors()) {
-        const bool is_plain = info.type() == type_id::f32 || info.type() == type_id::f16 || info.type() == type_id::bf16;
+        const bool is_plain =
+            info.type() == type_id::f32 || info.type() == type_id::f16 || info.type() == type_id::bf16;
         if (!is_plain) return;
     }
     if (!accepted("", [&] { return safetensors::write(path, model), true; })) return;  // a tensor named __metadata__
@@ -266,10 +273,12 @@ void run_safetensors_index(std::string_view input) {
 void seed_safetensors_index(fuzz::corpus& seeds) {
     const std::string one = safetensors_bytes(R"({"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}})", 8);
     const std::string two = safetensors_bytes(R"({"b":{"dtype":"F8_E4M3","shape":[2,4],"data_offsets":[0,8]},
-        "c":{"dtype":"F16","shape":[1,2],"data_offsets":[8,12]}})", 12);
+        "c":{"dtype":"F16","shape":[1,2],"data_offsets":[8,12]}})",
+                                              12);
     const std::string three = safetensors_bytes(R"({"b_scale":{"dtype":"BF16","shape":[2],"data_offsets":[0,4]}})", 4);
     const std::array<std::string, 4> set{R"({"metadata":{"total_size":24},"weight_map":{"a":"1.safetensors",
-        "b":"2.safetensors","c":"2.safetensors","b_scale":"3.safetensors"}})", one, two, three};
+        "b":"2.safetensors","c":"2.safetensors","b_scale":"3.safetensors"}})",
+                                         one, two, three};
     seeds.add(fuzz::joined(set));
     const std::array<std::string, 2> alone{R"({"weight_map":{"a":"1.safetensors"}})", one};
     seeds.add(fuzz::joined(alone));
@@ -286,7 +295,8 @@ void require_same_importances(const imatrix_file& a, const imatrix_file& b) {
     for (const auto& [name, entry] : a.importances) {
         const tensor_importance* same = b.importances.find(name);
         require(same != nullptr && same->mean_squares.size() == entry.mean_squares.size() &&
-                    same->tokens.size() == entry.tokens.size(), "importances written again are for the same columns");
+                    same->tokens.size() == entry.tokens.size(),
+                "importances written again are for the same columns");
         for (std::size_t i = 0; i < entry.mean_squares.size(); ++i)
             require(is_near(entry.mean_squares[i], same->mean_squares[i]), "importances written again are the same");
         for (std::size_t i = 0; i < entry.tokens.size(); ++i)
@@ -442,7 +452,8 @@ void seed_damage(fuzz::corpus& seeds) {
     for (const std::size_t model : {0u, 1u}) {
         select::damage_table table;
         for (const tensor_info& info : planned_tensors(model))
-            table.tensors.push_back({info.name, {{*find_type(type_id::q4_k), 0.25}, {*find_type(type_id::q8_0), 0.0}}, 1.5, 0.1});
+            table.tensors.push_back(
+                {info.name, {{*find_type(type_id::q4_k), 0.25}, {*find_type(type_id::q8_0), 0.0}}, 1.5, 0.1});
         seeds.add(damage_to_json(table, planned_tensors(model)));
     }
 }
@@ -508,7 +519,8 @@ void seed_decode(fuzz::corpus& seeds) {
             input += static_cast<char>((i * 37 + f) % 251);
         seeds.add(input);
         const std::size_t bytes = stored_formats::layouts[f].block_bytes;
-        for (const char fill : {'\0', '\x7f', '\xff'}) seeds.add(std::string(1, static_cast<char>(f)) + std::string(bytes, fill));
+        for (const char fill : {'\0', '\x7f', '\xff'})
+            seeds.add(std::string(1, static_cast<char>(f)) + std::string(bytes, fill));
     }
 }
 

@@ -1,5 +1,5 @@
-// What every fuzz target is made of. A target takes any bytes: what the library refuses must be refused by tessera::error,
-// what it accepts must keep its promises, and both must cost no more memory than the input is worth.
+// What every fuzz target is made of. A target takes any bytes: what the library refuses must be refused by
+// tessera::error, what it accepts must keep its promises, and both must cost no more memory than the input is worth.
 #pragma once
 
 #include <cstddef>
@@ -18,9 +18,9 @@ namespace fuzz {
 
 namespace fs = std::filesystem;
 
-/// Memory that a target may take for one input: so much in any case, and so much for every byte of it. `live` is what it
-/// holds at a time; `made` is all that it ever asked for, which grows with the work, so that work that grows faster than
-/// the input shows on every machine alike.
+/// Memory that a target may take for one input: so much in any case, and so much for every byte of it. `live` is what
+/// it holds at a time; `made` is all that it ever asked for, which grows with the work, so that work that grows faster
+/// than the input shows on every machine alike.
 struct memory_bounds {
     std::size_t live = std::size_t{1} << 20;
     std::size_t live_per_byte = 128;
@@ -28,13 +28,15 @@ struct memory_bounds {
     std::size_t made_per_byte = 2048;
 };
 
-/// Keeps the inputs to begin with: small ones made by the targets themselves, and files of the shared data where these are.
+/// Keeps the inputs to begin with: small ones made by the targets themselves, and files of the shared data where these
+/// are.
 class corpus {
 public:
     explicit corpus(fs::path folder) : folder_(std::move(folder)) {}
     void add(std::string_view bytes);
     [[nodiscard]] static fs::path project();
-    /// A file or folder of the shared data, or nothing where this machine has none: $TESSERA_SHARED, else beside the project.
+    /// A file or folder of the shared data, or nothing where this machine has none: $TESSERA_SHARED, else beside the
+    /// project.
     [[nodiscard]] static std::optional<fs::path> shared(std::string_view relative);
     /// Adds the files below a folder of the shared data that end so and are small.
     void add_shared(std::string_view folder, std::string_view ending);
@@ -64,8 +66,8 @@ inline void require(bool holds, std::string_view promise) {
     if (!holds) broken(promise);
 }
 
-/// What f returns; nothing where it throws tessera::error, whose message must begin with `where`. Any other exception is
-/// a finding.
+/// What f returns; nothing where it throws tessera::error, whose message must begin with `where`. Any other exception
+/// is a finding.
 template <class Function>
 auto accepted(std::string_view where, Function&& f) -> std::optional<std::invoke_result_t<Function>> {
     try {

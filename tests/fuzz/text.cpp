@@ -37,8 +37,8 @@ bool is_ordinary(const text::tokenizer& tokens, token_id id) {
     return tokens.type(id) == token_type::normal || tokens.type(id) == token_type::byte;
 }
 
-/// Whether a vocabulary can spell every byte, so that decoding undoes encoding. One of pieces needs the visible space, too:
-/// spelled in bytes, the one that goes before a text is no space that decoding would take away.
+/// Whether a vocabulary can spell every byte, so that decoding undoes encoding. One of pieces needs the visible space,
+/// too: spelled in bytes, the one that goes before a text is no space that decoding would take away.
 bool is_complete(const text::tokenizer& tokens, bool is_byte_level) {
     if (!is_byte_level) {
         const auto space = tokens.find(text::visible_space);
@@ -81,7 +81,8 @@ void require_round_trip(const text::tokenizer& tokens, bool is_byte_level, std::
     if (spells_all && std::ranges::all_of(*encoded, [&](token_id id) { return is_ordinary(tokens, id); })) {
         // Visible spaces are spaces. In what is no UTF-8, one may lie across characters, and stay visible.
         const auto shown = [](std::string_view text) { return text::replaced(text, text::visible_space, " "); };
-        require(is_byte_level ? decoded == repaired_utf8(said) : shown(decoded) == shown(said), "decoding undoes encoding");
+        require(is_byte_level ? decoded == repaired_utf8(said) : shown(decoded) == shown(said),
+                "decoding undoes encoding");
         require(!is_utf8(said) || tokens.encode(decoded, plain) == *encoded, "encoding undoes decoding");
     }
 }
@@ -107,7 +108,8 @@ void try_tokenizer(const metadata& keys, std::string_view said) {
     require_round_trip(*tokens, is_byte_level, said);
 }
 
-constexpr std::string_view sample_text = "It's 2024, isn't it?\n\n  Füße und Ähren: 日本語 \xf0\x9f\x98\x80 <s> <|im_end|>\t\r\n x=1;";
+constexpr std::string_view sample_text =
+    "It's 2024, isn't it?\n\n  Füße und Ähren: 日本語 \xf0\x9f\x98\x80 <s> <|im_end|>\t\r\n x=1;";
 
 std::string project_file(std::string_view relative) {
     std::ifstream file(fuzz::corpus::project() / relative, std::ios::binary);
@@ -129,7 +131,8 @@ void run_tokenizer_json(std::string_view input) {
     try_directory(parts.size() > 2 ? parts[2] : sample_text);
 }
 
-std::string byte_level_json(const nlohmann::json& pre_tokenizer, const nlohmann::json& more = nlohmann::json::object()) {
+std::string byte_level_json(const nlohmann::json& pre_tokenizer,
+                            const nlohmann::json& more = nlohmann::json::object()) {
     nlohmann::json vocab, file{{"version", "1.0"}, {"model", {{"type", "BPE"}}}, {"pre_tokenizer", pre_tokenizer}};
     for (int byte = 0; byte < 256; ++byte) {
         std::string spelled;
@@ -153,12 +156,12 @@ void seed_tokenizer_json(fuzz::corpus& seeds) {
         "chat_template":"{{ messages }}","added_tokens_decoder":{"261":{"content":"<extra>","special":false}}})";
     const std::array<std::string, 3> three{byte_level_json(byte_level), config, std::string(sample_text)};
     seeds.add(fuzz::joined(three));
-    seeds.add(byte_level_json({{"type", "Sequence"},
-                               {"pretokenizers", {{{"type", "Digits"}, {"individual_digits", true}}, byte_level}}},
-                              {{"normalizer", {{"type", "NFC"}}},
-                               {"post_processor",
-                                {{"type", "TemplateProcessing"},
-                                 {"single", {{{"SpecialToken", {{"id", "<|im_end|>"}}}}, {{"Sequence", {{"id", "A"}}}}}}}}}));
+    seeds.add(byte_level_json(
+        {{"type", "Sequence"}, {"pretokenizers", {{{"type", "Digits"}, {"individual_digits", true}}, byte_level}}},
+        {{"normalizer", {{"type", "NFC"}}},
+         {"post_processor",
+          {{"type", "TemplateProcessing"},
+           {"single", {{{"SpecialToken", {{"id", "<|im_end|>"}}}}, {{"Sequence", {{"id", "A"}}}}}}}}}));
     const std::array<std::string, 2> fable{project_file("examples/models/fable-3m/tokenizer.json"),
                                            project_file("examples/models/fable-3m/tokenizer_config.json")};
     seeds.add(fuzz::joined(fable));
@@ -194,7 +197,8 @@ void seed_tokenizer_model(fuzz::corpus& seeds) {
     for (const std::string_view text : {"▁", "a", "▁a", "i", "n", "in", "▁ain"}) model += piece(text, 1);
     model += field(2, "\x18\x02") + field(3, std::string("\x18\x01", 2));  // byte-pair encoding, a space in front
     seeds.add(model);
-    const std::array<std::string, 4> all{model, R"({"added_tokens_decoder":{"266":{"content":"<extra>","special":true}}})",
+    const std::array<std::string, 4> all{model,
+                                         R"({"added_tokens_decoder":{"266":{"content":"<extra>","special":true}}})",
                                          R"({"<more>": 267})", std::string(sample_text)};
     seeds.add(fuzz::joined(all));
     seeds.add(project_file("examples/models/fable-3m/tokenizer.model"));
@@ -237,8 +241,16 @@ support::vocabulary_builder bytes_of(std::string_view pre) {
     for (const char* text : {"Ġa", "in", "Ġain", "aa", "aaaa", "ĠĠ", "ĠĠĠĠ", "'s", "Ã©", "<|im_end|>"}) bytes.add(text);
     bytes.add("<s>", token_type::control);
     bytes.add("<tool>", token_type::user_defined);
-    for (const auto& [left, right] : {std::pair("Ġ", "a"), {"i", "n"}, {"Ġa", "in"}, {"a", "a"}, {"aa", "aa"}, {"Ġ", "Ġ"},
-                                      {"ĠĠ", "ĠĠ"}, {"'", "s"}, {"Ã", "©"}, {"x", "y"}})
+    for (const auto& [left, right] : {std::pair("Ġ", "a"),
+                                      {"i", "n"},
+                                      {"Ġa", "in"},
+                                      {"a", "a"},
+                                      {"aa", "aa"},
+                                      {"Ġ", "Ġ"},
+                                      {"ĠĠ", "ĠĠ"},
+                                      {"'", "s"},
+                                      {"Ã", "©"},
+                                      {"x", "y"}})
         bytes.add_merge(left, right);
     bytes.set("add_bos_token", false);
     return bytes;
@@ -246,7 +258,8 @@ support::vocabulary_builder bytes_of(std::string_view pre) {
 
 void seed_vocabulary(fuzz::corpus& seeds) {
     for (const char* model : {"llama", "gemma4"}) seeds.add(header_bytes(pieces_of(model).build()));
-    for (const char* pre : {"llama-bpe", "qwen2", "default", "deepseek-v3"}) seeds.add(header_bytes(bytes_of(pre).build()));
+    for (const char* pre : {"llama-bpe", "qwen2", "default", "deepseek-v3"})
+        seeds.add(header_bytes(bytes_of(pre).build()));
 }
 
 /// A vocabulary that is kept for all inputs, with what was encoded before.
@@ -263,7 +276,7 @@ kept_tokenizer& kept(std::size_t number) {
     std::unique_ptr<kept_tokenizer>& place = all[number];
     if (place == nullptr) {
         const fuzz::unmetered ours;
-        const metadata keys = number == llama_pieces    ? pieces_of("llama").build()
+        const metadata keys = number == llama_pieces   ? pieces_of("llama").build()
                               : number == gemma_pieces ? pieces_of("gemma4").build()
                                                        : bytes_of(text::pre_tokenizers[number].name).build();
         place = std::make_unique<kept_tokenizer>(kept_tokenizer{text::tokenizer(keys)});
@@ -325,16 +338,17 @@ void run_template(std::string_view input) {
 }
 
 void seed_template(fuzz::corpus& seeds) {
-    for (const std::string_view source : {
-             R"({% for m in messages %}{{ '<|' + m['role'] + '|>\n' + m.content|trim }}{% endfor %})",
-             R"({%- macro f(x, y=1, z={}) -%}{{ x ~ y }}{{ z|tojson(indent=2) }}{{ caller() if caller }}{%- endmacro -%}{{ f('a') }}{% call f(2) %}b{% endcall %})",
-             R"({% set ns = namespace(n=0, s='') %}{% for i in range(3, 9, 2) %}{% set ns.n = ns.n + i %}{% if loop.first %}{% continue %}{% elif not loop.last %}{% break %}{% endif %}{% else %}x{% endfor %}{{ ns.n // 2 ** 3 % 5 - -1.5 }})",
-             R"({{ 'a,b'.split(',')|join('-')|upper|replace('A', 'bb')|indent(4, true)|length }}{{ 'x%s%03d' % ('y', 4) }}{{ '{0!r:>8}'.format('z') }})",
-             R"({{ messages[1:][::-1]|map(attribute='role')|unique|list|sort(reverse=true)|first|default('none', true)|title }}{{ {'a': 1}.items()|list }}{{ [1, 2]|sum }})",
-             R"({% filter upper %}{% raw %}{{ x }}{% endraw %}{% endfilter %}{# c #}{% set a, b = (1, 2) %}{{ a is odd and b is divisibleby 2 or 'x' in 'xyz' }}{% generation %}g{% endgeneration %})",
-             R"({{ strftime_now('%d %b %Y') }}{% if tools is iterable and tools is not none %}{{ raise_exception('no') if false else 'ok' }}{% endif %}{{ cycler('a', 'b').next() }}{{ joiner('; ')() }}{{ dict(a=1)|dictsort }}{{ lipsum is defined }})",
-             R"({{ [1,2,3,4]|batch(3, 0)|list }}{{ messages|selectattr('role', 'equalto', 'user')|rejectattr('content', 'none')|list|count }}{{ messages|groupby('role') }}{{ '3.7'|float|round(1, 'floor')|int|string|center(9)|wordcount }})",
-         })
+    for (
+        const std::string_view source : {
+            R"({% for m in messages %}{{ '<|' + m['role'] + '|>\n' + m.content|trim }}{% endfor %})",
+            R"({%- macro f(x, y=1, z={}) -%}{{ x ~ y }}{{ z|tojson(indent=2) }}{{ caller() if caller }}{%- endmacro -%}{{ f('a') }}{% call f(2) %}b{% endcall %})",
+            R"({% set ns = namespace(n=0, s='') %}{% for i in range(3, 9, 2) %}{% set ns.n = ns.n + i %}{% if loop.first %}{% continue %}{% elif not loop.last %}{% break %}{% endif %}{% else %}x{% endfor %}{{ ns.n // 2 ** 3 % 5 - -1.5 }})",
+            R"({{ 'a,b'.split(',')|join('-')|upper|replace('A', 'bb')|indent(4, true)|length }}{{ 'x%s%03d' % ('y', 4) }}{{ '{0!r:>8}'.format('z') }})",
+            R"({{ messages[1:][::-1]|map(attribute='role')|unique|list|sort(reverse=true)|first|default('none', true)|title }}{{ {'a': 1}.items()|list }}{{ [1, 2]|sum }})",
+            R"({% filter upper %}{% raw %}{{ x }}{% endraw %}{% endfilter %}{# c #}{% set a, b = (1, 2) %}{{ a is odd and b is divisibleby 2 or 'x' in 'xyz' }}{% generation %}g{% endgeneration %})",
+            R"({{ strftime_now('%d %b %Y') }}{% if tools is iterable and tools is not none %}{{ raise_exception('no') if false else 'ok' }}{% endif %}{{ cycler('a', 'b').next() }}{{ joiner('; ')() }}{{ dict(a=1)|dictsort }}{{ lipsum is defined }})",
+            R"({{ [1,2,3,4]|batch(3, 0)|list }}{{ messages|selectattr('role', 'equalto', 'user')|rejectattr('content', 'none')|list|count }}{{ messages|groupby('role') }}{{ '3.7'|float|round(1, 'floor')|int|string|center(9)|wordcount }})",
+        })
         seeds.add(source);
     const std::array<std::string, 2> both{R"({{ x.y[0] }})", R"({"x": {"y": ["z"]}})"};
     seeds.add(fuzz::joined(both));
@@ -345,9 +359,10 @@ void seed_template(fuzz::corpus& seeds) {
 const text::chat_template& small_template() {
     static const auto made = [] {
         const fuzz::unmetered ours;
-        return text::chat_template(R"({{ bos_token }}{% for m in messages %}<|{{ m.role }}|>{{ m.content }}{% for c in m.tool_calls or [] %})"
-                                   R"({{ c.function.name }}{{ c.function.arguments|tojson }}{% endfor %}{% endfor %})",
-                                   "template", {.bos = "<s>", .eos = "</s>"});
+        return text::chat_template(
+            R"({{ bos_token }}{% for m in messages %}<|{{ m.role }}|>{{ m.content }}{% for c in m.tool_calls or [] %})"
+            R"({{ c.function.name }}{{ c.function.arguments|tojson }}{% endfor %}{% endfor %})",
+            "template", {.bos = "<s>", .eos = "</s>"});
     }();
     return made;
 }
@@ -401,7 +416,8 @@ void run_conversations(std::string_view input) {
         require(is_utf8(why), "what is wrong with a line is said in UTF-8");
     };
     text::for_each_conversation(input, "talks.jsonl", take, refuse);
-    require(lines <= 1 + static_cast<std::size_t>(std::ranges::count(input, '\n')), "a line is one conversation at most");
+    require(lines <= 1 + static_cast<std::size_t>(std::ranges::count(input, '\n')),
+            "a line is one conversation at most");
     read_documents(input, lines);
 }
 
@@ -426,7 +442,8 @@ void run_plain_text(std::string_view input) {
     // One mark goes, and one carriage return of each line.
     const bool had_several = plain.starts_with(mark) || plain.find("\r\n") != plain.npos;
     if (had_several) return;
-    const auto again = accepted("text.txt: ", [&] { return text::as_plain_text(plain, "text.txt"); });  // perhaps a %PDF
+    const auto again =
+        accepted("text.txt: ", [&] { return text::as_plain_text(plain, "text.txt"); });  // perhaps a %PDF
     require(!again || !*again, "plain text stays as it is");
     static_cast<void>(text::split_documents(plain, "\n\n"));
     static_cast<void>(accepted("text.txt: ", [&] { return text::parse_token_ids(plain, 1000, "text.txt"); }));
@@ -445,7 +462,8 @@ void seed_plain_text(fuzz::corpus& seeds) {
 constexpr fuzz::memory_bounds files{.live = 32 << 20, .live_per_byte = 1024, .made = 128 << 20, .made_per_byte = 32768};
 constexpr fuzz::memory_bounds texts{.live = 8 << 20, .live_per_byte = 256, .made = 32 << 20, .made_per_byte = 4096};
 // A step may make some bytes.
-constexpr fuzz::memory_bounds rendering{.live = 16 << 20, .live_per_byte = 1024, .made = 128 << 20, .made_per_byte = 16384};
+constexpr fuzz::memory_bounds rendering{
+    .live = 16 << 20, .live_per_byte = 1024, .made = 128 << 20, .made_per_byte = 16384};
 
 constexpr std::array all_targets{
     fuzz::target{"tokenizer_json", run_tokenizer_json, seed_tokenizer_json, files},

@@ -65,15 +65,16 @@ struct pair_format {
     }
 };
 
-// What this process keeps in memory of the mapping that holds `address`, whatever else it keeps; nothing where the system
-// does not tell.
+// What this process keeps in memory of the mapping that holds `address`, whatever else it keeps; nothing where the
+// system does not tell.
 std::optional<std::uint64_t> resident_bytes(const void* address) {
     const auto wanted = reinterpret_cast<std::uintptr_t>(address);
     std::ifstream in("/proc/self/smaps");
     bool is_inside = false;
     for (std::string line; std::getline(in, line);) {
         std::uint64_t first = 0, end = 0, kilobytes = 0;
-        if (std::sscanf(line.c_str(), "%" SCNx64 "-%" SCNx64 " ", &first, &end) == 2) is_inside = first <= wanted && wanted < end;
+        if (std::sscanf(line.c_str(), "%" SCNx64 "-%" SCNx64 " ", &first, &end) == 2)
+            is_inside = first <= wanted && wanted < end;
         if (is_inside && std::sscanf(line.c_str(), "Rss: %" SCNu64 " kB", &kilobytes) == 1) return kilobytes * 1024;
     }
     return std::nullopt;

@@ -225,10 +225,8 @@ TEST_CASE("writer: the input is never the output, whatever its name") {
     const auto refused = [&](const fs::path& in, const fs::path& out, std::uint64_t limit) {
         CAPTURE(out.string());
         const auto attempt = [&] {
-            gguf::writer writer{out,
-                                {.inputs = {dir / "unrelated", in},
-                                 .existing = existing_file::replace,
-                                 .max_shard_bytes = limit}};
+            gguf::writer writer{
+                out, {.inputs = {dir / "unrelated", in}, .existing = existing_file::replace, .max_shard_bytes = limit}};
             writer.begin(sample_tensors(), sample_metadata());
         };
         CHECK(support::message_of<error>(attempt).find(": wanted an output that is none of the inputs, got " +
@@ -277,8 +275,9 @@ TEST_CASE("writer: what no file can hold is refused before there is one") {
     for (int i = 0; i < 20; ++i) many.push_back(f32_tensor(std::to_string(i), std::uint64_t{1} << 58, 1));
     refused(many, "key", "wanted a file below 2^62 bytes");
 
-    CHECK(support::message_of<error>([&] { gguf::writer{dir / "no" / "model.gguf"}; }).find("wanted a folder that exists, got ") !=
-          std::string::npos);
+    CHECK(support::message_of<error>([&] {
+              gguf::writer{dir / "no" / "model.gguf"};
+          }).find("wanted a folder that exists, got ") != std::string::npos);
 }
 
 TEST_CASE("writer: files have the rights of any new file") {

@@ -124,7 +124,8 @@ TEST_CASE("sixteen bytes: looked up in tables, widened part by part") {
 
             const auto sixteen = kernels::load_bytes(bytes.data());
             const auto nibbles = sixteen & 15;
-            kernels::store_bytes(kernels::permute<architecture>(kernels::load_bytes(small.data()), nibbles), found.data());
+            kernels::store_bytes(kernels::permute<architecture>(kernels::load_bytes(small.data()), nibbles),
+                                 found.data());
             for (std::size_t i = 0; i < 16; ++i) wrong += found[i] == small[bytes[i] & 15] ? 0 : 1;
 
             const auto each_part = [&]<std::size_t... Part>(std::index_sequence<Part...>) {

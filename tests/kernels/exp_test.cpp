@@ -60,9 +60,8 @@ TEST_CASE("reductions agree with plain loops at every length") {
             plain += double{v};
             squares += double{v} * double{v};
         }
-        const auto both = kernels::sums<double, 2>(n, [&](std::size_t i) {
-            return std::array{double{x[i]}, double{x[i]} * double{x[i]}};
-        });
+        const auto both = kernels::sums<double, 2>(
+            n, [&](std::size_t i) { return std::array{double{x[i]}, double{x[i]} * double{x[i]}}; });
         CHECK(both[0] == doctest::Approx(plain).epsilon(1e-12));
         CHECK(both[1] == doctest::Approx(squares).epsilon(1e-12));
         CHECK(kernels::sum<double>(n, [&](std::size_t i) { return x[i]; }) == both[0]);

@@ -92,7 +92,8 @@ TEST_CASE("a vocabulary of another length than the embedding is refused") {
     std::vector<std::string> names(model::make_decoder_spec(keys).vocabulary - 1);
     keys.set("tokenizer.ggml.tokens", names);
     CHECK(support::has(support::message_of<error>([&] { (void)model::make_decoder_spec(keys); }),
-                       "metadata key tokenizer.ggml.tokens: wanted " + std::to_string(names.size() + 1) + " tokens, one a row of the embedding"));
+                       "metadata key tokenizer.ggml.tokens: wanted " + std::to_string(names.size() + 1) +
+                           " tokens, one a row of the embedding"));
     names.emplace_back();
     keys.set("tokenizer.ggml.tokens", names);
     CHECK(model::make_decoder_spec(keys).vocabulary == names.size());

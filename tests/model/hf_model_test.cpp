@@ -289,18 +289,15 @@ TEST_CASE("rotary scaling: linear, yarn, llama3, and none") {
           {"low_freq_factor", 1.0},
           {"high_freq_factor", 4.0},
           {"original_max_position_embeddings", 100}},
-         [](const hf_model& model) {
-             CHECK(values_of(model, "rope_freqs.weight") == std::vector<float>{1.0f, 8.0f});
-         });
+         [](const hf_model& model) { CHECK(values_of(model, "rope_freqs.weight") == std::vector<float>{1.0f, 8.0f}); });
     // Nothing between the two, as in Llama 4 Scout: 15.9 turns and 0.159.
-    with({{"rope_type", "llama3"},
-          {"factor", 16.0},
-          {"low_freq_factor", 1.0},
-          {"high_freq_factor", 1.0},
-          {"original_max_position_embeddings", 100}},
-         [](const hf_model& model) {
-             CHECK(values_of(model, "rope_freqs.weight") == std::vector<float>{1.0f, 16.0f});
-         });
+    with(
+        {{"rope_type", "llama3"},
+         {"factor", 16.0},
+         {"low_freq_factor", 1.0},
+         {"high_freq_factor", 1.0},
+         {"original_max_position_embeddings", 100}},
+        [](const hf_model& model) { CHECK(values_of(model, "rope_freqs.weight") == std::vector<float>{1.0f, 16.0f}); });
     // YaRN with a factor of its own: loaders multiply 0.1 ln 8 + 1 = 1.2079 with what is written.
     with({{"rope_type", "yarn"}, {"factor", 8}, {"original_max_position_embeddings", 16}, {"attention_factor", 1.5}},
          [](const hf_model& model) {

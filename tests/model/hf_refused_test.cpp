@@ -34,28 +34,27 @@ TEST_CASE("tensors that are missing, unknown or of another shape") {
     };
     CHECK(has(error_of(without("lm_head.weight")), "tensor lm_head.weight: wanted by the architecture"));
     CHECK(has(error_of(without("model.layers.1.mlp.up_proj.weight")),
-                   "tensor model.layers.1.mlp.up_proj.weight: wanted by"));
+              "tensor model.layers.1.mlp.up_proj.weight: wanted by"));
     hf_directory extra = hf_directory::llama();
     extra.add("model.layers.0.self_attn.q_norm.weight", {4});
-    CHECK(has(error_of(extra),
-                   "tensor model.layers.0.self_attn.q_norm.weight: wanted tensors of the architecture only"));
+    CHECK(
+        has(error_of(extra), "tensor model.layers.0.self_attn.q_norm.weight: wanted tensors of the architecture only"));
     hf_directory fewer = hf_directory::llama();
     fewer.config["num_hidden_layers"] = 1;
     CHECK(has(error_of(fewer), "tensor model.layers.1."));
     hf_directory vocabulary = hf_directory::llama();
     vocabulary.config["vocab_size"] = 11;
     CHECK(has(error_of(vocabulary),
-                   "tensor model.embed_tokens.weight: wanted [hidden_size, vocab_size] = [16, 11] from config.json, "
-                   "got F32 [16, 10]"));
+              "tensor model.embed_tokens.weight: wanted [hidden_size, vocab_size] = [16, 11] from config.json, "
+              "got F32 [16, 10]"));
     hf_directory heads = hf_directory::llama();
     heads.config["num_key_value_heads"] = 4;
     CHECK(has(error_of(heads),
-                   "tensor model.layers.0.self_attn.k_proj.weight: wanted [hidden_size, num_key_value_heads * head "
-                   "size] = [16, 16]"));
+              "tensor model.layers.0.self_attn.k_proj.weight: wanted [hidden_size, num_key_value_heads * head "
+              "size] = [16, 16]"));
     hf_directory experts = hf_directory::mixtral();
     experts.config["num_local_experts"] = 4;
-    CHECK(
-        has(error_of(experts), "block_sparse_moe.gate.weight: wanted [hidden_size, number of experts] = [16, 4]"));
+    CHECK(has(error_of(experts), "block_sparse_moe.gate.weight: wanted [hidden_size, number of experts] = [16, 4]"));
 }
 
 TEST_CASE("config.json is wrong: every message names the file and the key") {
@@ -101,18 +100,17 @@ TEST_CASE("config.json is wrong: every message names the file and the key") {
     CHECK(has(error_with("rope_scaling", {{"rope_type", "longrope"}}), "got longrope"));
     CHECK(has(error_with("rope_scaling", {{"type", "linear"}}), "rope_scaling.factor: wanted"));
     CHECK(has(error_with("rope_scaling", {{"type", "linear"}, {"factor", 0}}), "rope_scaling.factor: wanted"));
-    CHECK(has(error_with("rope_scaling", {{"type", "llama3"}, {"factor", 2}}),
-                   "rope_scaling.low_freq_factor: wanted"));
+    CHECK(has(error_with("rope_scaling", {{"type", "llama3"}, {"factor", 2}}), "rope_scaling.low_freq_factor: wanted"));
     CHECK(has(error_with("rope_scaling",
-                              {{"type", "llama3"}, {"factor", 2}, {"low_freq_factor", 4}, {"high_freq_factor", 1}}),
-                   "high_freq_factor"));
+                         {{"type", "llama3"}, {"factor", 2}, {"low_freq_factor", 4}, {"high_freq_factor", 1}}),
+              "high_freq_factor"));
     CHECK(
         has(error_with("quantization_config", {{"quant_method", "gptq"}}),
             "got \"gptq\": these have lost what a better quantization needs; take the checkpoint they were made from"));
     CHECK(has(error_with("quantization_config", {{"quant_method", "fp8"}, {"weight_block_size", {128, 0}}}),
-                   "weight_block_size"));
+              "weight_block_size"));
     CHECK(has(error_with("quantization_config", {{"quant_method", "fp8"}, {"weight_block_size", {128}}}),
-                   "weight_block_size"));
+              "weight_block_size"));
 
     const support::scratch_dir folder;
     const auto error_of_text = [&](std::string_view text) {

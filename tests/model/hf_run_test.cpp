@@ -101,7 +101,7 @@ void check_run(const run_case& c) {
     hf_facts turned = c.facts;
     turned.pairs = turned.pairs == pairs::halves ? pairs::neighbours : pairs::halves;
     check_wrong({plain, turned});
-    const auto check_without = [&](auto hf_facts::*fact) {
+    const auto check_without = [&](auto hf_facts::* fact) {
         hf_facts without = c.facts;
         without.*fact = hf_facts{}.*fact;
         if (without != c.facts) check_wrong({plain, without});

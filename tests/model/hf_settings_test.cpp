@@ -184,8 +184,7 @@ std::vector<std::pair<std::string, json>> public_configs(const reader& read) {
         const std::string problem = problem_of(read.folder.path());
         if (problem.empty()) {
             const hf_settings settings(read.folder.path());
-            for (const std::string& note : settings.notes())
-                CHECK_MESSAGE(!has(note, "mean nothing"), note);
+            for (const std::string& note : settings.notes()) CHECK_MESSAGE(!has(note, "mean nothing"), note);
             configs.emplace_back(name, json::parse(text));
             continue;
         }

@@ -68,8 +68,8 @@ std::string serialized(const calibration& result) {
 }  // namespace
 
 TEST_CASE("statistics are the sums of all rows that each matrix was multiplied with") {
-    for (const tiny_shape& shape : {tiny_shape{}, tiny_shape{.experts = 5, .experts_used = 2},
-                                    tiny_shape{.tied = true, .fused_qkv = true}}) {
+    for (const tiny_shape& shape :
+         {tiny_shape{}, tiny_shape{.experts = 5, .experts_used = 2}, tiny_shape{.tied = true, .fused_qkv = true}}) {
         const memory_source source = make_tiny_model(shape);
         const auto tokens = support::random_tokens(40 * 16, shape.vocabulary);
         const auto seen = record(source, tokens, 16);
@@ -177,10 +177,11 @@ TEST_CASE("a number that is not finite ends the run with layer, tensor and windo
         return support::message_of<error>([&] { (void)calibrate(broken, tokens, 16); });
     };
     const float nan = std::numeric_limits<float>::quiet_NaN(), huge = 3e38f;
-    for (const auto& [tensor, place] : {std::pair("blk.1.attn_v.weight", "layer 1, input of blk.1.attn_output.weight"),
-                                        {"blk.1.attn_output.weight", "layer 1, behind blk.1.attn_output.weight"},
-                                        {"blk.0.ffn_up_exps.weight", "layer 0, input of blk.0.ffn_down_exps.weight, expert"},
-                                        {"blk.0.ffn_down_exps.weight", "layer 0, behind blk.0.ffn_down_exps.weight"}})
+    for (const auto& [tensor, place] :
+         {std::pair("blk.1.attn_v.weight", "layer 1, input of blk.1.attn_output.weight"),
+          {"blk.1.attn_output.weight", "layer 1, behind blk.1.attn_output.weight"},
+          {"blk.0.ffn_up_exps.weight", "layer 0, input of blk.0.ffn_down_exps.weight, expert"},
+          {"blk.0.ffn_down_exps.weight", "layer 0, behind blk.0.ffn_down_exps.weight"}})
         for (const float bad : {nan, huge}) {
             const std::string message = refused(tensor, bad);
             CAPTURE(message);
@@ -243,7 +244,8 @@ TEST_CASE("a run that is killed, again and again, ends with the bytes of one tha
         return support::message_of<error>(
             [&] { (void)calibrate(model, text, window, {.checkpoint = folder / "checkpoint"}); });
     };
-    CHECK(refused(source, std::span(tokens).first(32), 32).ends_with("wanted a checkpoint of this calibration, got one of another text"));
+    CHECK(refused(source, std::span(tokens).first(32), 32)
+              .ends_with("wanted a checkpoint of this calibration, got one of another text"));
     CHECK(refused(source, tokens, 16).ends_with("got one of another text"));
     tiny_shape other = shape;
     other.seed = 2;

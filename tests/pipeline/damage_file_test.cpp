@@ -63,9 +63,11 @@ TEST_CASE("a damage file that does not fit the model or makes no sense is refuse
     has(complaint("[]"), "wanted an object");
     has(complaint(replaced(good, "damage table", "plan")), "of the kind");
     has(complaint(replaced(good, "\"version\": 1", "\"version\": 2")), "wanted version 1, got 2");
-    has(complaint(replaced(good, "blk.0.ffn_up", "blk.1.ffn_up")), "wanted a tensor of the model, got blk.1.ffn_up.weight");
+    has(complaint(replaced(good, "blk.0.ffn_up", "blk.1.ffn_up")),
+        "wanted a tensor of the model, got blk.1.ffn_up.weight");
     has(complaint(replaced(good, "\"output.weight", "\"token_embd.weight")), "twice");
-    has(complaint(replaced(good, "0.75", "-0.75")), "d.json: tensors[1]: damage: Q4_K: wanted a number that is not negative, got -0.75");
+    has(complaint(replaced(good, "0.75", "-0.75")),
+        "d.json: tensors[1]: damage: Q4_K: wanted a number that is not negative, got -0.75");
     has(complaint(replaced(good, "0.75", "\"much\"")), "got \"much\"");
     has(complaint(replaced(good, "IQ2_XXS", "IQ7")), "got IQ7");
 }

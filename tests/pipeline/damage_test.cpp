@@ -28,8 +28,14 @@ constexpr std::size_t window = 8;
 
 // Rows of 32, so that formats of 32-weight blocks fit.
 tiny_shape shape_of(bool tied, std::size_t experts = 0) {
-    return {.width = 32, .heads = 4, .kv_heads = 2, .head_size = 16, .feed_forward = 64, .experts = experts,
-            .experts_used = experts / 2, .tied = tied};
+    return {.width = 32,
+            .heads = 4,
+            .kv_heads = 2,
+            .head_size = 16,
+            .feed_forward = 64,
+            .experts = experts,
+            .experts_used = experts / 2,
+            .tied = tied};
 }
 
 // A copy with an output matrix of its own in which the rows of one tensor are edited.
@@ -106,8 +112,8 @@ TEST_CASE("a damage table has what was measured, and curves between") {
     const importance_table importances = importances_of(source);
     const auto tokens = support::random_tokens(8 * window, 50);
     const select::menu menu = select::parse_menu<formats>("legacy");
-    const auto table = measure_damage<formats>(source, importances, tokens, window, menu, formats::layouts,
-                                      direct{{0.001, 0.07}});
+    const auto table =
+        measure_damage<formats>(source, importances, tokens, window, menu, formats::layouts, direct{{0.001, 0.07}});
     damage_meter meter(source, tokens, window);
     std::size_t place = 0;
     meter.for_each_subject([&](const damage_subject& subject, auto measure) {
@@ -123,8 +129,8 @@ TEST_CASE("a damage table has what was measured, and curves between") {
     });
     CHECK(place == table.tensors.size());
 
-    const auto by_noise = measure_damage<formats>(source, importances, tokens, window, menu, formats::layouts,
-                                         perturbation{{0.05}});
+    const auto by_noise =
+        measure_damage<formats>(source, importances, tokens, window, menu, formats::layouts, perturbation{{0.05}});
     double log_ratio = 0;
     for (std::size_t t = 0; t < table.tensors.size(); ++t)
         log_ratio += std::log(*by_noise.tensors[t].damage(type_id::q4_0) / *table.tensors[t].damage(type_id::q4_0));
@@ -154,11 +160,11 @@ TEST_CASE("tensors that the forward pass does not reach are priced as others") {
     struct pricing {
         std::string_view name, lender;
     };
-    for (const pricing& p : std::initializer_list<pricing>{
-             {"blk.2.ffn_up.weight", "blk.1.ffn_up.weight"},
-             {"blk.2.nextn.eh_proj.weight", select::tensor_damage::typical},
-             {"blk.2.nextn.embed_tokens.weight", "token_embd.weight"},
-             {"blk.2.nextn.shared_head_head.weight", "output.weight"}}) {
+    for (const pricing& p :
+         std::initializer_list<pricing>{{"blk.2.ffn_up.weight", "blk.1.ffn_up.weight"},
+                                        {"blk.2.nextn.eh_proj.weight", select::tensor_damage::typical},
+                                        {"blk.2.nextn.embed_tokens.weight", "token_embd.weight"},
+                                        {"blk.2.nextn.shared_head_head.weight", "output.weight"}}) {
         CAPTURE(p.name);
         const select::tensor_damage* entry = table.find(p.name);
         REQUIRE(entry != nullptr);
@@ -188,7 +194,8 @@ TEST_CASE("a plan is measured as the model it makes is") {
         const importance_table importances = importances_of(source);
         const auto tokens = support::random_tokens(4 * window, 50);
         const auto rule = [](const tensor_info& info) {
-            return std::optional(*find_type(info.name.find("ffn") != std::string::npos ? type_id::q4_0 : type_id::q8_0));
+            return std::optional(
+                *find_type(info.name.find("ffn") != std::string::npos ? type_id::q4_0 : type_id::q8_0));
         };
         select::plan plan = select::make_plan(source.tensors(), rule, formats::layouts);
         if (tied) {
@@ -202,7 +209,7 @@ TEST_CASE("a plan is measured as the model it makes is") {
         plan_meter<memory_source, weighted, formats> meter(source, importances, tokens, window);
         for (int again = 0; again < 2; ++again) {
             CHECK(std::ranges::equal(meter.measure(plan, 99).per_token(),
-                                      evaluate(source, sink, tokens, window).per_token()));
+                                     evaluate(source, sink, tokens, window).per_token()));
             const auto half = evaluate(source, sink, std::span(tokens).first(2 * window), window);
             const std::vector<float> got = meter(plan, 2);  // products of fewer rows may differ in the last bit
             REQUIRE(got.size() == half.tokens());

@@ -89,7 +89,8 @@ TEST_CASE("a size is that of the whole file: never exceeded, and used up as far 
 
     const auto limit = bits_per_weight_limit(4.5, tied);
     CHECK(limit.bytes == (256u * 1001 + 256 + 256 * 512 + 160 * 256) * 9 / 16);
-    for (const double wrong : {0.0, -1.0, 65.0, std::nan("")}) CHECK_THROWS_AS((void)bits_per_weight_limit(wrong, tied), error);
+    for (const double wrong : {0.0, -1.0, 65.0, std::nan("")})
+        CHECK_THROWS_AS((void)bits_per_weight_limit(wrong, tied), error);
 }
 
 TEST_CASE("a table is written twice only for readers that take it") {
@@ -127,11 +128,13 @@ TEST_CASE("a plan comes back from its file as it was, tables written twice inclu
     CHECK(file["file_bytes"] == file_bytes(plan));
     CHECK(file["tensor_bytes"] == plan.bytes());
     CHECK(file["predicted_kld"].get<double>() == *plan.damage());
-    CHECK(support::message_of<error>([&] { (void)tensor_type_options(plan); }).find("output.weight") != std::string::npos);
+    CHECK(support::message_of<error>([&] { (void)tensor_type_options(plan); }).find("output.weight") !=
+          std::string::npos);
 }
 
 TEST_CASE("a plan file may be edited, and says what is wrong with it") {
-    const select::plan plan = select::make_plan(tied, select::uniform{*find_type(type_id::q6_k)}, fallback_formats::layouts);
+    const select::plan plan =
+        select::make_plan(tied, select::uniform{*find_type(type_id::q6_k)}, fallback_formats::layouts);
     const std::string text = plan_to_json(plan, properties());
     const auto read = [](const std::string& edited) { return plan_from_json(edited, "plan.json", tied); };
     CHECK(read(text).choices[3].target.type() == type_id::q8_0);
@@ -165,14 +168,17 @@ TEST_CASE("a plan file may be edited, and says what is wrong with it") {
     complains("\"format\":\"Q6_K\"", "\"format\":6", "wanted a text, got 6");
     complains("\"format\":\"Q6_K\",", "", "wanted the key \"format\"");
     const std::string without = text.substr(0, text.find(",\n  {\"name\":\"blk.0.ffn_down")) + "]}";
-    CHECK(support::message_of<error>([&] { (void)read(without); }).find("got none named blk.0.ffn_down") != std::string::npos);
+    CHECK(support::message_of<error>([&] { (void)read(without); }).find("got none named blk.0.ffn_down") !=
+          std::string::npos);
     std::vector<tensor_info> other = tied;
     other[2].dims[1] = 511;
-    CHECK(support::message_of<error>([&] { (void)plan_from_json(text, "plan.json", other); }).find("another model") != std::string::npos);
+    CHECK(support::message_of<error>([&] { (void)plan_from_json(text, "plan.json", other); }).find("another model") !=
+          std::string::npos);
 }
 
 TEST_CASE("options for llama-quantize match one tensor each") {
-    const select::plan plan = select::make_plan(tied, select::uniform{*find_type(type_id::q4_k)}, fallback_formats::layouts);
+    const select::plan plan =
+        select::make_plan(tied, select::uniform{*find_type(type_id::q4_k)}, fallback_formats::layouts);
     const std::string options = tensor_type_options(plan);
     CHECK(options ==
           "--tensor-type ^token_embd\\.weight$=q4_k\n--tensor-type ^blk\\.0\\.ffn_up\\.weight$=q4_k\n"
@@ -193,7 +199,8 @@ TEST_CASE("the facts behind a recipe come from the metadata") {
     p.set("llama.expert_count", std::uint32_t{8});
     CHECK(mix_model_of(p, absent).experts == 8);
     p.erase("llama.block_count");
-    CHECK(support::message_of<error>([&] { (void)mix_model_of(p, absent); }).find("llama.block_count") != std::string::npos);
+    CHECK(support::message_of<error>([&] { (void)mix_model_of(p, absent); }).find("llama.block_count") !=
+          std::string::npos);
 }
 
 TEST_CASE("a recipe's file type is llama.cpp's number of it") {

@@ -25,8 +25,13 @@ using few_formats = format_list<f32, f16, q4_0>;  // to compile fast
 constexpr std::size_t tokens_in_window = 16;
 
 tiny_shape small_shape(std::size_t experts = 0, std::uint32_t seed = 1) {
-    return {.layers = 3, .width = 32, .head_size = 16, .feed_forward = 64, .experts = experts,
-            .experts_used = experts == 0 ? 0u : 2u, .seed = seed};
+    return {.layers = 3,
+            .width = 32,
+            .head_size = 16,
+            .feed_forward = 64,
+            .experts = experts,
+            .experts_used = experts == 0 ? 0u : 2u,
+            .seed = seed};
 }
 
 struct encoded_model {
@@ -35,15 +40,17 @@ struct encoded_model {
 };
 
 // All in Q4_0, from a text of which a quarter is held back.
-encoded_model quantized(const memory_source& model, std::span<const std::int32_t> tokens, bool layer_by_layer, int threads = 2) {
-    const select::plan plan = select::make_plan(model.tensors(), select::uniform{*few_formats::find(type_id::q4_0)}, few_formats::layouts);
+encoded_model quantized(const memory_source& model, std::span<const std::int32_t> tokens, bool layer_by_layer,
+                        int threads = 2) {
+    const select::plan plan =
+        select::make_plan(model.tensors(), select::uniform{*few_formats::find(type_id::q4_0)}, few_formats::layouts);
     const std::size_t used = tokens.size() / tokens_in_window * 3 / 4 * tokens_in_window;
     const feedback_text text{tokens.first(used), tokens.subspan(used), tokens_in_window};
     encoded_model result;
-    result.reports =
-        layer_by_layer
-            ? quantize_layer_by_layer<few_formats>(model, plan, model.metadata(), text, result.sink, {.threads = threads})
-            : quantize_with_feedback<few_formats>(model, plan, model.metadata(), text, result.sink, {.threads = threads});
+    result.reports = layer_by_layer ? quantize_layer_by_layer<few_formats>(model, plan, model.metadata(), text,
+                                                                           result.sink, {.threads = threads})
+                                    : quantize_with_feedback<few_formats>(model, plan, model.metadata(), text,
+                                                                          result.sink, {.threads = threads});
     return result;
 }
 
@@ -108,8 +115,10 @@ TEST_CASE("layers that know what was lost before them lose less") {
         const auto tokens = support::random_tokens(tokens_in_window * 64, shape.vocabulary);
         const auto fresh = support::random_tokens(tokens_in_window * 16, shape.vocabulary, 99);
         const model::matrix wanted = hidden(model, fresh);
-        with += static_cast<double>((hidden(decoded(quantized(model, tokens, true).sink), fresh) - wanted).squaredNorm());
-        without += static_cast<double>((hidden(decoded(quantized(model, tokens, false).sink), fresh) - wanted).squaredNorm());
+        with +=
+            static_cast<double>((hidden(decoded(quantized(model, tokens, true).sink), fresh) - wanted).squaredNorm());
+        without +=
+            static_cast<double>((hidden(decoded(quantized(model, tokens, false).sink), fresh) - wanted).squaredNorm());
     }
     CAPTURE(with / without);
     CHECK(with < 0.85 * without);

@@ -200,12 +200,16 @@ TEST_CASE("weights that are not finite are reported by tensor, row and column; n
 }
 
 TEST_CASE("what is copied is looked at as well") {
-    for (const type_id stored : {type_id::f32, type_id::f16, type_id::bf16, type_id::f64, type_id::q8_0, type_id::q4_k}) {
+    for (const type_id stored :
+         {type_id::f32, type_id::f16, type_id::bf16, type_id::f64, type_id::q8_0, type_id::q4_k}) {
         const type_layout& layout = *find_type(stored);
         CAPTURE(layout.name);
-        const bool is_vector = stored == type_id::f32 || stored == type_id::f64;  // kept, or a matrix that stays as it is
-        tensor_info info{.name = is_vector ? "output_norm.weight" : "output.weight", .dims = {256, is_vector ? 1u : 4u, 1, 1},
-                         .rank = is_vector ? 1u : 2u, .layout = layout};
+        const bool is_vector =
+            stored == type_id::f32 || stored == type_id::f64;  // kept, or a matrix that stays as it is
+        tensor_info info{.name = is_vector ? "output_norm.weight" : "output.weight",
+                         .dims = {256, is_vector ? 1u : 4u, 1, 1},
+                         .rank = is_vector ? 1u : 2u,
+                         .layout = layout};
         std::vector<std::byte> bytes(info.bytes());
         memory_sink model;
         const auto write = [&] {
@@ -214,7 +218,8 @@ TEST_CASE("what is copied is looked at as well") {
             model.finish();
             memory_sink sink;
             const auto same = [&](const tensor_info&) { return std::optional(layout); };
-            quantize_model(model, select::make_plan(model.tensors(), same, fallback_formats::layouts), {}, nearest{}, sink);
+            quantize_model(model, select::make_plan(model.tensors(), same, fallback_formats::layouts), {}, nearest{},
+                           sink);
             CHECK(std::ranges::equal(sink.packed(info, 0, info.rows()), bytes));
         };
         write();
@@ -227,8 +232,11 @@ TEST_CASE("what is copied is looked at as well") {
             bytes[at + size - 1] = std::byte{0x7f};
             bytes[at + size - 2] = std::byte{0xff};
         }
-        if (layout.block_size > 1) std::fill(bytes.begin() + static_cast<std::ptrdiff_t>(at) + 2, bytes.end(), std::byte{1});
-        CHECK(support::message_of<error>(write).find(info.name + (is_vector ? ": row 0, column 17: wanted a finite number" : ": row 2, column 0: wanted a finite number")) != std::string::npos);
+        if (layout.block_size > 1)
+            std::fill(bytes.begin() + static_cast<std::ptrdiff_t>(at) + 2, bytes.end(), std::byte{1});
+        CHECK(support::message_of<error>(write).find(
+                  info.name + (is_vector ? ": row 0, column 17: wanted a finite number"
+                                         : ": row 2, column 0: wanted a finite number")) != std::string::npos);
     }
 }
 
@@ -237,9 +245,12 @@ TEST_CASE("whole numbers and doubles that are kept keep every bit") {
     memory_sink model;
     std::vector<tensor_info> tensors;
     for (const type_id type : {type_id::i8, type_id::i16, type_id::i32, type_id::i64})
-        tensors.push_back({.name = "blk." + std::to_string(tensors.size()) + ".ffn_gate_tid2eid.weight", .dims = {6, 50, 1, 1},
-                           .rank = 2, .layout = *find_type(type)});
-    tensors.push_back({.name = "output_norm.weight", .dims = {64, 1, 1, 1}, .rank = 1, .layout = *find_type(type_id::f64)});
+        tensors.push_back({.name = "blk." + std::to_string(tensors.size()) + ".ffn_gate_tid2eid.weight",
+                           .dims = {6, 50, 1, 1},
+                           .rank = 2,
+                           .layout = *find_type(type)});
+    tensors.push_back(
+        {.name = "output_norm.weight", .dims = {64, 1, 1, 1}, .rank = 1, .layout = *find_type(type_id::f64)});
     model.begin(tensors, {});
     for (const tensor_info& info : tensors) {
         std::vector<std::byte> bytes(info.bytes());
@@ -254,8 +265,9 @@ TEST_CASE("whole numbers and doubles that are kept keep every bit") {
     model.finish();
     for (const type_id target : {type_id::q4_k, type_id::f16, type_id::f32}) {
         memory_sink sink;
-        quantize_model(model, select::make_plan(model.tensors(), select::uniform{*find_type(target)}, fallback_formats::layouts),
-                       {}, weighted{}, sink, {.piece_weights = 13});
+        quantize_model(
+            model, select::make_plan(model.tensors(), select::uniform{*find_type(target)}, fallback_formats::layouts),
+            {}, weighted{}, sink, {.piece_weights = 13});
         for (const tensor_info& info : tensors) {
             REQUIRE(sink.find(info.name)->type() == info.type());
             CHECK(std::ranges::equal(sink.packed(info, 0, info.rows()), model.packed(info, 0, info.rows())));
@@ -269,13 +281,25 @@ TEST_CASE("weights that saturate a format's scales are named, and their errors a
         float weight;
         bool is_held;
     };
-    for (const outcome& o : std::initializer_list<outcome>{
-             {type_id::q4_0, 3e38f, false},   {type_id::q4_0, 6e5f, false}, {type_id::q4_0, 4e5f, true},
-             {type_id::q8_0, 1e7f, false},    {type_id::q8_0, 8e6f, true},  {type_id::q4_k, -3e38f, false},
-             {type_id::q4_k, 1e6f, true},     {type_id::q6_k, 3e38f, false}, {type_id::iq4_xs, 3e38f, false},
-             {type_id::iq2_xxs, 3e38f, false}, {type_id::iq1_s, 3e38f, false}, {type_id::nvfp4, 1e4f, false},
-             {type_id::nvfp4, 2000.0f, true}, {type_id::mxfp4, 1e28f, true}, {type_id::mxfp4, 3e38f, false}, {type_id::q1_0, 1e6f, true},
-             {type_id::q1_0, 3e38f, false},   {type_id::tq2_0, 1e6f, false},   {type_id::bf16, 3e38f, true}}) {
+    for (const outcome& o : std::initializer_list<outcome>{{type_id::q4_0, 3e38f, false},
+                                                           {type_id::q4_0, 6e5f, false},
+                                                           {type_id::q4_0, 4e5f, true},
+                                                           {type_id::q8_0, 1e7f, false},
+                                                           {type_id::q8_0, 8e6f, true},
+                                                           {type_id::q4_k, -3e38f, false},
+                                                           {type_id::q4_k, 1e6f, true},
+                                                           {type_id::q6_k, 3e38f, false},
+                                                           {type_id::iq4_xs, 3e38f, false},
+                                                           {type_id::iq2_xxs, 3e38f, false},
+                                                           {type_id::iq1_s, 3e38f, false},
+                                                           {type_id::nvfp4, 1e4f, false},
+                                                           {type_id::nvfp4, 2000.0f, true},
+                                                           {type_id::mxfp4, 1e28f, true},
+                                                           {type_id::mxfp4, 3e38f, false},
+                                                           {type_id::q1_0, 1e6f, true},
+                                                           {type_id::q1_0, 3e38f, false},
+                                                           {type_id::tq2_0, 1e6f, false},
+                                                           {type_id::bf16, 3e38f, true}}) {
         CAPTURE(find_type(o.format)->name);
         CAPTURE(o.weight);
         memory_source model;
@@ -285,8 +309,9 @@ TEST_CASE("weights that saturate a format's scales are named, and their errors a
         for (const int encoder : {0, 1}) {
             memory_sink sink;
             const select::plan plan = plan_for(model, o.format);
-            const auto errors = encoder == 0 ? quantize_model(model, plan, {}, nearest{}, sink, {.piece_weights = 300})
-                                             : quantize_model(model, plan, {}, weighted{}, sink, {.piece_weights = 300});
+            const auto errors = encoder == 0
+                                    ? quantize_model(model, plan, {}, nearest{}, sink, {.piece_weights = 300})
+                                    : quantize_model(model, plan, {}, weighted{}, sink, {.piece_weights = 300});
             const saturation& found = errors[0].saturated;
             CHECK(found.blocks == (o.is_held ? 0 : 1));
             CHECK(std::isfinite(errors[0].plain.squared_error));
@@ -302,7 +327,8 @@ TEST_CASE("weights that saturate a format's scales are named, and their errors a
     memory_source model;
     model.add("blk.0.ffn_up.weight", {256, 8}, std::vector<float>(256 * 8, 1e12f));
     memory_sink sink;
-    const auto errors = quantize_model(model, plan_for(model, type_id::q8_0), {}, weighted{}, sink, {.piece_weights = 300});
+    const auto errors =
+        quantize_model(model, plan_for(model, type_id::q8_0), {}, weighted{}, sink, {.piece_weights = 300});
     CHECK(errors[0].saturated.blocks == 64);
     CHECK(errors[0].saturated.row == 0);
     CHECK(errors[0].saturated.column < 32);
@@ -320,7 +346,9 @@ TEST_CASE("a weight that its type cannot hold is reported, not turned into infin
     memory_sink sink;
     const std::string message =
         support::message_of<error>([&] { quantize_model(model, plan_for(model, type_id::f16), {}, nearest{}, sink); });
-    CHECK(message.find("blk.0.ffn_up.weight: row 1, column 44: wanted a number that F16 can hold, got 70000; BF16 can") != std::string::npos);
+    CHECK(
+        message.find("blk.0.ffn_up.weight: row 1, column 44: wanted a number that F16 can hold, got 70000; BF16 can") !=
+        std::string::npos);
     quantize_model(model, plan_for(model, type_id::bf16), {}, nearest{}, sink);
 }
 

@@ -37,15 +37,20 @@ struct outcome {
     std::vector<feedback_report> reports;
 };
 
-outcome run(const memory_source& model, std::span<const std::int32_t> used, std::span<const std::int32_t> held_back, int threads) {
-    outcome result{select::make_plan(model.tensors(), select::uniform{*short_list::find(type_id::q4_0)}, short_list::layouts), {}, {}};
-    result.reports = quantize_with_feedback<short_list>(model, result.plan, model.metadata(), {used, held_back, window_length},
-                                                     result.sink, {.threads = threads});
+outcome run(const memory_source& model, std::span<const std::int32_t> used, std::span<const std::int32_t> held_back,
+            int threads) {
+    outcome result{
+        select::make_plan(model.tensors(), select::uniform{*short_list::find(type_id::q4_0)}, short_list::layouts),
+        {},
+        {}};
+    result.reports = quantize_with_feedback<short_list>(
+        model, result.plan, model.metadata(), {used, held_back, window_length}, result.sink, {.threads = threads});
     return result;
 }
 
 tiny_shape of_whole_blocks(std::size_t experts) {
-    return {.width = 32, .head_size = 16, .feed_forward = 64, .experts = experts, .experts_used = experts == 0 ? 0u : 2u};
+    return {
+        .width = 32, .head_size = 16, .feed_forward = 64, .experts = experts, .experts_used = experts == 0 ? 0u : 2u};
 }
 
 }  // namespace
@@ -88,9 +93,11 @@ TEST_CASE("what the forward pass does not run is looked at before it is written"
     const auto complaint = support::message_of<error>([&] { (void)run(model, tokens, {}, 2); });
     CHECK(complaint.find("blk.2.nextn.enorm.weight: row 0, column 7: wanted a finite number") != std::string::npos);
     memory_sink sink;
-    const select::plan plan = select::make_plan(model.tensors(), select::uniform{*short_list::find(type_id::q4_0)}, short_list::layouts);
+    const select::plan plan =
+        select::make_plan(model.tensors(), select::uniform{*short_list::find(type_id::q4_0)}, short_list::layouts);
     const auto layer_by_layer = support::message_of<error>([&] {
-        (void)quantize_layer_by_layer<short_list>(model, plan, model.metadata(), {tokens, {}, window_length}, sink, {.threads = 2});
+        (void)quantize_layer_by_layer<short_list>(model, plan, model.metadata(), {tokens, {}, window_length}, sink,
+                                                  {.threads = 2});
     });
     CHECK(layer_by_layer == complaint);
 }
@@ -104,7 +111,8 @@ TEST_CASE("large weights lose as much as their share says, without overflow") {
         for (float& x : scaled) x *= scale;
         return detail::try_encoder<short_list>(target, 0, scaled, {}, nearest{}, gram);
     };
-    const trial_errors small = lost(1.0f), large = lost(0x1p110f);  // beyond the scales: all is lost, 2^220 times as much
+    const trial_errors small = lost(1.0f),
+                       large = lost(0x1p110f);  // beyond the scales: all is lost, 2^220 times as much
     CHECK(small.outputs == doctest::Approx(small.weights));
     CHECK(large.outputs == doctest::Approx(large.weights));
     double norm = 0;
@@ -117,7 +125,8 @@ TEST_CASE("text that was held back decides, and chooses feedback where it holds 
     const tiny_shape shape = of_whole_blocks(0);
     const memory_source model = support::make_tiny_model(shape);
     const auto tokens = support::random_tokens(window_length * windows, shape.vocabulary);
-    const auto used = std::span(tokens).first(window_length * 30), held_back = std::span(tokens).subspan(window_length * 30);
+    const auto used = std::span(tokens).first(window_length * 30),
+               held_back = std::span(tokens).subspan(window_length * 30);
     const outcome one = run(model, used, held_back, 1), three = run(model, used, held_back, 3);
     std::size_t chosen = 0;
     for (std::size_t t = 0; t < one.reports.size(); ++t) {
@@ -135,7 +144,8 @@ TEST_CASE("experts that only the text held back reaches are written as well") {
     const tiny_shape shape = of_whole_blocks(40);
     const memory_source model = support::make_tiny_model(shape);
     const auto tokens = support::random_tokens(window_length * windows, shape.vocabulary);
-    const outcome made = run(model, std::span(tokens).first(window_length), std::span(tokens).subspan(window_length), 1);
+    const outcome made =
+        run(model, std::span(tokens).first(window_length), std::span(tokens).subspan(window_length), 1);
     for (std::size_t t = 0; t < made.reports.size(); ++t) {
         const tensor_info& target = made.plan.choices[t].target;
         if (target.type() == type_id::q4_0)
@@ -149,10 +159,12 @@ TEST_CASE("experts that few tokens reached are blended with the others, down to 
     const auto tokens = support::random_tokens(window_length * windows, shape.vocabulary);
     const feedback_text text{tokens, {}, window_length};
     const importance_table seen = make_importances(calibrate(model, tokens, window_length).inputs);
-    const auto plan = select::make_plan(model.tensors(), select::uniform{*short_list::find(type_id::q4_0)}, short_list::layouts);
+    const auto plan =
+        select::make_plan(model.tensors(), select::uniform{*short_list::find(type_id::q4_0)}, short_list::layouts);
     const auto encode = [&](std::uint64_t enough, const importance_table& importances) {
         memory_sink sink;
-        (void)quantize_with_feedback<short_list>(model, plan, model.metadata(), text, sink, {.threads = 2, .rare = {enough, &importances}});
+        (void)quantize_with_feedback<short_list>(model, plan, model.metadata(), text, sink,
+                                                 {.threads = 2, .rare = {enough, &importances}});
         return sink;
     };
     const memory_sink alone = encode(0, seen);
@@ -184,7 +196,8 @@ TEST_CASE("experts that few tokens reached are blended with the others, down to 
         }
         CHECK(rare > 20);
         CHECK(changed > rare / 2);
-        if (enough > 1000) CHECK(as_weighted > rare / 2);  // nothing of its own is left to feed back; damping still differs
+        if (enough > 1000)
+            CHECK(as_weighted > rare / 2);  // nothing of its own is left to feed back; damping still differs
     }
 }
 
@@ -192,9 +205,11 @@ TEST_CASE("the gains measured beforehand are those of the real encoding") {
     const tiny_shape shape = of_whole_blocks(0);
     const memory_source model = support::make_tiny_model(shape);
     const auto tokens = support::random_tokens(window_length * windows, shape.vocabulary);
-    const auto used = std::span(tokens).first(window_length * 30), held_back = std::span(tokens).subspan(window_length * 30);
+    const auto used = std::span(tokens).first(window_length * 30),
+               held_back = std::span(tokens).subspan(window_length * 30);
     const feedback_gains gains = measure_feedback_gains<short_list>(model, {used, held_back, window_length},
-                                                                 {.formats = {*short_list::find(type_id::q4_0)}}, short_list::layouts, {.threads = 2});
+                                                                    {.formats = {*short_list::find(type_id::q4_0)}},
+                                                                    short_list::layouts, {.threads = 2});
     const outcome made = run(model, used, held_back, 2);
     std::size_t compared = 0;
     for (std::size_t t = 0; t < made.reports.size(); ++t) {

@@ -78,8 +78,7 @@ TEST_CASE("nesting is bounded, however deep") {
 TEST_CASE("a name twice") {
     const std::string entry = R"("a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]})";
     CHECK(has(error_of("{" + entry + "," + entry + "}", 4), "wanted every key once, got a twice"));
-    CHECK(has(error_of(R"({"a":{"dtype":"F32","dtype":"F32","shape":[1],"data_offsets":[0,4]}})", 4),
-                   "dtype twice"));
+    CHECK(has(error_of(R"({"a":{"dtype":"F32","dtype":"F32","shape":[1],"data_offsets":[0,4]}})", 4), "dtype twice"));
 }
 
 TEST_CASE("entries of a tensor are wrong") {
@@ -139,20 +138,18 @@ TEST_CASE("sets of shards are wrong") {
     support::write_text(folder / "1.safetensors", shard("a"));
     support::write_text(folder / "2.safetensors", shard("b"));
     support::write_text(folder / "3.safetensors", shard("a"));
-    CHECK(has(error_with(R"({"weight_map":{"a":"1.safetensors","b":"9.safetensors"}})"),
-                   "wanted shard 9.safetensors"));
-    CHECK(has(error_with(R"({"weight_map":{"a":"1.safetensors","b":"1.safetensors"}})"),
-                   "tensor b: wanted it here"));
+    CHECK(has(error_with(R"({"weight_map":{"a":"1.safetensors","b":"9.safetensors"}})"), "wanted shard 9.safetensors"));
+    CHECK(has(error_with(R"({"weight_map":{"a":"1.safetensors","b":"1.safetensors"}})"), "tensor b: wanted it here"));
     CHECK(has(error_with(R"({"weight_map":{"a":"2.safetensors","b":"1.safetensors"}})"), "wanted it here"));
     CHECK(has(error_with(R"({"weight_map":{"a":"1.safetensors","b":"3.safetensors"}})"),
-                   "tensor a: wanted a name of its own"));
+              "tensor a: wanted a name of its own"));
     CHECK(has(error_with(R"({"weight_map":{"a":"1.safetensors","a":"2.safetensors"}})"), "twice"));
     CHECK(has(error_with(R"({"weight_map":{"a":"model.safetensors.index.json"}})"),
-                   "model.safetensors.index.json: wanted a header"));
+              "model.safetensors.index.json: wanted a header"));
     for (const char* path :
          {"../1.safetensors", "/etc/passwd", "..", ".", "", "1.safetensors\\u0000", "x/1.safetensors"})
         CHECK(has(error_with("{\"weight_map\":{\"a\":\"" + std::string(path) + "\"}}"),
-                       "wanted the name of a file beside"));
+                  "wanted the name of a file beside"));
     CHECK(has(error_with(R"({"weight_map":{"a":1}})"), "tensor a: wanted the name of a file"));
     CHECK(has(error_with(R"({"weight_map":[]})"), "weight_map"));
     CHECK(has(error_with("[]"), "weight_map"));

@@ -42,8 +42,9 @@ select::tensor_damage damage_of(const std::string& name, double scale) {
 }
 
 const std::vector<tensor_info> untied{
-    tensor("token_embd.weight", 512, 1000), tensor("output.weight", 512, 1000),   tensor("blk.0.attn_norm.weight", 512, 1),
-    tensor("blk.0.attn_v.weight", 512, 64), tensor("blk.0.ffn_up.weight", 512, 96, 8), tensor("blk.0.ffn_down.weight", 96, 512, 8)};
+    tensor("token_embd.weight", 512, 1000),    tensor("output.weight", 512, 1000),
+    tensor("blk.0.attn_norm.weight", 512, 1),  tensor("blk.0.attn_v.weight", 512, 64),
+    tensor("blk.0.ffn_up.weight", 512, 96, 8), tensor("blk.0.ffn_down.weight", 96, 512, 8)};
 
 const select::damage_table damage{{damage_of("token_embd.weight", 1.0), damage_of("output.weight", 8.0),
                                    damage_of("blk.0.attn_v.weight", 30.0), damage_of("blk.0.ffn_up.weight", 3.0),
@@ -114,7 +115,8 @@ TEST_CASE("a damage target gives the least size of all plans within it") {
 TEST_CASE("rules before a budget settle their tensors, which count with their bytes and damage") {
     const select::pinned pin{[](const tensor_info& info) { return info.name == "output.weight"; },
                              *find_type(type_id::q6_k)};
-    const select::first_match strategy(pin, select::budget{.damage = damage, .limit = select::at_most_bytes{1'100'000}, .choices = few});
+    const select::first_match strategy(
+        pin, select::budget{.damage = damage, .limit = select::at_most_bytes{1'100'000}, .choices = few});
     static_assert(select::selection_strategy<decltype(strategy)> && !select::type_rule<decltype(strategy)>);
     const select::plan plan = select::make_plan(untied, strategy, available);
     CHECK(find(plan, "output.weight").target.type() == type_id::q6_k);
@@ -126,8 +128,9 @@ TEST_CASE("rules before a budget settle their tensors, which count with their by
 }
 
 TEST_CASE("a limit out of reach says what is possible and which pins stand in the way") {
-    const select::pinned pin{[](const tensor_info& info) { return info.name.ends_with("t.weight") || info.name == "token_embd.weight"; },
-                             *find_type(type_id::q8_0)};
+    const select::pinned pin{
+        [](const tensor_info& info) { return info.name.ends_with("t.weight") || info.name == "token_embd.weight"; },
+        *find_type(type_id::q8_0)};
     const auto complaint = [](const auto& strategy) {
         return support::message_of<error>([&] { (void)select::make_plan(untied, strategy, available); });
     };
@@ -160,8 +163,8 @@ TEST_CASE("a limit out of reach says what is possible and which pins stand in th
 
 TEST_CASE("a tied table is embedding and output at once, and is written twice only where that wins") {
     const std::vector<tensor_info> tied{tensor("token_embd.weight", 512, 1000), tensor("blk.0.attn_v.weight", 512, 64)};
-    select::damage_table table{{damage_of("token_embd.weight", 1.0), damage_of("output.weight", 8.0),
-                                damage_of("blk.0.attn_v.weight", 1.0)}};
+    select::damage_table table{
+        {damage_of("token_embd.weight", 1.0), damage_of("output.weight", 8.0), damage_of("blk.0.attn_v.weight", 1.0)}};
     const auto solve = [&](std::uint64_t bytes) {
         const select::budget budget{.damage = table,
                                     .limit = select::at_most_bytes{bytes},
@@ -205,7 +208,8 @@ TEST_CASE("a tied table is embedding and output at once, and is written twice on
 }
 
 TEST_CASE("a curve falls from the smallest plan to the best, and every point of it is a budget's answer") {
-    const select::pinned pin{[](const tensor_info& info) { return info.name == "output.weight"; }, *find_type(type_id::q6_k)};
+    const select::pinned pin{[](const tensor_info& info) { return info.name == "output.weight"; },
+                             *find_type(type_id::q6_k)};
     select::plan draft = select::open_plan(untied);
     select::settle(draft, pin, available);
     const select::budget budget{.damage = damage, .limit = select::at_most_bytes{}, .choices = few};
@@ -218,7 +222,9 @@ TEST_CASE("a curve falls from the smallest plan to the best, and every point of 
     for (const select::plan& plan : plans) CHECK(find(plan, "output.weight").target.type() == type_id::q6_k);
     for (const select::choice& c : plans.back().choices) CHECK((c.damage == 0.0 || c.target.name == "output.weight"));
     const auto again = select::make_plan(
-        untied, select::first_match(pin, select::budget{.damage = damage, .limit = select::at_most_bytes{padded(plans[5])}, .choices = few}),
+        untied,
+        select::first_match(
+            pin, select::budget{.damage = damage, .limit = select::at_most_bytes{padded(plans[5])}, .choices = few}),
         available);
     CHECK(*again.damage() == doctest::Approx(*plans[5].damage()));
 }
@@ -258,7 +264,8 @@ TEST_CASE("menus are made of formats and presets") {
     CHECK(parse("portable").formats.size() == portable.size());
     CHECK(parse("portable").stored == select::stored_type::allowed);
     CHECK(parse("portable,Q6_K,Q8_0").formats.size() == portable.size() + 1);
-    for (const char* all : {"newest", "all", "portable,newest"}) CHECK(parse(all).formats.size() == type_layouts.size());
+    for (const char* all : {"newest", "all", "portable,newest"})
+        CHECK(parse(all).formats.size() == type_layouts.size());
     for (const select::menu_preset& preset : select::menu_presets) CHECK(parse(preset.name).formats.size() >= 5);
     for (const char* wrong : {"", "Q4_K,,Q8_0", "Q9"}) CHECK_THROWS_AS(parse(wrong), error);
     CHECK_THROWS_AS(select::parse_menu("portable", type_layouts), error);  // nobody said which are

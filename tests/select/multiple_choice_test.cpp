@@ -81,7 +81,8 @@ double total(const problem& items, bool lightest) {
     double sum = 0.0;
     for (const auto& item : items) {
         double extreme = item[0].weight;
-        for (const priced& option : item) extreme = lightest ? std::min(extreme, option.weight) : std::max(extreme, option.weight);
+        for (const priced& option : item)
+            extreme = lightest ? std::min(extreme, option.weight) : std::max(extreme, option.weight);
         sum += extreme;
     }
     return sum;
@@ -104,7 +105,8 @@ TEST_CASE("small problems: the answer is the best there is, and its bound does n
                     item.push_back({static_cast<double>(random() % 20), static_cast<double>(random() % 20)});
         }
         const double least = total(items, true), most = total(items, false);
-        const double limit = std::floor(least - 2.0 + (most - least + 4.0) * static_cast<double>(random() % 100) / 99.0);
+        const double limit =
+            std::floor(least - 2.0 + (most - least + 4.0) * static_cast<double>(random() % 100) / 99.0);
         const auto wanted = brute_force(items, limit);
         const auto got = choose(items, limit, {.tolerance = 0.0});
         REQUIRE(got.has_value() == wanted.has_value());

@@ -101,7 +101,7 @@ std::string types_of(const select::plan& plan, std::initializer_list<std::string
 std::string layer(const select::plan& plan, int number) {
     const std::string block = "blk." + std::to_string(number) + ".";
     return types_of(plan, {block + "attn_v.weight", block + "attn_k.weight", block + "attn_output.weight",
-                             block + "ffn_up.weight", block + "ffn_down.weight"});
+                           block + "ffn_up.weight", block + "ffn_down.weight"});
 }
 
 }  // namespace
@@ -140,7 +140,8 @@ TEST_CASE("mixes that are useless without importances say so, and rows that noth
     mix_model blind = small;
     blind.columns = mix_model::importances::absent;
     const auto complaint = [&](const char* name, std::uint64_t columns) {
-        return support::message_of<error>([&] { (void)select::recipe(*select::find_mix(name), blind, small_model(columns)); });
+        return support::message_of<error>(
+            [&] { (void)select::recipe(*select::find_mix(name), blind, small_model(columns)); });
     };
     CHECK(complaint("IQ2_XS", 512).find("recipe IQ2_XS: wanted importances") == 0);
     CHECK(complaint("Q2_K_S", 512).find("wanted importances") != std::string::npos);
@@ -175,7 +176,8 @@ TEST_CASE("rows that are no whole blocks get llama-quantize's substitute, and th
     }
     // Pins before a recipe keep what they settled.
     const auto tensors = small_model();
-    const select::pinned pin{[](const tensor_info& info) { return info.name == "output.weight"; }, *find_type(type_id::q8_0)};
+    const select::pinned pin{[](const tensor_info& info) { return info.name == "output.weight"; },
+                             *find_type(type_id::q8_0)};
     const select::recipe recipe(*select::find_mix("Q4_K_M"), small, tensors);
     const select::plan plan = select::make_plan(tensors, select::first_match(pin, recipe), type_layouts);
     CHECK(choice_of(plan, "output.weight").target.layout.name == "Q8_0");

@@ -22,7 +22,8 @@ double bits(const type_layout& layout) { return 8.0 * layout.block_bytes / layou
 
 select::menu few() {
     select::menu menu{.formats = {}, .stored = select::stored_type::excluded};
-    for (const type_id type : {type_id::q8_0, type_id::q6_k, type_id::q5_k, type_id::q4_k, type_id::q3_k, type_id::q2_k})
+    for (const type_id type :
+         {type_id::q8_0, type_id::q6_k, type_id::q5_k, type_id::q4_k, type_id::q3_k, type_id::q2_k})
         menu.formats.push_back(*find_type(type));
     return menu;
 }
@@ -57,7 +58,8 @@ struct made_up_measure {
         const auto shared = support::gaussian(64 * windows, 1), different = support::gaussian(64 * windows, seed);
         std::vector<float> tokens(64 * windows);
         for (std::size_t t = 0; t < tokens.size(); ++t)
-            tokens[t] = static_cast<float>(sum * (1.0 + 50.0 * (common * double{shared[t]} + own * double{different[t]})));
+            tokens[t] =
+                static_cast<float>(sum * (1.0 + 50.0 * (common * double{shared[t]} + own * double{different[t]})));
         return tokens;
     }
 };
@@ -75,7 +77,8 @@ select::budget misled() {
     for (std::size_t i = 0; i < tensors; ++i) {
         table.tensors.push_back({.name = name_of(i)});
         for (const type_layout& layout : few().formats)
-            table.tensors.back().options.push_back({layout, i + 1 == tensors ? 1e-3 * cost(0, layout) : cost(i, layout)});
+            table.tensors.back().options.push_back(
+                {layout, i + 1 == tensors ? 1e-3 * cost(0, layout) : cost(i, layout)});
     }
     return {.damage = table, .limit = select::at_most_bytes{tensors * 256 * 64 / 2}, .choices = few()};
 }
@@ -90,7 +93,8 @@ TEST_CASE("a damage curve goes through its points") {
     CHECK(curve(0.3) == doctest::Approx(0.05));
     CHECK(curve(0.025) == doctest::Approx(0.00025));  // squares below the first
     CHECK(curve(std::sqrt(0.05 * 0.15)) == doctest::Approx(std::sqrt(0.001 * 0.01)));
-    CHECK(curve(0.6) == doctest::Approx(0.05 * std::pow(2.0, std::log(5.0) / std::log(2.0))));  // as between the last two
+    CHECK(curve(0.6) ==
+          doctest::Approx(0.05 * std::pow(2.0, std::log(5.0) / std::log(2.0))));  // as between the last two
     CHECK(curve.sensitivity().first == doctest::Approx(0.4));
     CHECK(curve.sensitivity().second == doctest::Approx(0.04));
 }
@@ -147,7 +151,8 @@ TEST_CASE("where the table is right, and where measuring is blind, the budget's 
     for (auto& option : start.damage.tensors.back().options) option.damage = cost(tensors - 1, option.layout);
     made_up_measure exact{.common = 0.1, .own = 0.0};
     select::refine_report report;
-    const select::plan kept = select::make_plan(infos, select::refined<made_up_measure>{start, &exact, {}, &report}, {});
+    const select::plan kept =
+        select::make_plan(infos, select::refined<made_up_measure>{start, &exact, {}, &report}, {});
     CHECK(report.taken == 0);
     CHECK(report.tried > 0);
     CHECK(exact.most == 2);  // plain losses need no more than the first sample

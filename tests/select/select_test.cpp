@@ -41,10 +41,14 @@ TEST_CASE("whole numbers are never quantized, and what is kept loses no digit") 
             CHECK(made.why == select::reason::kept);
         }
     }
-    const auto kept = [](type_id type) { return select::full_precision_layout(tensor("output_norm.weight", 64, 1, type)).id; };
+    const auto kept = [](type_id type) {
+        return select::full_precision_layout(tensor("output_norm.weight", 64, 1, type)).id;
+    };
     CHECK(kept(type_id::f64) == type_id::f64);
-    for (const type_id type : {type_id::f32, type_id::f16, type_id::bf16, type_id::q8_0}) CHECK(kept(type) == type_id::f32);
-    for (const char* name : {"v.patch_embd.weight", "v.position_embd.weight", "blk.1.time_mix_decay_w2.weight", "a.rvq.codebook.weight"})
+    for (const type_id type : {type_id::f32, type_id::f16, type_id::bf16, type_id::q8_0})
+        CHECK(kept(type) == type_id::f32);
+    for (const char* name :
+         {"v.patch_embd.weight", "v.position_embd.weight", "blk.1.time_mix_decay_w2.weight", "a.rvq.codebook.weight"})
         CHECK(select::stays_full_precision(tensor(name, 256, 256)));
     CHECK_FALSE(select::stays_full_precision(tensor("v.blk.0.attn_q.weight", 256, 256)));
     CHECK_FALSE(select::stays_full_precision(tensor("output.weight", 256, 256, type_id::f64)));

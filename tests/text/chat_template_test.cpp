@@ -56,42 +56,77 @@ const json people = json::parse(R"({
 
 // What Jinja2 3.1 prints in the set-up of transformers.
 constexpr rendering expressions[] = {
-    {"{{ 7 // 2 }} {{ -7 // 2 }} {{ -7 % 3 }} {{ 7 / 2 }} {{ 6 / 2 }} {{ 2 ** 10 }} {{ 2 ** 3 ** 2 }}", "3 -4 2 3.5 3.0 1024 64"},
-    {"{{ 1e16 }} {{ 1e15 }} {{ 0.00001 }} {{ 1.1 + 2.2 }} {{ 100.0 }}", "1e+16 1000000000000000.0 1e-05 3.3000000000000003 100.0"},
-    {"{{ 1 < 2 < 3 }} {{ [1] == (1,) }} {{ 1 == 1.0 }} {{ true + 1 }} {{ q == r }} {{ q is defined }}", "True False True 2 True False"},
-    {"{{ 'a' in 'abc' and 4 not in l }} {{ none or 'x' }} {{ 'a' if not l }}|{{ (1, 'a') }}{{ (1,) }}", "True x |(1, 'a')(1,)"},
-    {"{{ s[7:10] }}{{ s[-3] }}{{ l[::-1] }}{{ l[1:] }}{{ l[9] is defined }}{{ s[:5][::-1] }}", "Wörd[2, 1, 3][1, 2]FalseolleH"},
+    {"{{ 7 // 2 }} {{ -7 // 2 }} {{ -7 % 3 }} {{ 7 / 2 }} {{ 6 / 2 }} {{ 2 ** 10 }} {{ 2 ** 3 ** 2 }}",
+     "3 -4 2 3.5 3.0 1024 64"},
+    {"{{ 1e16 }} {{ 1e15 }} {{ 0.00001 }} {{ 1.1 + 2.2 }} {{ 100.0 }}",
+     "1e+16 1000000000000000.0 1e-05 3.3000000000000003 100.0"},
+    {"{{ 1 < 2 < 3 }} {{ [1] == (1,) }} {{ 1 == 1.0 }} {{ true + 1 }} {{ q == r }} {{ q is defined }}",
+     "True False True 2 True False"},
+    {"{{ 'a' in 'abc' and 4 not in l }} {{ none or 'x' }} {{ 'a' if not l }}|{{ (1, 'a') }}{{ (1,) }}",
+     "True x |(1, 'a')(1,)"},
+    {"{{ s[7:10] }}{{ s[-3] }}{{ l[::-1] }}{{ l[1:] }}{{ l[9] is defined }}{{ s[:5][::-1] }}",
+     "Wörd[2, 1, 3][1, 2]FalseolleH"},
     {"{{ 1 ~ none ~ true ~ 1.5 ~ q }}{{ -n|abs }}{{ 'a' 'b' }}{{ '\\u00e9\\x41\\n\\q'|length }}", "1NoneTrue1.542ab5"},
     {"{{ d }}", "{'b': 1, 'a': {'k': [1, None, True]}, 'C': 2.0}"},
     {"{{ ['a\"b', \"it's\", '\\n\\\\'] }}", "['a\"b', \"it's\", '\\n\\\\']"},
     {"{{ d|tojson }}", R"({"b": 1, "a": {"k": [1, null, true]}, "C": 2.0})"},
     {"{{ {'x': [1, {}], 'é': '<\"'}|tojson(indent=2) }}", "{\n  \"x\": [\n    1,\n    {}\n  ],\n  \"é\": \"<\\\"\"\n}"},
     {"{{ 'é😀'|tojson(ensure_ascii=true) }}", R"("\u00e9\ud83d\ude00")"},
-    {"{{ 'a,b,c'.split(',', 1) }}{{ ' a  b '.split() }}{{ 'a b c'.rsplit(None, 1) }}{{ 'xxa'.lstrip('x') }}", "['a', 'b,c']['a', 'b']['a b', 'c']a"},
-    {"{{ 'abc'.replace('', '-') }}{{ 'aaa'.replace('a', 'b', 2) }}{{ 'abc'.startswith(('x', 'a')) }}{{ 'ab'.center(5, '*') }}", "-a-b-c-bbaTrue**ab*"},
-    {"{{ '%05.1f|%-3s|%x' % (2.55, 'a', 255) }} {{ '{} {x!r} {:.2f}'.format(1, 2.5, x='y') }}", "002.5|a  |ff 1 'y' 2.50"},
-    {"{{ ms|map(attribute='role')|unique|list }}{{ ms|selectattr('x', 'defined')|map(attribute='x')|first }}", "['user', 'assistant']2"},
-    {"{{ l|sort(reverse=true) }}{{ words|sort|join }}{{ d|dictsort|map('first')|list }}{{ l|sum }}{{ words|max }}", "[3, 2, 1]Abc['a', 'b', 'C']6c"},
-    {"{{ [1, 2, 3]|batch(2, 0)|list }}{{ [1, 2, 3]|slice(2)|list }}{{ '42.9'|int }}{{ 'x'|int(5) }}{{ 2.5|round }}", "[[1, 2], [3, 0]][[1, 2], [3]]4252.0"},
-    {"{{ q|default('u') }}{{ none|default('u') }}{{ ''|default('u', true) }}{{ [0, 1]|select|list }}{{ l|reject('gt', 1)|list }}", "uNoneu[1][1]"},
-    {"{{ 'ÀÉß ñ'|upper }}{{ 'ЖУК'|lower }}{{ \"they're x-y\"|title }}{{ 'a\nb'|indent(2, true) }}", "ÀÉSS ÑжукThey're X-Y  a\n  b"},
-    {"{{ strftime_now('%d %b %Y %H:%M %A') }}{{ dict(a=1, b=2) }}{{ range(5, 0, -2)|list }}", "05 Jan 2025 07:08 Sunday{'a': 1, 'b': 2}[5, 3, 1]"},
+    {"{{ 'a,b,c'.split(',', 1) }}{{ ' a  b '.split() }}{{ 'a b c'.rsplit(None, 1) }}{{ 'xxa'.lstrip('x') }}",
+     "['a', 'b,c']['a', 'b']['a b', 'c']a"},
+    {"{{ 'abc'.replace('', '-') }}{{ 'aaa'.replace('a', 'b', 2) }}{{ 'abc'.startswith(('x', 'a')) }}{{ 'ab'.center(5, "
+     "'*') }}",
+     "-a-b-c-bbaTrue**ab*"},
+    {"{{ '%05.1f|%-3s|%x' % (2.55, 'a', 255) }} {{ '{} {x!r} {:.2f}'.format(1, 2.5, x='y') }}",
+     "002.5|a  |ff 1 'y' 2.50"},
+    {"{{ ms|map(attribute='role')|unique|list }}{{ ms|selectattr('x', 'defined')|map(attribute='x')|first }}",
+     "['user', 'assistant']2"},
+    {"{{ l|sort(reverse=true) }}{{ words|sort|join }}{{ d|dictsort|map('first')|list }}{{ l|sum }}{{ words|max }}",
+     "[3, 2, 1]Abc['a', 'b', 'C']6c"},
+    {"{{ [1, 2, 3]|batch(2, 0)|list }}{{ [1, 2, 3]|slice(2)|list }}{{ '42.9'|int }}{{ 'x'|int(5) }}{{ 2.5|round }}",
+     "[[1, 2], [3, 0]][[1, 2], [3]]4252.0"},
+    {"{{ q|default('u') }}{{ none|default('u') }}{{ ''|default('u', true) }}{{ [0, 1]|select|list }}{{ l|reject('gt', "
+     "1)|list }}",
+     "uNoneu[1][1]"},
+    {"{{ 'ÀÉß ñ'|upper }}{{ 'ЖУК'|lower }}{{ \"they're x-y\"|title }}{{ 'a\nb'|indent(2, true) }}",
+     "ÀÉSS ÑжукThey're X-Y  a\n  b"},
+    {"{{ strftime_now('%d %b %Y %H:%M %A') }}{{ dict(a=1, b=2) }}{{ range(5, 0, -2)|list }}",
+     "05 Jan 2025 07:08 Sunday{'a': 1, 'b': 2}[5, 3, 1]"},
 };
 
 constexpr rendering statements[] = {
     {"{% for a in l if a > 1 %}{{ loop.index }}{{ loop.last }}{{ a }}{% else %}none{% endfor %}", "1False32True2"},
-    {"{% for a in q %}x{% else %}empty{% endfor %}{% for k, (a, b) in [(1, (2, 3))] %}{{ k }}{{ a }}{{ b }}{% endfor %}", "empty123"},
-    {"{% for a in range(9) %}{% if a == 1 %}{% continue %}{% elif a == 3 %}{% break %}{% endif %}{{ a }}{% endfor %}", "02"},
-    {"{% for a in l %}{{ loop.previtem }}<{{ loop.nextitem }}{{ loop.cycle('o', 'e') }}{{ loop.revindex }};{% endfor %}", "<1o3;3<2e2;1<o1;"},
-    {"{% set v = 1 %}{% for a in l %}{% set v = a %}{{ v }}{% endfor %}{{ v }}{% if true %}{% set v = 9 %}{% endif %}{{ v }}", "31219"},
-    {"{% set ns = namespace(a=0) %}{% for a in l %}{% set ns.a = ns.a + a %}{% endfor %}{{ ns.a }}{{ ns.zz is defined }}", "6False"},
-    {"{% macro m(a, b=2) %}{{ a }}-{{ b }}{% endmacro %}{{ m(1) }} {{ m(b=5, a=4) }} {{ m() }} {{ m(1)|length }}", "1-2 4-5 -2 3"},
-    {"{% macro r(n) %}{{ n }}{% if n %}{{ r(n - 1) }}{% endif %}{% endmacro %}{{ r(3) }}{% macro v() %}{{ varargs }}{{ kwargs }}{% endmacro %}{{ v(1, k=2) }}", "3210(1,){'k': 2}"},
-    {"{% set x = 5 %}{% macro m() %}{{ x }}{% endmacro %}{% set x = 6 %}{{ m() }}{% for i in l %}{% macro k() %}{{ i }}{% endmacro %}{{ k() }}{% endfor %}", "6312"},
+    {"{% for a in q %}x{% else %}empty{% endfor %}{% for k, (a, b) in [(1, (2, 3))] %}{{ k }}{{ a }}{{ b }}{% endfor "
+     "%}",
+     "empty123"},
+    {"{% for a in range(9) %}{% if a == 1 %}{% continue %}{% elif a == 3 %}{% break %}{% endif %}{{ a }}{% endfor %}",
+     "02"},
+    {"{% for a in l %}{{ loop.previtem }}<{{ loop.nextitem }}{{ loop.cycle('o', 'e') }}{{ loop.revindex }};{% endfor "
+     "%}",
+     "<1o3;3<2e2;1<o1;"},
+    {"{% set v = 1 %}{% for a in l %}{% set v = a %}{{ v }}{% endfor %}{{ v }}{% if true %}{% set v = 9 %}{% endif "
+     "%}{{ v }}",
+     "31219"},
+    {"{% set ns = namespace(a=0) %}{% for a in l %}{% set ns.a = ns.a + a %}{% endfor %}{{ ns.a }}{{ ns.zz is defined "
+     "}}",
+     "6False"},
+    {"{% macro m(a, b=2) %}{{ a }}-{{ b }}{% endmacro %}{{ m(1) }} {{ m(b=5, a=4) }} {{ m() }} {{ m(1)|length }}",
+     "1-2 4-5 -2 3"},
+    {"{% macro r(n) %}{{ n }}{% if n %}{{ r(n - 1) }}{% endif %}{% endmacro %}{{ r(3) }}{% macro v() %}{{ varargs }}{{ "
+     "kwargs }}{% endmacro %}{{ v(1, k=2) }}",
+     "3210(1,){'k': 2}"},
+    {"{% set x = 5 %}{% macro m() %}{{ x }}{% endmacro %}{% set x = 6 %}{{ m() }}{% for i in l %}{% macro k() %}{{ i "
+     "}}{% endmacro %}{{ k() }}{% endfor %}",
+     "6312"},
     {"{% macro w() %}<{{ caller('p') }}>{% endmacro %}{% call(y) w() %}{{ y }}{{ n }}{% endcall %}", "<p42>"},
-    {"{% set b | upper %}block{% endset %}{{ b }}{% filter replace('a', 'b') %}aa{% endfilter %}{% with a = 1 %}{{ a }}{% endwith %}{{ a }}", "BLOCKbb1"},
-    {"{% generation %}g{% set inner = 1 %}{% endgeneration %}{{ inner is defined }}{% set a, b = [1, 2] %}{{ a + b }}", "gFalse3"},
-    {"{% set l2 = [] %}{% for a in l %}{{ l2.append(a) or '' }}{% endfor %}{{ l2 }}{{ d.get('zz', 5) }}{{ d.a.k.0 }}{{ d.items()|list|length }}", "[3, 1, 2]513"},
+    {"{% set b | upper %}block{% endset %}{{ b }}{% filter replace('a', 'b') %}aa{% endfilter %}{% with a = 1 %}{{ a "
+     "}}{% endwith %}{{ a }}",
+     "BLOCKbb1"},
+    {"{% generation %}g{% set inner = 1 %}{% endgeneration %}{{ inner is defined }}{% set a, b = [1, 2] %}{{ a + b }}",
+     "gFalse3"},
+    {"{% set l2 = [] %}{% for a in l %}{{ l2.append(a) or '' }}{% endfor %}{{ l2 }}{{ d.get('zz', 5) }}{{ d.a.k.0 }}{{ "
+     "d.items()|list|length }}",
+     "[3, 1, 2]513"},
     {"a\n  {% if true %}\n  x\n  {% endif %}\ny\n", "a\n  x\ny"},
     {"{% for a in l -%}\n  {{ a }},\n{%- endfor %}\n\n", "3,1,2,"},
     {"a {#- c -#} \n b {%+ if true %} c{% endif +%}\n d {{- 'e' -}} f", "ab  c\n def"},
@@ -137,7 +172,8 @@ TEST_CASE("templates: published ones render every golden conversation") {
     CHECK(count >= 869);
 }
 
-// Where two engines disagree, what Python's does counts; changing a list is the one thing that we allow and it does not.
+// Where two engines disagree, what Python's does counts; changing a list is the one thing that we allow and it does
+// not.
 TEST_CASE("templates: where engines disagree, Python's decides") {
     const auto golden = support::shared("golden/chat");
     if (!golden) return;
@@ -169,25 +205,32 @@ TEST_CASE("templates: errors say where") {
     CHECK(has(failure("{{ 9223372036854775807 + 1 }}"), "wanted integers of 64 bits"));
     CHECK(has(failure("\xff"), "wanted UTF-8"));
     CHECK(has(failure("{{ a }}", {{"a", 18446744073709551615u}}), "variable a: wanted integers of 64 bits"));
-    CHECK_THROWS_WITH_AS(render("{{ raise_exception('no ' ~ 1) }}"), "template: line 1, column 19: the template refuses: no 1",
-                         raised_error);
+    CHECK_THROWS_WITH_AS(render("{{ raise_exception('no ' ~ 1) }}"),
+                         "template: line 1, column 19: the template refuses: no 1", raised_error);
 }
 
 TEST_CASE("templates: what strangers write stays within limits") {
     const auto limited = [](std::string_view source) {
         return support::message_of<error>([&] {
-            static_cast<void>(text_template(source).render(json::object(), {.bounds = {.steps = 1 << 20, .output_bytes = 1 << 12}}));
+            static_cast<void>(
+                text_template(source).render(json::object(), {.bounds = {.steps = 1 << 20, .output_bytes = 1 << 12}}));
         });
     };
     CHECK(has(limited("{% for a in range(10000000000) %}{% endfor %}"), "steps"));
     CHECK(has(limited("{% for a in range(3000) %}{% for b in range(3000) %}{% endfor %}{% endfor %}"), "steps"));
-    CHECK(has(limited("{% set ns = namespace(s='aaaaaaaa') %}{% for a in range(99) %}{% set ns.s = ns.s + ns.s %}{% endfor %}"), "steps"));
+    CHECK(has(
+        limited(
+            "{% set ns = namespace(s='aaaaaaaa') %}{% for a in range(99) %}{% set ns.s = ns.s + ns.s %}{% endfor %}"),
+        "steps"));
     CHECK(has(limited("{{ 'a' * 10000000000 }}"), "steps"));
     CHECK(has(limited("{{ 'a' * 10000 }}"), "output of at most 4096 bytes"));
     CHECK(has(limited("{% macro m() %}{{ m() }}{% endmacro %}{{ m() }}"), "levels"));
     CHECK(has(limited("{% set l = [] %}{{ l.append(l) }}{{ l }}"), "levels"));
-    CHECK(has(limited("{% set ns = namespace(l=[]) %}{% for a in range(999) %}{% set ns.l = [ns.l] %}{% endfor %}"), "deep"));
-    CHECK(has(limited("{{ 'a'|map('map', 'map', 'map', 'upper')|list }}{% set ns = namespace() %}{% set ns.me = ns %}{{ 'a'|center(9999999) }}"), "steps"));
+    CHECK(has(limited("{% set ns = namespace(l=[]) %}{% for a in range(999) %}{% set ns.l = [ns.l] %}{% endfor %}"),
+              "deep"));
+    CHECK(has(limited("{{ 'a'|map('map', 'map', 'map', 'upper')|list }}{% set ns = namespace() %}{% set ns.me = ns "
+                      "%}{{ 'a'|center(9999999) }}"),
+              "steps"));
     CHECK(has(limited("{{ " + std::string(100000, '(') + "1" + std::string(100000, ')') + " }}"), "levels of nesting"));
     CHECK(has(limited("{{ " + std::string(100000, '-') + "1 }}"), "levels of nesting"));
     std::string nested;
@@ -195,8 +238,8 @@ TEST_CASE("templates: what strangers write stays within limits") {
     CHECK(has(limited(nested), "levels of nesting"));
 }
 
-// Mutations of templates that exercise every construct: an error or a text, but no crash and no endless loop. Values that
-// come to hold themselves are set free, which sanitizers watch.
+// Mutations of templates that exercise every construct: an error or a text, but no crash and no endless loop. Values
+// that come to hold themselves are set free, which sanitizers watch.
 TEST_CASE("templates: mutations do no harm") {
     std::vector<std::string> seeds{support::small_chat()};
     for (const rendering& r : statements) seeds.emplace_back(r.source);
@@ -219,7 +262,8 @@ TEST_CASE("templates: mutations do no harm") {
             }
         }
         try {
-            static_cast<void>(text_template(source).render(variables, {.bounds = {.steps = 1 << 18, .output_bytes = 1 << 16}}));
+            static_cast<void>(
+                text_template(source).render(variables, {.bounds = {.steps = 1 << 18, .output_bytes = 1 << 16}}));
             ++texts;
         } catch (const error&) {
             ++errors;
@@ -237,16 +281,35 @@ TEST_CASE("templates: constructs that llama.cpp takes otherwise are pointed at")
     CHECK(split[0].column == 13);
     CHECK(has(split[0].problem, "split"));
     CHECK(has(split[0].rewrite, "x.split(s)[1:]|join(s)"));
-    for (const std::string_view source :
-         {"{{ x.split() }}", "{{ x.replace('a', 'b', 1) }}", "{{ x|unique }}", "{{ x|map('upper')|join }}", "{{ ', '.join(x) }}",
-          "{{ x.startswith(('a', 'b')) }}", "{% with a = 1 %}{% endwith %}", "{{ x.append(1) }}", "{{ x[::2] }}", "{{ 7 // 2 }}",
-          "{{ '%s' % x }}", "{% if x|selectattr('a') %}{% endif %}", "{{ x|selectattr('a')|length }}", "{{ x|from_json }}", "{{ -x }}",
-          "{{ x|tojson(sort_keys=true) }}", "{{ x.find('a') }}", "{{ x|sum }}", "{{ x|indent(4) }}", "{{ x|tojson(ensure_ascii=true) }}",
-          "{{ 1 < x < 3 }}", "{% set a | trim %}b{% endset %}", "{% for a, (b, c) in x %}{% endfor %}", "{% macro m(a=x|max) %}{% endmacro %}"})
+    for (const std::string_view source : {"{{ x.split() }}",
+                                          "{{ x.replace('a', 'b', 1) }}",
+                                          "{{ x|unique }}",
+                                          "{{ x|map('upper')|join }}",
+                                          "{{ ', '.join(x) }}",
+                                          "{{ x.startswith(('a', 'b')) }}",
+                                          "{% with a = 1 %}{% endwith %}",
+                                          "{{ x.append(1) }}",
+                                          "{{ x[::2] }}",
+                                          "{{ 7 // 2 }}",
+                                          "{{ '%s' % x }}",
+                                          "{% if x|selectattr('a') %}{% endif %}",
+                                          "{{ x|selectattr('a')|length }}",
+                                          "{{ x|from_json }}",
+                                          "{{ -x }}",
+                                          "{{ x|tojson(sort_keys=true) }}",
+                                          "{{ x.find('a') }}",
+                                          "{{ x|sum }}",
+                                          "{{ x|indent(4) }}",
+                                          "{{ x|tojson(ensure_ascii=true) }}",
+                                          "{{ 1 < x < 3 }}",
+                                          "{% set a | trim %}b{% endset %}",
+                                          "{% for a, (b, c) in x %}{% endfor %}",
+                                          "{% macro m(a=x|max) %}{% endmacro %}"})
         CHECK_MESSAGE(found(source).size() == 1, source);
     for (const std::string_view source :
-         {"{{ x.split(',')[-1] }}", "{{ x[::-1] }}", "{{ x|map(attribute='a')|list|length }}", "{{ x|tojson(indent=4, ensure_ascii=False) }}",
-          "{% if x|selectattr('a', 'equalto', 1)|list %}{% endif %}", "{% generation %}{{ x.strip() }}{% endgeneration %}"})
+         {"{{ x.split(',')[-1] }}", "{{ x[::-1] }}", "{{ x|map(attribute='a')|list|length }}",
+          "{{ x|tojson(indent=4, ensure_ascii=False) }}", "{% if x|selectattr('a', 'equalto', 1)|list %}{% endif %}",
+          "{% generation %}{{ x.strip() }}{% endgeneration %}"})
         CHECK_MESSAGE(found(source).empty(), source);
     CHECK(found(support::small_chat()).empty());
 }
@@ -259,7 +322,8 @@ TEST_CASE("templates: of published ones those are pointed at that engines are kn
     };
     for (const char* name : {"kimi-k2-instruct", "deepseek-v3.1", "deepseek-v3.2", "functionary-v3.2"})
         CHECK_MESSAGE(!found(name).empty(), name);
-    for (const char* name : {"llama-3-8b-instruct", "qwen3-0.6b", "phi-4", "gemma-2-2b-it"}) CHECK_MESSAGE(found(name).empty(), name);
+    for (const char* name : {"llama-3-8b-instruct", "qwen3-0.6b", "phi-4", "gemma-2-2b-it"})
+        CHECK_MESSAGE(found(name).empty(), name);
     REQUIRE(found("deepseek-v3.2").size() == 1);
     CHECK(found("deepseek-v3.2")[0].line == 90);
     CHECK(has(found("deepseek-v3.2")[0].problem, "no filter from_json"));

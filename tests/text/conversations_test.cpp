@@ -32,7 +32,8 @@ text::chat_template small_template() { return {small_chat, "small", {.bos = "<s>
 support::vocabulary_builder chat_vocabulary() {
     auto vocabulary = support::byte_pieces("gpt-2");
     vocabulary.set("bos_token_id", static_cast<std::uint32_t>(vocabulary.add("<s>", text::token_type::control)));
-    for (const char* marker : {"<|user|>", "<|assistant|>", "<|end|>"}) vocabulary.add(marker, text::token_type::control);
+    for (const char* marker : {"<|user|>", "<|assistant|>", "<|end|>"})
+        vocabulary.add(marker, text::token_type::control);
     return vocabulary;
 }
 
@@ -51,15 +52,18 @@ TEST_CASE("conversations: messages, options and tokens reach the template") {
     CHECK(small.render(talk, {.add_generation_prompt = true}) == "<s><|user|>hi<|end|>\n<|assistant|>");
     CHECK(small.render(talk, {.add_generation_prompt = true, .variables = {{"enable_thinking", false}}}) ==
           "<s><|user|>hi<|end|>\n<|assistant|><think></think>");
-    CHECK_THROWS_AS(static_cast<void>(small.render({json::parse(R"([{"role": "bard", "content": ""}])")})), raised_error);
+    CHECK_THROWS_AS(static_cast<void>(small.render({json::parse(R"([{"role": "bard", "content": ""}])")})),
+                    raised_error);
     CHECK_THROWS_AS(static_cast<void>(small.render({json::array()})), error);
     CHECK_THROWS_AS(static_cast<void>(small.render({"hi"})), error);
 }
 
 TEST_CASE("conversations: messages take the form that the template wants") {
     using layout = text::chat_layout;
-    const json parts = json::parse(R"([{"role": "user", "content": [{"type": "text", "text": "a"}, {"type": "text", "text": "b"}]}])");
-    const json calls = json::parse(R"([{"role": "user", "content": "w"}, {"role": "assistant", "content": null, "tool_calls":
+    const json parts =
+        json::parse(R"([{"role": "user", "content": [{"type": "text", "text": "a"}, {"type": "text", "text": "b"}]}])");
+    const json calls =
+        json::parse(R"([{"role": "user", "content": "w"}, {"role": "assistant", "content": null, "tool_calls":
         [{"id": "1", "type": "function", "function": {"name": "f", "arguments": "{\"x\": 1}"}}]}])");
     const auto small = small_template();
     CHECK(small.layout().contents == layout::content::as_given);
@@ -78,14 +82,16 @@ TEST_CASE("conversations: messages take the form that the template wants") {
     const json image = json::parse(R"([{"role": "user", "content": [{"type": "image_url"}]}])");
     CHECK(has(support::message_of<error>([&] { static_cast<void>(plain.render({image})); }), "got image_url"));
 
-    const text::chat_template listing("{% for m in messages %}{% for p in m.content %}{{ p.text }}{% endfor %};{% endfor %}", "listing", {});
+    const text::chat_template listing(
+        "{% for m in messages %}{% for p in m.content %}{{ p.text }}{% endfor %};{% endfor %}", "listing", {});
     CHECK(listing.layout().contents == layout::content::parts);
     CHECK(listing.render({json::parse(R"([{"role": "user", "content": "a"}])")}) == "a;");
 }
 
 TEST_CASE("conversations: the tools' own template is taken where there are tools") {
     metadata keys = instruct_model();
-    keys.set("tokenizer.chat_template.tool_use", std::string("{{ bos_token }}{{ tools[0].name }}:{{ messages[0].content }}"));
+    keys.set("tokenizer.chat_template.tool_use",
+             std::string("{{ bos_token }}{{ tools[0].name }}:{{ messages[0].content }}"));
     const text::chat_templates templates(keys);
     const json messages = json::parse(R"([{"role": "user", "content": "b"}])");
     CHECK(templates.render({messages}) == "<s><|user|>b<|end|>\n");
@@ -101,7 +107,8 @@ TEST_CASE("documents: conversations are told by name or content") {
     CHECK(text::holds_conversations("", "talks.jsonl"));
     CHECK(text::holds_conversations("\n [{\"role\": \"user\"}]\r\nrest", "talks.txt"));
     CHECK(text::holds_conversations("{\"id\": 1, \"messages\": [{\"role\": \"user\"}]}", "talks.json"));
-    for (const char* text : {"", "[1] A footnote.", "{", "{\"messages\": []}", "{\"messages\": [\"role\"]}", "[{\"text\": 1}]"})
+    for (const char* text :
+         {"", "[1] A footnote.", "{", "{\"messages\": []}", "{\"messages\": [\"role\"]}", "[{\"text\": 1}]"})
         CHECK_FALSE_MESSAGE(text::holds_conversations(text, "text.txt"), text);
 }
 
@@ -110,7 +117,8 @@ TEST_CASE("documents: instruct models read conversations in their template, base
         "[{\"role\": \"user\", \"content\": \"a\"}]\n\r\n"
         "{\"messages\": [{\"role\": \"system\", \"content\": \"no\"}]}\n"
         "{\"messages\": [{\"role\": \"user\", \"content\": [{\"type\": \"text\", \"text\": \"b\"}]},"
-        " {\"role\": \"assistant\", \"content\": null}, {\"role\": \"assistant\", \"content\": \"c\"}], \"tools\": null}";
+        " {\"role\": \"assistant\", \"content\": null}, {\"role\": \"assistant\", \"content\": \"c\"}], \"tools\": "
+        "null}";
     const metadata instruct = instruct_model();
     const text::tokenizer tokenizer(instruct);
     const auto as_text = [&](const std::vector<std::vector<text::token_id>>& documents) {
@@ -121,7 +129,9 @@ TEST_CASE("documents: instruct models read conversations in their template, base
     text::document_reader reader(instruct);
     CHECK(reader.has_template());
     const auto talks = reader.read(lines, "talks.jsonl");
-    CHECK(as_text(talks) == std::vector<std::string>{"<s><|user|>a<|end|>\n", "<s><|user|>b<|end|>\n<|assistant|><|end|>\n<|assistant|>c<|end|>\n"});
+    CHECK(as_text(talks) ==
+          std::vector<std::string>{"<s><|user|>a<|end|>\n",
+                                   "<s><|user|>b<|end|>\n<|assistant|><|end|>\n<|assistant|>c<|end|>\n"});
     CHECK(talks[0].size() == 5);  // markers are single tokens
     CHECK(as_text(reader.read("<s>x", "plain.txt")) == std::vector<std::string>{"<s>x"});
     CHECK(reader.read("<s>x", "plain.txt")[0].size() == 4);  // in plain text they are letters
@@ -142,19 +152,24 @@ TEST_CASE("documents: instruct models read conversations in their template, base
 TEST_CASE("documents: what is no conversation is refused by file and line") {
     const metadata keys = instruct_model();
     const auto complaint = [&](std::string_view lines, std::string_view name = "talks.jsonl") {
-        return support::message_of<error>([&] { static_cast<void>(text::document_reader(keys).read(lines, std::string(name))); });
+        return support::message_of<error>(
+            [&] { static_cast<void>(text::document_reader(keys).read(lines, std::string(name))); });
     };
     CHECK(has(complaint("\n{"), "talks.jsonl: line 2: wanted a conversation, {\"messages\""));
     CHECK(has(complaint("{\"text\": 1}"), "line 1: wanted a conversation"));
     CHECK(has(complaint("[{\"role\": \"bard\", \"content\": \"\"}]"),
-              "talks.jsonl: wanted conversations that the chat template takes, got none: 1 left out that it refuses (talks.jsonl: line 1: unknown role bard)"));
+              "talks.jsonl: wanted conversations that the chat template takes, got none: 1 left out that it refuses "
+              "(talks.jsonl: line 1: unknown role bard)"));
     CHECK(has(complaint("[{\"role\": 1, \"content\": \"\"}]"),
               "got none: 1 left out that it fails on (talks.jsonl: line 1: tokenizer.chat_template: line "));
     const std::string deep(100'000, '[');
     CHECK(has(complaint("[{\"role\": \"user\", \"content\": " + deep), "wanted a conversation"));
-    CHECK(has(complaint("[{\"role\": \"user\", \"content\": " + deep + std::string(deep.size(), ']') + "}]"), "wanted a conversation"));
-    const std::string call = "[{\"role\": \"user\", \"content\": \"\", \"tool_calls\": [{\"function\": {\"name\": \"f\", \"arguments\": \"";
-    CHECK_NOTHROW(static_cast<void>(text::document_reader(keys).read(call + deep + "\"}}]}]", "talks.jsonl")));  // stays text
+    CHECK(has(complaint("[{\"role\": \"user\", \"content\": " + deep + std::string(deep.size(), ']') + "}]"),
+              "wanted a conversation"));
+    const std::string call =
+        "[{\"role\": \"user\", \"content\": \"\", \"tool_calls\": [{\"function\": {\"name\": \"f\", \"arguments\": \"";
+    CHECK_NOTHROW(
+        static_cast<void>(text::document_reader(keys).read(call + deep + "\"}}]}]", "talks.jsonl")));  // stays text
     metadata broken = instruct_model();
     broken.set(std::string(text::chat_template_key), std::string("{% if %}"));
     text::document_reader reader(broken);
@@ -178,8 +193,10 @@ TEST_CASE("documents: what cannot be used is left out and counted, and the rest 
     CHECK(has(malformed.losses(), "2 lines left out that are no conversations (talks.jsonl: line 2"));
 
     metadata adding = keys;  // what is no text cannot be added to one
-    adding.set(std::string(text::chat_template_key), std::string("{% for m in messages %}{{ '<' + m.role + '>' + m.content }}{% endfor %}"));
-    const std::string empty = "[{\"role\": \"user\", \"content\": \"hi\"}, {\"role\": \"assistant\", \"content\": null}]\n";
+    adding.set(std::string(text::chat_template_key),
+               std::string("{% for m in messages %}{{ '<' + m.role + '>' + m.content }}{% endfor %}"));
+    const std::string empty =
+        "[{\"role\": \"user\", \"content\": \"hi\"}, {\"role\": \"assistant\", \"content\": null}]\n";
     const auto failed = read(adding, good + empty + empty + good);
     CHECK(failed.conversations == 2);
     CHECK(failed.failed == 2);
@@ -188,10 +205,12 @@ TEST_CASE("documents: what cannot be used is left out and counted, and the rest 
     CHECK(read(keys, good).losses().empty());
 
     metadata endless = keys;  // every conversation would take as long
-    endless.set(std::string(text::chat_template_key), std::string("{{ 'a' * 20000000 if messages|length > 1 else 'a' }}"));
+    endless.set(std::string(text::chat_template_key),
+                std::string("{{ 'a' * 20000000 if messages|length > 1 else 'a' }}"));
     text::document_reader stopped(endless);
-    CHECK(has(support::message_of<error>([&] { (void)stopped.read(good + empty + good, "talks.jsonl"); }),
-              "talks.jsonl: line 2: tokenizer.chat_template: line 1, column 19: wanted an output of at most 16777216 bytes"));
+    CHECK(has(
+        support::message_of<error>([&] { (void)stopped.read(good + empty + good, "talks.jsonl"); }),
+        "talks.jsonl: line 2: tokenizer.chat_template: line 1, column 19: wanted an output of at most 16777216 bytes"));
 }
 
 TEST_CASE("documents: halves of surrogate pairs become replacement characters") {
@@ -214,7 +233,8 @@ TEST_CASE("documents: conversations that fit into a window stay whole in it") {
     const metadata keys = instruct_model();
     text::document_reader reader(keys);
     std::string lines;
-    for (int i = 0; i < 60; ++i) lines += "[{\"role\": \"user\", \"content\": \"" + std::string(9, static_cast<char>('a' + i % 26)) + "\"}]\n";
+    for (int i = 0; i < 60; ++i)
+        lines += "[{\"role\": \"user\", \"content\": \"" + std::string(9, static_cast<char>('a' + i % 26)) + "\"}]\n";
     const text::text_source talks{"talks", {}, reader.read(lines, "talks.jsonl")};
     const std::size_t length = talks.documents[0].size();  // <s><|user|>, nine letters, <|end|> and a line's end
     const auto packed = text::pack_windows({&talks, 1}, {.length = 3 * length});

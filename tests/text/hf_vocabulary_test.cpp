@@ -144,7 +144,8 @@ TEST_CASE("hf: numbers as Python writes them are read in all files") {
     directory.with_text("tokenizer.model", small_model());
     directory.with_text("config.json", R"({"bos_token_id": 1, "a": [Infinity, -Infinity], "b": NaN, "c": "\\\"NaN"})");
     CHECK(directory.read().get_count("tokenizer.ggml.bos_token_id") == 1);
-    CHECK(has(directory.with_text("config.json", R"({"bos_token_id": 1, "a": Nan})").refusal(), "config.json: wanted JSON"));
+    CHECK(has(directory.with_text("config.json", R"({"bos_token_id": 1, "a": Nan})").refusal(),
+              "config.json: wanted JSON"));
 }
 
 TEST_CASE("hf: a tokenizer.model that is none, or not one of ours") {
@@ -157,8 +158,7 @@ TEST_CASE("hf: a tokenizer.model that is none, or not one of ours") {
     CHECK(has(refusal(bytes_field(1, "") + bytes_field(2, "")), "got type 1"));  // the format's default
     CHECK(has(refusal(piece("a", 0, 9)), "got 9"));
     CHECK(has(refusal("\x0b"), "wire type 3"));
-    CHECK(has(refusal(std::string("\x0a\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01", 11)),
-                   "18446744073709551615 bytes"));
+    CHECK(has(refusal(std::string("\x0a\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01", 11)), "18446744073709551615 bytes"));
     CHECK(has(refusal("\x08" + std::string(11, '\xff')), "more than 10 bytes"));
     CHECK(has(refusal(piece("a", 0) + piece("a", 0) + byte_pair_trainer), "got a as 0 and 1"));
     const std::string whole = small_model();
@@ -170,12 +170,14 @@ TEST_CASE("hf: a tokenizer.model that is none, or not one of ours") {
         }
     CHECK(refused == whole.size());
     CHECK(has(refusal(piece("a", 0) + piece("b", 0), 4),
-              "tokenizer.model: wanted a SentencePiece model with the settings of its trainer, got 2 pieces and none of these: "
+              "tokenizer.model: wanted a SentencePiece model with the settings of its trainer, got 2 pieces and none "
+              "of these: "
               "the file may be cut short"));
 }
 
 TEST_CASE("hf: a tokenizer.model has a piece for every row, or there are added tokens for the rest") {
-    const std::string message = "tokenizer.model: wanted 11 pieces, one a row of the model's embedding, got 8 and no added tokens";
+    const std::string message =
+        "tokenizer.model: wanted 11 pieces, one a row of the model's embedding, got 8 and no added tokens";
     CHECK(has(model_directory().with_text("tokenizer.model", small_model()).refusal(11), message));
     CHECK(has(model_directory()
                   .with_text("tokenizer.model", small_model())
@@ -186,21 +188,25 @@ TEST_CASE("hf: a tokenizer.model has a piece for every row, or there are added t
         const json content = file[0] == 'a'   ? json{{"<new>", 8}}
                              : file[9] == '_' ? json{{"added_tokens_decoder", {{"8", {{"content", "<new>"}}}}}}
                                               : json{{"added_tokens", json::array({added(8, "<new>", "plain")})}};
-        const metadata keys = model_directory().with_text("tokenizer.model", small_model()).with(file, content).read(11);
+        const metadata keys =
+            model_directory().with_text("tokenizer.model", small_model()).with(file, content).read(11);
         CHECK(keys.require<strings>("tokenizer.ggml.tokens")[8] == "<new>");
         CHECK(keys.require<strings>("tokenizer.ggml.tokens")[9] == "[PAD9]");
     }
     if (const auto cut = support::shared("cases/tokenizer.model.cut1116"))
-        CHECK(has(model_directory().with_text("tokenizer.model", support::read_text(*cut)).refusal(1024), "may be cut short"));
+        CHECK(has(model_directory().with_text("tokenizer.model", support::read_text(*cut)).refusal(1024),
+                  "may be cut short"));
 }
 
 TEST_CASE("hf: tokens that tokenizer.json adds are not lost beside a tokenizer.model") {
     json tokenizer = byte_fallback();
-    tokenizer["model"]["vocab"] = {{"<unk>", 0}, {"<s>", 1}, {"</s>", 2}, {"<0x41>", 3}, {"▁", 4}, {"a", 5}, {"▁a", 6}, {"user", 7}};
+    tokenizer["model"]["vocab"] = {{"<unk>", 0}, {"<s>", 1}, {"</s>", 2}, {"<0x41>", 3},
+                                   {"▁", 4},     {"a", 5},   {"▁a", 6},   {"user", 7}};
     tokenizer["added_tokens"].push_back(added(8, "<|im_start|>", "special"));
     tokenizer["added_tokens"].push_back(added(9, "word▁s", "plain"));
     for (const std::uint64_t size : {0, 10}) {
-        const metadata keys = model_directory().with_text("tokenizer.model", small_model()).with("tokenizer.json", tokenizer).read(size);
+        const metadata keys =
+            model_directory().with_text("tokenizer.model", small_model()).with("tokenizer.json", tokenizer).read(size);
         CHECK(keys.require<strings>("tokenizer.ggml.tokens") ==
               strings{"<unk>", "<s>", "</s>", "<0x41>", "▁", "a", "▁a", "user", "<|im_start|>", "word s"});
         CHECK(keys.require<std::vector<std::int32_t>>("tokenizer.ggml.token_type") ==
@@ -234,27 +240,34 @@ TEST_CASE("hf: files that contradict each other are refused by both names, token
     CHECK(has(moved, "tokenizer.json, got 6"));
     CHECK(has(refusal("tokenizer_config.json", configured("0", "b")), "wanted token 0 to be a as in "));
     CHECK(has(refusal("special_tokens_map.json", {{"eos_token", "<|gone|>"}}),
-              "special_tokens_map.json: eos_token: wanted a token that another file of the tokenizer has instead of <|gone|>"));
-    CHECK(has(refusal("special_tokens_map.json", {{"additional_special_tokens", json::array({"<|end|>", json{{"content", "<x>"}}})}}),
+              "special_tokens_map.json: eos_token: wanted a token that another file of the tokenizer has instead of "
+              "<|gone|>"));
+    CHECK(has(refusal("special_tokens_map.json",
+                      {{"additional_special_tokens", json::array({"<|end|>", json{{"content", "<x>"}}})}}),
               "additional_special_tokens[1]: wanted a token"));
 
     const auto agrees = [&](std::string_view file, const json& content) {
-        return model_directory().with("tokenizer.json", tokenizer).with(file, content).read(8).require<strings>("tokenizer.ggml.tokens");
+        return model_directory()
+            .with("tokenizer.json", tokenizer)
+            .with(file, content)
+            .read(8)
+            .require<strings>("tokenizer.ggml.tokens");
     };
     CHECK(agrees("added_tokens.json", {{"<|end|>", 4}, {"<new>", 6}})[6] == "<new>");
     CHECK(agrees("tokenizer_config.json", configured("3", " "))[3] == " ");  // spelled Ġ in the vocabulary
     CHECK(agrees("tokenizer_config.json", configured("5", "<|call|>"))[5] == "<|call|>");  // was kept for this
-    CHECK(agrees("special_tokens_map.json", {{"eos_token", {{"content", "<|end|>"}}}, {"pad_token", ""}, {"unk_token", nullptr}}).size() == 8);
+    CHECK(agrees("special_tokens_map.json",
+                 {{"eos_token", {{"content", "<|end|>"}}}, {"pad_token", ""}, {"unk_token", nullptr}})
+              .size() == 8);
 
-    const std::string pieces = model_directory()
-                                   .with_text("tokenizer.model", small_model())
-                                   .with("tokenizer.json", tokenizer)
-                                   .refusal(8);
+    const std::string pieces =
+        model_directory().with_text("tokenizer.model", small_model()).with("tokenizer.json", tokenizer).refusal(8);
     CHECK(has(pieces, "tokenizer.json: wanted token "));
     CHECK(has(pieces, "tokenizer.model, got "));
     const std::string whole = byte_level(gpt2_bytes).dump();
     for (const std::size_t length : {whole.size() / 3, whole.size() / 2, whole.size() - 1})
-        CHECK(has(model_directory().with_text("tokenizer.json", whole.substr(0, length)).refusal(), "tokenizer.json: wanted JSON"));
+        CHECK(has(model_directory().with_text("tokenizer.json", whole.substr(0, length)).refusal(),
+                  "tokenizer.json: wanted JSON"));
 }
 
 TEST_CASE("hf: a byte-level tokenizer.json") {
@@ -333,36 +346,54 @@ TEST_CASE("hf: the pre-tokenizer's name follows from what it does") {
     const std::string bloom = R"( ?[^(\s|[.,!?…。，、।۔،])]+)";
     CHECK(name(sequence({split(bloom), plain_bytes})) == "bloom");
     CHECK(name(sequence({split(bloom), single_digits, plain_bytes})) == "viking");
-    CHECK(name(sequence({split("<sentinel:[0-9]+>"), split("(IMGIMG)((A|B|C|D|E|F|G|H|I){1,4})Z"), split("([\t\n]|    |  )"), single_digits,
-                         {{"type", "Punctuation"}, {"behavior", "Isolated"}}, gpt2_bytes})) == "chameleon");
+    CHECK(name(sequence({split("<sentinel:[0-9]+>"),
+                         split("(IMGIMG)((A|B|C|D|E|F|G|H|I){1,4})Z"),
+                         split("([\t\n]|    |  )"),
+                         single_digits,
+                         {{"type", "Punctuation"}, {"behavior", "Isolated"}},
+                         gpt2_bytes})) == "chameleon");
     CHECK(name(sequence({split(R"(\p{N}+)"), split(R"((?=(\d{3})+(?!\d)))"), plain_bytes})) == "superbpe");
-    const std::string contractions = "(?i:'s|'t|'re|'ve|'m|'ll|'d)", spelled = "(?:'[sS]|'[tT]|'[rR][eE]|'[vV][eE]|'[mM]|'[lL][lL]|'[dD])";
+    const std::string contractions = "(?i:'s|'t|'re|'ve|'m|'ll|'d)",
+                      spelled = "(?:'[sS]|'[tT]|'[rR][eE]|'[vV][eE]|'[mM]|'[lL][lL]|'[dD])";
     const std::string capitals = R"([\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}])", small = R"([\p{Ll}\p{Lm}\p{Lo}\p{M}])";
-    const std::string kimi_capitals = R"([\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}&&[^\p{Han}]])", kimi_small = R"([\p{Ll}\p{Lm}\p{Lo}\p{M}&&[^\p{Han}]])";
+    const std::string kimi_capitals = R"([\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}&&[^\p{Han}]])",
+                      kimi_small = R"([\p{Ll}\p{Lm}\p{Lo}\p{M}&&[^\p{Han}]])";
     const std::string before = R"([^\r\n\p{L}\p{N}]?)", blanks = R"(|\s*[\r\n]+|\s+(?!\S)|\s+)";
-    CHECK(name(sequence({split(R"([\p{Han}]+|)" + before + kimi_capitals + "*" + kimi_small + "+" + contractions + "?|" + before + kimi_capitals + "+" +
-                               kimi_small + "*" + contractions + R"(?|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*)" + blanks),
+    CHECK(name(sequence({split(R"([\p{Han}]+|)" + before + kimi_capitals + "*" + kimi_small + "+" + contractions +
+                               "?|" + before + kimi_capitals + "+" + kimi_small + "*" + contractions +
+                               R"(?|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*)" + blanks),
                          plain_bytes})) == "kimi-k2");
-    CHECK(name(sequence({split(contractions + "|" + before + R"(\p{L}+|\p{N}{1}| ?[^\s\p{L}\p{N})" + "\r\n]+|\\s*[\r\n]+" + R"(|\s+(?!\S)|\s+)"),
+    CHECK(name(sequence({split(contractions + "|" + before + R"(\p{L}+|\p{N}{1}| ?[^\s\p{L}\p{N})" +
+                               "\r\n]+|\\s*[\r\n]+" + R"(|\s+(?!\S)|\s+)"),
                          plain_bytes})) == "seed-coder");
-    CHECK(name(sequence({split(contractions + "|" + before + R"((?:\p{L}\p{M}*(?: \p{L}\p{M}*)*)+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n/]?|\s*[\r\n]|\s+(?!\S)|\s+)"),
-                         plain_bytes})) == "exaone-moe");
+    CHECK(name(sequence(
+              {split(contractions + "|" + before +
+                     R"((?:\p{L}\p{M}*(?: \p{L}\p{M}*)*)+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n/]?|\s*[\r\n]|\s+(?!\S)|\s+)"),
+               plain_bytes})) == "exaone-moe");
     const auto words = [&](const std::string& suffix, const std::string& digits) {
-        return before + capitals + "*" + small + "+" + suffix + "?|" + before + capitals + "+" + small + "*" + suffix + "?|" + digits +
-               R"(| ?[^\s\p{L}\p{N}]+[\r\n/]*)" + blanks;
+        return before + capitals + "*" + small + "+" + suffix + "?|" + before + capitals + "+" + small + "*" + suffix +
+               "?|" + digits + R"(| ?[^\s\p{L}\p{N}]+[\r\n/]*)" + blanks;
     };
-    CHECK(name(sequence({split(R"(\d{1,3}(?=(?:\d{3})*\b))"), split(words(contractions, R"(\p{N}{1,3})")), plain_bytes})) == "tiny_aya");
-    CHECK(name(sequence({split("[가-힣ㄱ-ㆎ]+|[！…“”‘’—：；，、-〿︰-﹏]+|[ㄅ-ㄯ]+|[一-龥぀-ゟ゠-ヿ]+"), split(words(spelled, R"(\p{N})")), plain_bytes})) ==
-          "youtu");
-    CHECK(name(sequence({split(R"(\p{Nd}{1,510}(?=(?>\p{Nd}{510})*(?:\P{Nd}|$))|\G\p{Nd}{510})"), split(R"(\A\p{Nd}{1,2}(?=\p{Nd}{3}+\z))"),
-                         split(R"(\A\p{Nd}{3}|\G\p{Nd}{3})"),
-                         split(R"((?:[\u4E00-\u9FFF\u3040-\u309F\u30A0-\u30FF\u3400-\u4DBF\uf900-\uFAFF\uFF65-\uFF9F\u2F00-\u2FDF]+|[\u0E00-\u0E7F]+|)"
-                               R"([\u0E80-\u0EFF]+|[\u1780-\u17FF]+|[\u1000-\u109F\uAA60-\uAA7F\uA9E0-\uA9FF]+|[\uAC00-\uD7AF\u1100-\u11FF]+))"),
-                         split(R"([!"#$%&'()*+,\-./:;<=>?@\[\\\]^_`{|}~][A-Za-z]+|[^\r\n\p{L}\p{P}\p{S}]?[\p{L}\p{M}]+| ?[\p{P}\p{S}]+[\r\n]*)" + blanks),
-                         plain_bytes})) == "afmoe");
+    CHECK(name(sequence({split(R"(\d{1,3}(?=(?:\d{3})*\b))"), split(words(contractions, R"(\p{N}{1,3})")),
+                         plain_bytes})) == "tiny_aya");
+    CHECK(name(sequence({split("[가-힣ㄱ-ㆎ]+|[！…“”‘’—：；，、-〿︰-﹏]+|[ㄅ-ㄯ]+|[一-龥぀-ゟ゠-ヿ]"
+                               "+"),
+                         split(words(spelled, R"(\p{N})")), plain_bytes})) == "youtu");
+    CHECK(
+        name(sequence(
+            {split(R"(\p{Nd}{1,510}(?=(?>\p{Nd}{510})*(?:\P{Nd}|$))|\G\p{Nd}{510})"),
+             split(R"(\A\p{Nd}{1,2}(?=\p{Nd}{3}+\z))"), split(R"(\A\p{Nd}{3}|\G\p{Nd}{3})"),
+             split(
+                 R"((?:[\u4E00-\u9FFF\u3040-\u309F\u30A0-\u30FF\u3400-\u4DBF\uf900-\uFAFF\uFF65-\uFF9F\u2F00-\u2FDF]+|[\u0E00-\u0E7F]+|)"
+                 R"([\u0E80-\u0EFF]+|[\u1780-\u17FF]+|[\u1000-\u109F\uAA60-\uAA7F\uA9E0-\uA9FF]+|[\uAC00-\uD7AF\u1100-\u11FF]+))"),
+             split(
+                 R"([!"#$%&'()*+,\-./:;<=>?@\[\\\]^_`{|}~][A-Za-z]+|[^\r\n\p{L}\p{P}\p{S}]?[\p{L}\p{M}]+| ?[\p{P}\p{S}]+[\r\n]*)" +
+                 blanks),
+             plain_bytes})) == "afmoe");
     json roberta = byte_level(gpt2_bytes);
     roberta["post_processor"] = {{"type", "RobertaProcessing"}};
-    CHECK(model_directory().with("tokenizer.json", roberta).read().require<std::string>("tokenizer.ggml.pre") == "roberta-bpe");
+    CHECK(model_directory().with("tokenizer.json", roberta).read().require<std::string>("tokenizer.ggml.pre") ==
+          "roberta-bpe");
 
     const auto refusal = [](const json& pre_tokenizer) {
         return model_directory().with("tokenizer.json", byte_level(pre_tokenizer)).refusal();
@@ -426,7 +457,8 @@ TEST_CASE("hf: chat templates from wherever they are") {
     CHECK(named.read().require<std::string>(key + ".tools") == "t");
     CHECK(named.read().require<strings>("tokenizer.chat_templates") == strings{"tools"});
     model_directory object;
-    base(object).with("tokenizer_config.json", {{"chat_template", {{"default", "d"}, {"tool_use", "t"}, {"rag", nullptr}}}});
+    base(object).with("tokenizer_config.json",
+                      {{"chat_template", {{"default", "d"}, {"tool_use", "t"}, {"rag", nullptr}}}});
     CHECK(object.read().require<std::string>(key) == "d");
     CHECK(object.read().require<std::string>(key + ".tool_use") == "t");
     CHECK(object.read().require<strings>("tokenizer.chat_templates") == strings{"tool_use"});
@@ -453,12 +485,12 @@ TEST_CASE("hf: chat templates from wherever they are") {
 
 TEST_CASE("hf: hostile files are refused by name and key") {
     CHECK(has(model_directory().refusal(), "got neither"));
-    CHECK(
-        has(model_directory().with_text("tokenizer.json", std::string(1000000, '[')).refusal(), "nested at most"));
+    CHECK(has(model_directory().with_text("tokenizer.json", std::string(1000000, '[')).refusal(), "nested at most"));
     std::string nested;
     for (int i = 0; i < 100000; ++i) nested += "{\"a\":";
     CHECK(has(model_directory().with_text("tokenizer.json", nested).refusal(), "nested at most"));
-    CHECK(has(model_directory().with_text("tokenizer.json", "{\"a\":\"\xff\"}").refusal(), "tokenizer.json: wanted text in UTF-8"));
+    CHECK(has(model_directory().with_text("tokenizer.json", "{\"a\":\"\xff\"}").refusal(),
+              "tokenizer.json: wanted text in UTF-8"));
     for (const char* text : {"", "{", "{\"a\":1e999}", "nul"})
         CHECK(has(model_directory().with_text("tokenizer.json", text).refusal(), "tokenizer.json: wanted JSON"));
     CHECK(has(model_directory().with_text("tokenizer.json", "[]").refusal(), "wanted an object, got array"));
@@ -475,33 +507,26 @@ TEST_CASE("hf: hostile files are refused by name and key") {
         {"model.vocab.a: wanted a token id", [](json& t) { t["model"]["vocab"]["a"] = -1; }},
         {"model.vocab.a: wanted a token id", [](json& t) { t["model"]["vocab"]["a"] = 1.5; }},
         {"model.vocab.a: wanted a token id", [](json& t) { t["model"]["vocab"]["a"] = 4000000000u; }},
-        {"model.vocab: wanted ids without large gaps for 4 tokens, got 5000", [](json& t) { t["model"]["vocab"]["a"] = 5000; }},
+        {"model.vocab: wanted ids without large gaps for 4 tokens, got 5000",
+         [](json& t) { t["model"]["vocab"]["a"] = 5000; }},
         {"model.vocab: wanted one token an id", [](json& t) { t["model"]["vocab"]["a"] = 1; }},
         {"model: wanted a key merges", [](json& t) { t["model"].erase("merges"); }},
         {"model.merges: wanted an array", [](json& t) { t["model"]["merges"] = "a b"; }},
         {"model.merges[0]: wanted two strings", [](json& t) { t["model"]["merges"] = json::array({"ab"}); }},
         {"model.merges[0]: wanted two strings",
-         [](json& t) {
-             t["model"]["merges"] = json::array({json::array({"a", "b", "c"})});
-         }},
+         [](json& t) { t["model"]["merges"] = json::array({json::array({"a", "b", "c"})}); }},
         {"model.merges[0]: wanted two strings", [](json& t) { t["model"]["merges"] = json::array({7}); }},
         {"model.merges[0]: wanted two strings", [](json& t) { t["model"]["merges"] = json::array({""}); }},
         {"model: wanted a model on bytes", [](json& t) { t.erase("pre_tokenizer"); }},
         {"pre_tokenizer: wanted an object, got 3", [](json& t) { t["pre_tokenizer"] = 3; }},
         {"added_tokens: wanted an array", [](json& t) { t["added_tokens"] = true; }},
         {"added_tokens[0].content: wanted a string, got 1",
-         [](json& t) {
-             t["added_tokens"] = json::array({json{{"id", 5}, {"content", 1}}});
-         }},
+         [](json& t) { t["added_tokens"] = json::array({json{{"id", 5}, {"content", 1}}}); }},
         {"added_tokens[0]: wanted a key id",
-         [](json& t) {
-             t["added_tokens"] = json::array({json{{"content", "x"}}});
-         }},
+         [](json& t) { t["added_tokens"] = json::array({json{{"content", "x"}}}); }},
         {"got a as 0 and 4", [](json& t) { t["added_tokens"] = json::array({added(4, "a", "special")}); }},
         {"post_processor.single: wanted an array",
-         [](json& t) {
-             t["post_processor"] = {{"type", "TemplateProcessing"}, {"single", 1}};
-         }},
+         [](json& t) { t["post_processor"] = {{"type", "TemplateProcessing"}, {"single", 1}}; }},
     };
     for (const auto& [wanted, spoil] : spoilers) {
         const std::string got = refusal(spoil);

@@ -77,8 +77,8 @@ private:
         const std::unique_ptr<pcre2_match_data, decltype(&pcre2_match_data_free)> match(
             pcre2_match_data_create(1, nullptr), &pcre2_match_data_free);
         std::size_t at = 0, from = 0;  // of the piece that has no end yet, and where to look next
-        while (pcre2_match(patterns_[level].get(), reinterpret_cast<PCRE2_SPTR>(text.data()), text.size(), from, PCRE2_NO_UTF_CHECK,
-                           match.get(), nullptr) > 0) {
+        while (pcre2_match(patterns_[level].get(), reinterpret_cast<PCRE2_SPTR>(text.data()), text.size(), from,
+                           PCRE2_NO_UTF_CHECK, match.get(), nullptr) > 0) {
             const PCRE2_SIZE* bounds = pcre2_get_ovector_pointer(match.get());
             const std::size_t begin = bounds[0];
             const std::size_t end = bounds[1];

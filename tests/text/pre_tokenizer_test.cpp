@@ -75,7 +75,8 @@ TEST_CASE("text: pre-tokenizers cut as their models were trained") {
           list{"<", "sentinel", ":", "1", "2", ">", "IMGIMGABZ", "\t", "a", "  ", "b", "!", "?", "1"});
     CHECK(pieces("exaone-moe", "a b c12 d") == list{"a b c", "1", "2", " d"});
     CHECK(pieces("youtu", "Hello'll世界！？12") == list{"Hello'll", "世界", "！", "？", "1", "2"});
-    for (const char* name : {"jina-v2-code", "roberta-bpe"}) CHECK(pieces(name, "It's  2024") == list{"It", "'s", " ", " 2024"});
+    for (const char* name : {"jina-v2-code", "roberta-bpe"})
+        CHECK(pieces(name, "It's  2024") == list{"It", "'s", " ", " 2024"});
 }
 
 TEST_CASE("text: long runs of one character are no trouble for any pattern") {
@@ -94,11 +95,12 @@ TEST_CASE("text: long runs of one character are no trouble for any pattern") {
 
 TEST_CASE("text: pre-tokenizers cut random text where PCRE2 cuts it") {
     const list characters{
-        "a",  "s", "S", "t",      "e",  "R",  "l",  "'",      "'",      " ",      " ",      " ",         "\n",     "\r",
-        "\t", "0", "7", "½",      "٣",  ".",  "-",  "/",      "`",      "$",      "~",      "_",         "é",      "Ω",
-        "я",  "ǅ", "ʰ", "世",     "の", "ア", "한", "\u0301", "क",      "\u093f", "\u00a0", "\u3000",    "\u180e", "。",
-        "…",  "€", "👩", "\u200d", "𝐀",  "𐐷",  "Ա",  "\u2028", "\u0085", "\v",     "Ⅷ",      "\U000e0001", "々", "〇", "⼀",
-        "！", "，", "ㄅ", "ก", "ກ", "က", "ᄀ", "𠀀", "‿", "(", "|", "1", "2", "3", "4", "5", "6", "8", "9", "１", "۳"};
+        "a",      "s",          "S",  "t",  "e",  "R",  "l",      "'",  "'",  " ",      " ",      " ",      "\n",
+        "\r",     "\t",         "0",  "7",  "½",  "٣",  ".",      "-",  "/",  "`",      "$",      "~",      "_",
+        "é",      "Ω",          "я",  "ǅ",  "ʰ",  "世", "の",     "ア", "한", "\u0301", "क",      "\u093f", "\u00a0",
+        "\u3000", "\u180e",     "。", "…",  "€",  "👩", "\u200d", "𝐀",  "𐐷",  "Ա",      "\u2028", "\u0085", "\v",
+        "Ⅷ",      "\U000e0001", "々", "〇", "⼀", "！", "，",     "ㄅ", "ก",  "ກ",      "က",      "ᄀ",     "𠀀",
+        "‿",      "(",          "|",  "1",  "2",  "3",  "4",      "5",  "6",  "8",      "9",      "１",     "۳"};
     std::mt19937 random(3);
     for_each_patterns([&](const text::pre_tokenizer_rules& rules) {
         const text::pre_tokenizer cut(rules.patterns);
@@ -115,16 +117,19 @@ TEST_CASE("text: pre-tokenizers cut random text where PCRE2 cuts it") {
 }
 
 TEST_CASE("text: digits are grouped where PCRE2 groups them") {
-    const list characters{"0", "1", "2", "3", "4", "5", "6", "7", "8", "9", "٣", "½", "x", " ", "_", ".", "\u0301", "‿"};
+    const list characters{"0", "1", "2", "3", "4", "5", "6", "7",      "8",
+                          "9", "٣", "½", "x", " ", "_", ".", "\u0301", "‿"};
     std::mt19937 random(4);
-    for (const std::string_view pattern : {text::digit_groups::apart, text::digit_groups::apart_from_words, text::digit_groups::between}) {
+    for (const std::string_view pattern :
+         {text::digit_groups::apart, text::digit_groups::apart_from_words, text::digit_groups::between}) {
         const text::pre_tokenizer cut({&pattern, 1});
         const support::pcre2_splitter other({&pattern, 1});
         int failures = 0;
         for (int i = 0; i < 3000; ++i) {
             const std::string text = support::random_text(random, characters, random() % 20);
             const list got = pieces(cut, text);
-            if (got != other.pieces(text) && ++failures <= 3) CHECK_MESSAGE(got == other.pieces(text), pattern, ": ", text);
+            if (got != other.pieces(text) && ++failures <= 3)
+                CHECK_MESSAGE(got == other.pieces(text), pattern, ": ", text);
         }
         CHECK(failures == 0);
     }
@@ -161,8 +166,7 @@ TEST_CASE("text: automata are made when there is text to split, and shared by al
     constexpr std::array<std::string_view, 2> patterns{"a+", "b{"};
     const text::pre_tokenizer lazy(patterns);
     lazy.split("", [](std::string_view) {});
-    for (int attempt = 0; attempt < 2; ++attempt)
-        CHECK_THROWS_AS(lazy.split("a", [](std::string_view) {}), error);
+    for (int attempt = 0; attempt < 2; ++attempt) CHECK_THROWS_AS(lazy.split("a", [](std::string_view) {}), error);
     CHECK(automaton.use_count() == 1);  // what was made in vain is gone
 }
 

@@ -14,7 +14,8 @@ inline std::string small_chat(const std::string& roles = "['system', 'user', 'as
 {%- endmacro -%}
 {{ bos_token }}
 {%- for message in messages %}
-    {%- if message.role not in )" + roles + R"( %}{{ raise_exception('unknown role ' + message.role) }}{% endif %}
+    {%- if message.role not in )" +
+           roles + R"( %}{{ raise_exception('unknown role ' + message.role) }}{% endif %}
     {{- '<|' + message['role'] + '|>' + text_of(message.content) }}
     {%- for call in message.tool_calls or [] %}{{ '<call>' + call.function.name + (call.function.arguments|tojson) }}{% endfor %}
     {{- '<|end|>\n' }}

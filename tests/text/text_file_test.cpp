@@ -40,14 +40,17 @@ TEST_CASE("text files: byte order marks and line ends go, all else stays") {
     CHECK_FALSE(text::as_plain_text("", "t.txt").has_value());
     CHECK(plain("\xef\xbb\xbfone") == "one");
     text::text_changes changes;
-    CHECK(plain("\xef\xbb\xbf" "a\r\nb\r\r\nc\r", &changes) == "a\nb\r\nc\r");
+    CHECK(plain("\xef\xbb\xbf"
+                "a\r\nb\r\r\nc\r",
+                &changes) == "a\nb\r\nc\r");
     CHECK(changes.had_carriage_returns);
     CHECK_FALSE(changes.was_utf16);
     for (const bool is_little : {true, false}) {
         text::text_changes from;
         CHECK(plain(utf16(u"h\u00e9\r\n\U0001f600", is_little), &from) == "hé\n😀");
         CHECK(from.was_utf16);
-        CHECK(has(refusal(utf16(u"ab\xd83dz", is_little)), "t.txt: wanted UTF-16, got half a surrogate pair at byte 6"));
+        CHECK(
+            has(refusal(utf16(u"ab\xd83dz", is_little)), "t.txt: wanted UTF-16, got half a surrogate pair at byte 6"));
         CHECK(has(refusal(utf16(u"a\xde00", is_little)), "half a surrogate pair at byte 4"));
         CHECK(has(refusal(utf16(u"a\xd83d", is_little)), "half a surrogate pair at byte 4"));
         CHECK(has(refusal(utf16(u"a", is_little) + "b"), "an odd number of bytes: 5"));
@@ -72,11 +75,14 @@ TEST_CASE("text files: what is no text is refused by name, byte and line") {
 
 TEST_CASE("text files: a file is read as what it is, up to a size") {
     const support::scratch_dir folder;
-    support::write_text(folder / "t.txt", "\xef\xbb\xbf" "a\r\n");
+    support::write_text(folder / "t.txt",
+                        "\xef\xbb\xbf"
+                        "a\r\n");
     CHECK(text::text_file(folder / "t.txt").text() == "a\n");
     support::write_text(folder / "plain.txt", "plain\n");
     CHECK(text::text_file(folder / "plain.txt").text() == "plain\n");
     CHECK(has(support::message_of<error>([&] { (void)text::text_file(folder / "plain.txt", 5); }),
               "plain.txt: wanted a text of at most 5 bytes, got 6; take a part of it"));
-    CHECK(has(support::message_of<error>([&] { (void)text::text_file(folder / "none.txt"); }), "none.txt: cannot open"));
+    CHECK(
+        has(support::message_of<error>([&] { (void)text::text_file(folder / "none.txt"); }), "none.txt: cannot open"));
 }

@@ -97,7 +97,7 @@ TEST_CASE("text: SentencePiece agrees with plain merging on random text, also wh
             }
             ids wanted;
             for (const std::string& part : support::merge_plainly(
-                     parts, [&](const std::string&left, const std::string&right) -> std::optional<double> {
+                     parts, [&](const std::string& left, const std::string& right) -> std::optional<double> {
                          const auto found = known.find(left + right);
                          return found == known.end() ? std::nullopt : std::optional<double>(-found->second);
                      })) {
@@ -119,7 +119,8 @@ TEST_CASE("text: pieces merge by rank where the vocabulary has merges instead of
     auto vocabulary = support::sentence_pieces("gemma4");
     vocabulary.set("bos_token_id", std::uint32_t{1});
     for (const char* letter : {"▁", "a", "b", "c"}) vocabulary.add(letter);
-    for (const auto& [left, right] : {std::pair("b", "c"), std::pair("a", "b"), std::pair("▁", "ab"), std::pair("a", "bc")}) {
+    for (const auto& [left, right] :
+         {std::pair("b", "c"), std::pair("a", "b"), std::pair("▁", "ab"), std::pair("a", "bc")}) {
         vocabulary.add(std::string(left) + right, token_type::normal, -99.0f);  // scores mean nothing
         vocabulary.add_merge(left, right);
     }
@@ -163,7 +164,7 @@ TEST_CASE("text: byte pairs agree with plain merging on random text") {
             for (const char byte : text) text::append_spelled_byte(parts.emplace_back(), byte);
             ids wanted;
             for (const std::string& part : support::merge_plainly(
-                     parts, [&](const std::string&left, const std::string&right) -> std::optional<double> {
+                     parts, [&](const std::string& left, const std::string& right) -> std::optional<double> {
                          const auto found = ranks.find({left, right});
                          return found == ranks.end() ? std::nullopt : std::optional(found->second);
                      }))

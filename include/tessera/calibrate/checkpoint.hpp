@@ -102,7 +102,8 @@ template <class T>
     const std::size_t columns = input.columns();
     return std::ranges::all_of(input.matrices, [&](const column_statistics& matrix) {
         const std::size_t own = matrix.columns();
-        return matrix.sums.size() == own && matrix.peaks.size() == own && (own == columns || (own == 0 && matrix.tokens == 0));
+        return matrix.sums.size() == own && matrix.peaks.size() == own &&
+               (own == columns || (own == 0 && matrix.tokens == 0));
     });
 }
 
@@ -139,8 +140,9 @@ struct calibration_checkpoint {
 };
 
 /// Writes a checkpoint, replacing the one before only once it is complete and flushed.
-inline void write_checkpoint(const std::filesystem::path& path, const calibration_identity& identity, std::uint64_t layers_done,
-                             std::span<const input_statistics> inputs, std::span<const float> activations) {
+inline void write_checkpoint(const std::filesystem::path& path, const calibration_identity& identity,
+                             std::uint64_t layers_done, std::span<const input_statistics> inputs,
+                             std::span<const float> activations) {
     const std::vector<std::byte> statistics = detail::statistics_bytes(inputs);
     const byte_view states = as_byte_view(activations);
     detail::checkpoint_head head{{}, identity, layers_done, statistics.size(), states.size(), 0};
@@ -149,8 +151,8 @@ inline void write_checkpoint(const std::filesystem::path& path, const calibratio
     write_file(path, {as_byte_view(std::span(&head, 1)), statistics, states}, {.existing = existing_file::replace});
 }
 
-/// Reads a checkpoint and puts its activations into `activations`. Throws checkpoint_error when the file was damaged or is
-/// of another model or text; the message says of which.
+/// Reads a checkpoint and puts its activations into `activations`. Throws checkpoint_error when the file was damaged or
+/// is of another model or text; the message says of which.
 [[nodiscard]] inline calibration_checkpoint read_checkpoint(const std::filesystem::path& path,
                                                             const calibration_identity& identity,
                                                             std::span<float> activations) {
@@ -163,8 +165,8 @@ inline void write_checkpoint(const std::filesystem::path& path, const calibratio
     if (std::string_view(head.magic.data(), head.magic.size()) != detail::checkpoint_magic)
         refuse("a checkpoint of this version, got something else");
     const byte_view rest = bytes.subspan(sizeof head);
-    const bool fits = head.statistics_bytes <= rest.size() &&
-                      head.activation_bytes == rest.size() - head.statistics_bytes;
+    const bool fits =
+        head.statistics_bytes <= rest.size() && head.activation_bytes == rest.size() - head.statistics_bytes;
     const byte_view statistics = rest.first(fits ? head.statistics_bytes : 0);
     const byte_view states = rest.subspan(statistics.size());
     if (!fits || detail::checksum_of(head, statistics, states) != head.checksum)
@@ -172,8 +174,8 @@ inline void write_checkpoint(const std::filesystem::path& path, const calibratio
     if (head.identity != identity || states.size() != activations.size_bytes()) {
         const bool is_text = head.identity.text != identity.text;
         const bool is_model = head.identity.model != identity.model || !is_text;
-        refuse("a checkpoint of this calibration, got one of another ", is_model ? "model" : "", is_model && is_text ? " and " : "",
-               is_text ? "text" : "");
+        refuse("a checkpoint of this calibration, got one of another ", is_model ? "model" : "",
+               is_model && is_text ? " and " : "", is_text ? "text" : "");
     }
     calibration_checkpoint saved{head.layers_done, {}};
     try {

@@ -44,8 +44,8 @@ struct column_statistics {
     }
 };
 
-/// Adds rows to sums and peaks. The result is the same bits for every number of threads: blocks of rows are summed apart,
-/// in floats for 32 rows and in doubles beyond, and added in their order.
+/// Adds rows to sums and peaks. The result is the same bits for every number of threads: blocks of rows are summed
+/// apart, in floats for 32 rows and in doubles beyond, and added in their order.
 inline void add_rows(column_statistics& to, const activation_rows& rows, int threads) {
     constexpr std::size_t block_rows = 256, float_rows = 32;
     const auto count = static_cast<std::size_t>(rows.rows()), columns = static_cast<std::size_t>(rows.cols());
@@ -86,15 +86,16 @@ inline void add_row_products(Eigen::Ref<model::matrix, 0, Eigen::OuterStride<>> 
 
 }  // namespace detail
 
-/// Adds the products of all pairs of columns to the Gram matrix: float products of some rows at a time, in tiles that do
-/// not depend on the number of threads.
+/// Adds the products of all pairs of columns to the Gram matrix: float products of some rows at a time, in tiles that
+/// do not depend on the number of threads.
 inline void add_gram(column_statistics& to, const activation_rows& rows, int threads) {
     constexpr Eigen::Index tile = 256;
     const Eigen::Index columns = rows.cols(), tiles = (columns + tile - 1) / tile;
     if (to.gram.size() == 0) to.gram = model::matrix::Zero(columns, columns);
     const model::serial_products guard;
     parallel_for(static_cast<std::size_t>(tiles * tiles), threads, [&](std::size_t i) {
-        const Eigen::Index a = static_cast<Eigen::Index>(i) / tiles * tile, b = static_cast<Eigen::Index>(i) % tiles * tile;
+        const Eigen::Index a = static_cast<Eigen::Index>(i) / tiles * tile,
+                           b = static_cast<Eigen::Index>(i) % tiles * tile;
         if (b > a) return;  // made by its mirror image
         const Eigen::Index height = std::min(tile, columns - a), width = std::min(tile, columns - b);
         auto lower = to.gram.block(a, b, height, width);
@@ -113,7 +114,8 @@ inline void add_gram(column_statistics& to, const activation_rows& rows, int thr
     const Eigen::Index across = (y.cols() + tile - 1) / tile, down = (x.cols() + tile - 1) / tile;
     const model::serial_products guard;
     parallel_for(static_cast<std::size_t>(down * across), threads, [&](std::size_t i) {
-        const Eigen::Index a = static_cast<Eigen::Index>(i) / across * tile, b = static_cast<Eigen::Index>(i) % across * tile;
+        const Eigen::Index a = static_cast<Eigen::Index>(i) / across * tile,
+                           b = static_cast<Eigen::Index>(i) % across * tile;
         const Eigen::Index height = std::min(tile, x.cols() - a), width = std::min(tile, y.cols() - b);
         detail::add_row_products(moments.block(a, b, height, width), x.middleCols(a, height), y.middleCols(b, width));
     });

@@ -15,10 +15,11 @@
 
 namespace tessera {
 
-/// M for which W + W M makes of inputs z what comes nearest to what a matrix W makes of inputs x: the ridge regression of x
-/// on z, less the identity, (x'z - z'z) (z'z + damping)^-1. Rows of x and z are the same tokens; the first `used` of them are
-/// learned from, and `gram` is their z'z. The damping is gram_factor's. The result is empty where the moments are not positive definite, or where the other rows do not confirm
-/// it: z + z M' has to be nearer to x than z is.
+/// M for which W + W M makes of inputs z what comes nearest to what a matrix W makes of inputs x: the ridge regression
+/// of x on z, less the identity, (x'z - z'z) (z'z + damping)^-1. Rows of x and z are the same tokens; the first `used`
+/// of them are learned from, and `gram` is their z'z. The damping is gram_factor's. The result is empty where the
+/// moments are not positive definite, or where the other rows do not confirm it: z + z M' has to be nearer to x than z
+/// is.
 [[nodiscard]] inline model::matrix compensation(const activation_rows& x, const activation_rows& z, Eigen::Index used,
                                                 const model::matrix& gram, double damping, int threads) {
     constexpr Eigen::Index tile = 64;

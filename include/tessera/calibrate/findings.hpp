@@ -36,7 +36,8 @@ struct expert_coverage {
         const auto below = [&](std::uint64_t count) {
             return static_cast<std::size_t>(std::ranges::lower_bound(tokens, count) - tokens.begin());
         };
-        layers.push_back({input.layer, tokens.size(), tokens.front(), tokens[tokens.size() / 2], below(1), below(enough)});
+        layers.push_back(
+            {input.layer, tokens.size(), tokens.front(), tokens[tokens.size() / 2], below(1), below(enough)});
     }
     return layers;
 }

@@ -24,8 +24,7 @@ namespace tessera {
 }
 
 /// Writes an importance matrix: a name that ends in .dat gets the legacy format, every other one GGUF.
-inline void write_imatrix(const std::filesystem::path& path, const imatrix_file& file,
-                          const output_rule& rule = {}) {
+inline void write_imatrix(const std::filesystem::path& path, const imatrix_file& file, const output_rule& rule = {}) {
     if (path.extension() != ".dat") return write_imatrix_gguf(path, file, rule);
     write_file(path, {imatrix_legacy_bytes(file)}, rule);
 }

@@ -17,9 +17,9 @@ namespace tessera {
 struct imatrix_file {
     importance_table importances{};
     std::vector<std::string> datasets{};  ///< names of the texts
-    std::uint32_t chunk_size = 512;     ///< tokens in a window; legacy files do not tell: llama.cpp's default
-    std::uint32_t chunk_count = 0;      ///< windows
-    metadata properties{};              ///< other keys; lost in the legacy format
+    std::uint32_t chunk_size = 512;       ///< tokens in a window; legacy files do not tell: llama.cpp's default
+    std::uint32_t chunk_count = 0;        ///< windows
+    metadata properties{};                ///< other keys; lost in the legacy format
 };
 
 /// Where `properties` keep the windows that importances are from: whole windows of token ids.

@@ -98,13 +98,13 @@ namespace detail {
         for (std::size_t i = 0; i < entry.mean_squares.size(); ++i) {
             const float mean = entry.tokens[i / columns] == 0 ? 1.0f : entry.mean_squares[i];
             const float value = mean * static_cast<float>(windows);
-            if (!std::isfinite(value))
-                fail("importances of ", name, ": wanted sums that floats hold, got larger ones");
+            if (!std::isfinite(value)) fail("importances of ", name, ": wanted sums that floats hold, got larger ones");
             out.append(&value, sizeof value);
         }
     }
     put(most_windows);
-    put_text(file.datasets.empty() || file.datasets.front().empty() ? "unknown" : std::string_view(file.datasets.front()));
+    put_text(file.datasets.empty() || file.datasets.front().empty() ? "unknown"
+                                                                    : std::string_view(file.datasets.front()));
     return std::move(out.bytes);
 }
 

@@ -61,8 +61,8 @@ private:
     }
 
     [[noreturn]] void report_not_finite(const model::linear_input& input, std::size_t matrix) const {
-        const std::string where =
-            concat("layer ", input.layer, ", input of ", input.shared.front()->tensor->name, input.routed.empty() ? "" : concat(", expert ", matrix));
+        const std::string where = concat("layer ", input.layer, ", input of ", input.shared.front()->tensor->name,
+                                         input.routed.empty() ? "" : concat(", expert ", matrix));
         for (Eigen::Index r = 0; r < input.rows.rows(); ++r)
             for (Eigen::Index c = 0; c < input.rows.cols(); ++c) {
                 const float x = input.rows(r, c);

@@ -19,8 +19,8 @@ enum class token_sharing { all, routed };
 
 /// One input of a layer: the tensors that get it, and what was seen of it.
 struct input_statistics {
-    std::size_t layer = 0;                    ///< of the decoder; one past the last for the output
-    std::vector<std::string> tensors;         ///< names
+    std::size_t layer = 0;             ///< of the decoder; one past the last for the output
+    std::vector<std::string> tensors;  ///< names
     token_sharing sharing = token_sharing::all;
     std::vector<column_statistics> matrices;  ///< one, or one for each matrix of a stack
 
@@ -42,7 +42,8 @@ struct input_statistics {
             entry.tokens.push_back(matrix.tokens);
             for (std::size_t c = 0; c < columns; ++c)
                 entry.mean_squares.push_back(
-                    matrix.tokens == 0 ? 0.0f : static_cast<float>(matrix.squares[c] / static_cast<double>(matrix.tokens)));
+                    matrix.tokens == 0 ? 0.0f
+                                       : static_cast<float>(matrix.squares[c] / static_cast<double>(matrix.tokens)));
         }
         if (columns == 0) continue;
         if (input.sharing == token_sharing::all) entry.tokens.resize(1);

@@ -16,7 +16,7 @@ using byte_view = std::span<const std::byte>;
 
 /// Reads a T from `bytes`, which need not be aligned. Precondition: at least sizeof(T) bytes are there.
 template <class T>
-    requires std::is_trivially_copyable_v<T>
+requires std::is_trivially_copyable_v<T>
 [[nodiscard]] T load_bytes(const std::byte* bytes) noexcept {
     T value;
     std::memcpy(&value, bytes, sizeof(T));
@@ -25,7 +25,7 @@ template <class T>
 
 /// The bytes of a contiguous range of trivially copyable values.
 template <class T, std::size_t N>
-    requires std::is_trivially_copyable_v<T>
+requires std::is_trivially_copyable_v<T>
 [[nodiscard]] byte_view as_byte_view(std::span<T, N> values) noexcept {
     return std::as_bytes(values);
 }

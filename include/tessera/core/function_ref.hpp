@@ -17,8 +17,8 @@ public:
     function_ref() = default;
 
     template <class Callable>
-        requires(!std::is_same_v<std::remove_cvref_t<Callable>, function_ref> &&
-                 std::is_invocable_r_v<Result, Callable&, Arguments...>)
+    requires(!std::is_same_v<std::remove_cvref_t<Callable>, function_ref> &&
+             std::is_invocable_r_v<Result, Callable&, Arguments...>)
     function_ref(Callable&& callable) noexcept  // NOLINT: implicit on purpose
         : object_(const_cast<void*>(static_cast<const void*>(std::addressof(callable)))),
           call_([](void* object, Arguments... arguments) -> Result {

@@ -26,7 +26,7 @@ public:
     explicit mapped_file(const std::filesystem::path& path) {
         const int descriptor = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
         if (descriptor < 0) fail(path.string(), ": cannot open: ", std::strerror(errno));
-        struct ::stat status {};
+        struct ::stat status{};
         const bool known = ::fstat(descriptor, &status) == 0;
         if (!known || !S_ISREG(status.st_mode)) {
             ::close(descriptor);

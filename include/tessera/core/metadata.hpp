@@ -1,4 +1,5 @@
-// Key/value metadata of a model, with GGUF's value types. An ordered list: files are written in the order it was filled.
+// Key/value metadata of a model, with GGUF's value types. An ordered list: files are written in the order it was
+// filled.
 #pragma once
 
 #include <cstddef>
@@ -19,28 +20,40 @@
 namespace tessera {
 
 /// One metadata value. The alternatives are GGUF's: eight integers, two floats, bool, string, and arrays of each.
-using metadata_value = std::variant<
-    std::uint8_t, std::int8_t, std::uint16_t, std::int16_t, std::uint32_t, std::int32_t, float, bool, std::string,
-    std::uint64_t, std::int64_t, double,
-    std::vector<std::uint8_t>, std::vector<std::int8_t>, std::vector<std::uint16_t>, std::vector<std::int16_t>,
-    std::vector<std::uint32_t>, std::vector<std::int32_t>, std::vector<float>, std::vector<bool>,
-    std::vector<std::string>, std::vector<std::uint64_t>, std::vector<std::int64_t>, std::vector<double>>;
+using metadata_value =
+    std::variant<std::uint8_t, std::int8_t, std::uint16_t, std::int16_t, std::uint32_t, std::int32_t, float, bool,
+                 std::string, std::uint64_t, std::int64_t, double, std::vector<std::uint8_t>, std::vector<std::int8_t>,
+                 std::vector<std::uint16_t>, std::vector<std::int16_t>, std::vector<std::uint32_t>,
+                 std::vector<std::int32_t>, std::vector<float>, std::vector<bool>, std::vector<std::string>,
+                 std::vector<std::uint64_t>, std::vector<std::int64_t>, std::vector<double>>;
 
 namespace detail {
 template <class T>
 inline constexpr std::string_view metadata_scalar_name = "";
-template <> inline constexpr std::string_view metadata_scalar_name<std::uint8_t> = "uint8";
-template <> inline constexpr std::string_view metadata_scalar_name<std::int8_t> = "int8";
-template <> inline constexpr std::string_view metadata_scalar_name<std::uint16_t> = "uint16";
-template <> inline constexpr std::string_view metadata_scalar_name<std::int16_t> = "int16";
-template <> inline constexpr std::string_view metadata_scalar_name<std::uint32_t> = "uint32";
-template <> inline constexpr std::string_view metadata_scalar_name<std::int32_t> = "int32";
-template <> inline constexpr std::string_view metadata_scalar_name<float> = "float32";
-template <> inline constexpr std::string_view metadata_scalar_name<bool> = "bool";
-template <> inline constexpr std::string_view metadata_scalar_name<std::string> = "string";
-template <> inline constexpr std::string_view metadata_scalar_name<std::uint64_t> = "uint64";
-template <> inline constexpr std::string_view metadata_scalar_name<std::int64_t> = "int64";
-template <> inline constexpr std::string_view metadata_scalar_name<double> = "float64";
+template <>
+inline constexpr std::string_view metadata_scalar_name<std::uint8_t> = "uint8";
+template <>
+inline constexpr std::string_view metadata_scalar_name<std::int8_t> = "int8";
+template <>
+inline constexpr std::string_view metadata_scalar_name<std::uint16_t> = "uint16";
+template <>
+inline constexpr std::string_view metadata_scalar_name<std::int16_t> = "int16";
+template <>
+inline constexpr std::string_view metadata_scalar_name<std::uint32_t> = "uint32";
+template <>
+inline constexpr std::string_view metadata_scalar_name<std::int32_t> = "int32";
+template <>
+inline constexpr std::string_view metadata_scalar_name<float> = "float32";
+template <>
+inline constexpr std::string_view metadata_scalar_name<bool> = "bool";
+template <>
+inline constexpr std::string_view metadata_scalar_name<std::string> = "string";
+template <>
+inline constexpr std::string_view metadata_scalar_name<std::uint64_t> = "uint64";
+template <>
+inline constexpr std::string_view metadata_scalar_name<std::int64_t> = "int64";
+template <>
+inline constexpr std::string_view metadata_scalar_name<double> = "float64";
 
 template <class T>
 struct metadata_type {
@@ -54,7 +67,8 @@ struct metadata_type<std::vector<T>> {
 
 /// "uint32", "array of string", ...
 [[nodiscard]] inline std::string type_name(const metadata_value& value) {
-    return std::visit([](const auto& v) { return detail::metadata_type<std::remove_cvref_t<decltype(v)>>::name(); }, value);
+    return std::visit([](const auto& v) { return detail::metadata_type<std::remove_cvref_t<decltype(v)>>::name(); },
+                      value);
 }
 
 /// An ordered map from key to value; keys are unique.
@@ -110,7 +124,8 @@ public:
     template <class T>
     [[nodiscard]] const T& require(std::string_view key) const {
         const T* value = get<T>(key);
-        if (value == nullptr) fail("metadata key ", key, ": wanted ", detail::metadata_type<T>::name(), ", got nothing");
+        if (value == nullptr)
+            fail("metadata key ", key, ": wanted ", detail::metadata_type<T>::name(), ", got nothing");
         return *value;
     }
 
@@ -133,8 +148,8 @@ public:
     }
 
     /// As get_count, but an absent key throws, too.
-    [[nodiscard]] std::uint64_t require_count(
-        std::string_view key, std::uint64_t limit = std::numeric_limits<std::uint32_t>::max()) const {
+    [[nodiscard]] std::uint64_t require_count(std::string_view key,
+                                              std::uint64_t limit = std::numeric_limits<std::uint32_t>::max()) const {
         const std::optional<std::uint64_t> value = get_count(key, limit);
         if (!value) fail("metadata key ", key, ": wanted an integer, got nothing");
         return *value;

@@ -115,7 +115,7 @@ private:
         }
         // One that clears up may have come before the lock: the file is its then. File systems without locks have files
         // that nobody clears up.
-        struct ::stat status {};
+        struct ::stat status{};
         if ((::flock(descriptor, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK) ||
             (::fstat(descriptor, &status) == 0 && status.st_nlink == 0)) {
             ::close(descriptor);

@@ -9,13 +9,13 @@
 
 namespace tessera {
 
-/// Whether a code point does something to a terminal or to the text around it in place of being seen: controls (C0, DEL,
-/// C1), what turns the direction of writing, ends of lines and paragraphs, tags, and invisible operators. Joiners stay
-/// text: scripts and emoji need them.
+/// Whether a code point does something to a terminal or to the text around it in place of being seen: controls (C0,
+/// DEL, C1), what turns the direction of writing, ends of lines and paragraphs, tags, and invisible operators. Joiners
+/// stay text: scripts and emoji need them.
 [[nodiscard]] constexpr bool is_control(char32_t c) noexcept {
-    return c < 0x20 || (c >= 0x7f && c < 0xa0) || c == 0x061c || c == 0x180e || c == 0x200b || c == 0x200e || c == 0x200f ||
-           (c >= 0x2028 && c <= 0x202e) || (c >= 0x2060 && c <= 0x206f) || c == 0xfeff || (c >= 0xfff9 && c <= 0xfffb) ||
-           (c >= 0xe0000 && c <= 0xe007f);
+    return c < 0x20 || (c >= 0x7f && c < 0xa0) || c == 0x061c || c == 0x180e || c == 0x200b || c == 0x200e ||
+           c == 0x200f || (c >= 0x2028 && c <= 0x202e) || (c >= 0x2060 && c <= 0x206f) || c == 0xfeff ||
+           (c >= 0xfff9 && c <= 0xfffb) || (c >= 0xe0000 && c <= 0xe007f);
 }
 
 namespace detail {
@@ -45,7 +45,8 @@ struct text_unit {
 
 }  // namespace detail
 
-/// `text` on one line of plain characters: controls are spelled out as \x1b, \u{9b} or \u{202e}, bytes that are no UTF-8 as
+/// `text` on one line of plain characters: controls are spelled out as \x1b, \u{9b} or \u{202e}, bytes that are no
+/// UTF-8 as
 /// \xff. What is longer than `most` bytes then is cut behind a character, and ends in "...".
 [[nodiscard]] inline std::string printable(std::string_view text, std::size_t most = std::string::npos) {
     std::string shown;

@@ -7,8 +7,8 @@
 
 namespace tessera {
 
-/// A JSON text with Python's names of numbers in quotation marks: who asks for a number there gets a string, and can say
-/// so.
+/// A JSON text with Python's names of numbers in quotation marks: who asks for a number there gets a string, and can
+/// say so.
 [[nodiscard]] inline std::string quote_python_numbers(std::string_view text) {
     std::string quoted;
     std::size_t copied = 0;

@@ -8,8 +8,8 @@
 namespace tessera {
 
 /// A power of two: 2^(bits - Bias). Conversion from float takes the power whose inverse is nearest to 1 / x, which is
-/// what rounding errors depend on; what is no positive number gives the smallest, what is too large the largest. E8M0 of
-/// the OCP Microscaling specification has bias 127; byte 255, a NaN there, is never made.
+/// what rounding errors depend on; what is no positive number gives the smallest, what is too large the largest. E8M0
+/// of the OCP Microscaling specification has bias 127; byte 255, a NaN there, is never made.
 template <int Bias>
 struct power_of_two {
     std::uint8_t bits;

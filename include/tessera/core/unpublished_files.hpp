@@ -14,8 +14,8 @@ namespace tessera {
 
 namespace detail {
 
-// A place for one name. Places form a list that only grows and are used again, so that any thread, and a signal handler in
-// the midst of any other function, can walk through it.
+// A place for one name. Places form a list that only grows and are used again, so that any thread, and a signal handler
+// in the midst of any other function, can walk through it.
 struct unpublished_place {
     std::atomic<char*> name;
     unpublished_place* next = nullptr;
@@ -48,7 +48,8 @@ public:
                 return;
             }
         place_ = new detail::unpublished_place{{copy}, detail::unpublished_places.load()};
-        while (!detail::unpublished_places.compare_exchange_weak(place_->next, place_)) {}
+        while (!detail::unpublished_places.compare_exchange_weak(place_->next, place_)) {
+        }
     }
     unpublished_name(unpublished_name&& other) noexcept : place_(std::exchange(other.place_, nullptr)) {}
     unpublished_name& operator=(unpublished_name&& other) noexcept {

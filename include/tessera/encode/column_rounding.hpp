@@ -18,10 +18,9 @@ namespace tessera {
 
 /// A format that error_feedback can round: scales first, then codes, through one of the searches.
 template <class F>
-concept rounds_in_columns = (scaled_format<F> || rounds_to_lattice<F>) &&
-                            requires(const typename F::block& in, typename F::scales& s, typename F::code_array& codes) {
-                                F::load(in, s, codes);
-                            };
+concept rounds_in_columns =
+    (scaled_format<F> || rounds_to_lattice<F>) && requires(const typename F::block& in, typename F::scales& s,
+                                                           typename F::code_array& codes) { F::load(in, s, codes); };
 
 /// Rounds `Rows` rows of whole blocks, F::group columns at a time and in any order of the groups.
 ///   start(columns)                           so many, at most as many as the constructor was given
@@ -93,8 +92,8 @@ public:
 
 private:
     std::size_t blocks_;
-    std::vector<typename F::scales> scales_;   // rows x blocks
-    std::vector<std::uint8_t> codes_;          // columns x rows
+    std::vector<typename F::scales> scales_;    // rows x blocks
+    std::vector<std::uint8_t> codes_;           // columns x rows
     std::vector<float> scale_, inverse_, min_;  // sub-blocks x rows
 };
 
@@ -112,7 +111,8 @@ public:
 
     void take_scales() noexcept {}
 
-    void round(std::size_t column, const float* aims, std::span<const float, F::group> importance, float* values) noexcept {
+    void round(std::size_t column, const float* aims, std::span<const float, F::group> importance,
+               float* values) noexcept {
         const std::size_t block = column / F::block_size, first = column % F::block_size;
         const std::size_t sub_block = first / F::sub_block_size;
         std::array<float, F::group> x;

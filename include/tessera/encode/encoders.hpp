@@ -19,10 +19,9 @@ namespace tessera {
 /// Encodes rows to blocks of F: e(format_tag<F>{}, row, importance, out). `row` holds out.size() * F::block_size finite
 /// weights; `importance` one non-negative number per column, or nothing when all are alike.
 template <class E, class F>
-concept encoder_for = block_format<F> && requires(const E& e, std::span<const float> row,
-                                                  std::span<const float> importance, std::span<typename F::block> out) {
-    e(format_tag<F>{}, row, importance, out);
-};
+concept encoder_for =
+    block_format<F> && requires(const E& e, std::span<const float> row, std::span<const float> importance,
+                                std::span<typename F::block> out) { e(format_tag<F>{}, row, importance, out); };
 
 /// The format's own plain reference: scales that hold the extremes, every weight to the nearest level.
 struct nearest {
@@ -36,8 +35,8 @@ struct nearest {
 };
 
 /// Scales that minimise the squared error, each column weighed by its importance; of weights that lie on the grid of a
-/// format built from scales and levels those that lose nothing. Formats that are built neither from scales and levels nor
-/// from codewords are encoded as by `nearest`.
+/// format built from scales and levels those that lose nothing. Formats that are built neither from scales and levels
+/// nor from codewords are encoded as by `nearest`.
 struct weighted {
     template <block_format F>
     void operator()(format_tag<F> format, std::span<const float> row, std::span<const float> importance,

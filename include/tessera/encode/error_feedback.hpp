@@ -26,10 +26,10 @@ concept fits_spans = rounds_in_columns<F> && gram_factor::span % F::block_size =
 
 /// Encodes some rows with error feedback; reusable for any number of them.
 ///
-/// Minimises  e H e'  for every row's error e, with H as the factor has it, span by span in the factor's order. What the
-/// errors of the spans before move a span's weights by is one matrix product. Then the importance-weighted search fits
-/// its scales, and its columns are rounded in turn, each (or each eight of a lattice) to what is nearest once the errors
-/// of those before it are added. Refits adapt the scales to what was really rounded. Rows lie across SIMD lanes.
+/// Minimises  e H e'  for every row's error e, with H as the factor has it, span by span in the factor's order. What
+/// the errors of the spans before move a span's weights by is one matrix product. Then the importance-weighted search
+/// fits its scales, and its columns are rounded in turn, each (or each eight of a lattice) to what is nearest once the
+/// errors of those before it are added. Refits adapt the scales to what was really rounded. Rows lie across SIMD lanes.
 template <fits_spans F>
 class feedback_rows {
     using block = typename F::block;
@@ -46,7 +46,8 @@ public:
 
     /// Encodes at most `rows` rows. After a span's first pass its scales are fitted `refits` times to what was really
     /// rounded, each column weighed by what its errors cost by then, and it is rounded again; a row keeps the best.
-    void operator()(std::span<const float> weights, std::span<const float> importance, int refits, std::span<block> out) {
+    void operator()(std::span<const float> weights, std::span<const float> importance, int refits,
+                    std::span<block> out) {
         const std::size_t columns = factor_.columns(), count = weights.size() / columns;
         for (const gram_span& s : factor_.spans()) {
             take(s, weights, count);
@@ -73,7 +74,8 @@ private:
     };
     using lanes_by_step = std::array<lanes, span_columns>;  // of a span's steps
     using packed_errors = kernels::packed_right<>;
-    static constexpr std::size_t fitted_rows = std::max<std::size_t>(1, scale_fit<F>::blocks * F::block_size / span_columns);
+    static constexpr std::size_t fitted_rows =
+        std::max<std::size_t>(1, scale_fit<F>::blocks* F::block_size / span_columns);
 
     // Takes the weights of a span, and moves them by the errors of the spans before.
     void take(const gram_span& s, std::span<const float> weights, std::size_t count) {
@@ -166,8 +168,8 @@ private:
     column_rounding<F, rows> rounding_{span_columns};
 };
 
-/// Error feedback: scales as `weighted` finds them for weights moved by what was rounded before, codes that know the whole
-/// row. Formats that are not made of scales and codes are encoded as by `weighted`.
+/// Error feedback: scales as `weighted` finds them for weights moved by what was rounded before, codes that know the
+/// whole row. Formats that are not made of scales and codes are encoded as by `weighted`.
 struct error_feedback {
     const gram_factor& factor;  ///< of the matrix's inputs
     int refits = 1;             ///< times that a span's scales are fitted again and its columns rounded again

@@ -49,7 +49,8 @@ public:
     }
 
 private:
-    // Where the weights of a sub-block may lie: at scale * level - min, both uncertain by as much as weights may be off.
+    // Where the weights of a sub-block may lie: at scale * level - min, both uncertain by as much as weights may be
+    // off.
     struct grid {
         float scale, min, allowed;
     };
@@ -86,8 +87,10 @@ private:
         std::vector<grid> found;
         if (!std::isfinite(extreme)) return found;
         const auto add = [&](float scale, float min) {
-            const bool has_place = (scaling::scale_has_sign || scale >= 0) && (scaling::min_has_sign || min >= -allowed);
-            if (has_place && found.size() < most_grids && holds({scale, min, allowed}, x)) found.push_back({scale, min, allowed});
+            const bool has_place =
+                (scaling::scale_has_sign || scale >= 0) && (scaling::min_has_sign || min >= -allowed);
+            if (has_place && found.size() < most_grids && holds({scale, min, allowed}, x))
+                found.push_back({scale, min, allowed});
         };
         const std::vector<float>& all = levels();
         if constexpr (has_min) {
@@ -116,7 +119,8 @@ private:
     }
 
     // The sub-blocks in which what is decoded are the weights themselves.
-    [[nodiscard]] static std::array<bool, sub_blocks> compare(std::span<const float, F::block_size> x, const scales& s) {
+    [[nodiscard]] static std::array<bool, sub_blocks> compare(std::span<const float, F::block_size> x,
+                                                              const scales& s) {
         typename F::block block;
         std::array<float, F::block_size> decoded;
         F::store(s, x, block);
@@ -151,7 +155,8 @@ private:
     }
 
     // How often `unit` goes into a value that is uncertain by `allowed`; nothing when that is no whole number in range.
-    [[nodiscard]] static std::optional<int> multiple(float value, float unit, float allowed, int lowest, int highest) noexcept {
+    [[nodiscard]] static std::optional<int> multiple(float value, float unit, float allowed, int lowest,
+                                                     int highest) noexcept {
         if (std::fabs(value) <= allowed) return 0;
         const float times = std::nearbyint(value * kernels::reciprocal_or_zero(unit));
         const bool fits = times >= static_cast<float>(lowest) && times <= static_cast<float>(highest) &&
@@ -180,7 +185,8 @@ private:
     }
 
     [[nodiscard]] static std::optional<int> sub_scale(const grid& at, const scales& s) noexcept {
-        return multiple(at.scale, static_cast<float>(s.super_scale), at.allowed, scaling::sub_scale_low, scaling::sub_scale_high);
+        return multiple(at.scale, static_cast<float>(s.super_scale), at.allowed, scaling::sub_scale_low,
+                        scaling::sub_scale_high);
     }
     [[nodiscard]] static std::optional<int> sub_min(const grid& at, const scales& s) noexcept {
         return multiple(at.min, static_cast<float>(s.super_min), at.allowed, 0, scaling::sub_min_high);
@@ -212,9 +218,11 @@ private:
     }
 
     // The integers of every sub-block; everything has to be exact then.
-    [[nodiscard]] static bool take_integers(std::span<const float, F::block_size> x, const grid_lists& grids, scales& s) {
+    [[nodiscard]] static bool take_integers(std::span<const float, F::block_size> x, const grid_lists& grids,
+                                            scales& s) {
         for (std::size_t g = 0; g < sub_blocks; ++g) {
-            const auto found = std::ranges::find_if(grids[g], [&](const grid& at) { return !has_min || sub_min(at, s); });
+            const auto found =
+                std::ranges::find_if(grids[g], [&](const grid& at) { return !has_min || sub_min(at, s); });
             if (found == grids[g].end()) return false;
             s.sub_scale[g] = static_cast<std::int8_t>(*sub_scale(*found, s));
             if constexpr (has_min) s.sub_min[g] = static_cast<std::uint8_t>(*sub_min(*found, s));

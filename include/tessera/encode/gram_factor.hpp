@@ -19,8 +19,8 @@
 namespace tessera {
 
 struct gram_factor_options {
-    /// What every column's second moment grows by, as a part of their mean, when tokens are many. The default was chosen
-    /// by the divergence of one small model.
+    /// What every column's second moment grows by, as a part of their mean, when tokens are many. The default was
+    /// chosen by the divergence of one small model.
     double damping = 0.1;
     int threads = 0;  ///< 0: all of the machine's
 };
@@ -33,18 +33,18 @@ struct gram_factor_options {
 /// Neighbouring columns that are rounded one after another, beginning with step `first_step`.
 struct gram_span {
     std::size_t first_column, columns, first_step;
-    Eigen::MatrixXf within;           ///< U of the span's own steps; what is below the diagonal means nothing
-    kernels::packed_left<> before;    ///< for each of its steps a row: U of all the steps before the span
+    Eigen::MatrixXf within;         ///< U of the span's own steps; what is below the diagonal means nothing
+    kernels::packed_left<> before;  ///< for each of its steps a row: U of all the steps before the span
 };
 
 /// H = U D U', where H are the damped second moments of the inputs of a matrix and U is unit upper triangular. Columns
 /// are rounded in steps: the error e of step s moves what is still to be rounded at step t by e U(s, t). Then D(t) is
-/// what a squared error at t costs that the steps after t can no longer make good. Columns stay together in spans of 256
-/// (the last ones may be fewer), which hold whole blocks of every format; of these and within these those with the
+/// what a squared error at t costs that the steps after t can no longer make good. Columns stay together in spans of
+/// 256 (the last ones may be fewer), which hold whole blocks of every format; of these and within these those with the
 /// largest second moments come first, in units of eight neighbours, so that one factor serves formats of vectors, too.
 ///
-/// Memory: half a float per pair of columns, one while it is made. (LDLQ: Chee et al. 2023; the same rounding as GPTQ's:
-/// Frantar et al. 2022)
+/// Memory: half a float per pair of columns, one while it is made. (LDLQ: Chee et al. 2023; the same rounding as
+/// GPTQ's: Frantar et al. 2022)
 class gram_factor {
 public:
     static constexpr std::size_t span = 256;  ///< neighbouring columns that stay together, for blocks
@@ -105,7 +105,8 @@ private:
             for (std::size_t c = first; c < last; c += size) firsts.push_back(c);
             const auto moment = [&](std::size_t c) {
                 return std::accumulate(importance_.begin() + static_cast<std::ptrdiff_t>(c),
-                                       importance_.begin() + static_cast<std::ptrdiff_t>(std::min(c + size, last)), 0.0);
+                                       importance_.begin() + static_cast<std::ptrdiff_t>(std::min(c + size, last)),
+                                       0.0);
             };
             std::ranges::stable_sort(firsts, std::ranges::greater{}, moment);
             return firsts;
@@ -177,13 +178,15 @@ private:
             };
             parallel_for(tiles, threads, [&](std::size_t i) {
                 auto rows = rows_of(i);
-                corner.template triangularView<Eigen::Lower>().transpose().template solveInPlace<Eigen::OnTheRight>(rows);
+                corner.template triangularView<Eigen::Lower>().transpose().template solveInPlace<Eigen::OnTheRight>(
+                    rows);
             });
             parallel_for(tiles * tiles, threads, [&](std::size_t i) {
                 const std::size_t a = i / tiles, b = i % tiles;
                 if (b > a) return;
                 const auto left = rows_of(a), right = rows_of(b);
-                lower.block(left.startRow(), right.startRow(), left.rows(), right.rows()).noalias() -= left * right.transpose();
+                lower.block(left.startRow(), right.startRow(), left.rows(), right.rows()).noalias() -=
+                    left * right.transpose();
             });
         }
         return true;

@@ -171,8 +171,8 @@ private:
         }
     }
 
-    // In flat sub-blocks the minimum is sharp, and few codebooks have a constant vector for every level. There the scales
-    // that take the mean magnitude to one of the levels compete by their true errors.
+    // In flat sub-blocks the minimum is sharp, and few codebooks have a constant vector for every level. There the
+    // scales that take the mean magnitude to one of the levels compete by their true errors.
     void choose_flat_scales() noexcept {
         sub_block_array least;
         least.fill(std::numeric_limits<float>::infinity());

@@ -42,7 +42,8 @@ template <block_format F>
     double lost = 0, needed = 0, norm = 0, worst = -1;
     std::size_t place = 0;
     for (std::size_t i = 0; i < F::block_size; ++i) {
-        const double x = small[i], error = std::ldexp(double{decoded[i]}, -exponent) - x, least = double{of_small[i]} - x;
+        const double x = small[i], error = std::ldexp(double{decoded[i]}, -exponent) - x,
+                     least = double{of_small[i]} - x;
         lost += error * error;
         needed += least * least;
         norm += x * x;

@@ -33,8 +33,8 @@ public:
     }
 
 private:
-    void for_each_pass(std::span<const float> x, std::span<const float> importance, std::span<typename F::scales> scales,
-                       auto find) {
+    void for_each_pass(std::span<const float> x, std::span<const float> importance,
+                       std::span<typename F::scales> scales, auto find) {
         for (std::size_t b = 0; b < scales.size(); b += blocks) {
             const std::size_t count = std::min(blocks, scales.size() - b);
             const std::size_t first = b * F::block_size, size = count * F::block_size;
@@ -60,7 +60,8 @@ public:
         }
     }
     void improve(std::span<const float> x, std::span<const float> importance, std::span<typename F::scales> scales) {
-        for (std::size_t b = 0; b < scales.size(); ++b) search_.improve(block_of(x, b), block_of(importance, b), scales[b]);
+        for (std::size_t b = 0; b < scales.size(); ++b)
+            search_.improve(block_of(x, b), block_of(importance, b), scales[b]);
     }
 
 private:

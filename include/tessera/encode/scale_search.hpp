@@ -55,10 +55,11 @@ public:
     /// Blocks that one pass works on.
     static constexpr std::size_t blocks = tiling::blocks;
 
-    /// Scales for x.size() / F::block_size blocks, at most `blocks`; those after them are left unspecified. There are as
-    /// many importances as weights, or none. Importances that are no positive number count as 0, and weights of
+    /// Scales for x.size() / F::block_size blocks, at most `blocks`; those after them are left unspecified. There are
+    /// as many importances as weights, or none. Importances that are no positive number count as 0, and weights of
     /// importance 0 as 0, which every format comes close to; a sub-block without any importance is treated as evenly
-    /// important. Blocks whose squares would overflow or vanish, or that hold NaN, get the scales of the plain reference.
+    /// important. Blocks whose squares would overflow or vanish, or that hold NaN, get the scales of the plain
+    /// reference.
     void operator()(std::span<const float> x, std::span<const float> importance, std::array<scales, blocks>& out) {
         tiles_.load(x, importance);
         for (std::size_t t = 0; t < tiles; ++t) search_sub_blocks(t);
@@ -113,8 +114,7 @@ private:
             const batch inverse = batch(1.0f) / determinant;
             const batch scale_step = xsimd::select(regular, (sums.rq * weight - sums.q * sums.r) * inverse, zero);
             const batch min_step = xsimd::select(regular, (sums.q * sums.rq - sums.qq * sums.r) * inverse, zero);
-            const solution both{scale + scale_step, min + min_step,
-                                sums.rr - scale_step * sums.rq + min_step * sums.r};
+            const solution both{scale + scale_step, min + min_step, sums.rr - scale_step * sums.rq + min_step * sums.r};
             if constexpr (scaling::min_has_sign) return both;
             // A minimum cannot be negative: where it would be, the best scale without one.
             const batch rr = sums.rr - batch(2.0f) * min * sums.r + min * min * weight;
@@ -134,8 +134,8 @@ private:
         best.error = xsimd::select(better, found.error, best.error);
     }
 
-    // How far the extreme weight is scaled beyond the outermost level, in steps between levels: below 0 the range is not
-    // used up, above 0 the extreme is cut for the sake of the others.
+    // How far the extreme weight is scaled beyond the outermost level, in steps between levels: below 0 the range is
+    // not used up, above 0 the extreme is cut for the sake of the others.
     static constexpr float range = codebook::high - codebook::low;
     static constexpr float step = range / codebook::steps;
     static constexpr auto grid = [] {
@@ -167,8 +167,7 @@ private:
                 const batch scale = width / batch(range + beyond * step);
                 // The lowest weight stays at the lowest level, or both ends are cut alike.
                 try_scale(t, scale, scale * batch(codebook::low) - lowest, best);
-                if (beyond > 0.4f)
-                    try_scale(t, scale, scale * batch(codebook::low - beyond * step / 2) - lowest, best);
+                if (beyond > 0.4f) try_scale(t, scale, scale * batch(codebook::low - beyond * step / 2) - lowest, best);
             }
         } else {
             constexpr bool low_is_widest = -codebook::low > codebook::high;
@@ -208,11 +207,11 @@ private:
         least.fill(std::numeric_limits<float>::infinity());
         for (const int step : {0, -1, 1}) {
             for (std::size_t u = 0; u < units; ++u) {
-                tried[u].bits = static_cast<std::uint8_t>(std::clamp<int>(start[u].bits + step, 0, scalar::highest_bits));
+                tried[u].bits =
+                    static_cast<std::uint8_t>(std::clamp<int>(start[u].bits + step, 0, scalar::highest_bits));
                 scale_[u] = static_cast<float>(tried[u]);
             }
-            for (std::size_t t = 0; t < tiles; ++t)
-                error_.set_tile(t, sum(t, scale_.tile(t), batch(0.0f)).rr);
+            for (std::size_t t = 0; t < tiles; ++t) error_.set_tile(t, sum(t, scale_.tile(t), batch(0.0f)).rr);
             for (std::size_t u = 0; u < units; ++u)
                 if (error_[u] < least[u]) {
                     least[u] = error_[u];

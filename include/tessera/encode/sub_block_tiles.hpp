@@ -35,9 +35,9 @@ public:
         }
     };
 
-    /// Takes x.size() / F::block_size blocks, at most `blocks`; the others become zeros. Importances, as many as weights
-    /// or none, are scaled to a mean of 1 over the block; a sub-block without any counts evenly. Weights of importance
-    /// 0 become 0.
+    /// Takes x.size() / F::block_size blocks, at most `blocks`; the others become zeros. Importances, as many as
+    /// weights or none, are scaled to a mean of 1 over the block; a sub-block without any counts evenly. Weights of
+    /// importance 0 become 0.
     void load(std::span<const float> x, std::span<const float> importance) noexcept {
         const std::size_t count = x.size() / F::block_size;
         if (count < blocks) {
@@ -47,7 +47,8 @@ public:
         alignas(kernels::simd_alignment<Arch>) std::array<float, F::block_size> weights;
         for (std::size_t b = 0; b < count; ++b) {
             const std::size_t first = b * F::block_size;
-            normalize_importance<Arch>(importance.empty() ? importance : importance.subspan(first, F::block_size), weights);
+            normalize_importance<Arch>(importance.empty() ? importance : importance.subspan(first, F::block_size),
+                                       weights);
             for (std::size_t g = 0; g < sub_blocks; ++g) {
                 const std::size_t row = position(b * sub_blocks + g, 0);
                 for (std::size_t i = 0; i < sub_size; ++i) x_[row + i * lanes] = x[first + g * sub_size + i];

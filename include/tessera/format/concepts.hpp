@@ -22,14 +22,13 @@ concept wire_block = std::is_trivially_copyable_v<B> && std::is_standard_layout_
 /// A quant format: `block_size` weights in one `block`, and what its bytes mean.
 /// `encode` is the simple deterministic reference; better encoders live in encode/ and need two_stage_format.
 template <class F>
-concept block_format =
-    wire_block<typename F::block> && std::convertible_to<decltype(F::name), std::string_view> &&
-    (std::size_t{F::block_size} > 0) &&
-    requires(typename F::block& out, const typename F::block& in, std::span<float, F::block_size> weights,
-             std::span<const float, F::block_size> source) {
-        { F::decode(in, weights) } noexcept;
-        { F::encode(source, out) } noexcept;
-    };
+concept block_format = wire_block<typename F::block> && std::convertible_to<decltype(F::name), std::string_view> &&
+                       (std::size_t{F::block_size} > 0) &&
+                       requires(typename F::block& out, const typename F::block& in,
+                                std::span<float, F::block_size> weights, std::span<const float, F::block_size> source) {
+                           { F::decode(in, weights) } noexcept;
+                           { F::encode(source, out) } noexcept;
+                       };
 
 /// A block format that a GGUF file can name.
 template <class F>
@@ -55,14 +54,12 @@ concept rounds_groups =
 /// encoder's business (encode/).
 ///
 /// A weight that is rounded by itself has the code round(scales, i, x), the nearest one whatever the importance.
-/// Weights that share a code are rounded together: round(scales, i, x, importance) takes `group` of them, beginning with
-/// weight i of the block, minimises their squared error weighed by importance, and `value` returns as many.
+/// Weights that share a code are rounded together: round(scales, i, x, importance) takes `group` of them, beginning
+/// with weight i of the block, minimises their squared error weighed by importance, and `value` returns as many.
 template <class F>
-concept two_stage_format =
-    block_format<F> && (detail::rounds_weights<F> || detail::rounds_groups<F>) &&
-    requires(const typename F::scales& s, const typename F::code_array& codes, typename F::block& out) {
-        F::store(s, codes, out);
-    };
+concept two_stage_format = block_format<F> && (detail::rounds_weights<F> || detail::rounds_groups<F>) &&
+                           requires(const typename F::scales& s, const typename F::code_array& codes,
+                                    typename F::block& out) { F::store(s, codes, out); };
 
 /// Bits a weight takes, scales included.
 template <block_format F>

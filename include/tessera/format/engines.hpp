@@ -22,16 +22,16 @@ struct engine_build {
     [[nodiscard]] constexpr bool exists() const noexcept { return number != 0; }
 };
 
-/// The first build of llama.cpp whose back ends multiply by matrices of a format; none where no kernel for it was found.
-/// Where the bytes of a format were changed, the first that reads today's. Source: llama.cpp's history up to b10572
-/// (August 2026).
+/// The first build of llama.cpp whose back ends multiply by matrices of a format; none where no kernel for it was
+/// found. Where the bytes of a format were changed, the first that reads today's. Source: llama.cpp's history up to
+/// b10572 (August 2026).
 struct engines {
     engine_build cpu = {}, cuda = {}, metal = {}, vulkan = {}, sycl = {};
 };
 
 struct back_end {
     std::string_view name;
-    engine_build engines::*build;
+    engine_build engines::* build;
 };
 /// The CPU, which reads whatever llama.cpp reads, is the first.
 inline constexpr std::array back_ends = std::to_array<back_end>({{"CPU", &engines::cpu},
@@ -49,8 +49,8 @@ inline constexpr engines all_engines{every_back_end, every_back_end, every_back_
 /// behind it by months.
 inline constexpr engine_build portable_build{5249, "May 2025"};
 
-/// A format that says which engines run it, as every built-in one does: F::runs_on. Other formats need not; no engine is
-/// known for them.
+/// A format that says which engines run it, as every built-in one does: F::runs_on. Other formats need not; no engine
+/// is known for them.
 template <class F>
 concept engine_format = block_format<F> && std::convertible_to<decltype(F::runs_on), engines>;
 
@@ -92,9 +92,9 @@ public:
         return names;
     }
 
-    /// "llama.cpp from b2281 (February 2024), on Vulkan from b4648 (February 2025); no CUDA or SYCL for TQ2_0": the build
-    /// that reads the formats, back ends that came to it later, and those that lack some. Formats are in the order they
-    /// were added.
+    /// "llama.cpp from b2281 (February 2024), on Vulkan from b4648 (February 2025); no CUDA or SYCL for TQ2_0": the
+    /// build that reads the formats, back ends that came to it later, and those that lack some. Formats are in the
+    /// order they were added.
     [[nodiscard]] std::string text() const {
         std::string unread;
         for (const entry& f : formats_)
@@ -161,7 +161,8 @@ private:
                 same->second.push_back(f.format);
         }
         std::string text;
-        for (const auto& [without, formats] : all) text += "; no " + list(without, "or") + " for " + list(formats, "and");
+        for (const auto& [without, formats] : all)
+            text += "; no " + list(without, "or") + " for " + list(formats, "and");
         return text;
     }
 

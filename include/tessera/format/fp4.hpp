@@ -18,8 +18,10 @@ struct mxfp4 {
     static constexpr std::string_view name = "MXFP4";
     static constexpr type_id type = type_id::mxfp4;
     static constexpr std::size_t block_size = 32;
-    static constexpr engines runs_on{.cpu = {6096, "August 2025"}, .cuda = {6096, "August 2025"},
-                                     .metal = {6096, "August 2025"}, .vulkan = {6096, "August 2025"},
+    static constexpr engines runs_on{.cpu = {6096, "August 2025"},
+                                     .cuda = {6096, "August 2025"},
+                                     .metal = {6096, "August 2025"},
+                                     .vulkan = {6096, "August 2025"},
                                      .sycl = {7406, "December 2025"}};
 
     struct block {
@@ -36,8 +38,10 @@ struct nvfp4 {
     static constexpr std::string_view name = "NVFP4";
     static constexpr type_id type = type_id::nvfp4;
     static constexpr std::size_t block_size = 64;
-    static constexpr engines runs_on{.cpu = {8297, "March 2026"}, .cuda = {8534, "March 2026"},
-                                     .vulkan = {8785, "April 2026"}, .sycl = {8615, "April 2026"}};
+    static constexpr engines runs_on{.cpu = {8297, "March 2026"},
+                                     .cuda = {8534, "March 2026"},
+                                     .vulkan = {8785, "April 2026"},
+                                     .sycl = {8615, "April 2026"}};
 
     struct block {
         std::array<unsigned_e4m3<8>, 4> scales;  // d

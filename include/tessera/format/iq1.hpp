@@ -10,8 +10,10 @@ namespace layouts {
 struct iq1_s {
     static constexpr std::string_view name = "IQ1_S";
     static constexpr type_id type = type_id::iq1_s;
-    static constexpr engines runs_on{.cpu = {2404, "March 2024"}, .cuda = {2404, "March 2024"},
-                                     .metal = {2404, "March 2024"}, .vulkan = {4720, "February 2025"},
+    static constexpr engines runs_on{.cpu = {2404, "March 2024"},
+                                     .cuda = {2404, "March 2024"},
+                                     .metal = {2404, "March 2024"},
+                                     .vulkan = {4720, "February 2025"},
                                      .sycl = {2620, "April 2024"}};
 
     struct block {
@@ -52,8 +54,10 @@ struct iq1_s {
 struct iq1_m {
     static constexpr std::string_view name = "IQ1_M";
     static constexpr type_id type = type_id::iq1_m;
-    static constexpr engines runs_on{.cpu = {2539, "March 2024"}, .cuda = {2539, "March 2024"},
-                                     .metal = {2539, "March 2024"}, .vulkan = {4720, "February 2025"},
+    static constexpr engines runs_on{.cpu = {2539, "March 2024"},
+                                     .cuda = {2539, "March 2024"},
+                                     .metal = {2539, "March 2024"},
+                                     .vulkan = {4720, "February 2025"},
                                      .sycl = {2620, "April 2024"}};
 
     struct block {

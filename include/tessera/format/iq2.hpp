@@ -9,8 +9,10 @@ namespace layouts {
 struct iq2_xxs {
     static constexpr std::string_view name = "IQ2_XXS";
     static constexpr type_id type = type_id::iq2_xxs;
-    static constexpr engines runs_on{.cpu = {1792, "January 2024"}, .cuda = {1792, "January 2024"},
-                                     .metal = {1792, "January 2024"}, .vulkan = {4588, "January 2025"},
+    static constexpr engines runs_on{.cpu = {1792, "January 2024"},
+                                     .cuda = {1792, "January 2024"},
+                                     .metal = {1792, "January 2024"},
+                                     .vulkan = {4588, "January 2025"},
                                      .sycl = {2620, "April 2024"}};
 
     // 32 weights: four codewords, then from the low bits up four times seven signs and the sub-scale.
@@ -53,8 +55,10 @@ struct iq2_xxs {
 struct iq2_xs {
     static constexpr std::string_view name = "IQ2_XS";
     static constexpr type_id type = type_id::iq2_xs;
-    static constexpr engines runs_on{.cpu = {1827, "January 2024"}, .cuda = {1827, "January 2024"},
-                                     .metal = {1827, "January 2024"}, .vulkan = {4588, "January 2025"},
+    static constexpr engines runs_on{.cpu = {1827, "January 2024"},
+                                     .cuda = {1827, "January 2024"},
+                                     .metal = {1827, "January 2024"},
+                                     .vulkan = {4588, "January 2025"},
                                      .sycl = {2620, "April 2024"}};
 
     struct block {
@@ -86,8 +90,10 @@ struct iq2_xs {
 struct iq2_s {
     static constexpr std::string_view name = "IQ2_S";
     static constexpr type_id type = type_id::iq2_s;
-    static constexpr engines runs_on{.cpu = {2275, "February 2024"}, .cuda = {2275, "February 2024"},
-                                     .metal = {2275, "February 2024"}, .vulkan = {4588, "January 2025"},
+    static constexpr engines runs_on{.cpu = {2275, "February 2024"},
+                                     .cuda = {2275, "February 2024"},
+                                     .metal = {2275, "February 2024"},
+                                     .vulkan = {4588, "January 2025"},
                                      .sycl = {2620, "April 2024"}};
 
     struct block {

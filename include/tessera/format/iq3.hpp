@@ -10,8 +10,10 @@ namespace layouts {
 struct iq3_xxs {
     static constexpr std::string_view name = "IQ3_XXS";
     static constexpr type_id type = type_id::iq3_xxs;
-    static constexpr engines runs_on{.cpu = {2015, "January 2024"}, .cuda = {2015, "January 2024"},
-                                     .metal = {2015, "January 2024"}, .vulkan = {4588, "January 2025"},
+    static constexpr engines runs_on{.cpu = {2015, "January 2024"},
+                                     .cuda = {2015, "January 2024"},
+                                     .metal = {2015, "January 2024"},
+                                     .vulkan = {4588, "January 2025"},
                                      .sycl = {2620, "April 2024"}};
 
     struct block {
@@ -51,8 +53,10 @@ struct iq3_xxs {
 struct iq3_s {
     static constexpr std::string_view name = "IQ3_S";
     static constexpr type_id type = type_id::iq3_s;
-    static constexpr engines runs_on{.cpu = {2316, "March 2024"}, .cuda = {2316, "March 2024"},
-                                     .metal = {2316, "March 2024"}, .vulkan = {4588, "January 2025"},
+    static constexpr engines runs_on{.cpu = {2316, "March 2024"},
+                                     .cuda = {2316, "March 2024"},
+                                     .metal = {2316, "March 2024"},
+                                     .vulkan = {4588, "January 2025"},
                                      .sycl = {2620, "April 2024"}};
 
     struct block {

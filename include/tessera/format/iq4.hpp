@@ -44,8 +44,10 @@ struct iq4_nl {
     static constexpr std::string_view name = "IQ4_NL";
     static constexpr type_id type = type_id::iq4_nl;
     static constexpr std::size_t block_size = 32;
-    static constexpr engines runs_on{.cpu = {2221, "February 2024"}, .cuda = {2221, "February 2024"},
-                                     .metal = {2221, "February 2024"}, .vulkan = {3445, "July 2024"},
+    static constexpr engines runs_on{.cpu = {2221, "February 2024"},
+                                     .cuda = {2221, "February 2024"},
+                                     .metal = {2221, "February 2024"},
+                                     .vulkan = {3445, "July 2024"},
                                      .sycl = {2620, "April 2024"}};
 
     struct block {
@@ -62,15 +64,17 @@ struct iq4_xs {
     static constexpr std::string_view name = "IQ4_XS";
     static constexpr type_id type = type_id::iq4_xs;
     static constexpr std::size_t block_size = 256;
-    static constexpr engines runs_on{.cpu = {2281, "February 2024"}, .cuda = {2281, "February 2024"},
-                                     .metal = {2281, "February 2024"}, .vulkan = {4648, "February 2025"},
+    static constexpr engines runs_on{.cpu = {2281, "February 2024"},
+                                     .cuda = {2281, "February 2024"},
+                                     .metal = {2281, "February 2024"},
+                                     .vulkan = {4648, "February 2025"},
                                      .sycl = {2620, "April 2024"}};
 
     struct block {
-        half super_scale;                             // d
-        std::uint16_t sub_scales_high;                // scales_h
-        std::array<std::uint8_t, 4> sub_scales_low;   // scales_l
-        std::array<std::uint8_t, 128> codes;          // qs
+        half super_scale;                            // d
+        std::uint16_t sub_scales_high;               // scales_h
+        std::array<std::uint8_t, 4> sub_scales_low;  // scales_l
+        std::array<std::uint8_t, 128> codes;         // qs
     };
 
     using planes = tessera::planes<plane<4, 16, &block::codes>>;

@@ -40,10 +40,10 @@ struct lattice_scales {
 };
 
 /// A format in which eight weights are rounded together: one codeword of eight coordinates or two of four, and what
-/// lattice_signs says. `Layout` gives the facts (`name`, `type`, `runs_on`), the bytes (`block`), the `codebook`, its `signs`, the
-/// `unit` and type of the `scales`, and where they lie: `load_scales`, `load_code`, and for a block of zeros
-/// `add_scales`, `add_code`. Codes are found by two numbers: those of the 32 weights b, and among them of the group p,
-/// because fields of four groups lie together.
+/// lattice_signs says. `Layout` gives the facts (`name`, `type`, `runs_on`), the bytes (`block`), the `codebook`, its
+/// `signs`, the `unit` and type of the `scales`, and where they lie: `load_scales`, `load_code`, and for a block of
+/// zeros `add_scales`, `add_code`. Codes are found by two numbers: those of the 32 weights b, and among them of the
+/// group p, because fields of four groups lie together.
 ///
 /// Decoding is exact. The reference encoder tries for every sub-block the scales that take its largest magnitude to one
 /// of the levels, each corrected once by least squares, and rounds to the nearest codewords.

@@ -6,9 +6,9 @@
 
 namespace tessera {
 
-/// Ternary digits, five to a byte and four to each of the last bytes. Within `Fives` the digits lie in runs: of the first
-/// 32 bytes' 160 weights, weight i is digit i / 32 of byte i % 32; then 16 bytes with 80 weights in the same way; then
-/// the four bytes of `Fours`. A byte holds 256 / 243 of the base-3 number of its digits, the first digit most
+/// Ternary digits, five to a byte and four to each of the last bytes. Within `Fives` the digits lie in runs: of the
+/// first 32 bytes' 160 weights, weight i is digit i / 32 of byte i % 32; then 16 bytes with 80 weights in the same way;
+/// then the four bytes of `Fours`. A byte holds 256 / 243 of the base-3 number of its digits, the first digit most
 /// significant, so that multiplying by 3^n (modulo 256) brings digit n to the top.
 template <auto Fives, auto Fours>
 struct ternary_digits {
@@ -27,7 +27,8 @@ struct ternary_digits {
             const auto quarter = [](kernels::byte_vector all, four_words mask) {
                 return all & reinterpret_cast<kernels::byte_vector>(mask);
             };
-            return digit(quarter(bytes, four_words{~0u, 0, 0, 0}) | quarter(shifted<1>(bytes), four_words{0, ~0u, 0, 0}) |
+            return digit(quarter(bytes, four_words{~0u, 0, 0, 0}) |
+                         quarter(shifted<1>(bytes), four_words{0, ~0u, 0, 0}) |
                          quarter(shifted<2>(bytes), four_words{0, 0, ~0u, 0}) |
                          quarter(shifted<3>(bytes), four_words{0, 0, 0, ~0u}));
         }
@@ -66,8 +67,10 @@ struct q1_0 {
     static constexpr std::string_view name = "Q1_0";
     static constexpr type_id type = type_id::q1_0;
     static constexpr std::size_t block_size = 128;
-    static constexpr engines runs_on{.cpu = {8682, "April 2026"}, .cuda = {8806, "April 2026"},
-                                     .metal = {8712, "April 2026"}, .vulkan = {8742, "April 2026"},
+    static constexpr engines runs_on{.cpu = {8682, "April 2026"},
+                                     .cuda = {8806, "April 2026"},
+                                     .metal = {8712, "April 2026"},
+                                     .vulkan = {8742, "April 2026"},
                                      .sycl = {9699, "June 2026"}};
 
     struct block {
@@ -84,8 +87,10 @@ struct q2_0 {
     static constexpr std::string_view name = "Q2_0";
     static constexpr type_id type = type_id::q2_0;
     static constexpr std::size_t block_size = 64;
-    static constexpr engines runs_on{.cpu = {9913, "July 2026"}, .cuda = {10190, "July 2026"},
-                                     .metal = {9994, "July 2026"}, .vulkan = {10058, "July 2026"},
+    static constexpr engines runs_on{.cpu = {9913, "July 2026"},
+                                     .cuda = {10190, "July 2026"},
+                                     .metal = {9994, "July 2026"},
+                                     .vulkan = {10058, "July 2026"},
                                      .sycl = {10203, "July 2026"}};
 
     struct block {
@@ -119,8 +124,8 @@ struct tq2_0 {
     static constexpr std::string_view name = "TQ2_0";
     static constexpr type_id type = type_id::tq2_0;
     static constexpr std::size_t block_size = 256;
-    static constexpr engines runs_on{.cpu = {3672, "September 2024"}, .metal = {10414, "August 2026"},
-                                     .vulkan = {10384, "August 2026"}};
+    static constexpr engines runs_on{
+        .cpu = {3672, "September 2024"}, .metal = {10414, "August 2026"}, .vulkan = {10384, "August 2026"}};
 
     struct block {
         std::array<std::uint8_t, 64> codes;  // qs

@@ -21,8 +21,10 @@ namespace detail {
 template <type_id Type>
 inline constexpr engines plain_engines = all_engines;
 template <>
-inline constexpr engines plain_engines<type_id::bf16>{.cpu = {2808, "May 2024"}, .cuda = {4419, "January 2025"},
-                                                      .metal = {4039, "November 2024"}, .vulkan = {5249, "May 2025"},
+inline constexpr engines plain_engines<type_id::bf16>{.cpu = {2808, "May 2024"},
+                                                      .cuda = {4419, "January 2025"},
+                                                      .metal = {4039, "November 2024"},
+                                                      .vulkan = {5249, "May 2025"},
                                                       .sycl = {7311, "December 2025"}};
 
 }  // namespace detail
@@ -44,10 +46,10 @@ struct plain_format {
             // The highest value rounds up to a power of two, the first float out of range.
             constexpr auto above = static_cast<float>(limits::max()) + (sizeof(Scalar) < 4 ? 1.0f : 0.0f);
             const float rounded = std::nearbyint(x[0]);
-            out = rounded >= above                                     ? limits::max()
-                  : rounded < static_cast<float>(limits::min())        ? limits::min()
-                  : rounded == rounded                                 ? static_cast<Scalar>(rounded)
-                                                                       : Scalar{0};
+            out = rounded >= above                              ? limits::max()
+                  : rounded < static_cast<float>(limits::min()) ? limits::min()
+                  : rounded == rounded                          ? static_cast<Scalar>(rounded)
+                                                                : Scalar{0};
         } else {
             out = static_cast<block>(x[0]);
         }

@@ -20,7 +20,8 @@
 namespace tessera {
 
 /// A format in which every weight is rounded by itself. `Layout` gives the facts (`name`, `block_size`, `type` where
-/// GGUF has one, `runs_on` where engines are known), the bytes (`block`) and their meaning (`planes`, `scaling`, `codebook`).
+/// GGUF has one, `runs_on` where engines are known), the bytes (`block`) and their meaning (`planes`, `scaling`,
+/// `codebook`).
 ///
 /// Decoding is exact but for the final subtraction of a minimum. The reference encoder gives each sub-block the scale
 /// that just holds its extremes, stores it, and rounds every weight to the nearest level.

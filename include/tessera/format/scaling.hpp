@@ -95,7 +95,8 @@ struct scale_per_sub_block {
 
     /// All scales and minimums at once, as `scale` and `min` give them one by one.
     template <class Arch>
-    static void expand(const scales& s, std::array<float, sub_blocks>& scale, std::array<float, sub_blocks>& min) noexcept {
+    static void expand(const scales& s, std::array<float, sub_blocks>& scale,
+                       std::array<float, sub_blocks>& min) noexcept {
         for (std::size_t g = 0; g < sub_blocks; ++g) {
             scale[g] = s.scale(g);
             if constexpr (has_min) min[g] = s.min(g);
@@ -114,9 +115,9 @@ struct scale_per_sub_block {
     }
 };
 
-/// Scales in two levels: the block's scale times an integer in [Low, High] for each sub-block, and, where MinHigh is not
-/// 0, the block's minimum times an integer in [0, MinHigh]. How the integers lie in the block is the business of the
-/// types that derive from this.
+/// Scales in two levels: the block's scale times an integer in [Low, High] for each sub-block, and, where MinHigh is
+/// not 0, the block's minimum times an integer in [0, MinHigh]. How the integers lie in the block is the business of
+/// the types that derive from this.
 template <class Scalar, std::size_t SubBlocks, int Low, int High, int MinHigh = 0>
 struct two_level_scales {
     using scalar = Scalar;
@@ -147,7 +148,8 @@ struct two_level_scales {
 
     /// All scales and minimums at once, as `scale` and `min` give them one by one.
     template <class Arch>
-    static void expand(const scales& s, std::array<float, SubBlocks>& scale, std::array<float, SubBlocks>& min) noexcept {
+    static void expand(const scales& s, std::array<float, SubBlocks>& scale,
+                       std::array<float, SubBlocks>& min) noexcept {
         using batch = kernels::float_batch<Arch>;
         const auto expand_one = [](Scalar super, const auto& integers, std::array<float, SubBlocks>& to) {
             if constexpr (SubBlocks % kernels::lanes<Arch> == 0) {
@@ -178,8 +180,8 @@ struct two_level_scales {
         s.super_min = finite_scale<Scalar>(has_min ? largest_min / static_cast<float>(std::max(MinHigh, 1)) : 0.0f);
         const float inverse_min = kernels::reciprocal_or_zero(static_cast<float>(s.super_min));
         for (std::size_t g = 0; g < SubBlocks; ++g) {
-            s.sub_scale[g] = static_cast<std::int8_t>(
-                kernels::round_to_even(kernels::clamp(scale[g] * inverse, Low, High)));
+            s.sub_scale[g] =
+                static_cast<std::int8_t>(kernels::round_to_even(kernels::clamp(scale[g] * inverse, Low, High)));
             if constexpr (has_min)
                 s.sub_min[g] = static_cast<std::uint8_t>(
                     kernels::round_to_even(kernels::clamp(min[g] * inverse_min, 0.0f, MinHigh)));
@@ -191,10 +193,9 @@ struct two_level_scales {
 namespace detail {
 // Two levels as large as fields of bytes allow.
 template <auto Scale, auto SubScales, auto Min>
-using byte_levels =
-    two_level_scales<field_of<Scale>, std::tuple_size_v<field_of<SubScales>>,
-                     std::is_signed_v<typename field_of<SubScales>::value_type> ? -128 : 0, 127,
-                     std::is_null_pointer_v<decltype(Min)> ? 0 : 255>;
+using byte_levels = two_level_scales<field_of<Scale>, std::tuple_size_v<field_of<SubScales>>,
+                                     std::is_signed_v<typename field_of<SubScales>::value_type> ? -128 : 0, 127,
+                                     std::is_null_pointer_v<decltype(Min)> ? 0 : 255>;
 }  // namespace detail
 
 /// Two levels with a byte for each integer: the sub-scales an array of std::int8_t (-128 to 127) or std::uint8_t (up to

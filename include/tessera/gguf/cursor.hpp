@@ -33,8 +33,10 @@ public:
 
     /// The next number.
     template <class T>
-        requires std::is_arithmetic_v<T>
-    [[nodiscard]] T take(std::string_view what) { return load_bytes<T>(take_bytes(sizeof(T), what).data()); }
+    requires std::is_arithmetic_v<T>
+    [[nodiscard]] T take(std::string_view what) {
+        return load_bytes<T>(take_bytes(sizeof(T), what).data());
+    }
 
     /// The next string: its length as uint64, then its bytes, which stay in the file.
     [[nodiscard]] std::string_view take_text(std::string_view what) {

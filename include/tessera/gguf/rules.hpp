@@ -20,8 +20,7 @@ inline constexpr std::uint32_t max_rank = 4;
 namespace detail {
 inline void require_text(std::string_view where, std::string_view what, std::string_view text, std::size_t max_bytes) {
     if (text.empty() || text.size() > max_bytes)
-        fail(where, ": ", what, " ", excerpt(text), ": wanted a name of 1 to ", max_bytes, " bytes, got ",
-             text.size());
+        fail(where, ": ", what, " ", excerpt(text), ": wanted a name of 1 to ", max_bytes, " bytes, got ", text.size());
     if (!is_utf8(text)) fail(where, ": ", what, " ", excerpt(text), ": wanted UTF-8, got other bytes");
     if (text.find('\0') != text.npos) fail(where, ": ", what, " ", excerpt(text), ": wanted text, got a NUL in it");
 }
@@ -55,8 +54,8 @@ inline void require_shape(std::string_view where, const tensor_info& info) {
         fail(where, ": tensor ", excerpt(info.name), ": wanted rows of a multiple of ", info.layout.block_size,
              " weights for ", info.layout.name, ", got ", info.columns());
     if (!has_sound_shape(info))
-        fail(where, ": tensor ", excerpt(info.name), ": wanted fewer than 2^59 weights, got dimensions ",
-             info.dims[0], " x ", info.dims[1], " x ", info.dims[2], " x ", info.dims[3]);
+        fail(where, ": tensor ", excerpt(info.name), ": wanted fewer than 2^59 weights, got dimensions ", info.dims[0],
+             " x ", info.dims[1], " x ", info.dims[2], " x ", info.dims[3]);
 }
 
 }  // namespace tessera::gguf

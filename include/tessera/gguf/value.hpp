@@ -89,8 +89,10 @@ metadata_value take_alternative(std::size_t alternative, cursor& in, std::string
 }
 
 template <class Out, class T>
-    requires std::is_arithmetic_v<T>
-void put(Out& out, T value) { out.append(&value, sizeof(T)); }
+requires std::is_arithmetic_v<T>
+void put(Out& out, T value) {
+    out.append(&value, sizeof(T));
+}
 
 template <class Out>
 void put(Out& out, std::string_view text) {

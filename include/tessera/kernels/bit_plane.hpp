@@ -25,8 +25,8 @@ struct bit_plane {
             return move_codes<Shift, place - static_cast<int>(Shift)>(load_bytes(bytes + first_byte<First>));
         } else {
             using word_pair [[gnu::vector_size(16)]] = std::uint64_t;
-            return move_codes<Shift, -static_cast<int>(Shift)>(reinterpret_cast<byte_vector>(
-                word_pair{unpack_eight<First>(bytes), unpack_eight<First + 8>(bytes)}));
+            return move_codes<Shift, -static_cast<int>(Shift)>(
+                reinterpret_cast<byte_vector>(word_pair{unpack_eight<First>(bytes), unpack_eight<First + 8>(bytes)}));
         }
     }
 

@@ -48,8 +48,8 @@ inline void add_row_group(const float* rows, std::size_t stride, column_sums to)
 
 }  // namespace detail
 
-/// Adds `count` rows, `stride` floats apart, whose length is that of the sums. Where an x is not finite, its column's sum
-/// of squares is not finite afterwards.
+/// Adds `count` rows, `stride` floats apart, whose length is that of the sums. Where an x is not finite, its column's
+/// sum of squares is not finite afterwards.
 template <class Arch = default_arch>
 inline void add_to_columns(const float* rows, std::size_t stride, std::size_t count, column_sums to) noexcept {
     constexpr std::size_t group = 4;  // sums are loaded and stored once for so many rows

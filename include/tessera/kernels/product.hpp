@@ -21,7 +21,7 @@ public:
 
     /// Room for `rows` rows of `depth` numbers.
     packed_rows(std::size_t rows, std::size_t depth)
-        : depth_(depth), values_(new (alignment) float[(rows + Width - 1) / Width * Width * depth]) {}
+        : depth_(depth), values_(new(alignment) float[(rows + Width - 1) / Width * Width * depth]) {}
 
     [[nodiscard]] std::size_t depth() const noexcept { return depth_; }
 

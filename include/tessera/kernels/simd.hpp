@@ -49,8 +49,8 @@ inline void prefetch(const float* from) noexcept { __builtin_prefetch(from); }
 // resolution picks the nearest of its bases that there is an implementation for.
 namespace detail {
 
-/// Every architecture, after all its bases: a conversion ranks below them. (The root of xsimd's own hierarchy is `generic`
-/// before version 14, `common` since.)
+/// Every architecture, after all its bases: a conversion ranks below them. (The root of xsimd's own hierarchy is
+/// `generic` before version 14, `common` since.)
 struct any_arch {
     template <class Arch>
     constexpr any_arch(Arch) noexcept {}
@@ -81,8 +81,7 @@ inline void narrow(float_batch<Arch> values, std::uint8_t* to, any_arch) noexcep
 }
 
 template <class Arch>
-[[nodiscard]] inline float_batch<Arch> look_up(const float* table, const std::uint8_t* positions,
-                                               any_arch) noexcept {
+[[nodiscard]] inline float_batch<Arch> look_up(const float* table, const std::uint8_t* positions, any_arch) noexcept {
     alignas(simd_alignment<Arch>) float_array<Arch> found;
     for (std::size_t i = 0; i < lanes<Arch>; ++i) found[i] = table[positions[i]];
     return float_batch<Arch>::load_aligned(found.data());

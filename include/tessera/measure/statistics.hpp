@@ -58,7 +58,8 @@ struct moments {
     moments rest;  // of `after`, less what it would be if the ratio was the same everywhere
     double sum = 0;
     for (const float x : after) sum += double{x};
-    const double ratio = base == 0 ? std::numeric_limits<double>::quiet_NaN() : sum / static_cast<double>(after.size()) / base;
+    const double ratio =
+        base == 0 ? std::numeric_limits<double>::quiet_NaN() : sum / static_cast<double>(after.size()) / base;
     for (std::size_t i = 0; i < before.size(); ++i) rest.add(double{after[i]} - ratio * double{before[i]});
     return {ratio, rest.mean(before.size()).error / base};
 }

@@ -139,9 +139,14 @@ private:
         const serial_products guard;
         const layer_weights& layer = weights_.layers[l];
         const bool local = spec_.layers[l].mixer == mixer_kind::local_attention;
-        const layer_run<Source> run{
-            *source_,     spec_,           local ? spec_.local : spec_.global, local ? ropes.local : ropes.global, l,
-            state.window, options_.threads, observer};
+        const layer_run<Source> run{*source_,
+                                    spec_,
+                                    local ? spec_.local : spec_.global,
+                                    local ? ropes.local : ropes.global,
+                                    l,
+                                    state.window,
+                                    options_.threads,
+                                    observer};
         matrix x;
         rms_norm_rows(state.values, layer.mixer_norm, spec_.norm_epsilon, x, options_.threads);
         std::visit([&](const auto& weights) { mix(run, weights, x); }, layer.mixer.heads);

@@ -193,7 +193,7 @@ private:
 /// One of the dimensions, with how config.json calls it.
 struct hf_dimension {
     std::string_view name = {};
-    std::uint64_t hf_dimensions::*value = nullptr;
+    std::uint64_t hf_dimensions::* value = nullptr;
 };
 
 }  // namespace tessera::model

@@ -30,7 +30,7 @@ struct hf_metadata_rule {
     std::string_view config;
     kind type = kind::count;
     hf_need need = hf_need::required;
-    std::uint64_t hf_dimensions::*dimension = nullptr;
+    std::uint64_t hf_dimensions::* dimension = nullptr;
 };
 
 /// How values get from the source tensor into the GGUF tensor, where they do not lie there as they are.
@@ -114,7 +114,7 @@ struct hf_architecture {
     std::array<hf_layer_rules, 10> layer;  ///< the tensors of one layer, in the order they are written
     std::array<hf_metadata_rules, 5> metadata;
     hf_rope_style rope = hf_rope_style::standard;
-    std::string_view defaults = "{}";  ///< what config.json may leave out, as JSON
+    std::string_view defaults = "{}";              ///< what config.json may leave out, as JSON
     std::span<const hf_field> assumes = {};        ///< fields, and the values that this architecture stands for
     std::span<const std::string_view> reads = {};  ///< fields that its sizes depend on, besides those of its rules
     hf_window window = hf_window::ignored;

@@ -1,4 +1,5 @@
-// The layers behind the last, which predict further tokens. The forward pass does not run them, and a model works without.
+// The layers behind the last, which predict further tokens. The forward pass does not run them, and a model works
+// without.
 #pragma once
 
 #include <cstddef>
@@ -35,12 +36,13 @@ struct next_token_layers {
     if (count == 0) return {};
     const std::uint64_t all = properties.require_count(*architecture + ".block_count");
     if (count >= all)
-        fail("metadata key ", *architecture, ".nextn_predict_layers: wanted fewer than the ", all, " layers, got ", count);
+        fail("metadata key ", *architecture, ".nextn_predict_layers: wanted fewer than the ", all, " layers, got ",
+             count);
     return {all - count, count};
 }
 
-/// The metadata of the same model without these layers: fewer layers, and lists of one number a layer as long as they are
-/// then.
+/// The metadata of the same model without these layers: fewer layers, and lists of one number a layer as long as they
+/// are then.
 [[nodiscard]] inline metadata without_next_token_layers(const metadata& properties) {
     const next_token_layers next = find_next_token_layers(properties);
     if (next.count == 0) return properties;
@@ -54,7 +56,10 @@ struct next_token_layers {
         if (key.starts_with(prefix) && !key.starts_with(prefix + "rope."))
             std::visit(
                 [&](auto& list) {
-                    if constexpr (requires { list.resize(list.size()); list.at(0); })
+                    if constexpr (requires {
+                                      list.resize(list.size());
+                                      list.at(0);
+                                  })
                         if constexpr (!std::is_same_v<std::remove_cvref_t<decltype(list)>, std::string>)
                             if (list.size() == next.first + next.count) list.resize(next.first);
                 },

@@ -14,8 +14,8 @@ namespace tessera::model {
 /// What some linear layers are about to be multiplied with. All windows come at once, each token that the layers see as
 /// a row; an expert's tokens in ascending order.
 struct linear_input {
-    std::size_t layer;                      ///< of the decoder; one past the last for the output
-    std::span<const linear* const> shared;  ///< the linear layers that get these very rows
+    std::size_t layer;                                       ///< of the decoder; one past the last for the output
+    std::span<const linear* const> shared;                   ///< the linear layers that get these very rows
     Eigen::Ref<const matrix, 0, Eigen::OuterStride<>> rows;  ///< tokens x inputs
     std::span<const routed_token> routed;  ///< an expert's: the token of each row; else empty: all tokens in order
 };

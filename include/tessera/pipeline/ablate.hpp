@@ -33,11 +33,11 @@ struct ablation {
     estimate change;          ///< of that mean, token by token
 };
 
-/// Gives every tensor of the plan that is not kept in full precision the type that `change(choice)` says, if it says one
-/// and it is another, and measures the result with meter.measure(plan, samples). Rows that do not fit get the next larger
-/// type of `available`.
+/// Gives every tensor of the plan that is not kept in full precision the type that `change(choice)` says, if it says
+/// one and it is another, and measures the result with meter.measure(plan, samples). Rows that do not fit get the next
+/// larger type of `available`.
 template <class Meter, class Change>
-    requires std::convertible_to<std::invoke_result_t<const Change&, const select::choice&>, std::optional<type_layout>>
+requires std::convertible_to<std::invoke_result_t<const Change&, const select::choice&>, std::optional<type_layout>>
 [[nodiscard]] ablation ablate(Meter& meter, const measured_plan& before, const Change& change,
                               std::span<const type_layout> available) {
     ablation result;

@@ -27,8 +27,8 @@ namespace tessera {
 struct calibrate_options {
     int threads = 0;  ///< 0: all of the machine's
     gram_matrices gram = gram_matrices::none;
-    /// Where the work is saved after every layer, so that a run that was interrupted goes on from there; empty: nowhere.
-    /// As large as the activations. Whoever keeps the result removes the file.
+    /// Where the work is saved after every layer, so that a run that was interrupted goes on from there; empty:
+    /// nowhere. As large as the activations. Whoever keeps the result removes the file.
     std::filesystem::path checkpoint{};
     /// What to do about a checkpoint that cannot be gone on from, as one of another model or text.
     existing_file unfit_checkpoint = existing_file::refuse;
@@ -41,7 +41,7 @@ using layer_observer = function_ref<void(std::size_t layer, std::span<const inpu
 /// The statistics of all inputs, from the first layer to the output.
 struct calibration {
     std::size_t windows = 0;
-    std::size_t window = 0;  ///< tokens in a window
+    std::size_t window = 0;   ///< tokens in a window
     std::size_t resumed = 0;  ///< layers that an earlier run had finished
     std::vector<input_statistics> inputs;
 };

@@ -90,8 +90,7 @@ inline void save_damage(const std::filesystem::path& path, const select::damage_
 [[nodiscard]] inline select::damage_table load_damage(const std::filesystem::path& path,
                                                       std::span<const tensor_info> tensors) {
     const mapped_file file(path);
-    return damage_from_json(as_text(file.bytes()), path.string(),
-                            tensors);
+    return damage_from_json(as_text(file.bytes()), path.string(), tensors);
 }
 
 }  // namespace tessera

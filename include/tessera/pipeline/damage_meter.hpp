@@ -25,7 +25,7 @@ enum class damage_role { embedding, layer, output };
 /// A tensor that plans decide about, in one of its roles.
 struct damage_subject {
     const tensor_info* stored;  ///< as the source has it
-    tensor_info info;           ///< the same under the name of its role: an embedding table as output is "output.weight"
+    tensor_info info;  ///< the same under the name of its role: an embedding table as output is "output.weight"
     damage_role role;
     std::size_t layer = 0;  ///< where role is layer
 };
@@ -55,7 +55,8 @@ public:
             if (info.name == select::embedding_name) embedding = &info;
             if (info.name == select::output_name) output = &info;
         }
-        all.push_back({embedding, *embedding, damage_role::embedding});  // the decoder would not have opened without one
+        all.push_back(
+            {embedding, *embedding, damage_role::embedding});  // the decoder would not have opened without one
         for (std::size_t l = 0; l < layers; ++l)
             for (const tensor_info& info : overlay_.tensors())
                 if (block_index(info.name) == l && !select::stays_full_precision(info))
@@ -82,16 +83,15 @@ public:
         for (const damage_subject& subject : subjects()) {
             const std::size_t until = subject.role == damage_role::embedding ? 0
                                       : subject.role == damage_role::layer   ? subject.layer
-                                                                             : reference_.decoder().spec().layers.size();
+                                                                           : reference_.decoder().spec().layers.size();
             for (; layer < until; ++layer) reference_.decoder().run_layer(layer, below);
             visit(subject, [&]<row_edit Edit>(const Edit& edit) {
                 const edited scope(overlay_, subject, edit);
                 if (subject.role == damage_role::output) {
                     candidate_.keep(tokens_, below);
                 } else {
-                    model::activations state = subject.role == damage_role::embedding
-                                                   ? candidate_.decoder().embed(tokens_, window_)
-                                                   : below;
+                    model::activations state =
+                        subject.role == damage_role::embedding ? candidate_.decoder().embed(tokens_, window_) : below;
                     const std::size_t layers = candidate_.decoder().spec().layers.size();
                     if (subject.role == damage_role::layer) candidate_.decoder().run_layer(layer, state);
                     scope.end();

@@ -33,10 +33,10 @@ struct feedback_settings {
     }
 };
 
-/// What is done about matrices of a stack (experts) that few tokens reached: their second moments are blended with what is
-/// known of the whole stack, as blend_rare_matrices does with importances.
+/// What is done about matrices of a stack (experts) that few tokens reached: their second moments are blended with what
+/// is known of the whole stack, as blend_rare_matrices does with importances.
 struct rare_experts {
-    std::uint64_t enough_tokens = 0;               ///< that are few no more
+    std::uint64_t enough_tokens = 0;                ///< that are few no more
     const importance_table* importances = nullptr;  ///< of all matrices, blended already; null: the matrices' own
 };
 
@@ -61,8 +61,8 @@ namespace detail {
     return std::ranges::lower_bound(input.routed, used, {}, &model::routed_token::token) - input.routed.begin();
 }
 
-// Of the second moments over a few tokens, the diagonal becomes that of the importances, where there are some. Of what lies
-// off it nothing is known of other experts: it shrinks as if it was zero there.
+// Of the second moments over a few tokens, the diagonal becomes that of the importances, where there are some. Of what
+// lies off it nothing is known of other experts: it shrinks as if it was zero there.
 inline void blend(model::matrix& gram, const model::linear& first, std::uint64_t tokens, const rare_experts& rare) {
     const tensor_info& info = *first.tensor;
     if (matrix_count(info) < 2 || tokens >= rare.enough_tokens) return;
@@ -75,7 +75,8 @@ inline void blend(model::matrix& gram, const model::linear& first, std::uint64_t
     gram.diagonal() = diagonal;
 }
 
-// What an input teaches: the Gram matrices of the rows used and, where there are any, held back; of the first the factor.
+// What an input teaches: the Gram matrices of the rows used and, where there are any, held back; of the first the
+// factor.
 struct learned_input {
     model::matrix seen, held_back;
     gram_factor factor;

@@ -16,8 +16,9 @@ struct feedback_gains {
         type_layout layout;
         double factor;  ///< on the relative error; 1 where feedback does not help
     };
-    /// The name is that of the tensor's role: an embedding table that is the output, too, has two entries. As embedding,
-    /// which nothing is multiplied with, it gets worse: what feedback saves of one column's error others pay.
+    /// The name is that of the tensor's role: an embedding table that is the output, too, has two entries. As
+    /// embedding, which nothing is multiplied with, it gets worse: what feedback saves of one column's error others
+    /// pay.
     struct tensor_gains {
         std::string name;
         std::vector<gain> formats{};

@@ -13,8 +13,8 @@
 
 namespace tessera {
 
-/// Logits of another source that are computed once, where they fit `most_bytes`; else every time. The source must outlive
-/// it.
+/// Logits of another source that are computed once, where they fit `most_bytes`; else every time. The source must
+/// outlive it.
 template <logits_source Source>
 class kept_logits {
 public:

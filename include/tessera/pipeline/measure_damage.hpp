@@ -116,10 +116,11 @@ struct tensor_curve {
 
 }  // namespace detail
 
-/// Passes through a whole model that measuring `points` points of every tensor's curve is worth: an edit costs the layers
-/// from its tensor on, half of them in the mean.
+/// Passes through a whole model that measuring `points` points of every tensor's curve is worth: an edit costs the
+/// layers from its tensor on, half of them in the mean.
 [[nodiscard]] inline std::size_t measure_passes(std::span<const tensor_info> tensors, std::size_t points) {
-    const auto quantized = std::ranges::count_if(tensors, [](const auto& t) { return !select::stays_full_precision(t); });
+    const auto quantized =
+        std::ranges::count_if(tensors, [](const auto& t) { return !select::stays_full_precision(t); });
     return static_cast<std::size_t>(quantized) * points / 2 + 2;
 }
 
@@ -128,7 +129,8 @@ struct tensor_curve {
 [[nodiscard]] inline std::uint64_t default_measure_tokens(std::span<const tensor_info> tensors, std::size_t passes) {
     double weights = 0;
     for (const tensor_info& info : tensors) weights += static_cast<double>(info.weights());
-    return static_cast<std::uint64_t>(std::clamp(5e13 / (2.0 * weights * static_cast<double>(passes)), 1024.0, 16384.0));
+    return static_cast<std::uint64_t>(
+        std::clamp(5e13 / (2.0 * weights * static_cast<double>(passes)), 1024.0, 16384.0));
 }
 
 struct measure_damage_options {
@@ -147,7 +149,8 @@ struct measure_damage_options {
 /// tensor's curve, or a typical one, at the errors that formats make of themselves; their entries come last.
 ///
 /// Throws as decoders and encoders do, and when importances are those of another model.
-template <class Formats = builtin_formats, class Encoder = weighted, damage_measure Measure = direct, tensor_source Source>
+template <class Formats = builtin_formats, class Encoder = weighted, damage_measure Measure = direct,
+          tensor_source Source>
 [[nodiscard]] select::damage_table measure_damage(const Source& source, const importance_table& importances,
                                                   std::span<const std::int32_t> tokens, std::size_t window,
                                                   const select::menu& menu, std::span<const type_layout> fallback,
@@ -159,7 +162,9 @@ template <class Formats = builtin_formats, class Encoder = weighted, damage_meas
     select::damage_table table;
     if (options.gains != nullptr) table.encoder = "feedback";
     const std::size_t total = meter.subjects().size();
-    const auto stored = [&](const type_layout& layout) { return stored_in<Encoder, Formats>{layout, importances, encoder}; };
+    const auto stored = [&](const type_layout& layout) {
+        return stored_in<Encoder, Formats>{layout, importances, encoder};
+    };
     const auto error_of = [&](const tensor_info& in_source, const tensor_info& info, const auto& edit) {
         const std::uint64_t rows = std::max<std::uint64_t>(8, options.sample_weights / info.columns());
         return sampled_error(source, in_source, info, importances, edit, rows).relative();

@@ -26,7 +26,7 @@
 namespace tessera {
 
 struct feedback_gains_options {
-    int threads = 0;                ///< 0: all of the machine's
+    int threads = 0;  ///< 0: all of the machine's
     feedback_settings settings = {};
     rare_experts rare = {};
     std::size_t tiles = 2;  ///< of 64 rows, that are tried of each tensor, from as many matrices of a stack
@@ -49,12 +49,14 @@ public:
         const auto matrix = static_cast<std::size_t>(first.first_row / first.tensor->dims[1]);
         std::vector<const tensor_info*> tensors;  // slices of one come several times
         for (const model::linear* layer : input.shared)
-            if (!select::stays_full_precision(*layer->tensor) && std::ranges::find(tensors, layer->tensor) == tensors.end())
+            if (!select::stays_full_precision(*layer->tensor) &&
+                std::ranges::find(tensors, layer->tensor) == tensors.end())
                 tensors.push_back(layer->tensor);
         std::erase_if(tensors, [&](const tensor_info* t) { return !is_sampled(matrix, t->dims[2] * t->dims[3]); });
         if (tensors.empty()) return;
 
-        const learned_input learned = learn(input, used, options_.rare, options_.settings.factor(is_table(*tensors.front()), options_.threads));
+        const learned_input learned =
+            learn(input, used, options_.rare, options_.settings.factor(is_table(*tensors.front()), options_.threads));
         for (const tensor_info* tensor : tensors)
             try_formats(*tensor, matrix, {learned.factor, options_.settings.refits}, learned.held_back);
     }
@@ -66,8 +68,10 @@ public:
             feedback_gains::tensor_gains embeddings{tensor.info.name};
             for (const tried_format& f : tensor.formats) {
                 const bool is_better = f.feedback.outputs < f.weighted.outputs;  // or else it is not used
-                outputs.formats.push_back({f.layout, is_better ? std::sqrt(f.feedback.outputs / f.weighted.outputs) : 1.0});
-                embeddings.formats.push_back({f.layout, is_better ? std::sqrt(f.feedback.weights / f.weighted.weights) : 1.0});
+                outputs.formats.push_back(
+                    {f.layout, is_better ? std::sqrt(f.feedback.outputs / f.weighted.outputs) : 1.0});
+                embeddings.formats.push_back(
+                    {f.layout, is_better ? std::sqrt(f.feedback.weights / f.weighted.weights) : 1.0});
             }
             if (!is_table(tensor.info)) continue;
             outputs.name = select::output_name;
@@ -116,7 +120,8 @@ private:
                 tensor_info target = tensor;
                 target.layout = formats[f].layout;
                 const auto errors = [&](const auto& encoder) {
-                    return try_encoder<Formats>(target, first_row, weights, feedback.factor.importance(), encoder, gram);
+                    return try_encoder<Formats>(target, first_row, weights, feedback.factor.importance(), encoder,
+                                                gram);
                 };
                 formats[f].weighted += errors(weighted{});
                 formats[f].feedback += errors(feedback);

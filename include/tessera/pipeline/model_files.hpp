@@ -13,8 +13,8 @@
 
 namespace tessera {
 
-/// What belongs to the model at `path`, and must not be replaced by what is made of it: a GGUF file with all its shards,
-/// or of a directory the weights, configuration, tokenizer and chat templates, read or not. Nothing is opened.
+/// What belongs to the model at `path`, and must not be replaced by what is made of it: a GGUF file with all its
+/// shards, or of a directory the weights, configuration, tokenizer and chat templates, read or not. Nothing is opened.
 [[nodiscard]] inline std::vector<std::filesystem::path> model_files(const std::filesystem::path& path) {
     namespace fs = std::filesystem;
     constexpr auto names = std::to_array<std::string_view>(

@@ -100,8 +100,9 @@ namespace detail {
         fail(row.where(), ": tensor ", source.name, ": wanted a format that takes rows of ", source.columns(),
              " weights, got ", format.name, " with blocks of ", format.block_size);
     if ((is_integer(source.type()) || is_integer(format.id)) && format.id != source.type())
-        fail(row.where(), ": tensor ", source.name, ": wanted whole numbers to stay what they are and weights not to become such, got ",
-             format.name, " for ", source.layout.name);
+        fail(row.where(), ": tensor ", source.name,
+             ": wanted whole numbers to stay what they are and weights not to become such, got ", format.name, " for ",
+             source.layout.name);
     if (select::stays_full_precision(source) && format.block_size > 1)
         fail(row.where(), ": tensor ", source.name, ": wanted F32 for a tensor that stays in full precision, got ",
              format.name);
@@ -172,8 +173,7 @@ inline void save_plan(const std::filesystem::path& path, const select::plan& pla
 /// Reads what save_plan wrote, or what a person made of it.
 [[nodiscard]] inline select::plan load_plan(const std::filesystem::path& path, std::span<const tensor_info> tensors) {
     const mapped_file file(path);
-    return plan_from_json(as_text(file.bytes()), path.string(),
-                          tensors);
+    return plan_from_json(as_text(file.bytes()), path.string(), tensors);
 }
 
 /// The plan as options of llama-quantize, one `--tensor-type NAME=TYPE` a line, each with an expression that matches

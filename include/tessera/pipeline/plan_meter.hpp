@@ -54,7 +54,8 @@ public:
         importances.require_fit(source.tensors());
         reference_.run(tokens, window);
         const std::size_t positions = tokens.size() / window * scored_positions::of_window(window).count;
-        kept_ = std::make_unique<kept_logits<scored_model<overlay_source<Source>>>>(reference_, positions, 2 * options.logits_bytes);
+        kept_ = std::make_unique<kept_logits<scored_model<overlay_source<Source>>>>(reference_, positions,
+                                                                                    2 * options.logits_bytes);
     }
 
     /// The windows there are.

@@ -43,8 +43,8 @@ requires encoder_for<Encoder, F>
 }
 
 struct quantize_options {
-    int threads = 0;                        ///< 0: all of the machine's
-    std::uint64_t piece_weights = 1 << 20;  ///< weights that one thread has in flight, at least one row
+    int threads = 0;                                ///< 0: all of the machine's
+    std::uint64_t piece_weights = 1 << 20;          ///< weights that one thread has in flight, at least one row
     const importance_table* importances = nullptr;  ///< null: all columns count alike
 };
 
@@ -107,7 +107,8 @@ template <class F>
 [[nodiscard]] saturation find_saturation(std::uint64_t row, std::span<const float> weights,
                                          std::span<const float> decoded) {
     saturation found;
-    const bool is_small = std::ranges::none_of(weights, [](float x) { return std::fabs(x) >= least_saturating_weight; });
+    const bool is_small =
+        std::ranges::none_of(weights, [](float x) { return std::fabs(x) >= least_saturating_weight; });
     if (F::block_size == 1 || is_small) return found;
     for (std::size_t first = 0; first < weights.size(); first += F::block_size) {
         const auto block_of = [&](std::span<const float> values) {
@@ -128,7 +129,7 @@ inline constexpr std::size_t rows_at_once<Encoder> = Encoder::rows_at_once;
 
 template <class Formats, class Encoder>
 encoding_error encode_rows(const tensor_info& target, std::uint64_t first_row, std::span<float> weights,
-                         std::span<const float> importance, const Encoder& encoder, std::vector<std::byte>& bytes) {
+                           std::span<const float> importance, const Encoder& encoder, std::vector<std::byte>& bytes) {
     encoding_error sums;
     const std::size_t columns = target.columns();
     const std::size_t rows = weights.size() / columns;
@@ -140,8 +141,8 @@ encoding_error encode_rows(const tensor_info& target, std::uint64_t first_row, s
         std::vector<float> decoded(columns);
         for (std::size_t first = 0; first < rows; first += rows_at_once<Encoder>) {
             const std::size_t count = std::min(rows_at_once<Encoder>, rows - first);
-            encoder(format_tag<F>{}, std::span<const float>(weights.subspan(first * columns, count * columns)), importance,
-                    std::span<block>(packed).first(count * row_blocks));
+            encoder(format_tag<F>{}, std::span<const float>(weights.subspan(first * columns, count * columns)),
+                    importance, std::span<block>(packed).first(count * row_blocks));
             for (std::size_t r = 0; r < count; ++r) {
                 const std::span<const float> row = weights.subspan((first + r) * columns, columns);
                 decode_blocks<F>(std::span<const block>(packed).subspan(r * row_blocks, row_blocks), decoded);

@@ -56,7 +56,8 @@ public:
     {
         return base_.packed(info, first_row, rows);
     }
-    [[nodiscard]] std::vector<std::byte> repacked(const tensor_info& info, std::uint64_t first_row, std::uint64_t rows) const
+    [[nodiscard]] std::vector<std::byte> repacked(const tensor_info& info, std::uint64_t first_row,
+                                                  std::uint64_t rows) const
     requires requires { std::declval<const Source&>().repacked(info, first_row, rows); }
     {
         return base_.repacked(info, first_row, rows);
@@ -127,24 +128,26 @@ private:
 
 }  // namespace detail
 
-/// As quantize_with_feedback, but every layer learns from the inputs that the quantized layers before it leave, and aims
-/// at the outputs that the original weights give for the original inputs: weights are moved, before they are rounded, by
-/// what makes most of the difference good. Experts are not moved and learn from the original inputs, since the quantized
-/// ones may take other tokens. Errors in the reports are against the moved weights.
+/// As quantize_with_feedback, but every layer learns from the inputs that the quantized layers before it leave, and
+/// aims at the outputs that the original weights give for the original inputs: weights are moved, before they are
+/// rounded, by what makes most of the difference good. Experts are not moved and learn from the original inputs, since
+/// the quantized ones may take other tokens. Errors in the reports are against the moved weights.
 ///
-/// Weights that lie on their format's grid stay as they are. A table that is embedding and output at once is encoded last:
-/// the layers see it as it was.
+/// Weights that lie on their format's grid stay as they are. A table that is embedding and output at once is encoded
+/// last: the layers see it as it was.
 ///
 /// Memory is twice the activations of the text, the inputs of a layer, and its packed tensors. Time is about twice.
 template <class Formats = builtin_formats, tensor_source Source, tensor_sink Sink>
 std::vector<feedback_report> quantize_layer_by_layer(const Source& source, const select::plan& plan,
                                                      const metadata& properties, const feedback_text& text, Sink& sink,
-                                                     const feedback_options& options = {}, progress_callback report = {}) {
+                                                     const feedback_options& options = {},
+                                                     progress_callback report = {}) {
     using overlaid = detail::overlaid_sink<Formats, Source, Sink>;
     using moved_source = detail::moved_source<Source>;
     overlay_source<Source> quantized(source);
     const model::decoder<Source> original_model(source, model::decoder_options{.threads = options.threads});
-    const model::decoder<overlay_source<Source>> quantized_model(quantized, model::decoder_options{.threads = options.threads});
+    const model::decoder<overlay_source<Source>> quantized_model(quantized,
+                                                                 model::decoder_options{.threads = options.threads});
     const std::vector<std::int32_t> tokens = text.tokens();
     model::activations original_state = original_model.embed(tokens, text.window);
 
@@ -188,8 +191,8 @@ std::vector<feedback_report> quantize_layer_by_layer(const Source& source, const
         if (!pass.waits_for(input)) return;
         const detail::learned_input learned = pass.learn(input);
         if (has_output || first.tensor->name != select::embedding_name)  // an embedding is not to be moved
-            moved.move_by(compensation(original->rows, input.rows, detail::used_rows(input, text.used.size()), learned.seen,
-                                       options.settings.damping, options.threads));
+            moved.move_by(compensation(original->rows, input.rows, detail::used_rows(input, text.used.size()),
+                                       learned.seen, options.settings.damping, options.threads));
         pass.encode(input, learned);
         moved.move_by({});
         inputs.erase(original);

@@ -34,7 +34,8 @@ namespace tessera {
 struct feedback_options {
     int threads = 0;  ///< 0: all of the machine's
     feedback_settings settings = {};
-    /// Those that no token reached are encoded by `weighted` with these importances or, where there are none, the others'.
+    /// Those that no token reached are encoded by `weighted` with these importances or, where there are none, the
+    /// others'.
     rare_experts rare = {};
 };
 
@@ -123,7 +124,9 @@ private:
     [[nodiscard]] std::span<const float> importances_of(std::size_t tensor, std::size_t matrix) const {
         const bool is_stack = is_done_[tensor].size() > 1;
         if (is_stack && options_.rare.importances != nullptr)
-            if (const auto known = options_.rare.importances->find(plan_.choices[tensor].target, matrix); !known.empty()) return known;
+            if (const auto known = options_.rare.importances->find(plan_.choices[tensor].target, matrix);
+                !known.empty())
+                return known;
         return importances_[tensor];
     }
 
@@ -134,7 +137,8 @@ private:
             const std::string& name = layer->tensor->name;
             const auto matrix = static_cast<std::size_t>(layer->first_row / layer->tensor->dims[1]);
             // A table that the plan writes twice is an output under that name only.
-            const bool written_twice = std::ranges::any_of(plan_.choices, [&](const auto& c) { return c.made_from == name; });
+            const bool written_twice =
+                std::ranges::any_of(plan_.choices, [&](const auto& c) { return c.made_from == name; });
             for (std::size_t t = 0; t < plan_.choices.size(); ++t) {
                 const select::choice& choice = plan_.choices[t];
                 if (choice.source_name() != name || is_done_[t][matrix] || !choice.is_encoded()) continue;
@@ -195,7 +199,8 @@ private:
         return std::ranges::all_of(sample_tiles(m), [&](std::size_t first) {
             row_tile tile = read_tile(m, first);
             std::vector<std::byte> bytes;
-            return encode_rows<Formats>(plan_.choices[m.tensor].target, tile.first_row, tile.weights, {}, weighted{}, bytes)
+            return encode_rows<Formats>(plan_.choices[m.tensor].target, tile.first_row, tile.weights, {}, weighted{},
+                                        bytes)
                        .plain.squared_error == 0;
         });
     }
@@ -210,7 +215,9 @@ private:
         parallel_for(tiles.size(), options_.threads, [&](std::size_t i) {
             row_tile tile = read_tile(m, tiles[i]);
             const auto outputs = [&](const auto& encoder) {
-                return try_encoder<Formats>(choice.target, tile.first_row, tile.weights, feedback.factor.importance(), encoder, gram).outputs;
+                return try_encoder<Formats>(choice.target, tile.first_row, tile.weights, feedback.factor.importance(),
+                                            encoder, gram)
+                    .outputs;
             };
             errors[i] = {outputs(weighted{}), outputs(feedback)};
         });
@@ -256,8 +263,8 @@ private:
 
 /// Writes every tensor of `source` to `sink` in the type the plan gives it, as quantize_model does, but with error
 /// feedback where a matrix's inputs are known: the text goes through the model layer by layer, and a matrix is encoded
-/// when its input is there. Of the text held back each matrix keeps the encoder, feedback or `weighted`, that loses less
-/// on it, judged by up to 256 of its rows. Returns a report per tensor, in the plan's order.
+/// when its input is there. Of the text held back each matrix keeps the encoder, feedback or `weighted`, that loses
+/// less on it, judged by up to 256 of its rows. Returns a report per tensor, in the plan's order.
 ///
 /// Memory is the activations of the text, and less than four floats per pair of columns of one input. The bytes written
 /// depend on source, plan, text and options only. Throws as quantize_model and the decoder do; the sink is then not
@@ -265,7 +272,8 @@ private:
 template <class Formats = builtin_formats, tensor_source Source, tensor_sink Sink>
 std::vector<feedback_report> quantize_with_feedback(const Source& source, const select::plan& plan,
                                                     const metadata& properties, const feedback_text& text, Sink& sink,
-                                                    const feedback_options& options = {}, progress_callback report = {}) {
+                                                    const feedback_options& options = {},
+                                                    progress_callback report = {}) {
     const std::vector<tensor_info> targets = plan.targets();
     const model::decoder<Source> decoder(source, model::decoder_options{.threads = options.threads});
     model::activations state = decoder.embed(text.tokens(), text.window);

@@ -81,8 +81,9 @@ struct stored_in {
     }
 };
 
-/// The error that an edit makes in about `rows` rows of a tensor, evenly spread: `stored` as the source knows it, `info`
-/// as edits and importances do. Each column is weighed by its importance, each matrix by the tokens that reach it.
+/// The error that an edit makes in about `rows` rows of a tensor, evenly spread: `stored` as the source knows it,
+/// `info` as edits and importances do. Each column is weighed by its importance, each matrix by the tokens that reach
+/// it.
 template <tensor_source Source, row_edit Edit>
 [[nodiscard]] weight_error sampled_error(const Source& source, const tensor_info& stored, const tensor_info& info,
                                          const importance_table& importances, const Edit& edit, std::uint64_t rows) {

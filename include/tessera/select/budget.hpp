@@ -53,9 +53,9 @@ struct budget {
     std::uint32_t alignment = 32;  ///< each tensor takes a multiple of it
     search_options search = {};
 
-    /// A tensor that the table lacks stays what it is (reason::unpriced) where the menu allows that. Throws where it does
-    /// not, and when the limit is out of reach: then the message names the least there
-    /// is, and the settled tensors that are larger than they would have to be.
+    /// A tensor that the table lacks stays what it is (reason::unpriced) where the menu allows that. Throws where it
+    /// does not, and when the limit is out of reach: then the message names the least there is, and the settled tensors
+    /// that are larger than they would have to be.
     void settle(plan& draft, std::span<const type_layout> available) const;
 };
 
@@ -204,8 +204,8 @@ private:
              pins_in_the_way());
     }
 
-    // The rules' tensors, and those of unknown damage, that are larger than their smallest format, or that do damage: those
-    // that do most of it first.
+    // The rules' tensors, and those of unknown damage, that are larger than their smallest format, or that do damage:
+    // those that do most of it first.
     [[nodiscard]] std::string pins_in_the_way() const {
         const bool by_size = std::holds_alternative<at_most_bytes>(wanted_.limit);
         struct pin {

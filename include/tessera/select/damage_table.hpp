@@ -39,8 +39,8 @@ struct tensor_damage {
 /// The damage of every tensor of a model that may be quantized. Damages of different tensors add up.
 ///
 /// A model without output.weight uses its embedding table in two roles, and the table has two entries for it:
-/// token_embd.weight is the damage through the embeddings, output.weight the damage through the logits. Where the second
-/// is missing, the first stands for both.
+/// token_embd.weight is the damage through the embeddings, output.weight the damage through the logits. Where the
+/// second is missing, the first stands for both.
 struct damage_table {
     std::vector<tensor_damage> tensors{};
     std::string encoder = "weighted";  ///< that is to encode

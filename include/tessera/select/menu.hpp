@@ -67,7 +67,8 @@ inline void add_name(menu& chosen, std::string_view name, const menu_formats& fo
         const auto is_it = [&](const type_layout& other) { return other.id == format.id; };
         if (std::none_of(chosen.formats.begin(), chosen.formats.end(), is_it)) chosen.formats.push_back(format);
     };
-    const bool is_all = name == "newest" || name == "all", is_portable = name == "portable" && !formats.portable.empty();
+    const bool is_all = name == "newest" || name == "all",
+               is_portable = name == "portable" && !formats.portable.empty();
     if (name == "stored" || is_all || is_portable) {
         chosen.stored = stored_type::allowed;
         if (name != "stored") std::ranges::for_each(is_all ? formats.all : formats.portable, add);

@@ -29,7 +29,7 @@ struct selection {
     std::vector<std::size_t> picks;  ///< for each item the position of its option
     double weight = 0.0;
     double value = 0.0;
-    double bound = 0.0;  ///< proven: no choice within the limit has a smaller value
+    double bound = 0.0;            ///< proven: no choice within the limit has a smaller value
     std::size_t states_tried = 0;  ///< partial choices looked at; what the search costs
 };
 

@@ -33,7 +33,9 @@ struct choice {
 
     [[nodiscard]] std::string_view source_name() const noexcept { return made_from.empty() ? target.name : made_from; }
     /// Whether the tensor is made anew, in a type of blocks.
-    [[nodiscard]] bool is_encoded() const noexcept { return target.layout.block_size > 1 && target.type() != source.id; }
+    [[nodiscard]] bool is_encoded() const noexcept {
+        return target.layout.block_size > 1 && target.type() != source.id;
+    }
 };
 
 /// Choices in the order of the source's tensors; what is written a second time comes last.

@@ -17,9 +17,9 @@ namespace tessera::select {
                         [](const choice& c) { return c.target.name == output_name; });
 }
 
-/// Fills in a choice's damage: none where the type stays what it is or the tensor stays in full precision, else what the
-/// table says, nothing where it says nothing. `tied` tells whether the plan writes one table for embeddings and output,
-/// which then does the damage of both.
+/// Fills in a choice's damage: none where the type stays what it is or the tensor stays in full precision, else what
+/// the table says, nothing where it says nothing. `tied` tells whether the plan writes one table for embeddings and
+/// output, which then does the damage of both.
 inline void predict_damage(choice& made, const damage_table& table, bool tied) {
     const auto known = [&](std::string_view name) {
         const tensor_damage* entry = table.find(name);

@@ -167,8 +167,7 @@ private:
     for (std::size_t t = 0; t < order.size(); ++t) order[t] = t;
     std::sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) {
         const std::string &x = tensors[a].name, &y = tensors[b].name;
-        return std::tuple(block_index(x), std::string_view(x)) <
-               std::tuple(block_index(y), std::string_view(y));
+        return std::tuple(block_index(x), std::string_view(x)) < std::tuple(block_index(y), std::string_view(y));
     });
     std::vector<std::optional<mix_type>> types(tensors.size());
     detail::mixer next(chosen, model, tensors);
@@ -210,7 +209,8 @@ public:
         for (choice& made : draft.choices) {
             if (made.why != reason::unchanged) continue;
             const auto found = types_.find(made.target.name);
-            if (found != types_.end()) select::settle(made, found->second.wanted, found->second.written, reason::requested);
+            if (found != types_.end())
+                select::settle(made, found->second.wanted, found->second.written, reason::requested);
         }
     }
 

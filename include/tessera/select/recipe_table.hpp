@@ -19,17 +19,17 @@ struct mix {
 };
 
 inline constexpr std::array mixes = std::to_array<mix>({
-    {"F32", 0, type_id::f32},          {"F16", 1, type_id::f16},          {"BF16", 32, type_id::bf16},
-    {"Q4_0", 2, type_id::q4_0},        {"Q4_1", 3, type_id::q4_1},        {"Q5_0", 8, type_id::q5_0},
-    {"Q5_1", 9, type_id::q5_1},        {"Q8_0", 7, type_id::q8_0},        {"Q2_K", 10, type_id::q2_k},
-    {"Q2_K_S", 21, type_id::q2_k},     {"Q3_K_S", 11, type_id::q3_k},     {"Q3_K_M", 12, type_id::q3_k},
-    {"Q3_K_L", 13, type_id::q3_k},     {"Q4_K_S", 14, type_id::q4_k},     {"Q4_K_M", 15, type_id::q4_k},
-    {"Q5_K_S", 16, type_id::q5_k},     {"Q5_K_M", 17, type_id::q5_k},     {"Q6_K", 18, type_id::q6_k},
-    {"IQ1_S", 24, type_id::iq1_s},     {"IQ1_M", 31, type_id::iq1_m},     {"IQ2_XXS", 19, type_id::iq2_xxs},
-    {"IQ2_XS", 20, type_id::iq2_xs},   {"IQ2_S", 28, type_id::iq2_xs},    {"IQ2_M", 29, type_id::iq2_s},
-    {"IQ3_XXS", 23, type_id::iq3_xxs}, {"IQ3_XS", 22, type_id::iq3_s},    {"IQ3_S", 26, type_id::iq3_s},
-    {"IQ3_M", 27, type_id::iq3_s},     {"IQ4_NL", 25, type_id::iq4_nl},   {"IQ4_XS", 30, type_id::iq4_xs},
-    {"TQ1_0", 36, type_id::tq1_0},     {"TQ2_0", 37, type_id::tq2_0},     {"MXFP4_MOE", 38, type_id::mxfp4},
+    {"F32", 0, type_id::f32},          {"F16", 1, type_id::f16},        {"BF16", 32, type_id::bf16},
+    {"Q4_0", 2, type_id::q4_0},        {"Q4_1", 3, type_id::q4_1},      {"Q5_0", 8, type_id::q5_0},
+    {"Q5_1", 9, type_id::q5_1},        {"Q8_0", 7, type_id::q8_0},      {"Q2_K", 10, type_id::q2_k},
+    {"Q2_K_S", 21, type_id::q2_k},     {"Q3_K_S", 11, type_id::q3_k},   {"Q3_K_M", 12, type_id::q3_k},
+    {"Q3_K_L", 13, type_id::q3_k},     {"Q4_K_S", 14, type_id::q4_k},   {"Q4_K_M", 15, type_id::q4_k},
+    {"Q5_K_S", 16, type_id::q5_k},     {"Q5_K_M", 17, type_id::q5_k},   {"Q6_K", 18, type_id::q6_k},
+    {"IQ1_S", 24, type_id::iq1_s},     {"IQ1_M", 31, type_id::iq1_m},   {"IQ2_XXS", 19, type_id::iq2_xxs},
+    {"IQ2_XS", 20, type_id::iq2_xs},   {"IQ2_S", 28, type_id::iq2_xs},  {"IQ2_M", 29, type_id::iq2_s},
+    {"IQ3_XXS", 23, type_id::iq3_xxs}, {"IQ3_XS", 22, type_id::iq3_s},  {"IQ3_S", 26, type_id::iq3_s},
+    {"IQ3_M", 27, type_id::iq3_s},     {"IQ4_NL", 25, type_id::iq4_nl}, {"IQ4_XS", 30, type_id::iq4_xs},
+    {"TQ1_0", 36, type_id::tq1_0},     {"TQ2_0", 37, type_id::tq2_0},   {"MXFP4_MOE", 38, type_id::mxfp4},
     {"Q1_0", 40, type_id::q1_0},       {"Q2_0", 41, type_id::q2_0},
 });
 
@@ -40,23 +40,24 @@ enum class tensor_role { output, embedding, value, key, query, attention_output,
 namespace facts {
 using set = std::uint32_t;
 inline constexpr set none = 0;
-inline constexpr set importance = 1u << 0;       ///< there are importances of the columns
+inline constexpr set importance = 1u << 0;  ///< there are importances of the columns
 inline constexpr set no_importance = 1u << 1;
-inline constexpr set wide_groups = 1u << 2;      ///< at least four query heads share a key head
-inline constexpr set four_experts = 1u << 3;     ///< four or more
-inline constexpr set eight_experts = 1u << 4;    ///< exactly eight
-inline constexpr set llama_70b = 1u << 5;        ///< Llama with 80 layers and grouped heads
+inline constexpr set wide_groups = 1u << 2;    ///< at least four query heads share a key head
+inline constexpr set four_experts = 1u << 3;   ///< four or more
+inline constexpr set eight_experts = 1u << 4;  ///< exactly eight
+inline constexpr set llama_70b = 1u << 5;      ///< Llama with 80 layers and grouped heads
 inline constexpr set falcon = 1u << 6;
-inline constexpr set expert_stack = 1u << 7;     ///< a tensor of three dimensions
-inline constexpr set odd_rows = 1u << 8;         ///< rows that the usual type does not take
+inline constexpr set expert_stack = 1u << 7;  ///< a tensor of three dimensions
+inline constexpr set odd_rows = 1u << 8;      ///< rows that the usual type does not take
 // Of n tensors of a role this is number i:
 inline constexpr set first_2 = 1u << 9;
 inline constexpr set first_4 = 1u << 10;
-inline constexpr set first_16th = 1u << 11;      ///< i < n/16
-inline constexpr set first_8th = 1u << 12;       ///< i < n/8
-inline constexpr set middle = 1u << 13;          ///< n/8 <= i < 7n/8
-inline constexpr set every_third = 1u << 14;     ///< the first and the last eighth, and every third between
-inline constexpr set counted_first_8th = 1u << 15;  ///< as first_8th, by counting tensors even where layers have numbers
+inline constexpr set first_16th = 1u << 11;   ///< i < n/16
+inline constexpr set first_8th = 1u << 12;    ///< i < n/8
+inline constexpr set middle = 1u << 13;       ///< n/8 <= i < 7n/8
+inline constexpr set every_third = 1u << 14;  ///< the first and the last eighth, and every third between
+inline constexpr set counted_first_8th = 1u
+                                         << 15;  ///< as first_8th, by counting tensors even where layers have numbers
 }  // namespace facts
 
 /// A tensor of this role, in a mix of these names (all of them: "*"), with these facts true of it, gets this type; the
@@ -147,8 +148,8 @@ inline constexpr std::array mix_rules = std::to_array<mix_rule>({
 });
 
 /// What llama-quantize writes instead of a type whose blocks the rows do not fill: for blocks of 256 (or 64) a type of
-/// blocks of 32, for blocks of 32 or fewer F16. Nothing for types it has no substitute for. Until August 2026 it had none
-/// for blocks of 32 either, and refused such models.
+/// blocks of 32, for blocks of 32 or fewer F16. Nothing for types it has no substitute for. Until August 2026 it had
+/// none for blocks of 32 either, and refused such models.
 [[nodiscard]] constexpr std::optional<type_id> mix_substitute(type_id wanted) noexcept {
     switch (wanted) {
         case type_id::iq1_s:

@@ -42,8 +42,8 @@ struct refine_report {
 
 /// Starts from the budget's plan. Then pairs of its tensors swap bytes, one getting its next larger format and another
 /// its next smaller one, those first that the table thinks least of a loss. A swap is kept when the measured divergence
-/// falls significantly, token by token on the same text; samples grow while that is open. Never larger than the budget's
-/// plan or its limit.
+/// falls significantly, token by token on the same text; samples grow while that is open. Never larger than the
+/// budget's plan or its limit.
 template <plan_measure Measure>
 struct refined {
     budget start;
@@ -142,8 +142,7 @@ private:
             const auto larger = std::ranges::find_if(all, [&](const step& s) { return s.bytes > bytes; });
             if (larger != all.end()) ups.push_back({c, *larger, larger->bytes - bytes, *made.damage - larger->damage});
             const auto end = std::ranges::find_if(all, [&](const step& s) { return s.bytes >= bytes; });
-            if (end != all.begin())
-                downs.push_back({c, end[-1], bytes - end[-1].bytes, end[-1].damage - *made.damage});
+            if (end != all.begin()) downs.push_back({c, end[-1], bytes - end[-1].bytes, end[-1].damage - *made.damage});
         }
         std::uint64_t limit = total;
         if (const auto* size = std::get_if<at_most_bytes>(&start.limit))

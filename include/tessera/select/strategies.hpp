@@ -60,13 +60,13 @@ void settle(plan& draft, const Strategy& strategy, std::span<const type_layout> 
 /// The first with an opinion decides: rules and strategies in the order they are asked. Of rules alone it is a rule,
 /// too.
 template <class... Parts>
-    requires((type_rule<Parts> || selection_strategy<Parts>) && ...)
+requires((type_rule<Parts> || selection_strategy<Parts>) && ...)
 struct first_match {
     std::tuple<Parts...> parts;
     explicit first_match(Parts... list) : parts(std::move(list)...) {}
 
     std::optional<type_layout> operator()(const tensor_info& info) const
-        requires(type_rule<Parts> && ...)
+    requires(type_rule<Parts> && ...)
     {
         return std::apply(
             [&](const auto&... rule) {
@@ -77,7 +77,7 @@ struct first_match {
             parts);
     }
     void settle(plan& draft, std::span<const type_layout> available) const
-        requires(!(type_rule<Parts> && ...))
+    requires(!(type_rule<Parts> && ...))
     {
         std::apply([&](const auto&... part) { (select::settle(draft, part, available), ...); }, parts);
     }
@@ -101,10 +101,10 @@ struct first_match {
 }
 
 /// What a rule or strategy makes of every tensor, within the rules all files obey: tensors that stay in full precision
-/// get full_precision_layout, rows that do not fit get the next larger type of `available`, tensors without an answer keep the type
-/// they have.
+/// get full_precision_layout, rows that do not fit get the next larger type of `available`, tensors without an answer
+/// keep the type they have.
 template <class Strategy>
-    requires(type_rule<Strategy> || selection_strategy<Strategy>)
+requires(type_rule<Strategy> || selection_strategy<Strategy>)
 [[nodiscard]] plan make_plan(std::span<const tensor_info> tensors, const Strategy& strategy,
                              std::span<const type_layout> available) {
     plan draft = open_plan(tensors);

@@ -24,10 +24,10 @@ concept tensor_source = requires(const S& source, const tensor_info& info, std::
 /// source; an empty one means that these bytes exist only after a transform. A source may then still make them: its
 /// `repacked(info, first_row, rows)` returns the bytes, or none where it would have to encode.
 template <class S>
-concept packed_tensor_source = tensor_source<S> &&
-    requires(const S& source, const tensor_info& info, std::uint64_t row) {
-    { source.packed(info, row, row) } -> std::convertible_to<byte_view>;
-};
+concept packed_tensor_source =
+    tensor_source<S> && requires(const S& source, const tensor_info& info, std::uint64_t row) {
+        { source.packed(info, row, row) } -> std::convertible_to<byte_view>;
+    };
 
 /// Takes a model apart tensor by tensor: `begin` once with everything that will come, then
 /// `write(info, first_row, bytes)` with whole rows, in any order and from any thread, each row once; then `finish`.

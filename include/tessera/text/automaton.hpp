@@ -23,7 +23,8 @@ public:
     explicit symbol_table(const std::vector<code_point_set>& sets) {
         std::vector<std::uint32_t> starts{0, last_code_point + 1};  // of stretches that no set divides
         for (const code_point_set& set : sets)
-            for (const code_point_range& range : set.ranges()) starts.insert(starts.end(), {range.first, range.last + 1});
+            for (const code_point_range& range : set.ranges())
+                starts.insert(starts.end(), {range.first, range.last + 1});
         std::sort(starts.begin(), starts.end());
         starts.erase(std::unique(starts.begin(), starts.end()), starts.end());
 

@@ -9,7 +9,6 @@
 
 #include "tessera/core/utf8.hpp"
 
-
 namespace tessera::text {
 
 namespace detail {

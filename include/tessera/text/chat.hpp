@@ -24,7 +24,8 @@ struct conversation {
     nlohmann::ordered_json tools = nullptr;
 };
 
-/// Midnight of 1 January 2025, a Wednesday: a date for templates that print one, so that texts do not depend on the day.
+/// Midnight of 1 January 2025, a Wednesday: a date for templates that print one, so that texts do not depend on the
+/// day.
 [[nodiscard]] inline std::tm usual_date() {
     std::tm date{};
     date.tm_year = 125;
@@ -35,8 +36,9 @@ struct conversation {
 
 struct chat_options {
     bool add_generation_prompt = false;  ///< end with what makes the model answer
-    nlohmann::ordered_json variables = nlohmann::ordered_json::object();  ///< more for the template: enable_thinking, ...
-    std::tm now = usual_date();          ///< the time that templates with a date print
+    nlohmann::ordered_json variables =
+        nlohmann::ordered_json::object();  ///< more for the template: enable_thinking, ...
+    std::tm now = usual_date();            ///< the time that templates with a date print
     jinja::limits bounds{};
 };
 
@@ -46,10 +48,10 @@ struct chat_tokens {
     std::optional<std::string> eos{};
 };
 
-/// One chat template with the tokens it mentions. Templates get what transformers hands them: messages, tools, documents
-/// (both null when there are none), add_generation_prompt, bos_token and eos_token. Where OpenAI's layout leaves a choice
-/// (content as text or as parts, arguments of calls as text or as an object, null or no content), messages are brought
-/// into the form that the template takes; that is found out by trying.
+/// One chat template with the tokens it mentions. Templates get what transformers hands them: messages, tools,
+/// documents (both null when there are none), add_generation_prompt, bos_token and eos_token. Where OpenAI's layout
+/// leaves a choice (content as text or as parts, arguments of calls as text or as an object, null or no content),
+/// messages are brought into the form that the template takes; that is found out by trying.
 class chat_template {
 public:
     /// Throws when the source does not parse; `name` begins messages.
@@ -60,8 +62,8 @@ public:
         });
     }
 
-    /// The text of a conversation, without further special tokens: tokenize it with add_special off and parse_special on.
-    /// Throws when the template refuses the conversation or fails on it.
+    /// The text of a conversation, without further special tokens: tokenize it with add_special off and parse_special
+    /// on. Throws when the template refuses the conversation or fails on it.
     [[nodiscard]] std::string render(const conversation& talk, const chat_options& options = {}) const {
         if (!talk.messages.is_array() || talk.messages.empty())
             fail(template_.source().name(), ": wanted a list of messages, got ",

@@ -16,7 +16,7 @@ namespace tessera::text {
 /// What a template wants. Values say how messages are brought into form before it sees them.
 struct chat_layout {
     enum class content { as_given, text, parts } contents = content::as_given;
-    enum class empty { as_given, text } missing = empty::as_given;      ///< content of messages that only call tools
+    enum class empty { as_given, text } missing = empty::as_given;  ///< content of messages that only call tools
     enum class arguments { as_given, object, text } calls = arguments::object;
 };
 
@@ -35,7 +35,8 @@ inline std::string joined_parts(const nlohmann::ordered_json& parts) {
     for (const auto& part : parts) {
         const std::string kind = part.is_object() ? part.value("type", "") : std::string();
         if (kind != "text" || !part.contains("text") || !part["text"].is_string())
-            fail("messages: wanted parts of text, which are all this template takes, got ", kind.empty() ? "another" : kind);
+            fail("messages: wanted parts of text, which are all this template takes, got ",
+                 kind.empty() ? "another" : kind);
         if (!text.empty()) text += '\n';
         text += part["text"].get_ref<const std::string&>();
     }
@@ -86,10 +87,12 @@ template <class Render>
     chat_layout layout;
 
     const bool takes_text = shows(json::array({user(std::string(needle))}), always);
-    const bool takes_parts = shows(json::array({user(detail::text_part(std::string(needle)))}), [](const std::string& text) {
-        return text.find("'type'") == std::string::npos && text.find("\"type\": \"text\"") == std::string::npos;
-    });
-    if (takes_text != takes_parts) layout.contents = takes_text ? chat_layout::content::text : chat_layout::content::parts;
+    const bool takes_parts =
+        shows(json::array({user(detail::text_part(std::string(needle)))}), [](const std::string& text) {
+            return text.find("'type'") == std::string::npos && text.find("\"type\": \"text\"") == std::string::npos;
+        });
+    if (takes_text != takes_parts)
+        layout.contents = takes_text ? chat_layout::content::text : chat_layout::content::parts;
 
     const auto with_call = [&](json content, json arguments) {
         json message = json::parse(R"({"role": "assistant", "tool_calls":
@@ -123,7 +126,8 @@ inline void adapt(nlohmann::ordered_json& message, const chat_layout& layout) {
     const auto calls = message.find("tool_calls");
     if (calls == message.end() || !calls->is_array()) return;
     for (auto& call : *calls)
-        if (call.is_object() && call.contains("function") && call["function"].is_object() && call["function"].contains("arguments"))
+        if (call.is_object() && call.contains("function") && call["function"].is_object() &&
+            call["function"].contains("arguments"))
             detail::adapt_arguments(call["function"]["arguments"], layout.calls);
 }
 

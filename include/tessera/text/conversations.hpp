@@ -20,15 +20,16 @@ namespace tessera::text {
 
 namespace detail {
 
-// A line of JSON as a conversation: an object with messages and perhaps tools, or the messages alone. Nothing where it is
-// none.
+// A line of JSON as a conversation: an object with messages and perhaps tools, or the messages alone. Nothing where it
+// is none.
 inline std::optional<conversation> parse_conversation(std::string_view line) {
     std::optional<nlohmann::ordered_json> parsed = parse_bounded_json(line);
     if (!parsed) return std::nullopt;
     conversation talk;
     if (parsed->is_object()) {
         if (const auto tools = parsed->find("tools"); tools != parsed->end()) talk.tools = std::move(*tools);
-        if (const auto messages = parsed->find("messages"); messages != parsed->end()) talk.messages = std::move(*messages);
+        if (const auto messages = parsed->find("messages"); messages != parsed->end())
+            talk.messages = std::move(*messages);
     } else {
         talk.messages = std::move(*parsed);
     }
@@ -49,8 +50,8 @@ inline std::optional<conversation> parse_conversation(std::string_view line) {
 }
 
 /// Calls visit(conversation, where, replaced) for every line of JSONL: {"messages": [...], "tools": [...]}, or the
-/// messages alone. `where` names file and line; `replaced` counts the halves of surrogate pairs that became U+FFFD. Empty
-/// lines are left out; refuse(where, why) is called for those that are no conversations.
+/// messages alone. `where` names file and line; `replaced` counts the halves of surrogate pairs that became U+FFFD.
+/// Empty lines are left out; refuse(where, why) is called for those that are no conversations.
 template <class Visit, class Refuse>
 void for_each_conversation(std::string_view text, const std::string& file, Visit&& visit, Refuse&& refuse) {
     for (std::size_t line = 1; !text.empty(); ++line) {
@@ -68,7 +69,8 @@ void for_each_conversation(std::string_view text, const std::string& file, Visit
         if (talk)
             visit(*talk, where, replaced);
         else
-            refuse(where, concat("wanted a conversation, {\"messages\": [{\"role\": ..., \"content\": ...}, ...]} or the list alone, got ",
+            refuse(where, concat("wanted a conversation, {\"messages\": [{\"role\": ..., \"content\": ...}, ...]} or "
+                                 "the list alone, got ",
                                  one.substr(0, valid_utf8_prefix(one.substr(0, 60)))));
     }
 }

@@ -10,8 +10,8 @@
 
 namespace tessera::text {
 
-/// Cuts runs of decimal digits as numbers are written, 1|234|567. Regular expressions need to look ahead to the end of the
-/// run for that, at every place in it; here a run is counted once.
+/// Cuts runs of decimal digits as numbers are written, 1|234|567. Regular expressions need to look ahead to the end of
+/// the run for that, at every place in it; here a run is counted once.
 class digit_groups {
 public:
     /// The regular expressions that are done so: groups by themselves; the same where no letter or the like follows the
@@ -26,7 +26,8 @@ public:
         return digit_groups(pattern);
     }
 
-    /// Calls visit(piece) for every piece from left to right; together they are `text`, which is valid UTF-8 and not empty.
+    /// Calls visit(piece) for every piece from left to right; together they are `text`, which is valid UTF-8 and not
+    /// empty.
     template <class Visit>
     void split(std::string_view text, const Visit& visit) const {
         std::size_t begin = 0;  // of the piece that has no end yet
@@ -42,7 +43,8 @@ public:
             const std::size_t start = at;
             std::size_t count = 0, end = at;
             for (; end < text.size() && is_digit(text, end); ++count) end += utf8_length(text[end]);
-            const bool is_left_alone = pattern_ == apart_from_words && end < text.size() && words_.contains(code_point(text.substr(end)));
+            const bool is_left_alone =
+                pattern_ == apart_from_words && end < text.size() && words_.contains(code_point(text.substr(end)));
             for (; at < end; at += utf8_length(text[at]), --count)
                 if (!is_left_alone && (count % 3 == 0 || (at == start && pattern_ != between))) cut(at);
             if (!is_left_alone && pattern_ != between) cut(end);
@@ -51,7 +53,8 @@ public:
     }
 
 private:
-    explicit digit_groups(std::string_view pattern) : pattern_(pattern), digits_(code_point_set::category("Nd")), words_(digits_) {
+    explicit digit_groups(std::string_view pattern)
+        : pattern_(pattern), digits_(code_point_set::category("Nd")), words_(digits_) {
         for (const char* category : {"L", "M", "Pc"}) words_.add(code_point_set::category(category));
     }
 

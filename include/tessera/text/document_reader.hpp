@@ -23,24 +23,26 @@ namespace tessera::text {
 struct reading_options {
     std::string separator{};     ///< between documents of a plain text; empty: a file is a document
     bool parse_special = false;  ///< recognise control tokens spelled out in plain text
-    chat_options rendering{.bounds = {.output_bytes = std::size_t{1} << 24}};  ///< of conversations: some million tokens at most
+    chat_options rendering{
+        .bounds = {.output_bytes = std::size_t{1} << 24}};  ///< of conversations: some million tokens at most
 };
 
-/// Reads documents for one model. Plain text is taken as it is. Conversations are rendered with the model's chat template,
-/// as if it was always the same day; where the model has none (a base model), what they say is taken as plain text.
+/// Reads documents for one model. Plain text is taken as it is. Conversations are rendered with the model's chat
+/// template, as if it was always the same day; where the model has none (a base model), what they say is taken as plain
+/// text.
 class document_reader {
 public:
     /// What has been read so far. Of what is left out, the first is shown with file and line.
     struct report {
-        std::size_t texts = 0;          ///< documents of plain text
+        std::size_t texts = 0;  ///< documents of plain text
         std::size_t conversations = 0;
-        std::size_t refused = 0;        ///< conversations left out that the template raises an exception on
+        std::size_t refused = 0;  ///< conversations left out that the template raises an exception on
         std::string first_refusal{};
-        std::size_t failed = 0;         ///< conversations left out that the template fails on
+        std::size_t failed = 0;  ///< conversations left out that the template fails on
         std::string first_failure{};
-        std::size_t malformed = 0;      ///< lines of files of conversations left out that are none
+        std::size_t malformed = 0;  ///< lines of files of conversations left out that are none
         std::string first_malformed{};
-        std::size_t replaced = 0;       ///< halves of surrogate pairs that became U+FFFD
+        std::size_t replaced = 0;  ///< halves of surrogate pairs that became U+FFFD
 
         /// What was left out and what was replaced, kind by kind, to stand behind "N conversations in the model's chat
         /// template"; empty when nothing was.
@@ -53,9 +55,13 @@ public:
             };
             add(refused, "left out that it refuses", first_refusal);
             add(failed, "left out that it fails on", first_failure);
-            add(malformed, malformed == 1 ? "line left out that is no conversation" : "lines left out that are no conversations",
+            add(malformed,
+                malformed == 1 ? "line left out that is no conversation" : "lines left out that are no conversations",
                 first_malformed);
-            add(replaced, replaced == 1 ? "half a surrogate pair replaced by U+FFFD" : "halves of surrogate pairs replaced by U+FFFD", {});
+            add(replaced,
+                replaced == 1 ? "half a surrogate pair replaced by U+FFFD"
+                              : "halves of surrogate pairs replaced by U+FFFD",
+                {});
             return text;
         }
     };
@@ -65,8 +71,8 @@ public:
         : keys_(&keys), options_(std::move(options)), tokenizer_(keys) {}
 
     /// The documents of a file's text; `file` is its name. A line that is no conversation, and a conversation that the
-    /// template refuses or fails on, is left out and counted. Throws when none is left in a file, when the template does not
-    /// parse, and when a rendering goes beyond its limits.
+    /// template refuses or fails on, is left out and counted. Throws when none is left in a file, when the template
+    /// does not parse, and when a rendering goes beyond its limits.
     [[nodiscard]] std::vector<std::vector<token_id>> read(std::string_view text, const std::string& file) {
         return holds_conversations(text, file) ? read_conversations(text, file) : read_text(text);
     }
@@ -99,7 +105,8 @@ private:
         if (has_template() && !templates_) templates_.emplace(*keys_);
         std::vector<std::vector<token_id>> documents;
         report here;
-        const auto leave_out = [](std::size_t& count, std::string& first, const std::string& where, std::string_view why) {
+        const auto leave_out = [](std::size_t& count, std::string& first, const std::string& where,
+                                  std::string_view why) {
             constexpr std::size_t longest = 300;  // what a template or a line says comes from strangers
             if (count++ == 0) first = concat(where, ": ", why.substr(0, valid_utf8_prefix(why.substr(0, longest))));
         };
@@ -119,7 +126,8 @@ private:
             leave_out(here.malformed, here.first_malformed, where, why);
         });
         if (documents.empty() && here.refused + here.failed + here.malformed > 0)
-            fail(file, ": wanted conversations", templates_ ? " that the chat template takes" : "", ", got none: ", here.losses());
+            fail(file, ": wanted conversations", templates_ ? " that the chat template takes" : "",
+                 ", got none: ", here.losses());
         report_.conversations += documents.size();
         report_.replaced += here.replaced;
         join(report_.refused, report_.first_refusal, here.refused, here.first_refusal);

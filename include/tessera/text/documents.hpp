@@ -30,8 +30,8 @@ namespace tessera::text {
     return documents;
 }
 
-/// Documents that are token ids already: decimal numbers between blanks, one document per line. `where` starts messages.
-/// Throws at what is no id below `vocabulary`.
+/// Documents that are token ids already: decimal numbers between blanks, one document per line. `where` starts
+/// messages. Throws at what is no id below `vocabulary`.
 [[nodiscard]] inline std::vector<std::vector<token_id>> parse_token_ids(std::string_view text, std::size_t vocabulary,
                                                                         const std::string& where) {
     std::vector<std::vector<token_id>> documents;

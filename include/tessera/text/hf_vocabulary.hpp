@@ -75,7 +75,8 @@ inline void require_known(const std::filesystem::path& path, const hf::token_cla
         const auto content_of = token.get().is_object() ? token.find("content") : std::optional(token);
         if (!content_of || !content_of->get().is_string()) return;
         const std::string& text = content_of->string();
-        if (!text.empty() && !claims.has(text)) token.mismatch("a token that another file of the tokenizer has instead of " + text);
+        if (!text.empty() && !claims.has(text))
+            token.mismatch("a token that another file of the tokenizer has instead of " + text);
     };
     for (auto entry = content.begin(); entry != content.end(); ++entry) {
         const auto value = root.find(entry.key());
@@ -91,8 +92,8 @@ inline void require_known(const std::filesystem::path& path, const hf::token_cla
 inline void require_agreement(const std::filesystem::path& directory, const hf::vocabulary_draft& draft, bool has_model,
                               const hf::json_value& tokenizer_root, const added_by_file& added) {
     const auto name = [&](std::string_view file) { return (directory / file).string(); };
-    const std::string model = name("tokenizer.model"), tokenizer = name("tokenizer.json"), file = name("added_tokens.json"),
-                      configured = name("tokenizer_config.json");
+    const std::string model = name("tokenizer.model"), tokenizer = name("tokenizer.json"),
+                      file = name("added_tokens.json"), configured = name("tokenizer_config.json");
     hf::token_claims claims;
     for (std::size_t i = 0; has_model && i < draft.trained; ++i) claims.add(i, draft.tokens[i], model);
     const auto trained = tokenizer_root.find("model");
@@ -132,11 +133,12 @@ inline void require_different(const std::vector<std::string>& tokens, const std:
 }  // namespace detail
 
 /// Reads the tokenizer of a model directory into the `tokenizer.*` keys of GGUF, ready for a file and for `tokenizer`.
-/// Takes the pieces of tokenizer.model where there is one, else those of tokenizer.json; added tokens and chat templates
-/// from wherever they are: tokenizer.json, tokenizer_config.json, config.json, added_tokens.json. What these files and
-/// special_tokens_map.json say about a token has to agree. `vocab_size` is the number of rows of the model's embedding:
-/// the vocabulary is filled up to it (0: takes the tokenizer's own size). Throws tessera::error naming file and key when
-/// something is missing, malformed or of a kind not known here, and both files where two contradict each other.
+/// Takes the pieces of tokenizer.model where there is one, else those of tokenizer.json; added tokens and chat
+/// templates from wherever they are: tokenizer.json, tokenizer_config.json, config.json, added_tokens.json. What these
+/// files and special_tokens_map.json say about a token has to agree. `vocab_size` is the number of rows of the model's
+/// embedding: the vocabulary is filled up to it (0: takes the tokenizer's own size). Throws tessera::error naming file
+/// and key when something is missing, malformed or of a kind not known here, and both files where two contradict each
+/// other.
 [[nodiscard]] inline metadata tokenizer_metadata(const std::filesystem::path& directory, std::uint64_t vocab_size) {
     namespace fs = std::filesystem;
     if (vocab_size > hf::max_vocabulary_size)
@@ -149,7 +151,8 @@ inline void require_different(const std::vector<std::string>& tokens, const std:
     const fs::path config_path = directory / "config.json";
     const bool has_model = fs::exists(model_path);
     const bool has_json = fs::exists(json_path);
-    if (!has_model && !has_json) fail(directory.string(), ": wanted a tokenizer.model or a tokenizer.json, got neither");
+    if (!has_model && !has_json)
+        fail(directory.string(), ": wanted a tokenizer.model or a tokenizer.json, got neither");
 
     const hf::json tokenizer_json = hf::read_json_object_if_there(json_path);
     const hf::json tokenizer_config = hf::read_json_object_if_there(tokenizer_config_path);
@@ -160,7 +163,8 @@ inline void require_different(const std::vector<std::string>& tokens, const std:
     const hf::json_value tokenizer_root = hf::root_of(tokenizer_json, json_path);
     const hf::json_value tokenizer_config_root = hf::root_of(tokenizer_config, tokenizer_config_path);
     const detail::added_by_file added{detail::read_added_tokens_file(added_path),
-                                      detail::configured_tokens(tokenizer_config_root), hf::added_tokens(tokenizer_root)};
+                                      detail::configured_tokens(tokenizer_config_root),
+                                      hf::added_tokens(tokenizer_root)};
 
     const std::uint64_t own_size = vocab_size == 0 ? added.size() : 0;
     hf::vocabulary_draft draft = has_model ? hf::read_sentence_piece_file(model_path, vocab_size, own_size)

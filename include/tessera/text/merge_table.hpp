@@ -38,8 +38,10 @@ private:
 
     // Where the pair is, or would be.
     [[nodiscard]] std::size_t find_slot(std::int32_t left, std::int32_t right) const noexcept {
-        const std::uint64_t key = std::uint64_t{static_cast<std::uint32_t>(left)} << 32 | static_cast<std::uint32_t>(right);
-        const std::uint64_t mixed = key * 0x9e3779b97f4a7c15u;  // 2^64 / golden ratio: the high half depends on all bits
+        const std::uint64_t key =
+            std::uint64_t{static_cast<std::uint32_t>(left)} << 32 | static_cast<std::uint32_t>(right);
+        const std::uint64_t mixed =
+            key * 0x9e3779b97f4a7c15u;  // 2^64 / golden ratio: the high half depends on all bits
         for (std::size_t i = static_cast<std::size_t>(mixed >> 32);; ++i) {
             const slot& place = slots_[i &= slots_.size() - 1];
             if (place.left == nobody || (place.left == left && place.right == right)) return i;

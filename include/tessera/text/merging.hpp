@@ -36,7 +36,8 @@ public:
     /// Prepares for a text of that many bytes; then come the symbols. Throws when it is too long.
     void begin(std::size_t bytes) {
         if (bytes > longest)
-            fail("text: wanted at most ", longest, " bytes without a place where it can be cut, such as a space, got ", bytes);
+            fail("text: wanted at most ", longest, " bytes without a place where it can be cut, such as a space, got ",
+                 bytes);
         symbols_.clear();
         symbols_.reserve(bytes);
         links_.clear();

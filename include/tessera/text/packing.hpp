@@ -38,9 +38,9 @@ struct text_source {
 };
 
 struct packing_options {
-    std::size_t length = 512;        ///< tokens in a window
-    std::size_t limit = 0;           ///< windows at most; 0 takes all
-    std::optional<token_id> bos{};   ///< begins every window and document
+    std::size_t length = 512;       ///< tokens in a window
+    std::size_t limit = 0;          ///< windows at most; 0 takes all
+    std::optional<token_id> bos{};  ///< begins every window and document
     std::uint64_t seed = 1;
 };
 

@@ -40,8 +40,8 @@ public:
     explicit pre_tokenizer(std::span<const std::string_view> patterns)
         : patterns_(patterns), made_(std::make_unique<made_once>()) {}
 
-    /// Calls emit(piece) for every piece from left to right; together they are `text`, which must be valid UTF-8. Throws
-    /// when a pattern is malformed.
+    /// Calls emit(piece) for every piece from left to right; together they are `text`, which must be valid UTF-8.
+    /// Throws when a pattern is malformed.
     template <class Emit>
     void split(std::string_view text, const Emit& emit) const {
         if (text.empty()) return;

@@ -144,8 +144,9 @@ inline constexpr std::array<std::string_view, 1> bloom_patterns{
 
 inline constexpr std::array<std::string_view, 2> viking_patterns{bloom_patterns[0], R"(\p{N})"};
 
-inline constexpr std::array<std::string_view, 6> chameleon_patterns{
-    R"(<sentinel:[0-9]+>)", R"(IMGIMG[A-I]{1,4}Z)", R"([\x{9}\n]|    |  )", R"(\p{N})", R"([\p{P}!-/:-@\[-`{-~])", gpt2_pattern};
+inline constexpr std::array<std::string_view, 6> chameleon_patterns{R"(<sentinel:[0-9]+>)",    R"(IMGIMG[A-I]{1,4}Z)",
+                                                                    R"([\x{9}\n]|    |  )",    R"(\p{N})",
+                                                                    R"([\p{P}!-/:-@\[-`{-~])", gpt2_pattern};
 
 inline constexpr std::array<std::string_view, 1> bailingmoe_patterns{
     R"('(?:[sSdDmMtT]|[lL][lL]|[vV][eE]|[rR][eE])|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N})"

@@ -14,8 +14,9 @@
 
 namespace tessera::text {
 
-/// The text files that `pattern` stands for, in order of their names: the file of this name, all *.txt, *.md and *.jsonl
-/// files in and below the directory of this name, or what the shell pattern (* ? [...]) matches. Throws when there is none.
+/// The text files that `pattern` stands for, in order of their names: the file of this name, all *.txt, *.md and
+/// *.jsonl files in and below the directory of this name, or what the shell pattern (* ? [...]) matches. Throws when
+/// there is none.
 [[nodiscard]] inline std::vector<std::filesystem::path> find_text_files(const std::string& pattern) {
     namespace fs = std::filesystem;
     std::vector<fs::path> found;

@@ -23,7 +23,7 @@ inline constexpr std::uint64_t most_text_bytes = std::uint64_t{1} << 28;
 
 /// What had to be done to bytes so that they are plain text.
 struct text_changes {
-    bool was_utf16 = false;        ///< the byte order mark said so
+    bool was_utf16 = false;             ///< the byte order mark said so
     bool had_carriage_returns = false;  ///< \r\n became \n
 };
 
@@ -33,16 +33,31 @@ namespace detail {
 inline std::string_view kind_of_binary(std::string_view bytes) {
     using namespace std::string_view_literals;
     static constexpr std::pair<std::string_view, std::string_view> known[] = {
-        {"GGUF"sv, "a GGUF model"},        {"\x1f\x8b"sv, "a gzip archive"},  {"PK\x03\x04"sv, "a zip archive"},
-        {"%PDF-"sv, "a PDF document"},     {"\x89PNG"sv, "a PNG picture"},    {"\xff\xd8\xff"sv, "a JPEG picture"},
-        {"\x28\xb5\x2f\xfd"sv, "a Zstandard archive"}, {"\xfd""7zXZ"sv, "an xz archive"}, {"BZh"sv, "a bzip2 archive"},
-        {"PAR1"sv, "a Parquet table"},     {"\x7f""ELF"sv, "a program"},      {"SQLite format 3\0"sv, "an SQLite database"},
-        {"\xff\xfe\0\0"sv, "UTF-32"},      {"\0\0\xfe\xff"sv, "UTF-32"}};
-    const auto found = std::find_if(std::begin(known), std::end(known), [&](const auto& k) { return bytes.starts_with(k.first); });
+        {"GGUF"sv, "a GGUF model"},
+        {"\x1f\x8b"sv, "a gzip archive"},
+        {"PK\x03\x04"sv, "a zip archive"},
+        {"%PDF-"sv, "a PDF document"},
+        {"\x89PNG"sv, "a PNG picture"},
+        {"\xff\xd8\xff"sv, "a JPEG picture"},
+        {"\x28\xb5\x2f\xfd"sv, "a Zstandard archive"},
+        {"\xfd"
+         "7zXZ"sv,
+         "an xz archive"},
+        {"BZh"sv, "a bzip2 archive"},
+        {"PAR1"sv, "a Parquet table"},
+        {"\x7f"
+         "ELF"sv,
+         "a program"},
+        {"SQLite format 3\0"sv, "an SQLite database"},
+        {"\xff\xfe\0\0"sv, "UTF-32"},
+        {"\0\0\xfe\xff"sv, "UTF-32"}};
+    const auto found =
+        std::find_if(std::begin(known), std::end(known), [&](const auto& k) { return bytes.starts_with(k.first); });
     return found == std::end(known) ? std::string_view() : found->second;
 }
 
-[[noreturn]] inline void fail_at(const std::string& where, std::string_view bytes, std::size_t at, std::string_view got) {
+[[noreturn]] inline void fail_at(const std::string& where, std::string_view bytes, std::size_t at,
+                                 std::string_view got) {
     const auto line = 1 + std::count(bytes.begin(), bytes.begin() + static_cast<std::ptrdiff_t>(at), '\n');
     fail(where, ": wanted text in UTF-8, got ", got, " at byte ", at, " (line ", line, ")");
 }
@@ -52,7 +67,9 @@ inline std::string from_utf16(std::string_view bytes, std::size_t high_byte, con
     std::string out;
     out.reserve(bytes.size());
     const auto unit = [&](std::size_t at) {
-        const auto byte = [&](std::size_t i) { return static_cast<char32_t>(static_cast<unsigned char>(bytes[at + i])); };
+        const auto byte = [&](std::size_t i) {
+            return static_cast<char32_t>(static_cast<unsigned char>(bytes[at + i]));
+        };
         return byte(high_byte) << 8 | byte(1 - high_byte);
     };
     // The mark takes two bytes of the file.
@@ -61,7 +78,8 @@ inline std::string from_utf16(std::string_view bytes, std::size_t high_byte, con
         char32_t c = unit(at);
         if (c >= 0xd800 && c < 0xe000) {
             const char32_t low = c < 0xdc00 && at + 2 < bytes.size() ? unit(at + 2) : 0;
-            if (low < 0xdc00 || low >= 0xe000) fail(where, ": wanted UTF-16, got half a surrogate pair at byte ", at + 2);
+            if (low < 0xdc00 || low >= 0xe000)
+                fail(where, ": wanted UTF-16, got half a surrogate pair at byte ", at + 2);
             c = 0x10000 + ((c - 0xd800) << 10) + (low - 0xdc00);
             at += 2;
         }
@@ -72,17 +90,21 @@ inline std::string from_utf16(std::string_view bytes, std::size_t high_byte, con
 
 // Throws for what is no text: bytes that no UTF-8 has, and NUL, which no text has.
 inline void require_text(std::string_view bytes, const std::string& where) {
-    if (const std::string_view kind = kind_of_binary(bytes); !kind.empty()) fail(where, ": wanted text in UTF-8, got ", kind);
+    if (const std::string_view kind = kind_of_binary(bytes); !kind.empty())
+        fail(where, ": wanted text in UTF-8, got ", kind);
     if (const std::size_t zero = bytes.find('\0'); zero != std::string_view::npos) {
         const std::string_view start = bytes.substr(0, 4096);
         const auto zeros = static_cast<std::size_t>(std::count(start.begin(), start.end(), '\0'));
-        fail_at(where, bytes, zero, 3 * zeros > start.size() ? "a zero, as in UTF-16 without a byte order mark," : "a zero, as in binary data,");
+        fail_at(where, bytes, zero,
+                3 * zeros > start.size() ? "a zero, as in UTF-16 without a byte order mark,"
+                                         : "a zero, as in binary data,");
     }
     if (const std::size_t good = valid_utf8_prefix(bytes); good < bytes.size()) {
         constexpr std::string_view digits = "0123456789abcdef";
         const auto byte = static_cast<unsigned char>(bytes[good]);
         const std::string shown{'0', 'x', digits[byte / 16], digits[byte % 16]};
-        fail_at(where, bytes, good, "the byte " + shown + ", as in Latin-1 or another 8-bit encoding (iconv converts it),");
+        fail_at(where, bytes, good,
+                "the byte " + shown + ", as in Latin-1 or another 8-bit encoding (iconv converts it),");
     }
 }
 
@@ -123,11 +145,14 @@ public:
     explicit text_file(const std::filesystem::path& path, std::uint64_t most = most_text_bytes) : file_(path) {
         const std::string_view bytes = as_text(file_.bytes());
         if (bytes.size() > most)
-            fail(path.string(), ": wanted a text of at most ", most, " bytes, got ", bytes.size(), "; take a part of it");
+            fail(path.string(), ": wanted a text of at most ", most, " bytes, got ", bytes.size(),
+                 "; take a part of it");
         changed_ = as_plain_text(bytes, path.string(), &changes_);
     }
 
-    [[nodiscard]] std::string_view text() const noexcept { return changed_ ? std::string_view(*changed_) : as_text(file_.bytes()); }
+    [[nodiscard]] std::string_view text() const noexcept {
+        return changed_ ? std::string_view(*changed_) : as_text(file_.bytes());
+    }
     [[nodiscard]] const text_changes& changes() const noexcept { return changes_; }
 
 private:

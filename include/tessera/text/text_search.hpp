@@ -10,16 +10,18 @@
 
 namespace tessera::text {
 
-/// Looks for a text in others, from the left or from the right, in time that the lengths of both bound whatever they hold
-/// (Knuth, Morris, Pratt: Fast pattern matching in strings, 1977). Takes four bytes per byte of the text that is wanted,
-/// which must stay and be shorter than 4 GiB.
+/// Looks for a text in others, from the left or from the right, in time that the lengths of both bound whatever they
+/// hold (Knuth, Morris, Pratt: Fast pattern matching in strings, 1977). Takes four bytes per byte of the text that is
+/// wanted, which must stay and be shorter than 4 GiB.
 class text_search {
 public:
     enum class direction { forward, backward };
 
-    explicit text_search(std::string_view wanted, direction where = direction::forward) : wanted_(wanted), where_(where) {
+    explicit text_search(std::string_view wanted, direction where = direction::forward)
+        : wanted_(wanted), where_(where) {
         borders_.resize(wanted.size());
-        for (std::size_t i = 1; i < wanted.size(); ++i) borders_[i] = static_cast<std::uint32_t>(step(borders_[i - 1], at(wanted, i)));
+        for (std::size_t i = 1; i < wanted.size(); ++i)
+            borders_[i] = static_cast<std::uint32_t>(step(borders_[i - 1], at(wanted, i)));
     }
 
     /// Where the first occurrence in this direction begins, npos when there is none. An empty text is found at once.

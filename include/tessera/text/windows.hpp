@@ -60,8 +60,8 @@ struct window_options {
 
 /// Cuts a text into disjoint windows as llama.cpp's tools do: the text is tokenized once, special tokens added; a rest
 /// shorter than a window is left out; the first token of every window gives way to the begin-of-text token when the
-/// vocabulary adds one. Throws when the text is shorter than one window or the vocabulary ends texts with a token, which
-/// would fall somewhere into a window.
+/// vocabulary adds one. Throws when the text is shorter than one window or the vocabulary ends texts with a token,
+/// which would fall somewhere into a window.
 [[nodiscard]] inline token_windows cut_windows(const tokenizer& tokenizer, std::string_view text,
                                                const window_options& options = {}) {
     if (tokenizer.adds_eos()) fail("windows: wanted a vocabulary that adds no end-of-text token, got one that does");

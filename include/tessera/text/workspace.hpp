@@ -81,7 +81,8 @@ private:
     // Where the piece is, or would be.
     [[nodiscard]] std::size_t find(const key& piece) const noexcept {
         std::uint64_t mixed = piece[0];
-        for (const std::uint64_t part : {piece[1], piece[2]}) mixed = (mixed ^ mixed >> 29 ^ part) * 0x9e3779b97f4a7c15u;
+        for (const std::uint64_t part : {piece[1], piece[2]})
+            mixed = (mixed ^ mixed >> 29 ^ part) * 0x9e3779b97f4a7c15u;
         for (std::size_t i = static_cast<std::size_t>(mixed ^ mixed >> 32);; ++i) {
             const entry& known = entries_[i &= entries_.size() - 1];
             if (known.count == 0 || known.piece == piece) return i;

@@ -69,10 +69,10 @@ inline constexpr std::array other_parts = std::to_array<std::string_view>({
 inline float plus_one(float x) { return x + 1.0f; }
 inline constexpr hf_transform shifted{.value = plus_one};
 
-constexpr hf_metadata_rule size(std::string_view gguf, std::string_view config, std::uint64_t hf_dimensions::*value) {
+constexpr hf_metadata_rule size(std::string_view gguf, std::string_view config, std::uint64_t hf_dimensions::* value) {
     return {gguf, config, hf_metadata_rule::kind::size, required, value};
 }
-constexpr hf_metadata_rule optional_size(std::string_view gguf, std::uint64_t hf_dimensions::*value) {
+constexpr hf_metadata_rule optional_size(std::string_view gguf, std::uint64_t hf_dimensions::* value) {
     return {gguf, {}, hf_metadata_rule::kind::size, optional, value};
 }
 constexpr hf_metadata_rule optional_count(std::string_view gguf, std::string_view config) {

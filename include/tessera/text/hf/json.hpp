@@ -25,7 +25,8 @@ using json = nlohmann::json;
 /// Tokens in a vocabulary at most, far above any real one: numbers in files cannot make us allocate without bounds.
 inline constexpr std::uint64_t max_vocabulary_size = std::uint64_t{1} << 24;
 
-/// Parses a whole file, as Python would. Throws tessera::error naming the file when it cannot be read, is malformed or nests too deeply.
+/// Parses a whole file, as Python would. Throws tessera::error naming the file when it cannot be read, is malformed or
+/// nests too deeply.
 [[nodiscard]] inline json read_json(const std::filesystem::path& path) {
     constexpr int max_depth = 64;
     const text_file file(path);

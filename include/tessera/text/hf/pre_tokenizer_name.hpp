@@ -67,7 +67,8 @@ inline void collect_cuts(const json_value& step, std::vector<std::string>& cuts)
         const auto regex = pattern.find("Regex");
         if (!regex || !keeps_matches) pattern.mismatch("a regular expression whose matches are kept apart");
         // Files differ in whether line ends are escaped once or twice, and other characters at all.
-        std::string cut = unescaped_code_points(replaced(replaced(replaced(regex->string(), "\r", "\\r"), "\n", "\\n"), "\t", "\\t"));
+        std::string cut =
+            unescaped_code_points(replaced(replaced(replaced(regex->string(), "\r", "\\r"), "\n", "\\n"), "\t", "\\t"));
         cut = replaced(cut, spelled_contractions, contractions);
         // Nor does it matter whether quantifiers are possessive where what follows is of other characters.
         cut = replaced(replaced(cut, "]?+", "]?"), "]++", "]+");
@@ -130,13 +131,16 @@ inline const std::vector<named_cuts>& known_cuts() {
         {"superbpe", {R"(\p{N}+)", R"((?=(\d{3})+(?!\d)))"}},
         // Three steps for the digits: 510 is a multiple of 3, and runs are cut from the right.
         {"afmoe",
-         {R"(\p{Nd}{1,510}(?=(?>\p{Nd}{510})*(?:\P{Nd}|$))|\G\p{Nd}{510})", R"(\A\p{Nd}{1,2}(?=\p{Nd}{3}+\z))", R"(\A\p{Nd}{3}|\G\p{Nd}{3})",
-          "(?:[一-鿿぀-ゟ゠-ヿ㐀-䶿\uf900-\ufaff･-ﾟ⼀-⿟]+|[\u0e00-\u0e7f]+|[\u0e80-\u0eff]+|[\u1780-\u17ff]+|[\u1000-\u109f\uaa60-\uaa7f\ua9e0-\ua9ff]+|[가-\ud7af\u1100-\u11ff]+)",
+         {R"(\p{Nd}{1,510}(?=(?>\p{Nd}{510})*(?:\P{Nd}|$))|\G\p{Nd}{510})", R"(\A\p{Nd}{1,2}(?=\p{Nd}{3}+\z))",
+          R"(\A\p{Nd}{3}|\G\p{Nd}{3})",
+          "(?:[一-鿿぀-ゟ゠-ヿ㐀-䶿\uf900-\ufaff･-ﾟ⼀-⿟]+|[\u0e00-\u0e7f]+|[\u0e80-\u0eff]+|[\u1780-\u17ff]+|["
+          "\u1000-\u109f\uaa60-\uaa7f\ua9e0-\ua9ff]+|[가-\ud7af\u1100-\u11ff]+)",
           R"([!"#$%&'()*+,\-./:;<=>?@\[\\\]^_`{|}~][A-Za-z]+|[^\r\n\p{L}\p{P}\p{S}]?[\p{L}\p{M}]+| ?[\p{P}\p{S}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+)"}},
         {"bloom", {bloom_words}},
         {"viking", {bloom_words, R"(\p{N})"}},
         {"chameleon",
-         {"<sentinel:[0-9]+>", "(IMGIMG)((A|B|C|D|E|F|G|H|I){1,4})Z", R"(([\t\n]|    |  ))", R"(\p{N})", "punctuation", byte_level_regex}},
+         {"<sentinel:[0-9]+>", "(IMGIMG)((A|B|C|D|E|F|G|H|I){1,4})Z", R"(([\t\n]|    |  ))", R"(\p{N})", "punctuation",
+          byte_level_regex}},
         {"bailingmoe",
          {R"('(?i:[sdmt]|ll|ve|re)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]|\s+(?!\S)|\s+)"}},
     };
@@ -160,11 +164,12 @@ inline std::string_view nearest_cuts(const std::vector<std::string>& cuts) {
 
 }  // namespace detail
 
-/// The name to write as `tokenizer.ggml.pre` for the "pre_tokenizer", "model" and "post_processor" of a tokenizer.json with
-/// that normal form. What no name stands for beside the cuts is left out. Throws, showing the regular expressions and the nearest
-/// names, when none of the known pre-tokenizers cuts so.
+/// The name to write as `tokenizer.ggml.pre` for the "pre_tokenizer", "model" and "post_processor" of a tokenizer.json
+/// with that normal form. What no name stands for beside the cuts is left out. Throws, showing the regular expressions
+/// and the nearest names, when none of the known pre-tokenizers cuts so.
 [[nodiscard]] inline std::string pre_tokenizer_name(const json_value& pre_tokenizer, const json_value& model,
-                                                    const std::optional<json_value>& post_processor, normalization form) {
+                                                    const std::optional<json_value>& post_processor,
+                                                    normalization form) {
     std::vector<std::string> cuts;
     detail::collect_cuts(pre_tokenizer, cuts);
     const auto& known = detail::known_cuts();

@@ -37,18 +37,10 @@ public:
         const std::uint64_t tag = read_varint();
         field result{.number = tag >> 3, .type = static_cast<wire>(tag & 7), .value = 0, .bytes = {}};
         switch (result.type) {
-            case wire::varint:
-                result.value = read_varint();
-                return result;
-            case wire::fixed64:
-                result.value = load_bytes<std::uint64_t>(take(8).data());
-                return result;
-            case wire::fixed32:
-                result.value = load_bytes<std::uint32_t>(take(4).data());
-                return result;
-            case wire::bytes:
-                result.bytes = take(read_varint());
-                return result;
+            case wire::varint: result.value = read_varint(); return result;
+            case wire::fixed64: result.value = load_bytes<std::uint64_t>(take(8).data()); return result;
+            case wire::fixed32: result.value = load_bytes<std::uint32_t>(take(4).data()); return result;
+            case wire::bytes: result.bytes = take(read_varint()); return result;
         }
         fail(where_, ": wanted a SentencePiece model, got a field of wire type ", tag & 7);
     }
@@ -97,17 +89,12 @@ inline sentence_piece read_piece(byte_view message, const std::string& where) {
             // SentencePiece numbers its types as GGUF does. What it calls user-defined merges like any other piece.
             switch (field->value) {
                 case 1:
-                case 4:
-                    piece.type = token_type::normal;
-                    break;
+                case 4: piece.type = token_type::normal; break;
                 case 2:
                 case 3:
                 case 5:
-                case 6:
-                    piece.type = static_cast<token_type>(field->value);
-                    break;
-                default:
-                    fail(where, ": wanted a piece of type 1 to 6, got ", field->value);
+                case 6: piece.type = static_cast<token_type>(field->value); break;
+                default: fail(where, ": wanted a piece of type 1 to 6, got ", field->value);
             }
     }
     return piece;
@@ -123,10 +110,9 @@ inline std::optional<std::uint64_t> read_number(byte_view message, std::uint64_t
 
 }  // namespace detail
 
-/// Reads the pieces of a tokenizer.model into a vocabulary of `vocab_size` tokens (0: as many as there are pieces, and at
-/// least `least`).
-/// Throws when the file is malformed or cut short, holds more pieces than that, or is of a kind that does not merge by
-/// score.
+/// Reads the pieces of a tokenizer.model into a vocabulary of `vocab_size` tokens (0: as many as there are pieces, and
+/// at least `least`). Throws when the file is malformed or cut short, holds more pieces than that, or is of a kind that
+/// does not merge by score.
 [[nodiscard]] inline vocabulary_draft read_sentence_piece_file(const std::filesystem::path& path,
                                                                std::uint64_t vocab_size, std::uint64_t least = 0) {
     constexpr std::uint64_t model_type_field = 3, byte_pair_type = 2, dummy_prefix_field = 3;
@@ -163,7 +149,8 @@ inline std::optional<std::uint64_t> read_number(byte_view message, std::uint64_t
              " pieces and none of these: the file may be cut short");
 
     draft.trained = pieces.size();
-    draft.reset(static_cast<std::size_t>(vocab_size > 0 ? vocab_size : std::max<std::uint64_t>(least, pieces.size())), padding_score);
+    draft.reset(static_cast<std::size_t>(vocab_size > 0 ? vocab_size : std::max<std::uint64_t>(least, pieces.size())),
+                padding_score);
     for (std::size_t i = 0; i < pieces.size(); ++i) {
         draft.tokens[i] = std::move(pieces[i].text);
         draft.scores[i] = pieces[i].score;

@@ -76,7 +76,8 @@ inline value on_floats(const runtime& run, arithmetic_operator op, double a, dou
         case power: break;
     }
     const double result = std::pow(a, b);
-    if (std::isnan(result) && !std::isnan(a) && !std::isnan(b)) run.fail("wanted a real result of **, got a complex one");
+    if (std::isnan(result) && !std::isnan(a) && !std::isnan(b))
+        run.fail("wanted a real result of **, got a complex one");
     return result;
 }
 
@@ -86,7 +87,8 @@ inline value repeated(runtime& run, const value& what, std::int64_t times) {
     const sequence* items = what.as_sequence();
     const std::size_t size = items != nullptr ? items->items.size() : what.text().size();
     if (size == 0) return items != nullptr ? run.list({}, items->kind) : value(std::string());
-    if (count > run.bounds().steps / size) run.fail_limit("wanted a template of at most ", run.bounds().steps, " steps, got more");
+    if (count > run.bounds().steps / size)
+        run.fail_limit("wanted a template of at most ", run.bounds().steps, " steps, got more");
     if (items == nullptr) {
         run.spend(size * count + sizeof(value));
         std::string text;

@@ -47,7 +47,8 @@ inline value field_value(const invocation& c, std::string_view name, std::size_t
             continue;
         }
         const std::size_t end = format.find('}');
-        if (format[0] == '}' || end == std::string_view::npos) c.run.fail("format: single '", format[0], "' in format string");
+        if (format[0] == '}' || end == std::string_view::npos)
+            c.run.fail("format: single '", format[0], "' in format string");
         std::string_view field = format.substr(1, end - 1);
         format.remove_prefix(end + 1);
 

@@ -83,7 +83,8 @@ inline value invoke(runtime& run, const builtin& callee, value self, arguments g
         if (name.empty()) continue;
         const bool is_optional = name.ends_with('?');
         if (is_optional) name.remove_suffix(1);
-        const auto by_name = std::find_if(given.named.begin(), given.named.end(), [&](const auto& n) { return n.first == name; });
+        const auto by_name =
+            std::find_if(given.named.begin(), given.named.end(), [&](const auto& n) { return n.first == name; });
         if (by_name != given.named.end()) {
             if (count < out.given.size()) run.fail(callee.name, ": wanted argument ", name, " once, got it twice");
             out.given.push_back(std::move(by_name->second));

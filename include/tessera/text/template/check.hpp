@@ -38,7 +38,8 @@ inline const step* last_step(const expression& e) {
     return c != nullptr ? &c->steps.back() : nullptr;
 }
 inline bool gives_generator(const step* s) {
-    constexpr std::array<std::string_view, 9> lazy{"map", "select", "reject", "selectattr", "rejectattr", "unique", "batch", "slice", "items"};
+    constexpr std::array<std::string_view, 9> lazy{"map",    "select", "reject", "selectattr", "rejectattr",
+                                                   "unique", "batch",  "slice",  "items"};
     const auto* filter = s != nullptr ? std::get_if<filter_step>(&s->form) : nullptr;
     return filter != nullptr && contains_name(lazy, filter->name);
 }
@@ -52,7 +53,8 @@ public:
     }
     std::vector<finding> result() && {
         std::vector<finding> all;
-        // Lines and columns are counted in one pass: each by itself would take the square of the source's length in all.
+        // Lines and columns are counted in one pass: each by itself would take the square of the source's length in
+        // all.
         std::size_t line = 1, column = 1;
         position counted = 0;
         for (auto& [at, f] : found_) {
@@ -73,12 +75,14 @@ public:
     }
 
     void operator()(const statement& s) {
-        if (const auto* with = std::get_if<with_statement>(&s.form); with && source_.text().substr(s.at).starts_with("with"))
+        if (const auto* with = std::get_if<with_statement>(&s.form);
+            with && source_.text().substr(s.at).starts_with("with"))
             add(s.at, "llama.cpp has no {% with %}", "{% set %} before what uses the name");
         if (source_.text().substr(s.at).starts_with("autoescape"))
             add(s.at, "llama.cpp has no {% autoescape %}", "leave it out: chat templates escape nothing");
         if (const auto* set = std::get_if<set_block_statement>(&s.form); set && !set->filters.empty())
-            add(s.at, "llama.cpp has no filter behind {% set %}", "{% set %} of the block, then {% set x = x|filter %}");
+            add(s.at, "llama.cpp has no filter behind {% set %}",
+                "{% set %} of the block, then {% set x = x|filter %}");
         if (const auto* loop = std::get_if<for_statement>(&s.form); loop && unpacks_twice(loop->item))
             add(s.at, "llama.cpp unpacks into names only", "one name, and x[0], x[1] for its parts");
         if (const auto* branches = std::get_if<if_statement>(&s.form))
@@ -112,7 +116,9 @@ private:
     void truth(const expression& condition) {
         const step* last = last_step(condition);
         if (gives_generator(last))
-            add(last->at, concat("what |", std::get<filter_step>(last->form).name, " gives is always true in Jinja; llama.cpp takes an empty one as false"),
+            add(last->at,
+                concat("what |", std::get<filter_step>(last->form).name,
+                       " gives is always true in Jinja; llama.cpp takes an empty one as false"),
                 "add |list after it");
     }
 
@@ -152,19 +158,22 @@ private:
     void method(std::string_view name, const argument_list& given, position at) {
         const std::size_t count = given.positional.size() + given.named.size();
         constexpr std::array<std::string_view, 29> unknown{
-            "splitlines", "partition", "rpartition", "find",      "rfind",   "index",    "rindex",     "count",   "removeprefix", "join",
-            "ljust",      "rjust",     "center",     "zfill",     "isspace", "isdigit",  "isdecimal",  "isalpha", "removesuffix", "cycle",
-            "isalnum",    "islower",   "isupper",    "isnumeric", "format",  "casefold", "setdefault", "copy",    "changed"};
+            "splitlines",   "partition", "rpartition",   "find",  "rfind",   "index",   "rindex",  "count",
+            "removeprefix", "join",      "ljust",        "rjust", "center",  "zfill",   "isspace", "isdigit",
+            "isdecimal",    "isalpha",   "removesuffix", "cycle", "isalnum", "islower", "isupper", "isnumeric",
+            "format",       "casefold",  "setdefault",   "copy",  "changed"};
         constexpr std::array<std::string_view, 6> changing{"append", "extend", "insert", "pop", "update", "remove"};
         if ((name == "split" || name == "rsplit") && count > 1)
             add(at, concat("llama.cpp before 2026 refuses .", name, "() with a count"),
                 "x.split(s)[0] for the first part, x.split(s)[1:]|join(s) for the rest");
         else if ((name == "split" || name == "rsplit") && count == 0)
-            add(at, concat("llama.cpp cuts at every single blank where .", name, "() has no separator"), "name the separator: .split(' ')");
+            add(at, concat("llama.cpp cuts at every single blank where .", name, "() has no separator"),
+                "name the separator: .split(' ')");
         else if (name == "replace" && count > 2)
             add(at, "llama.cpp has no .replace() with a count", "x.split(old)[0] ~ new ~ x.split(old)[1:]|join(old)");
         else if ((name == "startswith" || name == "endswith") && count > 0 && takes_tuple(given))
-            add(at, concat("llama.cpp has no .", name, "() for several texts at once"), concat("x.", name, "(a) or x.", name, "(b)"));
+            add(at, concat("llama.cpp has no .", name, "() for several texts at once"),
+                concat("x.", name, "(a) or x.", name, "(b)"));
         else if ((name == "startswith" || name == "endswith") && count > 1)
             add(at, concat("llama.cpp ignores where .", name, "() should begin"), concat("x[n:].", name, "(a)"));
         else if (contains_name(changing, name))
@@ -192,13 +201,16 @@ private:
     }
 
     void filter(const filter_step& f, const step* before, position at) {
-        constexpr std::array<std::string_view, 15> unknown{"batch",  "center", "groupby",     "round",    "slice", "attr", "format", "e",
-                                                           "escape", "sum",    "forceescape", "truncate", "min",   "max",  "wordcount"};
+        constexpr std::array<std::string_view, 15> unknown{"batch",       "center",   "groupby", "round",  "slice",
+                                                           "attr",        "format",   "e",       "escape", "sum",
+                                                           "forceescape", "truncate", "min",     "max",    "wordcount"};
         const std::size_t count = f.arguments.positional.size() + f.arguments.named.size();
         if (f.filter == nullptr)
-            add(at, concat("there is no filter ", f.name, ": rendering fails where it is reached"), "a filter of Jinja's");
+            add(at, concat("there is no filter ", f.name, ": rendering fails where it is reached"),
+                "a filter of Jinja's");
         else if (f.name == "unique")
-            add(at, "llama.cpp has no filter unique", "a loop: {% if x not in ns.seen %}{% set ns.seen = ns.seen + [x] %}{% endif %}");
+            add(at, "llama.cpp has no filter unique",
+                "a loop: {% if x not in ns.seen %}{% set ns.seen = ns.seen + [x] %}{% endif %}");
         else if (f.name == "map" && !f.arguments.positional.empty())
             add(at, "llama.cpp has no map with a filter", "a loop, or map(attribute='...')");
         else if (f.name == "replace" && count > 2)
@@ -214,11 +226,13 @@ private:
         else if ((f.name == "select" || f.name == "reject") && f.arguments.positional.size() < 2)
             add(at, concat("llama.cpp's ", f.name, " takes a test with an argument only"), "a loop with if");
         else if ((f.name == "selectattr" || f.name == "rejectattr") && f.arguments.positional.size() == 2)
-            add(at, concat("llama.cpp's ", f.name, " takes a test with an argument only"), concat(f.name, " with the attribute alone, or a loop with if"));
+            add(at, concat("llama.cpp's ", f.name, " takes a test with an argument only"),
+                concat(f.name, " with the attribute alone, or a loop with if"));
         else if (contains_name(unknown, f.name))
             add(at, concat("llama.cpp has no filter ", f.name), "none; do without it");
         if ((f.name == "length" || f.name == "last") && gives_generator(before))
-            add(at, concat("Jinja has no ", f.name, " of what the filter before it gives, llama.cpp has"), concat("|list|", f.name));
+            add(at, concat("Jinja has no ", f.name, " of what the filter before it gives, llama.cpp has"),
+                concat("|list|", f.name));
     }
 
     // Whether an argument is given, and not as false.
@@ -240,8 +254,10 @@ private:
         const auto* minus = std::get_if<unary>(&s.step->form);
         const auto* one = minus != nullptr ? std::get_if<literal>(&minus->operand->form) : nullptr;
         const auto* number = one != nullptr ? one->what.get<std::int64_t>() : nullptr;
-        const bool is_reversal = s.first == nullptr && s.last == nullptr && number != nullptr && *number == 1 && minus->op == sign::minus;
-        if (!is_reversal) add(at, "llama.cpp before 2026 knows no step but [::-1]", "a loop over range(first, last, step)");
+        const bool is_reversal =
+            s.first == nullptr && s.last == nullptr && number != nullptr && *number == 1 && minus->op == sign::minus;
+        if (!is_reversal)
+            add(at, "llama.cpp before 2026 knows no step but [::-1]", "a loop over range(first, last, step)");
     }
 
     const source_text& source_;
@@ -250,9 +266,9 @@ private:
 
 }  // namespace detail
 
-/// Looks for constructs that llama.cpp's engines (minja until 2026, its own since) or transformers' sandbox are known to
-/// refuse or to take differently, in the order of the source. What depends on types that only show while rendering, such
-/// as printing a whole list, is not found.
+/// Looks for constructs that llama.cpp's engines (minja until 2026, its own since) or transformers' sandbox are known
+/// to refuse or to take differently, in the order of the source. What depends on types that only show while rendering,
+/// such as printing a whole list, is not found.
 [[nodiscard]] inline std::vector<finding> check_for_llama(const text_template& checked) {
     return detail::llama_check(checked).result();
 }

@@ -1,4 +1,5 @@
-// The methods of mappings and lists. Those that change one are refused by the sandbox of transformers, but models use them.
+// The methods of mappings and lists. Those that change one are refused by the sandbox of transformers, but models use
+// them.
 #pragma once
 
 #include <algorithm>
@@ -97,7 +98,8 @@ inline constexpr std::array mapping_methods{
                 if (const value* found = find(c.run, *c.self.as_mapping(), c.given[0])) return *found;
                 return c.has(1) ? c.given[1] : value(none{});
             }},
-    builtin{"items", "", cost::what_it_does, [](invocation& c) -> value { return c.run.list(item_tuples(c.run, *c.self.as_mapping())); }},
+    builtin{"items", "", cost::what_it_does,
+            [](invocation& c) -> value { return c.run.list(item_tuples(c.run, *c.self.as_mapping())); }},
     builtin{"keys", "", cost::what_it_does, [](invocation& c) -> value { return c.run.list(elements(c.run, c.self)); }},
     builtin{"values", "", cost::what_it_does,
             [](invocation& c) -> value {
@@ -106,7 +108,8 @@ inline constexpr std::array mapping_methods{
                 for (const auto& [key, item] : c.self.as_mapping()->entries) items.push_back(item);
                 return c.run.list(std::move(items));
             }},
-    builtin{"copy", "", cost::what_it_does, [](invocation& c) -> value {
+    builtin{"copy", "", cost::what_it_does,
+            [](invocation& c) -> value {
                 c.run.spend_elements(2 * c.self.as_mapping()->entries.size());
                 return c.run.map(c.self.as_mapping()->entries);
             }},
@@ -132,7 +135,8 @@ inline constexpr std::array list_methods{
     builtin{"count", "value", cost::what_it_does,
             [](invocation& c) -> value {
                 std::int64_t count = 0;
-                for (const value& item : c.self.as_sequence()->items) count += is_equal(c.run, item, c.given[0]) ? 1 : 0;
+                for (const value& item : c.self.as_sequence()->items)
+                    count += is_equal(c.run, item, c.given[0]) ? 1 : 0;
                 return count;
             }},
     builtin{"append", "value", cost::what_it_does,
@@ -167,7 +171,8 @@ inline constexpr std::array list_methods{
                 std::reverse(items.begin(), items.end());
                 return none{};
             }},
-    builtin{"copy", "", cost::what_it_does, [](invocation& c) -> value {
+    builtin{"copy", "", cost::what_it_does,
+            [](invocation& c) -> value {
                 c.run.spend_elements(c.self.as_sequence()->items.size());
                 return c.run.list(c.self.as_sequence()->items);
             }},

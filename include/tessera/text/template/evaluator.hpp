@@ -52,7 +52,8 @@ private:
     // Names of a block, as long as it runs; longer when a macro needs them.
     class inner_scope {
     public:
-        inner_scope(evaluator& owner, scope* around) : owner_(owner), before_(owner.here_), own_(std::make_unique<scope>(around)) {
+        inner_scope(evaluator& owner, scope* around)
+            : owner_(owner), before_(owner.here_), own_(std::make_unique<scope>(around)) {
             owner_.here_ = own_.get();
         }
         explicit inner_scope(evaluator& owner) : inner_scope(owner, owner.here_) {}
@@ -80,7 +81,9 @@ private:
         [[nodiscard]] value attribute(runtime& run, std::string_view name) const override {
             return name == "name" ? value(definition_.name) : object::attribute(run, name);
         }
-        value call(runtime&, arguments given) const override { return owner_.call_macro(definition_, around_, std::move(given)); }
+        value call(runtime&, arguments given) const override {
+            return owner_.call_macro(definition_, around_, std::move(given));
+        }
 
     private:
         evaluator& owner_;
@@ -97,14 +100,16 @@ private:
         for (std::size_t i = 0; i < count; ++i) {
             const auto& [name, otherwise] = macro.parameters[i];
             const std::string& spelling = tree_.names[name];
-            const auto by_name = std::find_if(given.named.begin(), given.named.end(), [&](const auto& n) { return n.first == spelling; });
+            const auto by_name = std::find_if(given.named.begin(), given.named.end(),
+                                              [&](const auto& n) { return n.first == spelling; });
             if (i < given.positional.size()) {
                 set_here(name, given.positional[i]);
             } else if (by_name != given.named.end()) {
                 set_here(name, std::move(by_name->second));
                 given.named.erase(by_name);
             } else {
-                set_here(name, otherwise != nullptr ? evaluate(*otherwise) : undefined{concat("parameter '", spelling, "' was not provided")});
+                set_here(name, otherwise != nullptr ? evaluate(*otherwise)
+                                                    : undefined{concat("parameter '", spelling, "' was not provided")});
             }
         }
         run_.go_to(called_at);
@@ -252,7 +257,9 @@ private:
         for (std::size_t i = 0; i < values.size(); ++i) assign(s.assignments[i].first, values[i]);
         return walk(s.body);
     }
-    flow execute(jump_statement s, position) { return s == jump_statement::out_of_loop ? flow::out_of_loop : flow::next_turn; }
+    flow execute(jump_statement s, position) {
+        return s == jump_statement::out_of_loop ? flow::out_of_loop : flow::next_turn;
+    }
 
     void assign(const target& to, const value& v) {
         run_.go_to(to.at);
@@ -260,7 +267,8 @@ private:
         if (const auto* attribute = std::get_if<std::pair<symbol, std::string>>(&to.form)) {
             const value* found = find_name(attribute->first);
             object* thing = found != nullptr ? found->as_object() : nullptr;
-            if (thing == nullptr) run_.fail("cannot assign attribute on non-namespace object ", tree_.names[attribute->first]);
+            if (thing == nullptr)
+                run_.fail("cannot assign attribute on non-namespace object ", tree_.names[attribute->first]);
             return thing->set_attribute(run_, attribute->second, v);
         }
         const auto& parts = std::get<std::vector<target>>(to.form);

@@ -80,7 +80,8 @@ protected:
         run_.go_to(at);
         if (u.op == sign::logical_not) return !is_true(v);
         if (const auto* real = defined(run_, v).get<double>()) return u.op == sign::minus ? -*real : *real;
-        if (as_integer(v)) return u.op == sign::minus ? calculate(run_, arithmetic_operator::subtract, std::int64_t{0}, v) : v;
+        if (as_integer(v))
+            return u.op == sign::minus ? calculate(run_, arithmetic_operator::subtract, std::int64_t{0}, v) : v;
         run_.fail("bad operand type for unary ", u.op == sign::minus ? "-" : "+", ": '", type_name(v), "'");
     }
 
@@ -141,7 +142,8 @@ protected:
 
     value evaluate(const conditional& c, position) {
         if (is_true(evaluate(*c.condition))) return evaluate(*c.when_true);
-        return c.otherwise != nullptr ? evaluate(*c.otherwise) : undefined{"the condition of an if without else is false"};
+        return c.otherwise != nullptr ? evaluate(*c.otherwise)
+                                      : undefined{"the condition of an if without else is false"};
     }
 
     value take(const value& v, const step& s) {

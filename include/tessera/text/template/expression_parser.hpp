@@ -116,7 +116,9 @@ protected:
     };
 
     [[nodiscard]] const token& now() const { return tokens_[next_]; }
-    [[nodiscard]] const token& ahead(std::size_t count) const { return tokens_[std::min(next_ + count, tokens_.size() - 1)]; }
+    [[nodiscard]] const token& ahead(std::size_t count) const {
+        return tokens_[std::min(next_ + count, tokens_.size() - 1)];
+    }
     const token& take() {
         const token& taken = tokens_[next_];
         if (next_ + 1 < tokens_.size()) ++next_;
@@ -140,7 +142,8 @@ protected:
     }
     [[noreturn]] void fail_expected(std::string_view what) const {
         const bool is_end = now().kind == token_kind::end;
-        source_.fail(now().at, "wanted ", what, ", got ", is_end ? "the end of the template" : std::string_view(now().content).substr(0, 40));
+        source_.fail(now().at, "wanted ", what, ", got ",
+                     is_end ? "the end of the template" : std::string_view(now().content).substr(0, 40));
     }
     static expression_ptr boxed(expression e) { return std::make_unique<expression>(std::move(e)); }
 
@@ -149,11 +152,12 @@ protected:
 
 private:
     [[nodiscard]] bool ends_tuple() const {
-        return sees(token_kind::output_end) || sees(token_kind::block_end) || sees_sign(")") || sees_sign("=") || sees_name("if") ||
-               sees_name("recursive");
+        return sees(token_kind::output_end) || sees(token_kind::block_end) || sees_sign(")") || sees_sign("=") ||
+               sees_name("if") || sees_name("recursive");
     }
 
-    expression parse_connection(connective op, std::string_view word, expression (expression_parser::*parse_operand)()) {
+    expression parse_connection(connective op, std::string_view word,
+                                expression (expression_parser::*parse_operand)()) {
         const position at = now().at;
         expression first = (this->*parse_operand)();
         if (!sees_name(word)) return first;
@@ -180,9 +184,11 @@ private:
         std::vector<comparison::operand> rest;
         for (;;) {
             constexpr std::pair<std::string_view, comparison_operator> signs[] = {
-                {"==", comparison_operator::equal},   {"!=", comparison_operator::different}, {"<", comparison_operator::less},
-                {"<=", comparison_operator::at_most}, {">", comparison_operator::greater},    {">=", comparison_operator::at_least}};
-            const auto* found = std::find_if(std::begin(signs), std::end(signs), [&](const auto& s) { return sees_sign(s.first); });
+                {"==", comparison_operator::equal},  {"!=", comparison_operator::different},
+                {"<", comparison_operator::less},    {"<=", comparison_operator::at_most},
+                {">", comparison_operator::greater}, {">=", comparison_operator::at_least}};
+            const auto* found =
+                std::find_if(std::begin(signs), std::end(signs), [&](const auto& s) { return sees_sign(s.first); });
             if (found != std::end(signs)) {
                 take();
                 rest.push_back({found->second, parse_sum()});
@@ -205,7 +211,8 @@ private:
         const position at = now().at;
         std::vector<calculation::operand> rest;
         for (;;) {
-            const auto* op = std::find_if(known.begin(), known.end(), [&](arithmetic_operator o) { return sees_sign(sign_of(o)); });
+            const auto* op =
+                std::find_if(known.begin(), known.end(), [&](arithmetic_operator o) { return sees_sign(sign_of(o)); });
             if (op == known.end()) break;
             take();
             rest.push_back({*op, (this->*parse_operand)()});
@@ -214,7 +221,8 @@ private:
         return {calculation{boxed(std::move(first)), std::move(rest)}, at};
     }
     expression parse_sum() {
-        return parse_calculation({arithmetic_operator::add, arithmetic_operator::subtract}, &expression_parser::parse_concatenation);
+        return parse_calculation({arithmetic_operator::add, arithmetic_operator::subtract},
+                                 &expression_parser::parse_concatenation);
     }
     expression parse_concatenation() {
         const position at = now().at;
@@ -226,11 +234,13 @@ private:
         return {concatenation{std::move(parts)}, at};
     }
     expression parse_product() {
-        return parse_calculation({arithmetic_operator::multiply, arithmetic_operator::divide, arithmetic_operator::divide_down,
-                                  arithmetic_operator::modulo},
+        return parse_calculation({arithmetic_operator::multiply, arithmetic_operator::divide,
+                                  arithmetic_operator::divide_down, arithmetic_operator::modulo},
                                  &expression_parser::parse_power);
     }
-    expression parse_power() { return parse_calculation({arithmetic_operator::power}, &expression_parser::parse_unary); }
+    expression parse_power() {
+        return parse_calculation({arithmetic_operator::power}, &expression_parser::parse_unary);
+    }
 
     expression parse_unary() { return with_steps(parse_signed(), all_steps); }
     // Filters and tests take a sign along with what follows it: -x|abs is (-x)|abs.
@@ -318,13 +328,17 @@ private:
         const token& number = take();
         if (number.kind == token_kind::integer) {
             std::int64_t n = 0;
-            const auto [end, problem] = std::from_chars(number.content.data(), number.content.data() + number.content.size(), n);
-            if (problem != std::errc()) source_.fail(number.at, "wanted an integer of 64 bits, got ", number.content.substr(0, 40));
+            const auto [end, problem] =
+                std::from_chars(number.content.data(), number.content.data() + number.content.size(), n);
+            if (problem != std::errc())
+                source_.fail(number.at, "wanted an integer of 64 bits, got ", number.content.substr(0, 40));
             return {literal{n}, number.at};
         }
         double n = 0;
-        const auto [end, problem] = std::from_chars(number.content.data(), number.content.data() + number.content.size(), n);
-        if (problem != std::errc()) source_.fail(number.at, "wanted a number that a double can hold, got ", number.content.substr(0, 40));
+        const auto [end, problem] =
+            std::from_chars(number.content.data(), number.content.data() + number.content.size(), n);
+        if (problem != std::errc())
+            source_.fail(number.at, "wanted a number that a double can hold, got ", number.content.substr(0, 40));
         return {literal{n}, number.at};
     }
 

@@ -22,7 +22,8 @@ namespace detail {
 
 inline value range(invocation& c) {
     const bool has_first = c.has(1);
-    const std::int64_t first = has_first ? c.integer(0, 0) : 0, last = c.integer(has_first ? 1 : 0, 0), step = c.integer(2, 1);
+    const std::int64_t first = has_first ? c.integer(0, 0) : 0, last = c.integer(has_first ? 1 : 0, 0),
+                       step = c.integer(2, 1);
     if (step == 0) c.run.fail("range() arg 3 must not be zero");
     std::vector<value> items;
     for (std::int64_t i = first; step > 0 ? i < last : i > last;) {
@@ -57,10 +58,12 @@ inline value strftime_now(invocation& c) {
 
 inline constexpr std::array globals{
     builtin{"range", "start stop? step?", cost::what_it_does, detail::range},
-    builtin{"dict", "mapping? *", cost::what_it_does, [](invocation& c) -> value { return c.run.map(detail::named_entries(c)); }},
+    builtin{"dict", "mapping? *", cost::what_it_does,
+            [](invocation& c) -> value { return c.run.map(detail::named_entries(c)); }},
     builtin{"namespace", "mapping? *", cost::what_it_does,
             [](invocation& c) { return make_object<namespace_object>(c.run, detail::named_entries(c)); }},
-    builtin{"raise_exception", "message", cost::what_it_does, [](invocation& c) -> value { c.run.raise(printed(c.run, c.given[0])); }},
+    builtin{"raise_exception", "message", cost::what_it_does,
+            [](invocation& c) -> value { c.run.raise(printed(c.run, c.given[0])); }},
     builtin{"strftime_now", "format", cost::sizes, detail::strftime_now},
 };
 

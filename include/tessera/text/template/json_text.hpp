@@ -29,7 +29,8 @@ namespace tessera::text::jinja {
 [[nodiscard]] inline value from_json(const nlohmann::ordered_json& json, std::string_view where, std::size_t levels) {
     if (levels == 0) fail(where, ": wanted JSON nested less deeply");
     const auto checked = [&](const std::string& text) {
-        if (valid_utf8_prefix(text) != text.size()) fail(where, ": wanted UTF-8, got ", repaired_utf8(text.substr(0, 80)));
+        if (valid_utf8_prefix(text) != text.size())
+            fail(where, ": wanted UTF-8, got ", repaired_utf8(text.substr(0, 80)));
         return value(text);
     };
     switch (json.type()) {
@@ -85,7 +86,8 @@ public:
                 out += layout_.key_separator;
                 write(entry.second, depth + 1);
             };
-            if (layout_.keys == json_layout::order::kept) return write_all('{', '}', entries->entries, depth, write_entry);
+            if (layout_.keys == json_layout::order::kept)
+                return write_all('{', '}', entries->entries, depth, write_entry);
             run_.spend_elements(2 * entries->entries.size());
             auto sorted = entries->entries;
             std::stable_sort(sorted.begin(), sorted.end(), [&](const auto& a, const auto& b) {
@@ -105,7 +107,10 @@ private:
         if (const auto* truth = v.get<bool>()) return *truth ? "true" : "false";
         if (const auto* number = v.get<std::int64_t>()) return std::to_string(*number);
         if (const auto* number = v.get<double>())
-            return std::isfinite(*number) ? float_text(*number) : std::isnan(*number) ? "NaN" : *number < 0 ? "-Infinity" : "Infinity";
+            return std::isfinite(*number) ? float_text(*number)
+                   : std::isnan(*number)  ? "NaN"
+                   : *number < 0          ? "-Infinity"
+                                          : "Infinity";
         run_.fail("Object of type ", type_name(v), " is not JSON serializable");
     }
 

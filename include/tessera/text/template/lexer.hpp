@@ -16,7 +16,19 @@
 
 namespace tessera::text::jinja {
 
-enum class token_kind { text, output_begin, output_end, block_begin, block_end, name, string, integer, real, sign, end };
+enum class token_kind {
+    text,
+    output_begin,
+    output_end,
+    block_begin,
+    block_end,
+    name,
+    string,
+    integer,
+    real,
+    sign,
+    end
+};
 
 /// A piece of the source. `content` is text to print, a name, an operator, a number without underscores, or what a
 /// string literal stands for.
@@ -68,7 +80,8 @@ private:
         if (to > from) add(token_kind::text, std::string(text_.substr(from, to - from)), from);
     }
 
-    // Where text before a tag ends: `-` strips all white space, and blanks alone on a line before a block or a comment go.
+    // Where text before a tag ends: `-` strips all white space, and blanks alone on a line before a block or a comment
+    // go.
     [[nodiscard]] position end_of_text(position from, position tag, char mark, char control) const {
         const std::string_view before = text_.substr(from, tag - from);
         if (control == '-') return from + stripped(before, ends::right).size();
@@ -92,7 +105,8 @@ private:
     void comment(position tag) {
         const position begin = at_;
         at_ = text_.find("#}", begin);
-        if (at_ == std::string_view::npos) source_.fail(tag, "wanted #} to end the comment, got the end of the template");
+        if (at_ == std::string_view::npos)
+            source_.fail(tag, "wanted #} to end the comment, got the end of the template");
         if (at_ > begin && (text_[at_ - 1] == '-' || text_[at_ - 1] == '+')) --at_;
         closes("#}");
     }
@@ -184,7 +198,8 @@ private:
             while (at_ < text_.size() && is_name_character(text_[at_]))
                 if (text_[at_++] != '_') literal += text_[at_ - 1];
             const auto [end, problem] = std::from_chars(literal.data(), literal.data() + literal.size(), n, base);
-            if (problem != std::errc() || end != literal.data() + literal.size()) source_.fail(from, "wanted a number, got ", prefix, literal);
+            if (problem != std::errc() || end != literal.data() + literal.size())
+                source_.fail(from, "wanted a number, got ", prefix, literal);
             return add(token_kind::integer, std::to_string(n), from);
         }
         std::string literal;
@@ -214,7 +229,8 @@ private:
         const position from = at_++;
         std::string out;
         for (;;) {
-            if (at_ == text_.size()) source_.fail(from, "wanted ", quote, " to end the string, got the end of the template");
+            if (at_ == text_.size())
+                source_.fail(from, "wanted ", quote, " to end the string, got the end of the template");
             const char c = text_[at_++];
             if (c == quote) return add(token_kind::string, std::move(out), from);
             if (c == '\\' && at_ < text_.size())
@@ -250,7 +266,8 @@ private:
         const auto [end, problem] = std::from_chars(digits.data(), digits.data() + digits.size(), c, base);
         const auto used = static_cast<std::size_t>(end - digits.data());
         if (problem != std::errc() || (base == 16 && used != most) || c > 0x10ffff || (c >= 0xd800 && c < 0xe000))
-            source_.fail(from, "wanted the number of a character, got ", text_.substr(from, valid_utf8_prefix(text_.substr(from, 10))));
+            source_.fail(from, "wanted the number of a character, got ",
+                         text_.substr(from, valid_utf8_prefix(text_.substr(from, 10))));
         at_ += used;
         std::string out;
         append_code_point(out, c);

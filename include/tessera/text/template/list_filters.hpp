@@ -35,7 +35,8 @@ struct keyed_value {
     value item;
 };
 
-inline std::vector<keyed_value> with_keys(invocation& c, std::vector<value> items, std::size_t attribute, bool is_case_sensitive) {
+inline std::vector<keyed_value> with_keys(invocation& c, std::vector<value> items, std::size_t attribute,
+                                          bool is_case_sensitive) {
     std::vector<keyed_value> keyed;
     const value path = c.has(attribute) ? c.given[attribute] : value();
     for (value& item : items) keyed.push_back({sort_key(c, item, path, is_case_sensitive), std::move(item)});
@@ -45,7 +46,8 @@ inline std::vector<keyed_value> with_keys(invocation& c, std::vector<value> item
 // Stable, also downwards: equal elements keep their order.
 inline void sort_keyed(invocation& c, std::vector<keyed_value>& items, bool is_downward) {
     std::stable_sort(items.begin(), items.end(), [&](const keyed_value& a, const keyed_value& b) {
-        return compare(c.run, is_downward ? b.key : a.key, is_downward ? a.key : b.key, "<") == std::partial_ordering::less;
+        return compare(c.run, is_downward ? b.key : a.key, is_downward ? a.key : b.key, "<") ==
+               std::partial_ordering::less;
     });
 }
 
@@ -126,7 +128,8 @@ inline value groupby_filter(invocation& c) {
     for (std::size_t i = 0; i < keyed.size();) {
         const std::size_t first = i;
         std::vector<value> members;
-        for (; i < keyed.size() && is_equal(c.run, keyed[i].key, keyed[first].key); ++i) members.push_back(keyed[i].item);
+        for (; i < keyed.size() && is_equal(c.run, keyed[i].key, keyed[first].key); ++i)
+            members.push_back(keyed[i].item);
         groups.push_back(c.run.tuple({get_path(c.run, keyed[first].item, c.given[0]), c.run.list(std::move(members))}));
         if (i == first) ++i;  // not equal to itself: not a number
     }
@@ -197,7 +200,8 @@ inline value batch_filter(invocation& c) {
     std::vector<value> batches;
     for (std::size_t i = 0; i < items.size(); i += std::min(static_cast<std::size_t>(count), items.size() - i)) {
         const std::size_t end = i + std::min(static_cast<std::size_t>(count), items.size() - i);
-        std::vector<value> batch(items.begin() + static_cast<std::ptrdiff_t>(i), items.begin() + static_cast<std::ptrdiff_t>(end));
+        std::vector<value> batch(items.begin() + static_cast<std::ptrdiff_t>(i),
+                                 items.begin() + static_cast<std::ptrdiff_t>(end));
         if (c.has(1) && !c.given[1].is<none>()) {
             c.run.spend_elements(static_cast<std::size_t>(count));
             batch.resize(static_cast<std::size_t>(count), c.given[1]);
@@ -218,7 +222,8 @@ inline value slice_filter(invocation& c) {
     std::vector<value> slices;
     for (std::size_t i = 0, at = 0; i < lists; ++i) {
         const std::size_t size = even + (i < longer ? 1 : 0);
-        std::vector<value> part(items.begin() + static_cast<std::ptrdiff_t>(at), items.begin() + static_cast<std::ptrdiff_t>(at + size));
+        std::vector<value> part(items.begin() + static_cast<std::ptrdiff_t>(at),
+                                items.begin() + static_cast<std::ptrdiff_t>(at + size));
         at += size;
         if (i >= longer && c.has(1) && !c.given[1].is<none>()) part.push_back(c.given[1]);
         slices.push_back(c.run.list(std::move(part)));
@@ -268,17 +273,21 @@ inline constexpr std::array list_filters{
     builtin{"length", "", cost::what_it_does, [](invocation& c) -> value { return length(c.run, c.self); }},
     builtin{"list", "", cost::what_it_does, [](invocation& c) -> value { return c.run.list(elements(c.run, c.self)); }},
     builtin{"map", "*", cost::what_it_does, detail::map_filter},
-    builtin{"max", "case_sensitive? attribute?", cost::what_it_does, [](invocation& c) { return detail::extreme_filter(c, detail::extreme::largest); }},
-    builtin{"min", "case_sensitive? attribute?", cost::what_it_does, [](invocation& c) { return detail::extreme_filter(c, detail::extreme::smallest); }},
+    builtin{"max", "case_sensitive? attribute?", cost::what_it_does,
+            [](invocation& c) { return detail::extreme_filter(c, detail::extreme::largest); }},
+    builtin{"min", "case_sensitive? attribute?", cost::what_it_does,
+            [](invocation& c) { return detail::extreme_filter(c, detail::extreme::smallest); }},
     builtin{"reject", "*", cost::what_it_does,
             [](invocation& c) { return detail::filter_elements(c, detail::keep::failing, detail::looks_at::element); }},
-    builtin{"rejectattr", "*", cost::what_it_does,
-            [](invocation& c) { return detail::filter_elements(c, detail::keep::failing, detail::looks_at::attribute); }},
+    builtin{
+        "rejectattr", "*", cost::what_it_does,
+        [](invocation& c) { return detail::filter_elements(c, detail::keep::failing, detail::looks_at::attribute); }},
     builtin{"reverse", "", cost::what_it_does, detail::reverse_filter},
     builtin{"select", "*", cost::what_it_does,
             [](invocation& c) { return detail::filter_elements(c, detail::keep::passing, detail::looks_at::element); }},
-    builtin{"selectattr", "*", cost::what_it_does,
-            [](invocation& c) { return detail::filter_elements(c, detail::keep::passing, detail::looks_at::attribute); }},
+    builtin{
+        "selectattr", "*", cost::what_it_does,
+        [](invocation& c) { return detail::filter_elements(c, detail::keep::passing, detail::looks_at::attribute); }},
     builtin{"slice", "slices fill_with?", cost::what_it_does, detail::slice_filter},
     builtin{"sort", "reverse? case_sensitive? attribute?", cost::what_it_does, detail::sort_filter},
     builtin{"sum", "attribute? start?", cost::what_it_does, detail::sum_filter},

@@ -85,7 +85,8 @@ inline std::optional<value> find_attribute(runtime& run, const value& v, std::st
 }
 
 /// v[first:last:step] of a string, list or tuple; none or undefined bounds are open. Undefined for anything else.
-[[nodiscard]] inline value get_slice(runtime& run, const value& v, const value& first, const value& last, const value& step) {
+[[nodiscard]] inline value get_slice(runtime& run, const value& v, const value& first, const value& last,
+                                     const value& step) {
     defined(run, v);
     const sequence* items = v.as_sequence();
     if (!v.is<string>() && (items == nullptr || items->kind == sequence_kind::generator))
@@ -106,7 +107,8 @@ inline std::optional<value> find_attribute(runtime& run, const value& v, std::st
         if (!i) return otherwise;
         return std::clamp(*i < 0 ? std::max(*i, -size - 1) + size : *i, lowest, highest);
     };
-    const std::int64_t begin = place(first, stride > 0 ? lowest : highest), end = place(last, stride > 0 ? highest : lowest);
+    const std::int64_t begin = place(first, stride > 0 ? lowest : highest),
+                       end = place(last, stride > 0 ? highest : lowest);
 
     const std::int64_t reach = stride > 0 ? end - begin : begin - end, pace = std::abs(stride);
     const auto count = static_cast<std::size_t>(reach > 0 ? (reach + pace - 1) / pace : 0);

@@ -29,7 +29,9 @@ namespace tessera::text::jinja {
     if (v.is<double>()) return "float";
     if (v.is<string>()) return "str";
     if (const sequence* items = v.as_sequence())
-        return items->kind == sequence_kind::list ? "list" : items->kind == sequence_kind::tuple ? "tuple" : "generator";
+        return items->kind == sequence_kind::list    ? "list"
+               : items->kind == sequence_kind::tuple ? "tuple"
+                                                     : "generator";
     if (v.as_mapping() != nullptr) return "dict";
     return v.as_object()->type_name();
 }
@@ -47,7 +49,8 @@ inline const value& defined(const runtime& run, const value& v) {
     if (const auto* number = v.get<std::int64_t>()) return *number != 0;
     if (const auto* number = v.get<double>()) return *number != 0.0;
     if (v.is<string>()) return !v.text().empty();
-    if (const sequence* items = v.as_sequence()) return items->kind == sequence_kind::generator || !items->items.empty();
+    if (const sequence* items = v.as_sequence())
+        return items->kind == sequence_kind::generator || !items->items.empty();
     if (const mapping* entries = v.as_mapping()) return !entries->entries.empty();
     return true;
 }
@@ -78,7 +81,8 @@ inline const value& defined(const runtime& run, const value& v) {
     }
     if (const sequence *x = a.as_sequence(), *y = b.as_sequence(); x != nullptr && y != nullptr) {
         if (x == y) return true;
-        if (x->kind != y->kind || x->kind == sequence_kind::generator || x->items.size() != y->items.size()) return false;
+        if (x->kind != y->kind || x->kind == sequence_kind::generator || x->items.size() != y->items.size())
+            return false;
         for (std::size_t i = 0; i < x->items.size(); ++i)
             if (!is_equal(run, x->items[i], y->items[i], depth + 1)) return false;
         return true;
@@ -124,7 +128,8 @@ inline const value& defined(const runtime& run, const value& v) {
 
 /// Sets a key's value, at the end when it is new. Fails for keys that Python cannot hash.
 inline void assign(runtime& run, mapping& where, const value& key, value item) {
-    if (const sequence* items = key.as_sequence(); key.as_mapping() != nullptr || (items && items->kind == sequence_kind::list))
+    if (const sequence* items = key.as_sequence();
+        key.as_mapping() != nullptr || (items && items->kind == sequence_kind::list))
         run.fail("wanted a key that can be hashed, got a ", type_name(key));
     if (value* old = find(run, where, key))
         *old = std::move(item);

@@ -55,7 +55,8 @@ private:
         const position at = now().at;
         expect(token_kind::block_end, "%}");
         block body = parse_block({end});
-        if (!skip_name(end)) source_.fail(at, "wanted {% ", end, " %} to end the block that begins here, got the end of the template");
+        if (!skip_name(end))
+            source_.fail(at, "wanted {% ", end, " %} to end the block that begins here, got the end of the template");
         return body;
     }
 
@@ -115,7 +116,8 @@ private:
         expression iterable = parse_iterable();
         std::optional<expression> condition;
         if (skip_name("if")) condition = parse_expression();
-        if (sees_name("recursive")) source_.fail(now().at, "wanted a loop that does not call itself; a macro can do that");
+        if (sees_name("recursive"))
+            source_.fail(now().at, "wanted a loop that does not call itself; a macro can do that");
         expect(token_kind::block_end, "%}");
         ++loops_;
         block body = parse_block({"else", "endfor"});
@@ -151,7 +153,8 @@ private:
                 if (skip_sign("="))
                     otherwise = boxed(parse_expression());
                 else if (!made.parameters.empty() && made.parameters.back().second != nullptr)
-                    source_.fail(parameter.at, "wanted a default for ", parameter.content, ", as the parameter before it has one");
+                    source_.fail(parameter.at, "wanted a default for ", parameter.content,
+                                 ", as the parameter before it has one");
                 made.parameters.emplace_back(symbol_of(parameter.content), std::move(otherwise));
             }
         }
@@ -196,7 +199,8 @@ private:
         if (!sees_sign(",")) return first;
         std::vector<target> all;
         all.push_back(std::move(first));
-        while (skip_sign(",") && (sees(token_kind::name) || sees_sign("(")) && !sees_name("in")) all.push_back(parse_one_target());
+        while (skip_sign(",") && (sees(token_kind::name) || sees_sign("(")) && !sees_name("in"))
+            all.push_back(parse_one_target());
         return {std::move(all), at};
     }
     target parse_one_target() {

@@ -94,15 +94,18 @@ private:
         return n;
     }
 
-    static void append_padded(std::string_view text, const std::string& flags, int width, int precision, std::string& out) {
+    static void append_padded(std::string_view text, const std::string& flags, int width, int precision,
+                              std::string& out) {
         if (precision >= 0) text = text.substr(0, byte_offset(text, static_cast<std::size_t>(precision)));
         const std::size_t length = length_of(text);
-        const std::string blanks(static_cast<std::size_t>(width) > length ? static_cast<std::size_t>(width) - length : 0, ' ');
+        const std::string blanks(
+            static_cast<std::size_t>(width) > length ? static_cast<std::size_t>(width) - length : 0, ' ');
         const bool is_left = flags.find('-') != std::string::npos;
         ((out += is_left ? "" : blanks) += text) += is_left ? blanks : "";
     }
 
-    void append_number(const value& v, char kind, const std::string& flags, int width, int precision, std::string& out) {
+    void append_number(const value& v, char kind, const std::string& flags, int width, int precision,
+                       std::string& out) {
         std::array<char, 2048> text;  // the longest double has 310 digits before the point, width and precision 1000
         int length = 0;
         if (std::string_view("dixXo").find(kind) != std::string_view::npos) {

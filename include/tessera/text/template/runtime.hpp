@@ -61,9 +61,7 @@ public:
     [[noreturn]] void fail(const Parts&... parts) const {
         source_.fail(at_, parts...);
     }
-    [[noreturn]] void raise(std::string message) const {
-        throw raised_error(source_.where(at_), std::move(message));
-    }
+    [[noreturn]] void raise(std::string message) const { throw raised_error(source_.where(at_), std::move(message)); }
 
     template <class... Parts>
     [[noreturn]] void fail_limit(const Parts&... parts) const {
@@ -73,7 +71,8 @@ public:
     /// Counts work: operations, turns of loops, bytes and elements looked at or made. To be called before the work is
     /// done. Throws when there was too much of it.
     void spend(std::size_t steps) {
-        if (steps > bounds_.steps - spent_) fail_limit("wanted a template of at most ", bounds_.steps, " steps, got more");
+        if (steps > bounds_.steps - spent_)
+            fail_limit("wanted a template of at most ", bounds_.steps, " steps, got more");
         spent_ += steps;
     }
     [[nodiscard]] std::uint64_t spent() const noexcept { return spent_; }

@@ -30,7 +30,9 @@ namespace tessera::text::jinja {
     std::vector<char32_t> listed;
     for_each_character(characters.text(), [&](std::string_view c) { listed.push_back(code_point(c)); });
     std::sort(listed.begin(), listed.end());
-    return stripped(text, which, [&](std::string_view c) { return std::binary_search(listed.begin(), listed.end(), code_point(c)); });
+    return stripped(text, which, [&](std::string_view c) {
+        return std::binary_search(listed.begin(), listed.end(), code_point(c));
+    });
 }
 
 /// Calls visit(line) for the lines of Python's splitlines: \n, \r\n, \r and the other line ends of Unicode end them.
@@ -41,7 +43,8 @@ void for_each_line(std::string_view text, line_ends ends, Visit&& visit) {
         const std::size_t length = utf8_length(text[at]);
         const char32_t c = code_point(text.substr(at));
         at += length;
-        const bool is_end = (c >= 0x0a && c <= 0x0d) || (c >= 0x1c && c <= 0x1e) || c == 0x85 || c == 0x2028 || c == 0x2029;
+        const bool is_end =
+            (c >= 0x0a && c <= 0x0d) || (c >= 0x1c && c <= 0x1e) || c == 0x85 || c == 0x2028 || c == 0x2029;
         if (!is_end && at < text.size()) continue;
         const std::size_t end = is_end ? at - length : at;
         if (c == '\r' && at < text.size() && text[at] == '\n') ++at;
@@ -51,8 +54,8 @@ void for_each_line(std::string_view text, line_ends ends, Visit&& visit) {
 }
 
 /// `text` with the first `most` occurrences of `from` replaced; an empty `from` is found around every character.
-[[nodiscard]] inline std::string replaced_up_to(runtime& run, std::string_view text, std::string_view from, std::string_view to,
-                                                std::int64_t most) {
+[[nodiscard]] inline std::string replaced_up_to(runtime& run, std::string_view text, std::string_view from,
+                                                std::string_view to, std::int64_t most) {
     if (most < 0) most = std::numeric_limits<std::int64_t>::max();
     run.spend(text.size() + 4 * from.size());
     const text_search search(from);
@@ -136,7 +139,8 @@ inline value rsplit(invocation& c) {
     while (!(at_space && text.empty())) {
         const bool is_last = most >= 0 && parts.size() == most;
         if (at_space) {
-            const std::string_view before = stripped(text, ends::right, [](std::string_view s) { return !is_space(code_point(s)); });
+            const std::string_view before =
+                stripped(text, ends::right, [](std::string_view s) { return !is_space(code_point(s)); });
             const std::size_t start = is_last ? 0 : before.size();
             parts(text.substr(start));
             text = stripped(text.substr(0, start), ends::right);
@@ -156,7 +160,8 @@ enum class side { left, right };
 // Where a text begins in c.self, seen from that side.
 inline std::size_t place_in(invocation& c, std::string_view wanted, side which) {
     c.run.spend(4 * wanted.size());
-    return text_search(wanted, which == side::left ? text_search::direction::forward : text_search::direction::backward)(c.self.text());
+    return text_search(wanted, which == side::left ? text_search::direction::forward
+                                                   : text_search::direction::backward)(c.self.text());
 }
 
 inline value partition(invocation& c, side which) {
@@ -174,7 +179,9 @@ inline value partition(invocation& c, side which) {
 inline value has_affix(invocation& c, side which) {
     std::string_view text = c.self.text();
     const auto size = static_cast<std::int64_t>(length_of(text));
-    const auto place = [&](std::int64_t i) { return static_cast<std::size_t>(std::clamp<std::int64_t>(i < 0 ? i + size : i, 0, size)); };
+    const auto place = [&](std::int64_t i) {
+        return static_cast<std::size_t>(std::clamp<std::int64_t>(i < 0 ? i + size : i, 0, size));
+    };
     if (c.has(2)) text = text.substr(0, byte_offset(text, place(c.integer(2, size))));
     if (c.has(1)) text.remove_prefix(std::min(byte_offset(text, place(c.integer(1, 0))), text.size()));
     const auto matches = [&](const value& affix) {
@@ -264,9 +271,18 @@ bool all_characters(std::string_view text, Passes&& passes) {
 
 /// The methods of Python's str, without those that deal in bytes.
 inline constexpr std::array string_methods{
-    builtin{"strip", "chars?", cost::sizes, [](invocation& c) -> value { return c.run.text(std::string(strip(c.run, c.self.text(), ends::both, c.given[0]))); }},
-    builtin{"lstrip", "chars?", cost::sizes, [](invocation& c) -> value { return c.run.text(std::string(strip(c.run, c.self.text(), ends::left, c.given[0]))); }},
-    builtin{"rstrip", "chars?", cost::sizes, [](invocation& c) -> value { return c.run.text(std::string(strip(c.run, c.self.text(), ends::right, c.given[0]))); }},
+    builtin{"strip", "chars?", cost::sizes,
+            [](invocation& c) -> value {
+                return c.run.text(std::string(strip(c.run, c.self.text(), ends::both, c.given[0])));
+            }},
+    builtin{"lstrip", "chars?", cost::sizes,
+            [](invocation& c) -> value {
+                return c.run.text(std::string(strip(c.run, c.self.text(), ends::left, c.given[0])));
+            }},
+    builtin{"rstrip", "chars?", cost::sizes,
+            [](invocation& c) -> value {
+                return c.run.text(std::string(strip(c.run, c.self.text(), ends::right, c.given[0])));
+            }},
     builtin{"split", "sep? maxsplit?", cost::sizes, detail::split},
     builtin{"rsplit", "sep? maxsplit?", cost::sizes, detail::rsplit},
     builtin{"splitlines", "keepends?", cost::sizes,
@@ -277,8 +293,10 @@ inline constexpr std::array string_methods{
             }},
     builtin{"partition", "sep", cost::sizes, [](invocation& c) { return detail::partition(c, detail::side::left); }},
     builtin{"rpartition", "sep", cost::sizes, [](invocation& c) { return detail::partition(c, detail::side::right); }},
-    builtin{"startswith", "prefix start? end?", cost::sizes, [](invocation& c) { return detail::has_affix(c, detail::side::left); }},
-    builtin{"endswith", "suffix start? end?", cost::sizes, [](invocation& c) { return detail::has_affix(c, detail::side::right); }},
+    builtin{"startswith", "prefix start? end?", cost::sizes,
+            [](invocation& c) { return detail::has_affix(c, detail::side::left); }},
+    builtin{"endswith", "suffix start? end?", cost::sizes,
+            [](invocation& c) { return detail::has_affix(c, detail::side::right); }},
     builtin{"removeprefix", "prefix", cost::sizes,
             [](invocation& c) -> value {
                 const std::string_view text = c.self.text(), prefix = c.text(0);
@@ -287,7 +305,8 @@ inline constexpr std::array string_methods{
     builtin{"removesuffix", "suffix", cost::sizes,
             [](invocation& c) -> value {
                 const std::string_view text = c.self.text(), suffix = c.text(0);
-                return c.run.text(std::string(text.ends_with(suffix) ? text.substr(0, text.size() - suffix.size()) : text));
+                return c.run.text(
+                    std::string(text.ends_with(suffix) ? text.substr(0, text.size() - suffix.size()) : text));
             }},
     builtin{"replace", "old new count?", cost::sizes,
             [](invocation& c) -> value {
@@ -296,11 +315,13 @@ inline constexpr std::array string_methods{
             }},
     builtin{"upper", "", cost::sizes, [](invocation& c) { return c.run.text(upper(c.self.text())); }},
     builtin{"lower", "", cost::sizes, [](invocation& c) { return c.run.text(lower(c.self.text())); }},
-    builtin{"casefold", "", cost::sizes, [](invocation& c) { return c.run.text(replaced(lower(c.self.text()), "\xc3\x9f", "ss")); }},
+    builtin{"casefold", "", cost::sizes,
+            [](invocation& c) { return c.run.text(replaced(lower(c.self.text()), "\xc3\x9f", "ss")); }},
     builtin{"title", "", cost::sizes, [](invocation& c) { return c.run.text(detail::titled(c.self.text())); }},
     builtin{"capitalize", "", cost::sizes, [](invocation& c) { return c.run.text(capitalized(c.self.text())); }},
     builtin{"find", "sub", cost::sizes, [](invocation& c) -> value { return detail::find_in(c, detail::side::left); }},
-    builtin{"rfind", "sub", cost::sizes, [](invocation& c) -> value { return detail::find_in(c, detail::side::right); }},
+    builtin{"rfind", "sub", cost::sizes,
+            [](invocation& c) -> value { return detail::find_in(c, detail::side::right); }},
     builtin{"index", "sub", cost::sizes, [](invocation& c) { return detail::index_in(c, detail::side::left); }},
     builtin{"rindex", "sub", cost::sizes, [](invocation& c) { return detail::index_in(c, detail::side::right); }},
     builtin{"count", "sub", cost::sizes, detail::count_in},
@@ -308,11 +329,16 @@ inline constexpr std::array string_methods{
     builtin{"rjust", "width fillchar?", cost::sizes, [](invocation& c) { return detail::padded(c, ends::left); }},
     builtin{"center", "width fillchar?", cost::sizes, [](invocation& c) { return detail::padded(c, ends::both); }},
     builtin{"zfill", "width", cost::sizes, detail::zfill},
-    builtin{"isspace", "", cost::sizes, [](invocation& c) -> value { return detail::all_characters(c.self.text(), is_space); }},
-    builtin{"isdigit", "", cost::sizes, [](invocation& c) -> value { return detail::all_characters(c.self.text(), is_digit); }},
-    builtin{"isdecimal", "", cost::sizes, [](invocation& c) -> value { return detail::all_characters(c.self.text(), is_digit); }},
-    builtin{"isnumeric", "", cost::sizes, [](invocation& c) -> value { return detail::all_characters(c.self.text(), is_digit); }},
-    builtin{"isalpha", "", cost::sizes, [](invocation& c) -> value { return detail::all_characters(c.self.text(), is_letter); }},
+    builtin{"isspace", "", cost::sizes,
+            [](invocation& c) -> value { return detail::all_characters(c.self.text(), is_space); }},
+    builtin{"isdigit", "", cost::sizes,
+            [](invocation& c) -> value { return detail::all_characters(c.self.text(), is_digit); }},
+    builtin{"isdecimal", "", cost::sizes,
+            [](invocation& c) -> value { return detail::all_characters(c.self.text(), is_digit); }},
+    builtin{"isnumeric", "", cost::sizes,
+            [](invocation& c) -> value { return detail::all_characters(c.self.text(), is_digit); }},
+    builtin{"isalpha", "", cost::sizes,
+            [](invocation& c) -> value { return detail::all_characters(c.self.text(), is_letter); }},
     builtin{"isalnum", "", cost::sizes,
             [](invocation& c) -> value {
                 return detail::all_characters(c.self.text(), [](char32_t l) { return is_letter(l) || is_digit(l); });
@@ -324,7 +350,8 @@ inline constexpr std::array string_methods{
                 std::string out;
                 bool is_first = true;
                 for (const value& item : elements(c.run, c.given[0])) {
-                    if (!item.is<string>()) c.run.fail("sequence item: expected str instance, ", type_name(item), " found");
+                    if (!item.is<string>())
+                        c.run.fail("sequence item: expected str instance, ", type_name(item), " found");
                     c.run.spend(c.self.text().size() + item.text().size());
                     if (!is_first) out += c.self.text();
                     is_first = false;

@@ -108,8 +108,8 @@ struct conditional {
 };
 
 struct expression {
-    std::variant<literal, variable, sequence_display, mapping_display, chain, unary, calculation, concatenation, comparison,
-                 connection, conditional>
+    std::variant<literal, variable, sequence_display, mapping_display, chain, unary, calculation, concatenation,
+                 comparison, connection, conditional>
         form;
     position at;
 };

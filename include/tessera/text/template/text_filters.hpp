@@ -38,11 +38,13 @@ inline value tojson_filter(invocation& c) {
     if (c.has(1) && !c.given[1].is<none>()) {
         layout.item_separator = ",";
         const std::int64_t width = c.given[1].is<string>() ? 0 : std::clamp<std::int64_t>(c.integer(1, 0), 0, 1000);
-        layout.indent = c.given[1].is<string>() ? std::string(c.text(1)) : std::string(static_cast<std::size_t>(width), ' ');
+        layout.indent =
+            c.given[1].is<string>() ? std::string(c.text(1)) : std::string(static_cast<std::size_t>(width), ' ');
     }
     if (c.has(2) && !c.given[2].is<none>()) {
         const sequence* pair = c.given[2].as_sequence();
-        if (pair == nullptr || pair->items.size() != 2) c.run.fail("tojson: wanted two separators, got a ", type_name(c.given[2]));
+        if (pair == nullptr || pair->items.size() != 2)
+            c.run.fail("tojson: wanted two separators, got a ", type_name(c.given[2]));
         layout.item_separator = pair->items[0].text();
         layout.key_separator = pair->items[1].text();
     }
@@ -101,7 +103,8 @@ inline value truncate_filter(invocation& c) {
     const std::string_view text = c.self.text(), end = c.text(2, "...");
     const std::int64_t length = c.integer(0, 255), leeway = c.integer(3, 5);
     const auto end_length = static_cast<std::int64_t>(length_of(end));
-    if (length < end_length || leeway < 0) c.run.fail("truncate: wanted a length of at least ", end_length, ", got ", length);
+    if (length < end_length || leeway < 0)
+        c.run.fail("truncate: wanted a length of at least ", end_length, ", got ", length);
     if (static_cast<std::int64_t>(length_of(text)) - leeway <= length) return c.self;
     std::string_view kept = text.substr(0, byte_offset(text, static_cast<std::size_t>(length - end_length)));
     if (!c.flag(1)) kept = kept.substr(0, kept.rfind(' '));
@@ -164,7 +167,8 @@ inline value int_filter(invocation& c) {
     if (const auto number = as_integer(c.self)) return *number;
     const std::int64_t base = c.integer(1, 10);
     if (base < 2 || base > 36) c.run.fail("int: wanted a base of 2 to 36, got ", base);
-    if (const auto number = c.self.is<string>() ? integer_in(c.self.text(), static_cast<int>(base)) : std::nullopt) return *number;
+    if (const auto number = c.self.is<string>() ? integer_in(c.self.text(), static_cast<int>(base)) : std::nullopt)
+        return *number;
     const auto real = c.self.is<string>() ? number_in(c.self.text()) : as_float(c.self);
     if (real && std::abs(*real) < 9.2e18) return static_cast<std::int64_t>(*real);
     return c.has(0) ? c.given[0] : value(std::int64_t{0});
@@ -177,7 +181,8 @@ inline value float_filter(invocation& c) {
 
 inline value abs_filter(invocation& c) {
     if (const auto number = as_integer(defined(c.run, c.self))) {
-        if (*number == std::numeric_limits<std::int64_t>::min()) c.run.fail("wanted integers of 64 bits, got a larger one");
+        if (*number == std::numeric_limits<std::int64_t>::min())
+            c.run.fail("wanted integers of 64 bits, got a larger one");
         return *number < 0 ? -*number : *number;
     }
     const auto number = as_float(c.self);
@@ -205,8 +210,12 @@ inline value round_filter(invocation& c) {
 
 inline constexpr std::array text_filters{
     builtin{"abs", "", cost::what_it_does, detail::abs_filter},
-    builtin{"attr", "name", cost::what_it_does, [](invocation& c) -> value { return detail::find_attribute(c.run, defined(c.run, c.self), c.text(0)).value_or(value()); }},
-    builtin{"capitalize", "", cost::sizes, [](invocation& c) { return c.run.text(capitalized(printed(c.run, c.self))); }},
+    builtin{"attr", "name", cost::what_it_does,
+            [](invocation& c) -> value {
+                return detail::find_attribute(c.run, defined(c.run, c.self), c.text(0)).value_or(value());
+            }},
+    builtin{"capitalize", "", cost::sizes,
+            [](invocation& c) { return c.run.text(capitalized(printed(c.run, c.self))); }},
     builtin{"center", "width?", cost::sizes,
             [](invocation& c) {
                 c.self = printed(c.run, c.self);
@@ -231,11 +240,14 @@ inline constexpr std::array text_filters{
             }},
     builtin{"round", "precision? method?", cost::what_it_does, detail::round_filter},
     builtin{"safe", "", cost::sizes, [](invocation& c) -> value { return printed(c.run, c.self); }},
-    builtin{"string", "", cost::what_it_does, [](invocation& c) -> value { return c.self.is<string>() ? c.self : value(printed(c.run, c.self)); }},
+    builtin{"string", "", cost::what_it_does,
+            [](invocation& c) -> value { return c.self.is<string>() ? c.self : value(printed(c.run, c.self)); }},
     builtin{"title", "", cost::sizes, detail::title_filter},
     builtin{"tojson", "ensure_ascii? indent? separators? sort_keys?", cost::what_it_does, detail::tojson_filter},
     builtin{"trim", "chars?", cost::sizes,
-            [](invocation& c) { return c.run.text(std::string(strip(c.run, printed(c.run, c.self), ends::both, c.given[0]))); }},
+            [](invocation& c) {
+                return c.run.text(std::string(strip(c.run, printed(c.run, c.self), ends::both, c.given[0])));
+            }},
     builtin{"truncate", "length? killwords? end? leeway?", cost::sizes, detail::truncate_filter},
     builtin{"upper", "", cost::sizes, [](invocation& c) { return c.run.text(upper(printed(c.run, c.self))); }},
     builtin{"wordcount", "", cost::sizes, detail::wordcount_filter},

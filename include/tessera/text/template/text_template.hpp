@@ -35,8 +35,10 @@ public:
 
     /// The text for these variables, an object. Throws what the template raises (raised_error), where it does what
     /// Python would not, and when it goes beyond the limits.
-    [[nodiscard]] std::string render(const nlohmann::ordered_json& variables, const render_options& options = {}) const {
-        if (!variables.is_object()) fail(source_.name(), ": wanted an object of variables, got ", variables.type_name());
+    [[nodiscard]] std::string render(const nlohmann::ordered_json& variables,
+                                     const render_options& options = {}) const {
+        if (!variables.is_object())
+            fail(source_.name(), ": wanted an object of variables, got ", variables.type_name());
         runtime run(source_, options.bounds, options.now);
         evaluator evaluate(run, tree_);
         for (auto entry = variables.begin(); entry != variables.end(); ++entry)

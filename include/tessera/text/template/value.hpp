@@ -19,8 +19,8 @@ namespace tessera::text::jinja {
 class value;
 class object;
 
-/// What a lookup finds that finds nothing. Prints as nothing and iterates as empty; anything else fails with the reason,
-/// which is cut short: values are copied often, and names can be of any length.
+/// What a lookup finds that finds nothing. Prints as nothing and iterates as empty; anything else fails with the
+/// reason, which is cut short: values are copied often, and names can be of any length.
 struct undefined {
     undefined() : undefined("value is undefined") {}
     undefined(std::string_view why) : reason(why.substr(0, valid_utf8_prefix(why.substr(0, longest_reason)))) {}
