@@ -17,9 +17,9 @@
 
 #include "tessera/core/mapped_file.hpp"
 #include "tessera/core/printable.hpp"
+#include "tessera/decoder/model.hpp"
 #include "tessera/gguf/reader.hpp"
 #include "tessera/kernels/softmax.hpp"
-#include "tessera/model/decoder.hpp"
 #include "tessera/text/tokenizer.hpp"
 #include "tessera/text/windows.hpp"
 
@@ -56,8 +56,8 @@ public:
     [[nodiscard]] std::size_t tokens() const { return tokens_.size(); }
 
     /// One pass; returns the perplexity. The observer sees the products of the layers.
-    double run(model::input_observer observer = {}) const {
-        model::activations state = decoder_.embed(tokens_, window_);
+    double run(decoder::input_observer observer = {}) const {
+        decoder::activations state = decoder_.embed(tokens_, window_);
         decoder_.run(state, {}, observer);
         const std::size_t width = decoder_.spec().width, vocabulary = decoder_.vocabulary();
         const std::size_t first = window_ / 2, scored = window_ - 1 - first;
@@ -78,8 +78,8 @@ public:
     /// All products of a pass and how often each occurs.
     [[nodiscard]] std::map<shape, int> products() const {
         std::map<shape, int> found;
-        (void)run([&](const model::linear_input& input) {
-            for (const model::linear* layer : input.shared)
+        (void)run([&](const decoder::linear_input& input) {
+            for (const decoder::linear* layer : input.shared)
                 ++found[{input.rows.rows(), input.rows.cols(), static_cast<Eigen::Index>(layer->outputs)}];
         });
         const auto scored = static_cast<Eigen::Index>(tokens_.size() / window_ * (window_ - 1 - window_ / 2));
@@ -94,8 +94,9 @@ public:
         double sum = 0;
         for (const auto& [sizes, times] : products) {
             const auto [rows, inputs, outputs] = sizes;
-            const model::matrix x = model::matrix::Random(rows, inputs), w = model::matrix::Random(outputs, inputs);
-            model::matrix y = model::matrix::Zero(rows, outputs);
+            const decoder::matrix x = decoder::matrix::Random(rows, inputs),
+                                  w = decoder::matrix::Random(outputs, inputs);
+            decoder::matrix y = decoder::matrix::Zero(rows, outputs);
             sum += times * seconds_of([&] { y.noalias() = x * w.transpose(); });
             const float wanted = x.row(rows - 1).dot(w.row(outputs - 1));
             if (std::abs(y(rows - 1, outputs - 1) - wanted) > 1e-2f) fail("Eigen's product is wrong");
@@ -105,7 +106,7 @@ public:
 
 private:
     gguf::reader source_;
-    model::decoder<gguf::reader> decoder_;
+    decoder::model<gguf::reader> decoder_;
     std::vector<text::token_id> tokens_;
     std::size_t window_;
     int threads_;

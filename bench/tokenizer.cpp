@@ -17,8 +17,8 @@
 #include "tessera/core/error.hpp"
 #include "tessera/core/mapped_file.hpp"
 #include "tessera/core/printable.hpp"
+#include "tessera/huggingface/vocabulary.hpp"
 #include "tessera/text/byte_map.hpp"
-#include "tessera/text/hf_vocabulary.hpp"
 #include "tessera/text/pre_tokenizer.hpp"
 #include "tessera/text/tokenizer.hpp"
 

@@ -5,10 +5,10 @@
 #include <string>
 #include <vector>
 
+#include "tessera/app/open_model.hpp"
 #include "tessera/encode.hpp"
 #include "tessera/measure/weight_error.hpp"
-#include "tessera/pipeline/open_model.hpp"
-#include "tessera/pipeline/quantize.hpp"
+#include "tessera/quantize/quantize.hpp"
 
 /// The first matrix with this name, as floats.
 struct named_matrix {

@@ -7,7 +7,7 @@
 #include "tessera/encode.hpp"
 #include "tessera/format.hpp"
 #include "tessera/measure/weight_error.hpp"
-#include "tessera/pipeline/quantize.hpp"
+#include "tessera/quantize/quantize.hpp"
 
 int main() {
     constexpr std::size_t rows = 64, columns = 1024;

@@ -15,8 +15,8 @@
 #include "open.hpp"
 #include "terminal.hpp"
 #include "tessera/core/block_index.hpp"
+#include "tessera/files/plan_file.hpp"
 #include "tessera/format/builtin.hpp"
-#include "tessera/pipeline/plan_file.hpp"
 #include "tessera/select/menu.hpp"
 #include "tessera/select/rules.hpp"
 

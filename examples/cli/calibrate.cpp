@@ -1,4 +1,4 @@
-#include "tessera/pipeline/calibrate.hpp"
+#include "tessera/calibrate/calibrate.hpp"
 
 #include <chrono>
 #include <cstddef>

@@ -5,10 +5,10 @@
 
 #include "calibration_text.hpp"
 #include "commands.hpp"
+#include "tessera/app/open_model.hpp"
+#include "tessera/calibrate/calibrate.hpp"
 #include "tessera/calibrate/imatrix_file.hpp"
 #include "tessera/core/output_rule.hpp"
-#include "tessera/pipeline/calibrate.hpp"
-#include "tessera/pipeline/open_model.hpp"
 
 namespace cli {
 

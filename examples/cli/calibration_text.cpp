@@ -27,7 +27,7 @@ packed_windows cut_contiguously(const text_sources& texts, std::size_t length, s
         for (const auto& document : source.documents) {
             const std::size_t room = limit > 0 ? limit - all.size() / length : 0;
             if (limit > 0 && room == 0) break;
-            const token_windows windows =
+            const tessera::token_windows windows =
                 about(source.name, [&] { return cut_windows(document, texts.bos, {.length = length, .limit = room}); });
             all.insert(all.end(), windows.tokens().begin(), windows.tokens().end());
         }

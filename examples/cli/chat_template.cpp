@@ -6,18 +6,18 @@
 #include <vector>
 
 #include "tessera/core/printable.hpp"
+#include "tessera/jinja/check.hpp"
+#include "tessera/jinja/text_template.hpp"
 #include "tessera/text/chat.hpp"
-#include "tessera/text/template/check.hpp"
-#include "tessera/text/template/text_template.hpp"
 #include "tessera/text/text_file.hpp"
 
 namespace cli {
 
 namespace {
 
+using tessera::jinja::finding;
+using tessera::jinja::text_template;
 using tessera::text::chat_template_key;
-using tessera::text::jinja::finding;
-using tessera::text::jinja::text_template;
 
 constexpr std::string_view key_of_names = "tokenizer.chat_templates";
 

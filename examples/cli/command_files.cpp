@@ -5,8 +5,8 @@
 #include <iostream>
 
 #include "terminal.hpp"
-#include "tessera/pipeline/model_files.hpp"
-#include "tessera/pipeline/model_fingerprint.hpp"
+#include "tessera/app/model_files.hpp"
+#include "tessera/gguf/model_fingerprint.hpp"
 #include "text_sources.hpp"
 
 namespace cli {

@@ -12,11 +12,11 @@
 
 #include "commands.hpp"
 #include "terminal.hpp"
+#include "tessera/app/open_model.hpp"
 #include "tessera/core/checksum.hpp"
 #include "tessera/core/error.hpp"
 #include "tessera/core/file_claims.hpp"
 #include "tessera/core/output_rule.hpp"
-#include "tessera/pipeline/open_model.hpp"
 
 namespace cli {
 

@@ -7,7 +7,7 @@
 
 #include "commands.hpp"
 #include "tessera/measure/weight_error.hpp"
-#include "tessera/pipeline/feedback_report.hpp"
+#include "tessera/quantize/feedback_report.hpp"
 #include "tessera/select/plan.hpp"
 
 namespace cli {

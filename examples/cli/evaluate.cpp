@@ -1,4 +1,4 @@
-#include "tessera/pipeline/evaluate.hpp"
+#include "tessera/measure/evaluate.hpp"
 
 #include <cstddef>
 #include <filesystem>
@@ -133,7 +133,7 @@ void evaluate(const evaluate_options& options) {
     }
     const std::size_t length = options.window > 0 ? options.window : default_window(reference.metadata());
     const scored_text scored = read_scored_text(reference.metadata(), options.texts, length, options.window_limit);
-    const tessera::text::token_windows& windows = scored.windows;
+    const tessera::token_windows& windows = scored.windows;
     require_memory(reference.metadata(), windows.tokens().size(), "--windows N takes a part of the text");
 
     tessera::scored_model original("reference", reference, options.threads);

@@ -1,10 +1,10 @@
 #include "feedback.hpp"
 
 #include "terminal.hpp"
+#include "tessera/damage/measure_feedback_gains.hpp"
 #include "tessera/format/builtin.hpp"
-#include "tessera/pipeline/measure_feedback_gains.hpp"
-#include "tessera/pipeline/quantize_layer_by_layer.hpp"
-#include "tessera/pipeline/quantize_with_feedback.hpp"
+#include "tessera/quantize/quantize_layer_by_layer.hpp"
+#include "tessera/quantize/quantize_with_feedback.hpp"
 
 namespace cli {
 

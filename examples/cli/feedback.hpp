@@ -5,12 +5,12 @@
 
 #include "commands.hpp"
 #include "importances.hpp"
+#include "tessera/app/open_model.hpp"
 #include "tessera/core/metadata.hpp"
 #include "tessera/core/progress.hpp"
+#include "tessera/damage/feedback_gains.hpp"
 #include "tessera/gguf/writer.hpp"
-#include "tessera/pipeline/feedback_gains.hpp"
-#include "tessera/pipeline/feedback_report.hpp"
-#include "tessera/pipeline/open_model.hpp"
+#include "tessera/quantize/feedback_report.hpp"
 #include "tessera/select/menu.hpp"
 #include "tessera/select/plan.hpp"
 

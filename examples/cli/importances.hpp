@@ -8,11 +8,11 @@
 
 #include "command_files.hpp"
 #include "commands.hpp"
+#include "tessera/app/open_model.hpp"
 #include "tessera/calibrate/imatrix_file.hpp"
 #include "tessera/calibrate/rare_matrices.hpp"
 #include "tessera/core/metadata.hpp"
-#include "tessera/pipeline/feedback_text.hpp"
-#include "tessera/pipeline/open_model.hpp"
+#include "tessera/quantize/feedback_text.hpp"
 #include "tessera/select/plan.hpp"
 
 namespace cli {

@@ -13,10 +13,10 @@
 #include "open.hpp"
 #include "terminal.hpp"
 #include "tessera/core/printable.hpp"
+#include "tessera/damage/measure_damage.hpp"
+#include "tessera/damage/plan_meter.hpp"
+#include "tessera/files/damage_file.hpp"
 #include "tessera/format/builtin.hpp"
-#include "tessera/pipeline/damage_file.hpp"
-#include "tessera/pipeline/measure_damage.hpp"
-#include "tessera/pipeline/plan_meter.hpp"
 #include "tessera/select/refined.hpp"
 #include "text_sources.hpp"
 
@@ -33,8 +33,8 @@ const importance_table& table_of(const loaded_importances* importances) {
 }
 
 // As many of the windows as the options want: by tokens, by the time that the first one takes, or by default.
-text::token_windows first_windows(const any_model& model, const text::token_windows& all,
-                                  const measure_options& options, std::size_t passes, int threads) {
+token_windows first_windows(const any_model& model, const token_windows& all, const measure_options& options,
+                            std::size_t passes, int threads) {
     std::uint64_t tokens = options.tokens;
     if (tokens == 0) tokens = default_measure_tokens(model.tensors(), passes);
     if (options.minutes > 0) {
@@ -53,7 +53,7 @@ text::token_windows first_windows(const any_model& model, const text::token_wind
 
 // What a damage table is measured with. The windows are all that there are, of which the options take some.
 std::string origin_of(const any_model& model, const measure_options& options, const encoding& encoding,
-                      const text::token_windows& windows) {
+                      const token_windows& windows) {
     origin from(model);
     from.add(options.measure).add(options.tokens).add(options.minutes).add(windows.length()).add(windows.tokens());
     from.add(static_cast<int>(encoding.encoder == encoder_kind::feedback));
@@ -70,8 +70,8 @@ std::string origin_of(const any_model& model, const measure_options& options, co
 
 }  // namespace
 
-text::token_windows measuring_windows(const any_model& model, const measure_options& options,
-                                      const loaded_importances* importances) {
+token_windows measuring_windows(const any_model& model, const measure_options& options,
+                                const loaded_importances* importances) {
     if (!options.text.empty()) {
         const scored_text scored =
             read_scored_text(model.metadata(), {options.text}, default_window(model.metadata()), 0);
@@ -80,8 +80,7 @@ text::token_windows measuring_windows(const any_model& model, const measure_opti
     }
     if (importances != nullptr)
         if (const auto* held_back = importances->file.properties.get<std::vector<std::int32_t>>(held_back_key))
-            return about(importances->path,
-                         [&] { return text::token_windows(*held_back, importances->file.chunk_size); });
+            return about(importances->path, [&] { return token_windows(*held_back, importances->file.chunk_size); });
     fail(
         "measuring: wanted a text (--measure-text FILE) or an importance matrix of tessera calibrate that holds back "
         "windows, got neither");

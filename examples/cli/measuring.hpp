@@ -9,9 +9,9 @@
 #include "command_files.hpp"
 #include "commands.hpp"
 #include "importances.hpp"
+#include "tessera/app/open_model.hpp"
 #include "tessera/core/tensor_info.hpp"
-#include "tessera/pipeline/ablate.hpp"
-#include "tessera/pipeline/open_model.hpp"
+#include "tessera/damage/ablate.hpp"
 #include "tessera/select/budget.hpp"
 #include "tessera/select/damage_table.hpp"
 #include "tessera/select/plan.hpp"
@@ -21,8 +21,8 @@ namespace cli {
 
 /// The windows to measure on: those of the options' text, or else those that the calibration held back. Throws when
 /// there are neither.
-tessera::text::token_windows measuring_windows(const tessera::any_model& model, const measure_options& options,
-                                               const loaded_importances* importances);
+tessera::token_windows measuring_windows(const tessera::any_model& model, const measure_options& options,
+                                         const loaded_importances* importances);
 
 /// Reads the damage file if there is one; else measures, and writes it if it has a name. Without a name it is kept as
 /// `files` says.

@@ -10,7 +10,7 @@
 namespace cli {
 
 tessera::any_model open(const std::filesystem::path& path, next_token_layers further, tied_output tied) {
-    using tessera::model::hf_output;
+    using tessera::huggingface::hf_output;
     tessera::any_model model = tessera::open_model(
         path, {.output = tied == tied_output::kept ? hf_output::untied : hf_output::as_config_says});
     for (const std::string& note : model.notes())

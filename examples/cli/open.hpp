@@ -5,7 +5,7 @@
 #include <filesystem>
 
 #include "commands.hpp"
-#include "tessera/pipeline/open_model.hpp"
+#include "tessera/app/open_model.hpp"
 
 namespace cli {
 

@@ -13,7 +13,7 @@
 #include "terminal.hpp"
 #include "tessera/core/printable.hpp"
 #include "tessera/gguf/layout.hpp"
-#include "tessera/pipeline/output_metadata.hpp"
+#include "tessera/quantize/output_metadata.hpp"
 #include "tessera/tensor/tensor_table.hpp"
 
 namespace cli {

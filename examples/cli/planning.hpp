@@ -4,7 +4,7 @@
 #include "command_files.hpp"
 #include "commands.hpp"
 #include "importances.hpp"
-#include "tessera/pipeline/open_model.hpp"
+#include "tessera/app/open_model.hpp"
 #include "tessera/select/budget.hpp"
 #include "tessera/select/plan.hpp"
 

@@ -8,8 +8,8 @@
 #include "model_summary.hpp"
 #include "open.hpp"
 #include "planning.hpp"
+#include "tessera/files/plan_file.hpp"
 #include "tessera/format/builtin.hpp"
-#include "tessera/pipeline/plan_file.hpp"
 #include "write_model.hpp"
 
 namespace cli {

@@ -3,7 +3,7 @@
 #include <algorithm>
 
 #include "tessera/format/builtin.hpp"
-#include "tessera/pipeline/mix_model.hpp"
+#include "tessera/select/mix_model.hpp"
 #include "tessera/select/recipe.hpp"
 #include "tessera/select/strategies.hpp"
 

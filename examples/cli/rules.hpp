@@ -8,7 +8,7 @@
 
 #include "commands.hpp"
 #include "name_pattern.hpp"
-#include "tessera/pipeline/open_model.hpp"
+#include "tessera/app/open_model.hpp"
 #include "tessera/select/plan.hpp"
 #include "tessera/select/recipe.hpp"
 

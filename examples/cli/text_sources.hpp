@@ -31,7 +31,7 @@ std::vector<std::filesystem::path> files_of_text(const std::string& argument);
 text_sources read_text_sources(const tessera::metadata& properties, const text_options& options);
 
 struct scored_text {
-    tessera::text::token_windows windows;
+    tessera::token_windows windows;
     std::string framing;
 };
 

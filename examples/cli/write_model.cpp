@@ -13,8 +13,8 @@
 #include "terminal.hpp"
 #include "tessera/core/output_file.hpp"
 #include "tessera/gguf/writer.hpp"
-#include "tessera/pipeline/output_metadata.hpp"
-#include "tessera/pipeline/quantize.hpp"
+#include "tessera/quantize/output_metadata.hpp"
+#include "tessera/quantize/quantize.hpp"
 
 namespace cli {
 

@@ -6,8 +6,8 @@
 #include "command_files.hpp"
 #include "commands.hpp"
 #include "importances.hpp"
+#include "tessera/app/open_model.hpp"
 #include "tessera/core/metadata.hpp"
-#include "tessera/pipeline/open_model.hpp"
 #include "tessera/select/plan.hpp"
 
 namespace cli {

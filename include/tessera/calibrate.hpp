@@ -1,6 +1,7 @@
 // Umbrella: statistics of activations, importances of columns and their files.
 #pragma once
 
+#include "tessera/calibrate/calibrate.hpp"
 #include "tessera/calibrate/checkpoint.hpp"
 #include "tessera/calibrate/compensation.hpp"
 #include "tessera/calibrate/findings.hpp"

@@ -2,6 +2,8 @@
 #pragma once
 
 #include "tessera/measure/concepts.hpp"
+#include "tessera/measure/evaluate.hpp"
+#include "tessera/measure/kept_logits.hpp"
 #include "tessera/measure/kl_divergence.hpp"
 #include "tessera/measure/statistics.hpp"
 #include "tessera/measure/weight_error.hpp"

@@ -7,6 +7,7 @@
 #include "tessera/select/damage_curve.hpp"
 #include "tessera/select/damage_table.hpp"
 #include "tessera/select/menu.hpp"
+#include "tessera/select/mix_model.hpp"
 #include "tessera/select/multiple_choice.hpp"
 #include "tessera/select/plan.hpp"
 #include "tessera/select/predict.hpp"

@@ -1,14 +1,19 @@
 // Umbrella of umbrellas: everything. A program that needs less includes less and compiles faster.
 #pragma once
 
+#include "tessera/app.hpp"
 #include "tessera/calibrate.hpp"
 #include "tessera/config.hpp"
+#include "tessera/damage.hpp"
+#include "tessera/decoder.hpp"
 #include "tessera/encode.hpp"
+#include "tessera/files.hpp"
 #include "tessera/format.hpp"
 #include "tessera/gguf.hpp"
+#include "tessera/huggingface.hpp"
+#include "tessera/jinja.hpp"
 #include "tessera/measure.hpp"
-#include "tessera/model.hpp"
-#include "tessera/pipeline.hpp"
+#include "tessera/quantize.hpp"
 #include "tessera/safetensors.hpp"
 #include "tessera/select.hpp"
 #include "tessera/tensor.hpp"

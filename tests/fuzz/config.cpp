@@ -12,18 +12,18 @@
 #include <nlohmann/json.hpp>
 
 #include "fuzz/fuzz.hpp"
+#include "tessera/decoder/model_metadata.hpp"
+#include "tessera/decoder/model_weights.hpp"
 #include "tessera/format/builtin.hpp"
 #include "tessera/gguf/header.hpp"
 #include "tessera/gguf/layout.hpp"
 #include "tessera/gguf/rules.hpp"
-#include "tessera/model/decoder_metadata.hpp"
-#include "tessera/model/decoder_weights.hpp"
-#include "tessera/model/hf_model.hpp"
+#include "tessera/huggingface/model.hpp"
 
 using namespace tessera;
 using fuzz::accepted;
 using fuzz::require;
-using model::hf_model;
+using huggingface::hf_model;
 
 namespace {
 
@@ -81,8 +81,8 @@ void try_model(const hf_model& directory) {
                 "a header that is written is read again");
     }
     static_cast<void>(accepted("", [&] {
-        const model::decoder_spec spec = model::make_decoder_spec(directory.metadata());
-        static_cast<void>(model::bind_weights(directory, spec));
+        const decoder::model_spec spec = decoder::make_model_spec(directory.metadata());
+        static_cast<void>(decoder::bind_weights(directory, spec));
         return true;
     }));
 }

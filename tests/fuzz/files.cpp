@@ -18,10 +18,10 @@
 #include "fuzz/fuzz.hpp"
 #include "tessera/calibrate/checkpoint.hpp"
 #include "tessera/calibrate/imatrix.hpp"
+#include "tessera/files/damage_file.hpp"
+#include "tessera/files/plan_file.hpp"
 #include "tessera/format.hpp"
 #include "tessera/gguf.hpp"
-#include "tessera/pipeline/damage_file.hpp"
-#include "tessera/pipeline/plan_file.hpp"
 #include "tessera/safetensors.hpp"
 
 using namespace tessera;

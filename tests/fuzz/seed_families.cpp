@@ -10,9 +10,9 @@
 #include <vector>
 
 #include "fuzz/fuzz.hpp"
-#include "model/hf_families.hpp"
-#include "model/hf_fused_families.hpp"
-#include "model/hf_hybrid_families.hpp"
+#include "huggingface/families.hpp"
+#include "huggingface/fused_families.hpp"
+#include "huggingface/hybrid_families.hpp"
 
 int main(int argc, char** argv) {
     if (argc != 2) return 2;

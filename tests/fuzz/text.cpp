@@ -305,7 +305,7 @@ void seed_encode(fuzz::corpus& seeds) {
 // ---------------------------------------------------------------------------------------------------------------------
 // Templates and conversations
 
-constexpr text::jinja::limits narrow{.steps = 1 << 15, .output_bytes = 1 << 15, .depth = 200};
+constexpr jinja::limits narrow{.steps = 1 << 15, .output_bytes = 1 << 15, .depth = 200};
 
 constexpr std::string_view usual_variables = R"({"messages":[{"role":"system","content":"Be brief."},
  {"role":"user","content":[{"type":"text","text":"What is 2 + 2?"}]},{"role":"assistant","content":null,
@@ -316,14 +316,14 @@ constexpr std::string_view usual_variables = R"({"messages":[{"role":"system","c
 
 void run_template(std::string_view input) {
     const auto parts = fuzz::parts_of(input, 2);
-    const auto parsed = accepted("template", [&] { return text::jinja::text_template(parts[0], "template"); });
+    const auto parsed = accepted("template", [&] { return jinja::text_template(parts[0], "template"); });
     if (!parsed) return;
-    for (const text::jinja::finding& f : text::jinja::check_for_llama(*parsed))
+    for (const jinja::finding& f : jinja::check_for_llama(*parsed))
         require(!f.problem.empty() && f.line > 0 && f.column > 0, "a finding says what and where");
     std::optional<nlohmann::ordered_json> variables;
     if (parts.size() > 1) variables = text::parse_bounded_json(parts[1]);
     if (!variables || !variables->is_object()) variables = nlohmann::ordered_json::parse(usual_variables);
-    const text::jinja::render_options options{.now = text::usual_date(), .bounds = narrow};
+    const jinja::render_options options{.now = text::usual_date(), .bounds = narrow};
     const auto rendered = accepted("template", [&] { return parsed->render(*variables, options); });
     require(!rendered || rendered->size() <= narrow.output_bytes, "a text stays within the limit");
     require(rendered == accepted("template", [&] { return parsed->render(*variables, options); }),

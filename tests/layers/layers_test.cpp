@@ -24,25 +24,25 @@ struct layer {
 // In the order of the layers: a folder never includes one below it.
 const std::vector<layer> layers{
     {"core", {}, {}},
-    {"kernels", {"core"}, {"xsimd/"}},
+    {"kernels", {}, {"xsimd/"}},
     {"format", {"core", "kernels"}, {}},
     {"encode", {"core", "kernels", "format"}, {"Eigen/"}},
     {"tensor", {"core", "format"}, {}},
     {"gguf", {"core", "tensor"}, {}},
     {"safetensors", {"core", "tensor"}, {"nlohmann/"}},
-    {"text", {"core"}, {"nlohmann/", "utf8proc.h"}},
-    {"model",
-     {"core", "kernels", "format", "encode", "tensor", "gguf", "safetensors", "text"},
-     {"Eigen/", "nlohmann/"}},
-    {"calibrate",
-     {"core", "kernels", "format", "encode", "tensor", "gguf", "safetensors", "text", "model"},
-     {"Eigen/", "nlohmann/"}},
-    {"measure", {"core", "kernels", "tensor"}, {}},
+    {"jinja", {"core"}, {"nlohmann/", "utf8proc.h"}},
+    {"text", {"core", "jinja"}, {"nlohmann/", "utf8proc.h"}},
+    {"decoder", {"core", "kernels", "tensor"}, {"Eigen/"}},
+    {"huggingface", {"core", "format", "tensor", "safetensors", "text", "decoder"}, {"nlohmann/"}},
+    {"calibrate", {"core", "kernels", "encode", "tensor", "gguf", "decoder"}, {"Eigen/"}},
+    {"measure", {"core", "kernels", "tensor", "decoder"}, {}},
     {"select", {"core"}, {}},
-    {"pipeline",
-     {"core", "kernels", "format", "encode", "tensor", "gguf", "safetensors", "text", "model", "calibrate", "measure",
-      "select"},
-     {"nlohmann/"}},
+    {"quantize",
+     {"core", "kernels", "format", "encode", "tensor", "gguf", "decoder", "calibrate", "measure", "select"},
+     {}},
+    {"damage", {"core", "format", "encode", "tensor", "decoder", "calibrate", "measure", "select", "quantize"}, {}},
+    {"files", {"core", "format", "gguf", "safetensors", "select", "quantize"}, {"nlohmann/"}},
+    {"app", {"core", "tensor", "gguf", "decoder", "huggingface", "select", "files"}, {}},
 };
 
 // Headers beside the folders that every folder may include.
@@ -138,7 +138,9 @@ TEST_CASE("planted violations are found") {
     const auto count = [](const char* header, const char* line) { return violations(header, line).size(); };
     CHECK(count("core/x.hpp", "#include \"tessera/format/concepts.hpp\"\n") == 1);
     CHECK(count("select/x.hpp", "  #  include \"tessera/gguf/reader.hpp\"") == 1);
-    CHECK(count("measure/x.hpp", "#include \"tessera/model/decoder.hpp\"") == 1);
+    CHECK(count("measure/x.hpp", "#include \"tessera/select/plan.hpp\"") == 1);
+    CHECK(count("jinja/x.hpp", "#include \"tessera/text/chat.hpp\"") == 1);
+    CHECK(count("decoder/x.hpp", "#include \"tessera/huggingface/model.hpp\"") == 1);
     CHECK(count("text/x.hpp", "#include \"tessera/safetensors/reader.hpp\"") == 1);
     CHECK(count("tensor/x.hpp", "#include <Eigen/Core>") == 1);
     CHECK(count("gguf/x.hpp", "#include <nlohmann/json.hpp>") == 1);

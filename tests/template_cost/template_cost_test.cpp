@@ -14,12 +14,12 @@
 
 #include "support/support.hpp"
 #include "template_cost/work_counter.hpp"
-#include "tessera/text/template/evaluator.hpp"
-#include "tessera/text/template/parser.hpp"
-#include "tessera/text/text_search.hpp"
+#include "tessera/core/text_search.hpp"
+#include "tessera/jinja/evaluator.hpp"
+#include "tessera/jinja/parser.hpp"
 
 using namespace tessera;
-using namespace tessera::text::jinja;
+using namespace tessera::jinja;
 
 namespace {
 
@@ -161,7 +161,6 @@ TEST_CASE("template cost: the counter counts") {
 }
 
 TEST_CASE("template cost: a search takes what both lengths take") {
-    using text::text_search;
     const std::string text(100'000, 'a'), wanted = std::string(50'000, 'a') + 'b',
                                           mirrored = 'b' + std::string(50'000, 'a');
     const std::uint64_t before = support::work_done();

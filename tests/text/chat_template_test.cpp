@@ -10,16 +10,16 @@
 #include <nlohmann/json.hpp>
 
 #include "support/support.hpp"
-#include "tessera/text/template/check.hpp"
-#include "tessera/text/template/text_template.hpp"
+#include "tessera/jinja/check.hpp"
+#include "tessera/jinja/text_template.hpp"
 #include "text/small_chat.hpp"
 
 using namespace tessera;
 using json = nlohmann::ordered_json;
+using jinja::check_for_llama;
+using jinja::raised_error;
+using jinja::text_template;
 using support::has;
-using text::jinja::check_for_llama;
-using text::jinja::raised_error;
-using text::jinja::text_template;
 
 namespace {
 

@@ -19,8 +19,8 @@
 
 using namespace tessera;
 using json = nlohmann::ordered_json;
+using jinja::raised_error;
 using support::has;
-using text::jinja::raised_error;
 
 namespace {
 

@@ -15,7 +15,7 @@
 
 #include "support/support.hpp"
 #include "tessera/gguf/reader.hpp"
-#include "tessera/text/hf_vocabulary.hpp"
+#include "tessera/huggingface/vocabulary.hpp"
 #include "tessera/text/tokenizer.hpp"
 #include "tessera/text/windows.hpp"
 

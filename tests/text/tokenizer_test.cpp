@@ -90,7 +90,7 @@ TEST_CASE("text: SentencePiece agrees with plain merging on random text, also wh
         for (int i = 0; i < 30; ++i) {
             const std::string text = support::random_text(random, characters, random() % 60);
             std::vector<std::string> parts;
-            const std::string escaped = text::replaced(text, " ", "▁");
+            const std::string escaped = tessera::replaced(text, " ", "▁");
             for (std::size_t at = 0; at < escaped.size();) {
                 parts.push_back(escaped.substr(at, utf8_length(escaped[at])));
                 at += parts.back().size();
@@ -109,7 +109,7 @@ TEST_CASE("text: SentencePiece agrees with plain merging on random text, also wh
             const ids got = t.encode(text, {.add_special = false});
             CHECK(got == wanted);
             // A space behind half a character is taken for part of it and spelled in bytes as it was escaped.
-            CHECK(text::replaced(t.decode(got), "▁", " ") == text);
+            CHECK(tessera::replaced(t.decode(got), "▁", " ") == text);
             if (text.find('\xf0') == std::string::npos) CHECK(t.decode(got) == text);
         }
     }
@@ -451,6 +451,6 @@ TEST_CASE("text: windows are disjoint, whole, and start with BOS") {
     auto with_eos = support::sentence_pieces();
     with_eos.set("add_eos_token", true);
     CHECK(has(message(tokenizer(with_eos.build()), 8), "end-of-text"));
-    CHECK_THROWS_AS(text::token_windows(ids(10), 4), error);
-    CHECK_THROWS_AS(text::token_windows(ids(), 4), error);
+    CHECK_THROWS_AS(token_windows(ids(10), 4), error);
+    CHECK_THROWS_AS(token_windows(ids(), 4), error);
 }

@@ -8,13 +8,13 @@
 #include <vector>
 
 #include "tessera/core/parallel.hpp"
+#include "tessera/decoder/matrix.hpp"
 #include "tessera/kernels/column_sums.hpp"
-#include "tessera/model/matrix.hpp"
 
 namespace tessera {
 
 /// Rows of activations, possibly some columns of a wider matrix.
-using activation_rows = Eigen::Ref<const model::matrix, 0, Eigen::OuterStride<>>;
+using activation_rows = Eigen::Ref<const decoder::matrix, 0, Eigen::OuterStride<>>;
 
 /// Sums over the tokens that a matrix saw, one of each per column of the matrix.
 struct column_statistics {
@@ -22,7 +22,7 @@ struct column_statistics {
     std::vector<double> squares;  ///< sum of x^2
     std::vector<double> sums;     ///< sum of x
     std::vector<float> peaks;     ///< largest |x|
-    model::matrix gram;           ///< sum of x x', columns x columns; empty where it was not asked for
+    decoder::matrix gram;         ///< sum of x x', columns x columns; empty where it was not asked for
 
     [[nodiscard]] std::size_t columns() const noexcept { return squares.size(); }
 
@@ -75,7 +75,7 @@ inline void add_rows(column_statistics& to, const activation_rows& rows, int thr
 namespace detail {
 
 // Adds x' y to `to`, in products of some rows at a time.
-inline void add_row_products(Eigen::Ref<model::matrix, 0, Eigen::OuterStride<>> to, const activation_rows& x,
+inline void add_row_products(Eigen::Ref<decoder::matrix, 0, Eigen::OuterStride<>> to, const activation_rows& x,
                              const activation_rows& y) {
     constexpr Eigen::Index block_rows = 1024;
     for (Eigen::Index r = 0; r < x.rows(); r += block_rows) {
@@ -91,8 +91,8 @@ inline void add_row_products(Eigen::Ref<model::matrix, 0, Eigen::OuterStride<>> 
 inline void add_gram(column_statistics& to, const activation_rows& rows, int threads) {
     constexpr Eigen::Index tile = 256;
     const Eigen::Index columns = rows.cols(), tiles = (columns + tile - 1) / tile;
-    if (to.gram.size() == 0) to.gram = model::matrix::Zero(columns, columns);
-    const model::serial_products guard;
+    if (to.gram.size() == 0) to.gram = decoder::matrix::Zero(columns, columns);
+    const decoder::serial_products guard;
     parallel_for(static_cast<std::size_t>(tiles * tiles), threads, [&](std::size_t i) {
         const Eigen::Index a = static_cast<Eigen::Index>(i) / tiles * tile,
                            b = static_cast<Eigen::Index>(i) % tiles * tile;
@@ -108,11 +108,11 @@ inline void add_gram(column_statistics& to, const activation_rows& rows, int thr
 }
 
 /// x' y, for two inputs of the same tokens: float products as add_gram's.
-[[nodiscard]] inline model::matrix cross_moments(const activation_rows& x, const activation_rows& y, int threads) {
+[[nodiscard]] inline decoder::matrix cross_moments(const activation_rows& x, const activation_rows& y, int threads) {
     constexpr Eigen::Index tile = 128;
-    model::matrix moments = model::matrix::Zero(x.cols(), y.cols());
+    decoder::matrix moments = decoder::matrix::Zero(x.cols(), y.cols());
     const Eigen::Index across = (y.cols() + tile - 1) / tile, down = (x.cols() + tile - 1) / tile;
-    const model::serial_products guard;
+    const decoder::serial_products guard;
     parallel_for(static_cast<std::size_t>(down * across), threads, [&](std::size_t i) {
         const Eigen::Index a = static_cast<Eigen::Index>(i) / across * tile,
                            b = static_cast<Eigen::Index>(i) % across * tile;

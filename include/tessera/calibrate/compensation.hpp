@@ -10,8 +10,8 @@
 
 #include "tessera/calibrate/column_statistics.hpp"
 #include "tessera/core/parallel.hpp"
+#include "tessera/decoder/matrix.hpp"
 #include "tessera/encode/gram_factor.hpp"
-#include "tessera/model/matrix.hpp"
 
 namespace tessera {
 
@@ -20,27 +20,27 @@ namespace tessera {
 /// of them are learned from, and `gram` is their z'z. The damping is gram_factor's. The result is empty where the
 /// moments are not positive definite, or where the other rows do not confirm it: z + z M' has to be nearer to x than z
 /// is.
-[[nodiscard]] inline model::matrix compensation(const activation_rows& x, const activation_rows& z, Eigen::Index used,
-                                                const model::matrix& gram, double damping, int threads) {
+[[nodiscard]] inline decoder::matrix compensation(const activation_rows& x, const activation_rows& z, Eigen::Index used,
+                                                  const decoder::matrix& gram, double damping, int threads) {
     constexpr Eigen::Index tile = 64;
     const Eigen::Index columns = z.cols(), rest = z.rows() - used;
     const double mean = static_cast<double>(gram.diagonal().mean());
     if (!(mean > 0)) return {};
-    model::matrix damped = gram;
+    decoder::matrix damped = gram;
     damped.diagonal().array() += static_cast<float>(
         damping_of(damping, static_cast<std::size_t>(columns), static_cast<std::uint64_t>(used)) * mean);
-    model::matrix transposed = cross_moments(z.topRows(used), x.topRows(used), threads) - gram;  // z'x - z'z
-    const model::serial_products guard;
-    const Eigen::LLT<Eigen::Ref<model::matrix>> factor(damped);
+    decoder::matrix transposed = cross_moments(z.topRows(used), x.topRows(used), threads) - gram;  // z'x - z'z
+    const decoder::serial_products guard;
+    const Eigen::LLT<Eigen::Ref<decoder::matrix>> factor(damped);
     if (factor.info() != Eigen::Success) return {};
     parallel_for(static_cast<std::size_t>((columns + tile - 1) / tile), threads, [&](std::size_t i) {
         const Eigen::Index first = static_cast<Eigen::Index>(i) * tile, count = std::min(tile, columns - first);
         transposed.middleCols(first, count) = factor.solve(transposed.middleCols(first, count)).eval();
     });
     if (rest > 0) {
-        model::matrix lost = x.bottomRows(rest) - z.bottomRows(rest);
+        decoder::matrix lost = x.bottomRows(rest) - z.bottomRows(rest);
         const float before = lost.squaredNorm();
-        model::for_each_row_block(rest, threads, [&](Eigen::Index first, Eigen::Index rows) {
+        decoder::for_each_row_block(rest, threads, [&](Eigen::Index first, Eigen::Index rows) {
             lost.middleRows(first, rows).noalias() -= z.middleRows(used + first, rows) * transposed;
         });
         if (!(lost.squaredNorm() < before)) return {};

@@ -18,11 +18,6 @@
 
 namespace tessera {
 
-/// The matrices in a tensor: one, or as many as a stack has (experts, heads).
-[[nodiscard]] inline std::uint64_t matrix_count(const tensor_info& info) noexcept {
-    return info.dims[2] * info.dims[3];
-}
-
 /// Mean squares of what the matrices of one tensor are multiplied with.
 struct tensor_importance {
     std::vector<float> mean_squares;    ///< matrices x columns

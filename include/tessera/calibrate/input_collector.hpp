@@ -13,7 +13,7 @@
 #include "tessera/calibrate/importance_table.hpp"
 #include "tessera/calibrate/input_statistics.hpp"
 #include "tessera/core/error.hpp"
-#include "tessera/model/observer.hpp"
+#include "tessera/decoder/observer.hpp"
 
 namespace tessera {
 
@@ -31,7 +31,7 @@ public:
     explicit input_collector(options options) : options_(options) {}
 
     /// An input_observer. Throws naming layer, tensor, window and token when a number is not finite.
-    void operator()(const model::linear_input& input) {
+    void operator()(const decoder::linear_input& input) {
         const tensor_info& first = *input.shared.front()->tensor;
         const auto matrix = static_cast<std::size_t>(input.shared.front()->first_row / first.dims[1]);
         column_statistics& statistics = place_of(input).matrices[matrix];
@@ -45,7 +45,7 @@ public:
     [[nodiscard]] std::vector<input_statistics> take() { return std::exchange(inputs_, {}); }
 
 private:
-    input_statistics& place_of(const model::linear_input& input) {
+    input_statistics& place_of(const decoder::linear_input& input) {
         const tensor_info& first = *input.shared.front()->tensor;
         const auto found =
             std::ranges::find_if(inputs_, [&](const auto& known) { return known.tensors.front() == first.name; });
@@ -54,13 +54,13 @@ private:
         added.layer = input.layer;
         added.sharing = input.routed.empty() ? token_sharing::all : token_sharing::routed;
         added.matrices.resize(matrix_count(first));
-        for (const model::linear* layer : input.shared)  // several may be slices of one tensor
+        for (const decoder::linear* layer : input.shared)  // several may be slices of one tensor
             if (std::ranges::find(added.tensors, layer->tensor->name) == added.tensors.end())
                 added.tensors.push_back(layer->tensor->name);
         return added;
     }
 
-    [[noreturn]] void report_not_finite(const model::linear_input& input, std::size_t matrix) const {
+    [[noreturn]] void report_not_finite(const decoder::linear_input& input, std::size_t matrix) const {
         const std::string where = concat("layer ", input.layer, ", input of ", input.shared.front()->tensor->name,
                                          input.routed.empty() ? "" : concat(", expert ", matrix));
         for (Eigen::Index r = 0; r < input.rows.rows(); ++r)

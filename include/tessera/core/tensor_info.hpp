@@ -37,6 +37,11 @@ struct tensor_info {
     }
 };
 
+/// The matrices in a tensor: one, or as many as a stack has (experts, heads).
+[[nodiscard]] inline std::uint64_t matrix_count(const tensor_info& info) noexcept {
+    return info.dims[2] * info.dims[3];
+}
+
 /// True when weights and bytes of the shape fit 63 bits and rows are whole blocks: what every other member relies on.
 [[nodiscard]] inline bool has_sound_shape(const tensor_info& info) noexcept {
     std::optional<std::uint64_t> count = 1;

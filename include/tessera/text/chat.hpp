@@ -12,8 +12,8 @@
 
 #include "tessera/core/error.hpp"
 #include "tessera/core/metadata.hpp"
+#include "tessera/jinja/text_template.hpp"
 #include "tessera/text/chat_layout.hpp"
-#include "tessera/text/template/text_template.hpp"
 
 namespace tessera::text {
 

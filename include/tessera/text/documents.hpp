@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "tessera/core/error.hpp"
-#include "tessera/text/text_search.hpp"
+#include "tessera/core/text_search.hpp"
 #include "tessera/text/token.hpp"
 
 namespace tessera::text {

@@ -13,9 +13,9 @@
 #include <vector>
 
 #include "tessera/core/error.hpp"
+#include "tessera/core/replaced.hpp"
 #include "tessera/core/utf8.hpp"
 #include "tessera/text/merging.hpp"
-#include "tessera/text/replaced.hpp"
 #include "tessera/text/token.hpp"
 #include "tessera/text/vocabulary.hpp"
 #include "tessera/text/workspace.hpp"

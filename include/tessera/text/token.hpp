@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <string_view>
 
 namespace tessera::text {
 
@@ -18,5 +19,8 @@ enum class token_type : std::int32_t {
     unused = 5,
     byte = 6,  ///< one byte, spelled `<0xFF>`
 };
+
+/// U+2581, the visible space of SentencePiece vocabularies.
+inline constexpr std::string_view visible_space = "\xe2\x96\x81";
 
 }  // namespace tessera::text

@@ -1,0 +1,111 @@
+// A model runs over windows of tokens, and statistics of what its matrices are multiplied with remain.
+#pragma once
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <iterator>
+#include <span>
+#include <utility>
+#include <vector>
+
+#include "tessera/calibrate/checkpoint.hpp"
+#include "tessera/calibrate/input_collector.hpp"
+#include "tessera/calibrate/input_statistics.hpp"
+#include "tessera/core/checksum.hpp"
+#include "tessera/core/function_ref.hpp"
+#include "tessera/core/output_file.hpp"
+#include "tessera/core/output_rule.hpp"
+#include "tessera/core/progress.hpp"
+#include "tessera/decoder/model.hpp"
+#include "tessera/gguf/model_fingerprint.hpp"
+#include "tessera/tensor/concepts.hpp"
+
+namespace tessera {
+
+struct calibrate_options {
+    int threads = 0;  ///< 0: all of the machine's
+    gram_matrices gram = gram_matrices::none;
+    /// Where the work is saved after every layer, so that a run that was interrupted goes on from there; empty:
+    /// nowhere. As large as the activations. Whoever keeps the result removes the file.
+    std::filesystem::path checkpoint{};
+    /// What to do about a checkpoint that cannot be gone on from, as one of another model or text.
+    existing_file unfit_checkpoint = existing_file::refuse;
+};
+
+/// Called after every layer with its statistics. Gram matrices are there only now: they are freed when it returns.
+/// Layers that an earlier run has finished are not shown again.
+using layer_observer = function_ref<void(std::size_t layer, std::span<const input_statistics> inputs)>;
+
+/// The statistics of all inputs, from the first layer to the output.
+struct calibration {
+    std::size_t windows = 0;
+    std::size_t window = 0;   ///< tokens in a window
+    std::size_t resumed = 0;  ///< layers that an earlier run had finished
+    std::vector<input_statistics> inputs;
+};
+
+namespace detail {
+
+[[nodiscard]] inline calibration_identity identify(std::uint64_t model, std::span<const std::int32_t> tokens,
+                                                   const decoder::activations& embedded) {
+    checksum text, start;
+    text.append(&embedded.window, sizeof embedded.window);
+    text.append(tokens.data(), tokens.size_bytes());
+    const std::span<const float> states = embedded.view().values();
+    start.append(states.data(), states.size_bytes());
+    return {model, text.value(), start.value()};
+}
+
+}  // namespace detail
+
+/// Sends whole windows of `window` tokens through all layers, one layer after the other, and gathers the statistics of
+/// every matrix's input, the output matrix's included. Memory is the activations and what the layer at work needs. The
+/// result is the same bits for every number of threads, and whether or not the run was interrupted.
+///
+/// Throws naming layer, tensor and window at the first number that is not finite; the checkpoint then stays. Throws
+/// checkpoint_error when there is one that cannot be gone on from, unless the options say that it is replaced.
+template <tensor_source Source>
+[[nodiscard]] calibration calibrate(const Source& source, std::span<const std::int32_t> tokens, std::size_t window,
+                                    const calibrate_options& options = {}, progress_callback report = {},
+                                    layer_observer each_layer = {}) {
+    const decoder::model<Source> decoder(source, decoder::model_options{.threads = options.threads});
+    decoder::activations state = decoder.embed(tokens, window);
+    calibration result{tokens.size() / window, window, 0, {}};
+    calibration_identity identity;
+    if (!options.checkpoint.empty()) {
+        identity = detail::identify(model_fingerprint(source), tokens, state);
+        remove_abandoned(options.checkpoint);
+        if (std::filesystem::exists(options.checkpoint)) {
+            try {
+                calibration_checkpoint saved = read_checkpoint(
+                    options.checkpoint, identity, {state.values.data(), static_cast<std::size_t>(state.values.size())});
+                result.resumed = saved.layers_done;
+                result.inputs = std::move(saved.inputs);
+            } catch (const checkpoint_error&) {
+                if (options.unfit_checkpoint == existing_file::refuse) throw;
+            }
+        }
+    }
+
+    input_collector collector({.window = window, .gram = options.gram, .threads = options.threads});
+    const std::size_t layers = decoder.spec().layers.size();
+    for (std::size_t layer = result.resumed; layer <= layers; ++layer) {
+        if (layer < layers)
+            decoder.run_layer(layer, state, collector);
+        else
+            decoder.observe_output(state.view(), collector);
+        std::vector<input_statistics> inputs = collector.take();
+        if (each_layer) each_layer(layer, inputs);
+        for (input_statistics& input : inputs)
+            for (column_statistics& matrix : input.matrices) matrix.gram.resize(0, 0);
+        std::ranges::move(inputs, std::back_inserter(result.inputs));
+        if (!options.checkpoint.empty() && layer < layers)
+            write_checkpoint(options.checkpoint, identity, layer + 1, result.inputs, state.view().values());
+        if (report) report({.stage = "calibrate", .unit = "layers", .done = layer + 1, .total = layers + 1});
+    }
+    return result;
+}
+
+}  // namespace tessera

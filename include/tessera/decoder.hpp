@@ -1,0 +1,5 @@
+// Umbrella: architectures as values, and the decoder that runs them layer by layer.
+#pragma once
+
+#include "tessera/decoder/model.hpp"
+#include "tessera/decoder/next_token_layers.hpp"

@@ -1,0 +1,81 @@
+// The table of Hugging Face architectures: one row says everything about the conversion of one.
+#pragma once
+
+#include <algorithm>
+#include <array>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "tessera/huggingface/config.hpp"
+#include "tessera/huggingface/families/deepseek.hpp"
+#include "tessera/huggingface/families/gemma.hpp"
+#include "tessera/huggingface/families/glm.hpp"
+#include "tessera/huggingface/families/gpt_oss.hpp"
+#include "tessera/huggingface/families/llama.hpp"
+#include "tessera/huggingface/families/phi.hpp"
+#include "tessera/huggingface/families/qwen.hpp"
+#include "tessera/huggingface/families/qwen_next.hpp"
+#include "tessera/huggingface/rules.hpp"
+
+namespace tessera::huggingface {
+
+/// Every architecture that can be converted.
+inline constexpr std::array hf_architectures{
+    llama,
+    first_llama,
+    internlm3,
+    iquest_coder,
+    llava,
+    voxtral,
+    mistral,
+    mixtral,
+    llama4,
+    llama4_with_pictures,
+    qwen2,
+    kormo,
+    qwen2moe,
+    qwen3,
+    step_with_pictures,
+    qwen3moe,
+    qwen3next,
+    qwen35,
+    qwen35_with_pictures,
+    qwen35moe,
+    qwen35moe_with_pictures,
+    minicpm_with_pictures,
+    gemma2,
+    gemma3,
+    gemma3_with_pictures,
+    phi3,
+    phi4_with_pictures,
+    deepseek2,
+    deepseek3,
+    kimi_with_pictures,
+    kimi25_with_pictures,
+    youtu,
+    glm4moe_lite,
+    gpt_oss,
+    glm4moe,
+    glm4moe_with_pictures,
+    solar_open,
+};
+
+/// The row of a name, or null.
+[[nodiscard]] inline const hf_architecture* find_hf_architecture(std::string_view name) {
+    const auto found = std::find_if(hf_architectures.begin(), hf_architectures.end(),
+                                    [&](const hf_architecture& row) { return row.hf_name == name; });
+    return found == hf_architectures.end() ? nullptr : &*found;
+}
+
+/// The architecture that config.json names. Throws when it names none or none of the table's.
+[[nodiscard]] inline const hf_architecture& find_hf_architecture(const hf_config& config) {
+    const std::vector<std::string> named = config.texts("architectures");
+    if (!named.empty())
+        if (const hf_architecture* found = find_hf_architecture(named.front())) return *found;
+    std::string known;
+    for (const hf_architecture& row : hf_architectures) known += (known.empty() ? "" : ", ") + std::string(row.hf_name);
+    config.reject("architectures", "wanted one of ", known, ", got ", named.empty() ? "nothing" : named.front());
+}
+
+}  // namespace tessera::huggingface

@@ -1,0 +1,219 @@
+// What edits and plans cost, measured in the middle of a model, against whole models that were really changed.
+#include <algorithm>
+#include <cmath>
+#include <cstdint>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include <doctest/doctest.h>
+
+#include "decoder/tiny_model.hpp"
+#include "support/random.hpp"
+#include "support/support.hpp"
+#include "tessera/damage/measure_damage.hpp"
+#include "tessera/damage/plan_meter.hpp"
+#include "tessera/select/budget.hpp"
+#include "tessera/select/strategies.hpp"
+
+namespace {
+
+using namespace tessera;
+using support::make_tiny_model;
+using support::tiny_shape;
+
+using formats = format_list<f32, f16, q8_0, q5_1, q5_0, q4_1, q4_0>;  // few, to compile fast
+constexpr std::size_t window = 8;
+
+// Rows of 32, so that formats of 32-weight blocks fit.
+tiny_shape shape_of(bool tied, std::size_t experts = 0) {
+    return {.width = 32,
+            .heads = 4,
+            .kv_heads = 2,
+            .head_size = 16,
+            .feed_forward = 64,
+            .experts = experts,
+            .experts_used = experts / 2,
+            .tied = tied};
+}
+
+// A copy with an output matrix of its own in which the rows of one tensor are edited.
+template <class Edit>
+memory_source edited_copy(const memory_source& source, const std::string& edited, const Edit& edit) {
+    memory_source copy;
+    copy.metadata() = source.metadata();
+    const auto add = [&](const tensor_info& info, const std::string& name) {
+        std::vector<float> values(info.weights());
+        source.read(info, 0, info.rows(), values);
+        tensor_info named = info;
+        named.name = name;
+        if (name == edited) edit(named, 0, std::span(values));
+        copy.add(name, std::span<const std::uint64_t>(info.dims.data(), info.rank), std::move(values));
+    };
+    for (const tensor_info& info : source.tensors()) add(info, info.name);
+    if (copy.find("output.weight") == nullptr) add(*source.find("token_embd.weight"), "output.weight");
+    return copy;
+}
+
+importance_table importances_of(const memory_source& source) {
+    importance_table table;
+    std::uint32_t seed = 0;
+    for (const tensor_info& info : source.tensors())
+        if (block_index(info.name) && info.effective_rank() >= 2) {
+            tensor_importance entry{support::gaussian(info.columns() * matrix_count(info), ++seed), {}};
+            for (float& x : entry.mean_squares) x *= x;
+            for (std::uint64_t m = 0; m < matrix_count(info); ++m) entry.tokens.push_back(5 + m);
+            table.add(info.name, std::move(entry));
+        }
+    return table;
+}
+
+}  // namespace
+
+TEST_CASE("an edit costs what the model with that tensor changed costs") {
+    for (const tiny_shape& shape : {shape_of(false), shape_of(true), shape_of(false, 4)}) {
+        const memory_source source = make_tiny_model(shape);
+        const auto tokens = support::random_tokens(4 * window, shape.vocabulary);
+        damage_meter meter(source, tokens, window);
+        std::vector<std::string> seen;
+        meter.for_each_subject([&](const damage_subject& subject, auto measure) {
+            CAPTURE(subject.info.name);
+            seen.push_back(subject.info.name);
+            const noise edit{0.3, 1};
+            const auto got = measure(edit);
+            const memory_source changed = edited_copy(source, subject.info.name, edit);
+            const auto wanted = evaluate(source, changed, tokens, window);
+            CHECK(std::ranges::equal(got.per_token(), wanted.per_token()));
+            CHECK(got.result().mean.value > 1e-6);
+            CHECK(measure(noise{0.0}).result().mean.value == doctest::Approx(0.0).epsilon(1e-7));
+        });
+        CHECK(seen.front() == "token_embd.weight");
+        CHECK(seen.back() == "output.weight");
+        CHECK(seen.size() == 2 + shape.layers * 7);
+    }
+}
+
+TEST_CASE("noise has the size it was asked for, and is the same however rows are read") {
+    const memory_source source = make_tiny_model(shape_of(false));
+    const tensor_info& info = *source.find("blk.1.ffn_down.weight");
+    const noise edit{0.2, 3};
+    CHECK(sampled_error(source, info, info, {}, edit, 1000).relative() == doctest::Approx(0.2).epsilon(1e-4));
+    std::vector<float> whole(info.weights()), row(info.columns());
+    source.read(info, 0, info.rows(), whole);
+    edit(info, 0, std::span(whole));
+    source.read(info, 5, 1, row);
+    edit(info, 5, std::span(row));
+    CHECK(std::ranges::equal(row, std::span(whole).subspan(5 * info.columns(), info.columns())));
+}
+
+TEST_CASE("a damage table has what was measured, and curves between") {
+    const memory_source source = make_tiny_model(shape_of(true));
+    const importance_table importances = importances_of(source);
+    const auto tokens = support::random_tokens(8 * window, 50);
+    const select::menu menu = select::parse_menu<formats>("legacy");
+    const auto table =
+        measure_damage<formats>(source, importances, tokens, window, menu, formats::layouts, direct{{0.001, 0.07}});
+    damage_meter meter(source, tokens, window);
+    std::size_t place = 0;
+    meter.for_each_subject([&](const damage_subject& subject, auto measure) {
+        const select::tensor_damage& entry = table.tensors[place++];
+        CAPTURE(entry.name);
+        CHECK(entry.name == subject.info.name);
+        CHECK(entry.options.size() == menu.formats.size());
+        CHECK(entry.sensitivity > 0);
+        const stored_in<weighted, formats> edit{*find_type(type_id::q8_0), importances};
+        CHECK(*entry.damage(type_id::q8_0) == doctest::Approx(measure(edit).result().mean.value));
+        CHECK(*entry.damage(type_id::q8_0) < *entry.damage(type_id::q5_0));
+        CHECK(*entry.damage(type_id::q5_0) < *entry.damage(type_id::q4_0));
+    });
+    CHECK(place == table.tensors.size());
+
+    const auto by_noise =
+        measure_damage<formats>(source, importances, tokens, window, menu, formats::layouts, perturbation{{0.05}});
+    double log_ratio = 0;
+    for (std::size_t t = 0; t < table.tensors.size(); ++t)
+        log_ratio += std::log(*by_noise.tensors[t].damage(type_id::q4_0) / *table.tensors[t].damage(type_id::q4_0));
+    const double mean_ratio = std::exp(log_ratio / static_cast<double>(table.tensors.size()));
+    CHECK(mean_ratio > 0.4);
+    CHECK(mean_ratio < 2.5);
+}
+
+TEST_CASE("tensors that the forward pass does not reach are priced as others") {
+    memory_source source = make_tiny_model(shape_of(false));
+    source.metadata().set("llama.block_count", std::uint32_t{3});
+    source.metadata().set("llama.nextn_predict_layers", std::uint32_t{1});
+    source.add("blk.2.ffn_up.weight", {32, 64}, support::gaussian(32 * 64, 1));
+    source.add("blk.2.nextn.eh_proj.weight", {64, 32}, support::gaussian(64 * 32, 2));
+    source.add("blk.2.nextn.embed_tokens.weight", {32, 50}, support::gaussian(32 * 50, 3));
+    source.add("blk.2.nextn.shared_head_head.weight", {32, 50}, support::gaussian(32 * 50, 4));
+    source.add("blk.2.nextn.enorm.weight", {32}, support::gaussian(32, 5));
+    const auto tokens = support::random_tokens(4 * window, 50);
+    const select::menu menu = select::parse_menu<formats>("legacy");
+    const auto table = measure_damage<formats>(source, {}, tokens, window, menu, formats::layouts, direct{{0.07}});
+
+    std::vector<double> sensitivities;
+    for (const select::tensor_damage& t : table.tensors)
+        if (t.priced_as.empty()) sensitivities.push_back(t.sensitivity);
+    std::ranges::sort(sensitivities);
+    const double typical = sensitivities[sensitivities.size() / 2];
+    struct pricing {
+        std::string_view name, lender;
+    };
+    for (const pricing& p :
+         std::initializer_list<pricing>{{"blk.2.ffn_up.weight", "blk.1.ffn_up.weight"},
+                                        {"blk.2.nextn.eh_proj.weight", select::tensor_damage::typical},
+                                        {"blk.2.nextn.embed_tokens.weight", "token_embd.weight"},
+                                        {"blk.2.nextn.shared_head_head.weight", "output.weight"}}) {
+        CAPTURE(p.name);
+        const select::tensor_damage* entry = table.find(p.name);
+        REQUIRE(entry != nullptr);
+        CHECK(entry->priced_as == p.lender);
+        const bool is_typical = p.lender == select::tensor_damage::typical;
+        CHECK(entry->sensitivity == doctest::Approx(is_typical ? typical : table.find(p.lender)->sensitivity));
+        REQUIRE(entry->damage(type_id::q4_0));
+        CHECK(*entry->damage(type_id::q4_0) > *entry->damage(type_id::q8_0));
+        CHECK(*entry->damage(type_id::q8_0) > 0);
+    }
+    CHECK(table.find("blk.2.nextn.enorm.weight") == nullptr);  // a vector
+
+    // So a budget decides about them, too: none is left in full precision for want of a price.
+    std::uint64_t all = 0;
+    for (const tensor_info& info : source.tensors()) all += info.weights();
+    const select::budget budget{.damage = table, .limit = select::at_most_bytes{all * 7 / 8}, .choices = menu};
+    for (const select::choice& made : select::make_plan(source.tensors(), budget, formats::layouts).choices) {
+        if (made.why == select::reason::kept) continue;
+        CHECK(made.why == select::reason::budget);
+        CHECK(made.target.layout.block_size == 32);
+    }
+}
+
+TEST_CASE("a plan is measured as the model it makes is") {
+    for (const bool tied : {false, true}) {
+        const memory_source source = make_tiny_model(shape_of(tied, 4));
+        const importance_table importances = importances_of(source);
+        const auto tokens = support::random_tokens(4 * window, 50);
+        const auto rule = [](const tensor_info& info) {
+            return std::optional(
+                *find_type(info.name.find("ffn") != std::string::npos ? type_id::q4_0 : type_id::q8_0));
+        };
+        select::plan plan = select::make_plan(source.tensors(), rule, formats::layouts);
+        if (tied) {
+            plan.choices.push_back(plan.choices.front());
+            plan.choices.back().made_from = plan.choices.front().target.name;
+            plan.choices.back().target = with_layout(plan.choices.front().target, *find_type(type_id::q5_1));
+            plan.choices.back().target.name = "output.weight";
+        }
+        memory_sink sink;
+        quantize_model<formats>(source, plan, source.metadata(), weighted{}, sink, {.importances = &importances});
+        plan_meter<memory_source, weighted, formats> meter(source, importances, tokens, window);
+        for (int again = 0; again < 2; ++again) {
+            CHECK(std::ranges::equal(meter.measure(plan, 99).per_token(),
+                                     evaluate(source, sink, tokens, window).per_token()));
+            const auto half = evaluate(source, sink, std::span(tokens).first(2 * window), window);
+            const std::vector<float> got = meter(plan, 2);  // products of fewer rows may differ in the last bit
+            REQUIRE(got.size() == half.tokens());
+            for (std::size_t t = 0; t < got.size(); ++t) CHECK(std::abs(got[t] - half.per_token()[t]) < 1e-5f);
+        }
+    }
+}

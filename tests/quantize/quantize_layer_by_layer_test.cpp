@@ -1,0 +1,177 @@
+// Error feedback on the outputs of quantized layers: what they lost is made good, everything is written once.
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <random>
+#include <span>
+#include <string>
+#include <vector>
+
+#include <doctest/doctest.h>
+
+#include "decoder/tiny_model.hpp"
+#include "tessera/decoder/model.hpp"
+#include "tessera/format/legacy_quants.hpp"
+#include "tessera/format/plain.hpp"
+#include "tessera/quantize/quantize_layer_by_layer.hpp"
+#include "tessera/select/strategies.hpp"
+
+namespace {
+
+using namespace tessera;
+using support::tiny_shape;
+
+using few_formats = format_list<f32, f16, q4_0>;  // to compile fast
+constexpr std::size_t tokens_in_window = 16;
+
+tiny_shape small_shape(std::size_t experts = 0, std::uint32_t seed = 1) {
+    return {.layers = 3,
+            .width = 32,
+            .head_size = 16,
+            .feed_forward = 64,
+            .experts = experts,
+            .experts_used = experts == 0 ? 0u : 2u,
+            .seed = seed};
+}
+
+struct encoded_model {
+    memory_sink sink;
+    std::vector<feedback_report> reports;
+};
+
+// All in Q4_0, from a text of which a quarter is held back.
+encoded_model quantized(const memory_source& model, std::span<const std::int32_t> tokens, bool layer_by_layer,
+                        int threads = 2) {
+    const select::plan plan =
+        select::make_plan(model.tensors(), select::uniform{*few_formats::find(type_id::q4_0)}, few_formats::layouts);
+    const std::size_t used = tokens.size() / tokens_in_window * 3 / 4 * tokens_in_window;
+    const feedback_text text{tokens.first(used), tokens.subspan(used), tokens_in_window};
+    encoded_model result;
+    result.reports = layer_by_layer ? quantize_layer_by_layer<few_formats>(model, plan, model.metadata(), text,
+                                                                           result.sink, {.threads = threads})
+                                    : quantize_with_feedback<few_formats>(model, plan, model.metadata(), text,
+                                                                          result.sink, {.threads = threads});
+    return result;
+}
+
+memory_source decoded(const memory_sink& sink) {
+    memory_source model;
+    for (const tensor_info& info : sink.tensors()) {
+        std::vector<float> values(info.weights());
+        sink.read(info, 0, info.rows(), values);
+        model.add(info.name, std::span(info.dims).first(info.rank), std::move(values));
+    }
+    model.metadata() = sink.metadata();
+    return model;
+}
+
+decoder::matrix hidden(const memory_source& source, std::span<const std::int32_t> tokens) {
+    const decoder::model<memory_source> decoder(source);
+    decoder::activations state = decoder.embed(tokens, tokens_in_window);
+    decoder.run(state);
+    return state.values;
+}
+
+bool same_bytes(const memory_sink& a, const memory_sink& b) {
+    return std::ranges::equal(a.tensors(), b.tensors(), [&](const tensor_info& x, const tensor_info& y) {
+        return x.name == y.name && std::ranges::equal(a.packed(x, 0, x.rows()), b.packed(y, 0, y.rows()));
+    });
+}
+
+}  // namespace
+
+TEST_CASE("weights that are moved make good what inputs have lost") {
+    std::mt19937 random(3);
+    std::normal_distribution<float> normal;
+    const auto noise = [&](Eigen::Index rows, Eigen::Index columns) {
+        return decoder::matrix(decoder::matrix::NullaryExpr(rows, columns, [&] { return normal(random); }));
+    };
+    const Eigen::Index columns = 160;  // more than one tile
+    const decoder::matrix mixing = noise(columns, columns);
+    const decoder::matrix loss = decoder::matrix::Identity(columns, columns) + 0.02f * noise(columns, columns);
+    const decoder::matrix x = noise(1000, columns) * mixing, z = x * loss + 0.01f * noise(1000, columns);
+
+    const auto compensated = [&](const decoder::matrix& from, Eigen::Index used) {
+        const decoder::matrix seen = from.topRows(used);
+        return tessera::compensation(x, from, used, seen.transpose() * seen, 1e-4, 2);
+    };
+    const decoder::matrix move = compensated(z, 900);
+    REQUIRE(move.rows() == columns);
+    const decoder::matrix weights = noise(5, columns), moved = weights + weights * move;
+    const decoder::matrix fresh = noise(200, columns) * mixing, changed = fresh * loss;
+    const float before = (changed * weights.transpose() - fresh * weights.transpose()).norm();
+    CHECK((changed * moved.transpose() - fresh * weights.transpose()).norm() < 0.2f * before);
+
+    const decoder::matrix unrelated =
+        x + 0.3f * noise(1000, columns);  // nothing to learn, and too few rows to see that
+    CHECK(compensated(unrelated, 90).size() == 0);
+    CHECK(compensated(decoder::matrix::Zero(1000, columns), 900).size() == 0);
+}
+
+TEST_CASE("layers that know what was lost before them lose less") {
+    double with = 0, without = 0;
+    for (const std::uint32_t seed : {1u, 2u, 3u}) {
+        const tiny_shape shape = small_shape(0, seed);
+        const memory_source model = support::make_tiny_model(shape);
+        const auto tokens = support::random_tokens(tokens_in_window * 64, shape.vocabulary);
+        const auto fresh = support::random_tokens(tokens_in_window * 16, shape.vocabulary, 99);
+        const decoder::matrix wanted = hidden(model, fresh);
+        with +=
+            static_cast<double>((hidden(decoded(quantized(model, tokens, true).sink), fresh) - wanted).squaredNorm());
+        without +=
+            static_cast<double>((hidden(decoded(quantized(model, tokens, false).sink), fresh) - wanted).squaredNorm());
+    }
+    CAPTURE(with / without);
+    CHECK(with < 0.85 * without);
+}
+
+TEST_CASE("every matrix is encoded once, whatever the threads") {
+    for (const std::size_t experts : {0, 40}) {  // one window does not reach 40
+        CAPTURE(experts);
+        const tiny_shape shape = small_shape(experts);
+        const memory_source model = support::make_tiny_model(shape);
+        const auto tokens = support::random_tokens(tokens_in_window * (experts == 0 ? 8 : 1), shape.vocabulary);
+        const encoded_model made = quantized(model, tokens, true, 1);
+        for (std::size_t t = 0; t < made.reports.size(); ++t) {
+            const tensor_info& info = made.sink.tensors()[t];
+            CAPTURE(info.name);
+            CHECK(made.reports[t].with_feedback + made.reports[t].weighted ==
+                  (info.type() == type_id::q4_0 ? info.dims[2] : 0));
+        }
+        CHECK(same_bytes(made.sink, quantized(model, tokens, true, 3).sink));
+    }
+}
+
+TEST_CASE("weights that lie on the grid stay there, whatever was lost before") {
+    const tiny_shape shape = small_shape();
+    const auto tokens = support::random_tokens(tokens_in_window * 8, shape.vocabulary);
+    const memory_source on_grid = decoded(quantized(support::make_tiny_model(shape), tokens, false).sink);
+    memory_source mixed;
+    for (const tensor_info& info : on_grid.tensors()) {
+        std::vector<float> values(info.weights());
+        on_grid.read(info, 0, info.rows(), values);
+        if (info.name == "blk.0.ffn_up.weight")
+            for (std::size_t i = 0; i < values.size(); ++i) values[i] += 0.01f * static_cast<float>(i % 7);
+        mixed.add(info.name, std::span(info.dims).first(info.rank), std::move(values));
+    }
+    mixed.metadata() = on_grid.metadata();
+    const encoded_model made = quantized(mixed, tokens, true);
+    for (std::size_t t = 0; t < made.reports.size(); ++t) {
+        const std::string& name = made.sink.tensors()[t].name;
+        CAPTURE(name);
+        CHECK((made.reports[t].error.plain.squared_error > 0) == (name == "blk.0.ffn_up.weight"));
+    }
+}
+
+TEST_CASE("where nothing is lost nothing is moved") {
+    for (const bool tied : {false, true}) {
+        tiny_shape shape = small_shape();
+        shape.tied = tied;
+        const memory_source model = support::make_tiny_model(shape);
+        const auto tokens = support::random_tokens(tokens_in_window * 8, shape.vocabulary);
+        const memory_source on_grid = decoded(quantized(model, tokens, false).sink);
+        const encoded_model made = quantized(on_grid, tokens, true);
+        CHECK(same_bytes(made.sink, quantized(on_grid, tokens, false).sink));
+        for (const feedback_report& report : made.reports) CHECK(report.error.plain.squared_error == 0);
+    }
+}
