@@ -57,7 +57,7 @@ public:
 
     /// One pass; returns the perplexity. The observer sees the products of the layers.
     double run(decoder::input_observer observer = {}) const {
-        decoder::activations state = decoder_.embed(tokens_, window_);
+        decoder::activations state = decoder_.embed({tokens_, window_});
         decoder_.run(state, {}, observer);
         const std::size_t width = decoder_.spec().width, vocabulary = decoder_.vocabulary();
         const std::size_t first = window_ / 2, scored = window_ - 1 - first;

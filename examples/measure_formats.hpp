@@ -8,7 +8,7 @@
 #include "tessera/app/open_model.hpp"
 #include "tessera/encode.hpp"
 #include "tessera/measure/weight_error.hpp"
-#include "tessera/quantize/quantize.hpp"
+#include "tessera/quantize/pack.hpp"
 
 /// The first matrix with this name, as floats.
 struct named_matrix {

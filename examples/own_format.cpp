@@ -59,7 +59,7 @@ int main(int argc, char** argv) try {
     const tessera::select::uniform rule{*formats::find("q8_64")};
     const auto plan = tessera::select::make_plan(model.tensors(), rule, tessera::fallback_formats::layouts);
     tessera::gguf::writer file(argv[3], {.existing = tessera::existing_file::replace});
-    tessera::quantize_model<formats>(model, plan, model.metadata(), tessera::weighted{}, file);
+    tessera::quantize<formats>(model, plan, tessera::weighted{}, tessera::from_importances{}, file, model.metadata());
 
     const tessera::gguf::basic_reader<formats> written{argv[3]};
     const tessera::tensor_info& info = written.tensors().front();

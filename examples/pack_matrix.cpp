@@ -7,7 +7,7 @@
 #include "tessera/encode.hpp"
 #include "tessera/format.hpp"
 #include "tessera/measure/weight_error.hpp"
-#include "tessera/quantize/quantize.hpp"
+#include "tessera/quantize/pack.hpp"
 
 int main() {
     constexpr std::size_t rows = 64, columns = 1024;
@@ -19,7 +19,7 @@ int main() {
 
     const tessera::matrix_view weights(values, columns);
     const auto plain = tessera::quantize<tessera::q4_k>(weights);
-    const auto aware = tessera::quantize<tessera::q4_k>(weights, importance);
+    const auto aware = tessera::quantize<tessera::q4_k>(weights, {.importance = importance});
 
     std::printf("%zu bytes instead of %zu (%.2f bits per weight)\n", aware.bytes(), values.size() * sizeof(float),
                 tessera::bits_per_weight<tessera::q4_k>);

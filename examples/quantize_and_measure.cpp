@@ -16,12 +16,12 @@ double quantize_and_measure(const char* directory, const char* output, std::stri
     const auto plan = tessera::select::make_plan(model.tensors(), rule, tessera::fallback_formats::layouts);
     tessera::gguf::writer file(output, {.inputs = model.files()});
     const auto properties = tessera::output_metadata(model.metadata(), plan);
-    tessera::quantize_model(model, plan, properties, tessera::weighted{}, file);
+    tessera::quantize(model, plan, tessera::weighted{}, tessera::from_importances{}, file, properties);
 
     const tessera::gguf::reader candidate(output);
     const tessera::text::tokenizer tokenizer(model.metadata());
     const auto windows = tessera::text::cut_windows(tokenizer, text, {.length = 256, .limit = 8});
-    const auto kld = tessera::evaluate(model, candidate, windows.tokens(), windows.length()).result().mean;
+    const auto kld = tessera::evaluate(model, candidate, windows).result().mean;
     std::printf("%.2f bits per weight, mean KLD %.4f ± %.4f nats\n", plan.bits_per_weight(), kld.value, kld.error);
     return kld.value;
 }

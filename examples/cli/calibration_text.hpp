@@ -19,7 +19,7 @@ struct calibration_text {
     };
     std::vector<source> sources;
     std::string framing;  ///< how the texts were read, as a sentence for people
-    tessera::text::divided_windows windows;
+    tessera::divided_windows windows;
     std::uint64_t seed;
 };
 

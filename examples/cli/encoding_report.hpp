@@ -6,8 +6,7 @@
 #include <vector>
 
 #include "commands.hpp"
-#include "tessera/measure/weight_error.hpp"
-#include "tessera/quantize/feedback_report.hpp"
+#include "tessera/quantize/tensor_report.hpp"
 #include "tessera/select/plan.hpp"
 
 namespace cli {
@@ -16,8 +15,7 @@ namespace cli {
 struct encoding_report {
     encoder_kind encoder;
     feedback_inputs inputs;  ///< of feedback
-    std::vector<tessera::encoding_error> errors;
-    std::vector<tessera::feedback_report> feedback;  ///< empty unless that was the encoder
+    std::vector<tessera::tensor_report> tensors;
 };
 
 /// The errors over all tensors that changed and of the worst of them, what was encoded without loss, and what became of

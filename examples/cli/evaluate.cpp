@@ -139,7 +139,7 @@ void evaluate(const evaluate_options& options) {
     tessera::scored_model original("reference", reference, options.threads);
     {
         progress_line line;
-        about(options.reference, [&] { original.run(windows.tokens(), windows.length(), line); });
+        about(options.reference, [&] { original.run(windows, line); });
     }
     std::vector<evaluated> all;
     std::vector<float> first_of_pair;
@@ -147,7 +147,7 @@ void evaluate(const evaluate_options& options) {
         progress_line line;
         const auto measured = about(options.candidates[c], [&] {
             tessera::scored_model candidate("candidate", candidates[c], options.threads);
-            candidate.run(windows.tokens(), windows.length(), line);
+            candidate.run(windows, line);
             return tessera::compare(original, candidate, {.threads = options.threads}, line);
         });
         const model_summary summary(candidates[c].tensors());

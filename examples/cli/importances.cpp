@@ -84,11 +84,12 @@ tessera::imatrix_file calibrate_at_once(const importance_options& options, const
     const std::filesystem::path& kept = files.kept_importances();
     if (kept.empty()) return make_imatrix(run_calibration(model, text, threads), text);
 
-    const std::string made_from = origin(model)
-                                      .add(text.windows.used.length())
-                                      .add(text.windows.used.tokens())
-                                      .add(std::span<const std::int32_t>(text.windows.held_back))
-                                      .text();
+    const std::string made_from =
+        origin(model)
+            .add(text.windows.used.length())
+            .add(text.windows.used.tokens())
+            .add(text.windows.held_out ? text.windows.held_out->tokens() : std::span<const std::int32_t>())
+            .text();
     const auto found = resume(kept, files.rule(), "--imatrix", [&] {
         tessera::imatrix_file file = tessera::read_imatrix(kept);
         if (file.properties.get_or(origin_key, std::string()) != made_from)
@@ -105,13 +106,16 @@ tessera::imatrix_file calibrate_at_once(const importance_options& options, const
 
 }  // namespace
 
-std::optional<tessera::feedback_text> loaded_importances::text() const {
+std::optional<tessera::divided_windows> loaded_importances::text() const {
     const auto windows = [&](std::string_view key) { return file.properties.get<std::vector<std::int32_t>>(key); };
     const std::vector<std::int32_t>* used = windows(tessera::used_windows_key);
     const std::vector<std::int32_t>* held_back = windows(tessera::held_back_key);
     if (used == nullptr || used->empty()) return std::nullopt;
-    return tessera::feedback_text{*used, held_back == nullptr ? std::span<const std::int32_t>() : *held_back,
-                                  file.chunk_size};
+    return about(path, [&] {
+        tessera::divided_windows text{{*used, file.chunk_size}};
+        if (held_back != nullptr && !held_back->empty()) text.held_out.emplace(*held_back, file.chunk_size);
+        return std::optional(std::move(text));
+    });
 }
 
 encoding choose_encoding(const importance_options& options, const loaded_importances* importances) {

@@ -12,7 +12,7 @@
 #include "tessera/calibrate/imatrix_file.hpp"
 #include "tessera/calibrate/rare_matrices.hpp"
 #include "tessera/core/metadata.hpp"
-#include "tessera/quantize/feedback_text.hpp"
+#include "tessera/core/token_windows.hpp"
 #include "tessera/select/plan.hpp"
 
 namespace cli {
@@ -24,7 +24,7 @@ struct loaded_importances {
     std::vector<tessera::rare_matrix> rare;
 
     /// The text behind them: nothing in files of others.
-    [[nodiscard]] std::optional<tessera::feedback_text> text() const;
+    [[nodiscard]] std::optional<tessera::divided_windows> text() const;
 };
 
 /// What encodes a model's weights. The importances may be null.

@@ -17,6 +17,7 @@
 #include "tessera/damage/plan_meter.hpp"
 #include "tessera/files/damage_file.hpp"
 #include "tessera/format/builtin.hpp"
+#include "tessera/quantize/from_importances.hpp"
 #include "tessera/select/refined.hpp"
 #include "text_sources.hpp"
 
@@ -38,17 +39,18 @@ token_windows first_windows(const any_model& model, const token_windows& all, co
     std::uint64_t tokens = options.tokens;
     if (tokens == 0) tokens = default_measure_tokens(model.tensors(), passes);
     if (options.minutes > 0) {
-        const overlay_source<any_model> untouched(model);  // a type of model that is compiled here anyway
-        scored_model<overlay_source<any_model>> one("model", untouched, threads);
+        const untied_source<any_model> shown(model);  // a type of model that is compiled here anyway
+        const overlay_source<untied_source<any_model>> untouched(shown);
+        scored_model one("model", untouched, threads);
         const auto started = std::chrono::steady_clock::now();
-        one.run(all.window(0), all.length());
+        const token_windows first = all.first(1);
+        one.run(first);
         const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - started).count();
         tokens = static_cast<std::uint64_t>(60.0 * options.minutes / (static_cast<double>(passes) * seconds) *
                                             static_cast<double>(all.length()));
     }
     const std::size_t count = std::clamp<std::size_t>(tokens / all.length(), 1, all.size());
-    const auto first = all.tokens().first(count * all.length());
-    return {{first.begin(), first.end()}, all.length()};
+    return all.first(count);
 }
 
 // What a damage table is measured with. The windows are all that there are, of which the options take some.
@@ -64,7 +66,7 @@ std::string origin_of(const any_model& model, const measure_options& options, co
             .add(std::span<const float>(entry.mean_squares))
             .add(std::span<const std::uint64_t>(entry.tokens));
     if (const auto text = encoding.importances->text(); text && encoding.encoder == encoder_kind::feedback)
-        from.add(text->used).add(text->held_back);
+        from.add(text->used.tokens()).add(text->held_out ? text->held_out->tokens() : std::span<const std::int32_t>());
     return from.text();
 }
 
@@ -110,16 +112,15 @@ select::damage_table obtain_damage(const any_model& model, const target_options&
         return table;
     });
     if (found) return *found;
-    std::optional<feedback_gains> gains;
-    if (encoding.encoder == encoder_kind::feedback) gains = gains_of(model, *importances, menu, threads);
     const auto run = [&](const auto& measure, std::size_t points) {
         const std::size_t passes = measure_passes(model.tensors(), points);
         const auto used = first_windows(model, windows, measuring, passes, threads);
         std::cout << "measuring damage on " << used.size() << " windows of " << used.length() << " tokens\n";
         progress_line line;
-        return measure_damage(model, table_of(importances), used.tokens(), used.length(), menu,
-                              fallback_formats::layouts, measure, compiled_weighted{},
-                              {.evaluate = {.threads = threads}, .gains = gains ? &*gains : nullptr}, line);
+        if (encoding.encoder == encoder_kind::feedback)
+            return damage_with_feedback(model, *importances, used, menu, measure, threads, line);
+        return measure_damage(model, compiled_weighted{}, from_importances{&table_of(importances)}, used, menu,
+                              fallback_formats::layouts, measure, {.evaluate = {.threads = threads}}, line);
     };
     const direct formats;
     const perturbation noises;
@@ -140,8 +141,7 @@ select::plan refine(const any_model& model, const select::plan& draft, const sel
                     const target_options& options, const loaded_importances* importances, int threads) {
     const auto windows = measuring_windows(model, options.measuring, importances);
     const auto used = first_windows(model, windows, options.measuring, 2 * options.refine, threads);
-    plan_meter meter(model, table_of(importances), used.tokens(), used.length(), compiled_weighted{},
-                     {.threads = threads});
+    plan_meter meter(model, table_of(importances), used, compiled_weighted{}, {.threads = threads});
     select::refine_report report;
     select::plan plan = draft;
     const select::refined<decltype(meter)> strategy{budget, &meter, {.trials = options.refine}, &report};
@@ -156,8 +156,7 @@ measured_changes measure_changes(const any_model& model, const select::plan& pla
                                  const loaded_importances* importances, int threads) {
     const auto windows = measuring_windows(model, options, importances);
     const auto used = first_windows(model, windows, options, changes.size() + 2, threads);
-    plan_meter meter(model, table_of(importances), used.tokens(), used.length(), compiled_weighted{},
-                     {.threads = threads});
+    plan_meter meter(model, table_of(importances), used, compiled_weighted{}, {.threads = threads});
     measured_changes result{{plan, meter.measure(plan, meter.samples())}, {}};
     progress_line line;
     const progress_callback report(line);

@@ -11,11 +11,11 @@
 #include "importances.hpp"
 #include "tessera/app/open_model.hpp"
 #include "tessera/core/tensor_info.hpp"
+#include "tessera/core/token_windows.hpp"
 #include "tessera/damage/ablate.hpp"
 #include "tessera/select/budget.hpp"
 #include "tessera/select/damage_table.hpp"
 #include "tessera/select/plan.hpp"
-#include "tessera/text/windows.hpp"
 
 namespace cli {
 

@@ -24,21 +24,19 @@ namespace {
 encoding_report encode(const tessera::any_model& model, const tessera::select::plan& plan,
                        const tessera::metadata& properties, const encoding& encoding, int threads,
                        tessera::gguf::writer& file) {
-    encoding_report report{encoding.encoder, encoding.inputs, {}, {}};
+    encoding_report report{encoding.encoder, encoding.inputs, {}};
     if (encoding.encoder == encoder_kind::feedback) {
-        report.feedback =
+        report.tensors =
             write_with_feedback(model, plan, properties, *encoding.importances, file, encoding.inputs, threads);
-        for (const auto& tensor : report.feedback) report.errors.push_back(tensor.error);
         return report;
     }
     progress_line line;
     const auto run = [&](const auto& encoder) {
         const auto* importances = encoding.importances;
-        return tessera::quantize_model(
-            model, plan, properties, encoder, file,
-            {.threads = threads, .importances = importances ? &importances->file.importances : nullptr}, line);
+        const tessera::from_importances schedule{importances ? &importances->file.importances : nullptr};
+        return tessera::quantize(model, plan, encoder, schedule, file, properties, {.threads = threads}, line);
     };
-    report.errors = encoding.encoder == encoder_kind::nearest ? run(compiled_nearest{}) : run(compiled_weighted{});
+    report.tensors = encoding.encoder == encoder_kind::nearest ? run(compiled_nearest{}) : run(compiled_weighted{});
     return report;
 }
 

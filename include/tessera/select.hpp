@@ -16,4 +16,3 @@
 #include "tessera/select/refined.hpp"
 #include "tessera/select/rules.hpp"
 #include "tessera/select/strategies.hpp"
-#include "tessera/select/tied_table.hpp"

@@ -54,7 +54,7 @@ std::map<std::string, seen_rows> record(const memory_source& source, std::span<c
         }
     };
     const decoder::model<memory_source> decoder(source);
-    decoder::activations state = decoder.embed(tokens, window);
+    decoder::activations state = decoder.embed({{tokens.begin(), tokens.end()}, window});
     decoder.run(state, {}, keep);
     decoder.observe_output(state.view(), keep);
     return all;
@@ -82,7 +82,7 @@ TEST_CASE("statistics are the sums of all rows that each matrix was multiplied w
             }
         };
         const calibration result =
-            calibrate(source, tokens, 16, {.threads = 2, .gram = gram_matrices::gathered}, {}, keep_grams);
+            calibrate(source, {tokens, 16}, {.threads = 2, .gram = gram_matrices::gathered}, {}, keep_grams);
         CHECK(result.windows == 40);
         std::size_t tensors = 0;
         for (const input_statistics& input : result.inputs) {
@@ -126,8 +126,8 @@ TEST_CASE("statistics are the sums of all rows that each matrix was multiplied w
             }
         }
         CHECK(tensors == seen.size());
-        CHECK(serialized(result) == serialized(calibrate(source, tokens, 16, {.threads = 1})));
-        CHECK(serialized(result) == serialized(calibrate(source, tokens, 16, {.threads = 3})));
+        CHECK(serialized(result) == serialized(calibrate(source, {tokens, 16}, {.threads = 1})));
+        CHECK(serialized(result) == serialized(calibrate(source, {tokens, 16}, {.threads = 3})));
     }
 }
 
@@ -150,7 +150,7 @@ TEST_CASE("importances have one count for heads and one each for experts") {
     const tiny_shape shape{.experts = 5, .experts_used = 1};
     const memory_source source = make_tiny_model(shape);
     const auto tokens = support::random_tokens(8 * 16, shape.vocabulary);
-    const importance_table table = make_importances(calibrate(source, tokens, 16).inputs);
+    const importance_table table = make_importances(calibrate(source, {tokens, 16}).inputs);
     table.require_fit(source.tensors());
     const tensor_importance* down = table.find("blk.1.ffn_down_exps.weight");
     REQUIRE(down != nullptr);
@@ -174,7 +174,7 @@ TEST_CASE("a number that is not finite ends the run with layer, tensor and windo
             broken.add(info.name, std::span(info.dims).first(info.rank), values);
         }
         const auto tokens = support::random_tokens(4 * 16, 50);
-        return support::message_of<error>([&] { (void)calibrate(broken, tokens, 16); });
+        return support::message_of<error>([&] { (void)calibrate(broken, {tokens, 16}); });
     };
     const float nan = std::numeric_limits<float>::quiet_NaN(), huge = 3e38f;
     for (const auto& [tensor, place] :
@@ -197,7 +197,7 @@ TEST_CASE("a run that is killed, again and again, ends with the bytes of one tha
     const support::scratch_dir folder;
     const auto run = [&](progress_callback report, layer_observer each_layer) {
         const calibration result =
-            calibrate(source, tokens, 32, {.threads = 1, .checkpoint = folder / "checkpoint"}, report, each_layer);
+            calibrate(source, {tokens, 32}, {.threads = 1, .checkpoint = folder / "checkpoint"}, report, each_layer);
         support::write_text(folder / "result", serialized(result));
     };
     enum class moment { before_saving, while_saving, after_saving };
@@ -232,7 +232,7 @@ TEST_CASE("a run that is killed, again and again, ends with the bytes of one tha
         }
     CHECK_FALSE(support::fs::exists(folder / "result"));
     run({}, {});
-    CHECK(support::read_text(folder / "result") == serialized(calibrate(source, tokens, 32, {.threads = 2})));
+    CHECK(support::read_text(folder / "result") == serialized(calibrate(source, {tokens, 32}, {.threads = 2})));
 
     // Nothing of the killed ones is left but the checkpoint.
     std::size_t files = 0;
@@ -241,8 +241,9 @@ TEST_CASE("a run that is killed, again and again, ends with the bytes of one tha
 
     // Other text, another window, another model: refused.
     const auto refused = [&](const memory_source& model, std::span<const std::int32_t> text, std::size_t window) {
-        return support::message_of<error>(
-            [&] { (void)calibrate(model, text, window, {.checkpoint = folder / "checkpoint"}); });
+        return support::message_of<error>([&] {
+            (void)calibrate(model, {{text.begin(), text.end()}, window}, {.checkpoint = folder / "checkpoint"});
+        });
     };
     CHECK(refused(source, std::span(tokens).first(32), 32)
               .ends_with("wanted a checkpoint of this calibration, got one of another text"));
@@ -264,10 +265,10 @@ TEST_CASE("a run that is killed, again and again, ends with the bytes of one tha
     support::write_text(folder / "checkpoint", "not mine");
     CHECK(refused(source, tokens, 32).find("something else") != std::string::npos);
     const calibration anew = calibrate(
-        source, tokens, 32, {.checkpoint = folder / "checkpoint", .unfit_checkpoint = existing_file::replace});
+        source, {tokens, 32}, {.checkpoint = folder / "checkpoint", .unfit_checkpoint = existing_file::replace});
     CHECK(anew.resumed == 0);
     CHECK(serialized(anew) == support::read_text(folder / "result"));
-    CHECK(calibrate(source, tokens, 32, {.checkpoint = folder / "checkpoint"}).resumed > 0);
+    CHECK(calibrate(source, {tokens, 32}, {.checkpoint = folder / "checkpoint"}).resumed > 0);
 }
 
 TEST_CASE("every architecture has importances for all that is quantized") {
@@ -278,7 +279,7 @@ TEST_CASE("every architecture has importances for all that is quantized") {
         CAPTURE(entry.path().string());
         const gguf::reader source(entry.path());
         const auto tokens = support::random_tokens(4 * 32, source.find("token_embd.weight")->dims[1]);
-        const std::vector<input_statistics> inputs = calibrate(source, tokens, 32).inputs;
+        const std::vector<input_statistics> inputs = calibrate(source, {tokens, 32}).inputs;
         const importance_table table = make_importances(inputs);
         table.require_fit(source.tensors());
         const std::string unused = concat("blk.", inputs.back().layer, '.');  // guesses further tokens, is not run
@@ -304,7 +305,7 @@ TEST_CASE("the figures of llama.cpp's tool on the same windows") {
     const text::tokenizer tokenizer(source.metadata());
     const auto windows = text::cut_windows(tokenizer, support::read_text(*golden / "text.txt"), {.length = 256});
     CHECK(windows.size() == 133);
-    const importance_table got = make_importances(calibrate(source, windows.tokens(), windows.length()).inputs);
+    const importance_table got = make_importances(calibrate(source, windows).inputs);
     const imatrix_file wanted = read_imatrix(*golden / "imatrix.dat");
     std::vector<double> deviations;
     for (const auto& [name, entry] : wanted.importances) {

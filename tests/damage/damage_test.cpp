@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -12,8 +13,16 @@
 #include "decoder/tiny_model.hpp"
 #include "support/random.hpp"
 #include "support/support.hpp"
+#include "tessera/damage/encoding_trial.hpp"
 #include "tessera/damage/measure_damage.hpp"
 #include "tessera/damage/plan_meter.hpp"
+#include "tessera/encode/best_of.hpp"
+#include "tessera/encode/error_feedback.hpp"
+#include "tessera/measure/evaluate.hpp"
+#include "tessera/quantize/from_importances.hpp"
+#include "tessera/quantize/from_text.hpp"
+#include "tessera/quantize/quantize.hpp"
+#include "tessera/quantize/tensor_encoding.hpp"
 #include "tessera/select/budget.hpp"
 #include "tessera/select/strategies.hpp"
 
@@ -75,19 +84,20 @@ TEST_CASE("an edit costs what the model with that tensor changed costs") {
     for (const tiny_shape& shape : {shape_of(false), shape_of(true), shape_of(false, 4)}) {
         const memory_source source = make_tiny_model(shape);
         const auto tokens = support::random_tokens(4 * window, shape.vocabulary);
-        damage_meter meter(source, tokens, window);
+        const token_windows windows(tokens, window);
+        damage_meter meter(source, windows);
         std::vector<std::string> seen;
-        meter.for_each_subject([&](const damage_subject& subject, auto measure) {
-            CAPTURE(subject.info.name);
-            seen.push_back(subject.info.name);
+        for (const damage_subject& subject : meter.subjects()) {
+            CAPTURE(subject.info->name);
+            seen.push_back(subject.info->name);
             const noise edit{0.3, 1};
-            const auto got = measure(edit);
-            const memory_source changed = edited_copy(source, subject.info.name, edit);
-            const auto wanted = evaluate(source, changed, tokens, window);
+            const auto got = meter(subject, edit);
+            const memory_source changed = edited_copy(source, subject.info->name, edit);
+            const auto wanted = evaluate(source, changed, windows);
             CHECK(std::ranges::equal(got.per_token(), wanted.per_token()));
             CHECK(got.result().mean.value > 1e-6);
-            CHECK(measure(noise{0.0}).result().mean.value == doctest::Approx(0.0).epsilon(1e-7));
-        });
+            CHECK(meter(subject, noise{0.0}).result().mean.value == doctest::Approx(0.0).epsilon(1e-7));
+        }
         CHECK(seen.front() == "token_embd.weight");
         CHECK(seen.back() == "output.weight");
         CHECK(seen.size() == 2 + shape.layers * 7);
@@ -98,7 +108,9 @@ TEST_CASE("noise has the size it was asked for, and is the same however rows are
     const memory_source source = make_tiny_model(shape_of(false));
     const tensor_info& info = *source.find("blk.1.ffn_down.weight");
     const noise edit{0.2, 3};
-    CHECK(sampled_error(source, info, info, {}, edit, 1000).relative() == doctest::Approx(0.2).epsilon(1e-4));
+    const weighted encoder;
+    const encoding_trial<formats, memory_source, weighted> trial(source, info, info, encoder, {1u << 16, 2, 1});
+    CHECK(trial.error_of(edit) == doctest::Approx(0.2).epsilon(1e-4));
     std::vector<float> whole(info.weights()), row(info.columns());
     source.read(info, 0, info.rows(), whole);
     edit(info, 0, std::span(whole));
@@ -110,27 +122,33 @@ TEST_CASE("noise has the size it was asked for, and is the same however rows are
 TEST_CASE("a damage table has what was measured, and curves between") {
     const memory_source source = make_tiny_model(shape_of(true));
     const importance_table importances = importances_of(source);
-    const auto tokens = support::random_tokens(8 * window, 50);
+    const token_windows windows(support::random_tokens(8 * window, 50), window);
     const select::menu menu = select::parse_menu<formats>("legacy");
-    const auto table =
-        measure_damage<formats>(source, importances, tokens, window, menu, formats::layouts, direct{{0.001, 0.07}});
-    damage_meter meter(source, tokens, window);
+    const auto table = measure_damage<formats>(source, weighted{}, from_importances{&importances}, windows, menu,
+                                               formats::layouts, direct{{0.001, 0.07}});
+    damage_meter meter(source, windows);
     std::size_t place = 0;
-    meter.for_each_subject([&](const damage_subject& subject, auto measure) {
+    const weighted encoder;
+    for (const damage_subject& subject : meter.subjects()) {
         const select::tensor_damage& entry = table.tensors[place++];
         CAPTURE(entry.name);
-        CHECK(entry.name == subject.info.name);
+        CHECK(entry.name == subject.info->name);
         CHECK(entry.options.size() == menu.formats.size());
         CHECK(entry.sensitivity > 0);
-        const stored_in<weighted, formats> edit{*find_type(type_id::q8_0), importances};
-        CHECK(*entry.damage(type_id::q8_0) == doctest::Approx(measure(edit).result().mean.value));
+        const tensor_info& info = *subject.info;
+        tensor_encoding<formats, memory_source, weighted> encoded(
+            source, meter.shown().stored(info), with_layout(info, *find_type(type_id::q8_0)), encoder, 1);
+        for (std::size_t m = 0; m < matrix_count(info); ++m)
+            encoded.encode(m, {.importance = importances.find(info, m)});
+        const stored_rows<decltype(encoded)> edit{encoded};
+        CHECK(*entry.damage(type_id::q8_0) == doctest::Approx(meter(subject, edit).result().mean.value));
         CHECK(*entry.damage(type_id::q8_0) < *entry.damage(type_id::q5_0));
         CHECK(*entry.damage(type_id::q5_0) < *entry.damage(type_id::q4_0));
-    });
+    }
     CHECK(place == table.tensors.size());
 
-    const auto by_noise =
-        measure_damage<formats>(source, importances, tokens, window, menu, formats::layouts, perturbation{{0.05}});
+    const auto by_noise = measure_damage<formats>(source, weighted{}, from_importances{&importances}, windows, menu,
+                                                  formats::layouts, perturbation{{0.05}});
     double log_ratio = 0;
     for (std::size_t t = 0; t < table.tensors.size(); ++t)
         log_ratio += std::log(*by_noise.tensors[t].damage(type_id::q4_0) / *table.tensors[t].damage(type_id::q4_0));
@@ -150,7 +168,8 @@ TEST_CASE("tensors that the forward pass does not reach are priced as others") {
     source.add("blk.2.nextn.enorm.weight", {32}, support::gaussian(32, 5));
     const auto tokens = support::random_tokens(4 * window, 50);
     const select::menu menu = select::parse_menu<formats>("legacy");
-    const auto table = measure_damage<formats>(source, {}, tokens, window, menu, formats::layouts, direct{{0.07}});
+    const auto table = measure_damage<formats>(source, weighted{}, from_importances{}, {tokens, window}, menu,
+                                               formats::layouts, direct{{0.07}});
 
     std::vector<double> sensitivities;
     for (const select::tensor_damage& t : table.tensors)
@@ -205,15 +224,46 @@ TEST_CASE("a plan is measured as the model it makes is") {
             plan.choices.back().target.name = "output.weight";
         }
         memory_sink sink;
-        quantize_model<formats>(source, plan, source.metadata(), weighted{}, sink, {.importances = &importances});
-        plan_meter<memory_source, weighted, formats> meter(source, importances, tokens, window);
+        quantize<formats>(source, plan, weighted{}, from_importances{&importances}, sink, source.metadata());
+        const token_windows windows(tokens, window);
+        plan_meter<memory_source, weighted, formats> meter(source, importances, windows);
         for (int again = 0; again < 2; ++again) {
-            CHECK(std::ranges::equal(meter.measure(plan, 99).per_token(),
-                                     evaluate(source, sink, tokens, window).per_token()));
-            const auto half = evaluate(source, sink, std::span(tokens).first(2 * window), window);
+            CHECK(std::ranges::equal(meter.measure(plan, 99).per_token(), evaluate(source, sink, windows).per_token()));
+            const auto half = evaluate(source, sink, windows.first(2));
             const std::vector<float> got = meter(plan, 2);  // products of fewer rows may differ in the last bit
             REQUIRE(got.size() == half.tokens());
             for (std::size_t t = 0; t < got.size(); ++t) CHECK(std::abs(got[t] - half.per_token()[t]) < 1e-5f);
         }
     }
+}
+
+TEST_CASE("damage is measured with the encoder that will be used, and what it may know") {
+    const memory_source source = make_tiny_model(shape_of(false, 4));
+    const auto tokens = support::random_tokens(60 * window, 50);
+    const auto part = [&](std::size_t first, std::size_t count) {
+        const auto some = std::span(tokens).subspan(first * window, count * window);
+        return token_windows({some.begin(), some.end()}, window);
+    };
+    const divided_windows text{part(0, 40), part(40, 12)};
+    const token_windows fresh = part(52, 8);
+    const best_of encoder{weighted{}, error_feedback{}};
+    const select::menu menu{.formats = {*find_type(type_id::q4_0)}, .stored = select::stored_type::excluded};
+    const auto table = measure_damage<formats>(source, encoder, from_text{text}, fresh, menu, formats::layouts);
+
+    // The only format there is was measured: each price is the divergence of a model with that one tensor encoded.
+    std::size_t compared = 0;
+    for (const select::tensor_damage& entry : table.tensors) {
+        CAPTURE(entry.name);
+        const auto rule = [&](const tensor_info& info) -> std::optional<type_layout> {
+            if (info.name == entry.name) return *find_type(type_id::q4_0);
+            return info.layout;
+        };
+        const select::plan plan = select::make_plan(source.tensors(), rule, formats::layouts);
+        memory_sink sink;
+        quantize<formats>(source, plan, encoder, from_text{text}, sink, source.metadata());
+        CHECK(*entry.damage(type_id::q4_0) ==
+              doctest::Approx(evaluate(source, sink, fresh).result().mean.value).epsilon(1e-4));
+        ++compared;
+    }
+    CHECK(compared == 2 + 2 * 7);
 }

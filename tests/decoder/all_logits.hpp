@@ -15,7 +15,7 @@ namespace support {
 template <class Source>
 std::vector<float> all_logits(const tessera::decoder::model<Source>& decoder, std::span<const std::int32_t> tokens,
                               std::size_t window) {
-    tessera::decoder::activations state = decoder.embed(tokens, window);
+    tessera::decoder::activations state = decoder.embed({{tokens.begin(), tokens.end()}, window});
     decoder.run(state);
     std::vector<float> logits(tokens.size() * decoder.vocabulary());
     decoder.logits(state.view(), {std::span(logits), decoder.vocabulary()});

@@ -96,7 +96,7 @@ TEST_CASE("a pass reads every row of every matrix once, in every architecture") 
         const decoder::model decoder(source, {.threads = 2});
         std::vector<std::int32_t> tokens;
         for (std::int32_t i = 0; i < 400; ++i) tokens.push_back(i * i % 37);  // enough for every expert
-        decoder::activations state = decoder.embed(tokens, 40);
+        decoder::activations state = decoder.embed({tokens, 40});
         source.take();
         decoder.run(state);
         const auto reads = source.take();

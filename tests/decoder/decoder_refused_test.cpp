@@ -159,7 +159,7 @@ TEST_CASE("whatever a number in the metadata says, a model is refused or runs wi
                 model.set(key, n);
                 try {
                     const decoder::model decoder(model, {.threads = 1});
-                    decoder::activations state = decoder.embed(tokens, 3);
+                    decoder::activations state = decoder.embed({tokens, 3});
                     decoder.run(state);
                     ++runs;
                 } catch (const error&) {

@@ -140,8 +140,8 @@ TEST_CASE("layer by layer is the whole run") {
     const memory_source source = make_tiny_model({.layers = 3});
     const decoder::model decoder(source);
     const auto tokens = support::random_tokens(20, 50);
-    decoder::activations whole = decoder.embed(tokens, 10);
-    decoder::activations parts = decoder.embed(tokens, 10);
+    decoder::activations whole = decoder.embed({tokens, 10});
+    decoder::activations parts = decoder.embed({tokens, 10});
     std::vector<std::uint64_t> reported;
     const auto note = [&](const progress& p) {
         CHECK(p.total == 3);
@@ -160,7 +160,7 @@ TEST_CASE("a pass reads every row of every matrix once, whatever the number of t
         const support::counting_source source(plain);
         const decoder::model decoder(source, {.threads = 2});
         source.take();
-        decoder::activations state = decoder.embed(support::random_tokens(600, 270), 60);
+        decoder::activations state = decoder.embed({support::random_tokens(600, 270), 60});
         source.take();
         decoder.run(state);
         std::vector<float> logits(600 * 270);
@@ -261,7 +261,7 @@ TEST_CASE("tokens must make whole windows and lie in the vocabulary") {
     const memory_source source = make_tiny_model({});
     const decoder::model decoder(source);
     const auto refused = [&](std::vector<std::int32_t> tokens, std::size_t window) {
-        return support::message_of<error>([&] { (void)decoder.embed(tokens, window); });
+        return support::message_of<error>([&] { (void)decoder.embed({tokens, window}); });
     };
     CHECK(mentions(refused({1, 2, 3}, 2), {"windows of 2", "got 3"}));
     CHECK(mentions(refused({1, 2}, 0), {"windows of 0"}));
@@ -284,7 +284,7 @@ TEST_CASE("activations that are not finite are reported by layer, window and tok
         const decoder::model decoder(source);
         const std::vector<std::int32_t> tokens{4, 5, 6, 4, 0, 6};
         return support::message_of<error>([&] {
-            decoder::activations state = decoder.embed(tokens, 3);
+            decoder::activations state = decoder.embed({tokens, 3});
             decoder.run(state);
         });
     };

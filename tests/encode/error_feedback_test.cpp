@@ -62,9 +62,7 @@ Eigen::MatrixXf whole(const gram_factor& factor) {
 template <block_format F>
 std::vector<typename F::block> encode_weighted(std::span<const float> weights, std::span<const float> importance) {
     std::vector<typename F::block> packed(weights.size() / F::block_size);
-    for (std::size_t r = 0; r < rows; ++r)
-        weighted{}(format_tag<F>{}, weights.subspan(r * columns, columns), importance,
-                   std::span(packed).subspan(r * columns / F::block_size, columns / F::block_size));
+    encode_rows<F>(weighted{}, {weights, columns}, {.importance = importance}, std::span(packed));
     return packed;
 }
 
@@ -72,7 +70,7 @@ template <block_format F>
 std::vector<typename F::block> encode_feedback(std::span<const float> weights, const gram_factor& factor,
                                                int refits = 1) {
     std::vector<typename F::block> packed(weights.size() / F::block_size);
-    error_feedback{factor, refits}(format_tag<F>{}, weights, {}, std::span(packed));
+    encode_rows<F>(error_feedback{refits}, {weights, columns}, {.factor = &factor}, std::span(packed));
     return packed;
 }
 
@@ -134,15 +132,14 @@ TEST_CASE("a row may end with a part of a span") {
     const auto weights = support::gaussian(rows * width, 9);
     const auto error = [&](const auto& encoder) {
         std::vector<iq4_nl::block> packed(weights.size() / iq4_nl::block_size);
-        for (std::size_t r = 0; r < rows; ++r)
-            encoder(format_tag<iq4_nl>{}, std::span(weights).subspan(r * width, width), factor.importance(),
-                    std::span(packed).subspan(r * width / iq4_nl::block_size, width / iq4_nl::block_size));
+        encode_rows<iq4_nl>(encoder, {weights, width}, {.importance = factor.importance(), .factor = &factor},
+                            std::span(packed));
         matrix left(rows, width);
         decode_blocks<iq4_nl>(packed, std::span<float>(left.data(), rows * width));
         left -= Eigen::Map<const matrix>(weights.data(), rows, width);
         return (left * gram).cwiseProduct(left).cast<double>().sum();
     };
-    const double before = error(weighted{}), after = error(error_feedback{factor});
+    const double before = error(weighted{}), after = error(error_feedback{});
     CHECK(after < 0.8 * before);
     CHECK(after > 0.01 * before);
 }

@@ -46,7 +46,8 @@ std::vector<std::byte> encode(const tessera::type_layout& format, const Encoder&
     std::vector<std::byte> bytes(count * format.block_bytes, std::byte{0xa5});
     formats::dispatch(format.id, [&]<class F>(tessera::format_tag<F> tag) {
         using block = typename F::block;
-        encoder(tag, row, importance, std::span<block>(reinterpret_cast<block*>(bytes.data()), count));
+        encoder(tag, tessera::matrix_view(row, row.size()), tessera::matrix_knowledge{.importance = importance},
+                std::span<block>(reinterpret_cast<block*>(bytes.data()), count));
     });
     return bytes;
 }

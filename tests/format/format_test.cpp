@@ -25,8 +25,8 @@ namespace {
 /// The encoder that every format brings along.
 struct reference {
     template <block_format F>
-    void operator()(format_tag<F>, std::span<const float> row, std::span<const float>,
-                    std::span<typename F::block> out) const {
+    void operator()(format_tag<F>, matrix_view rows, const matrix_knowledge&, std::span<typename F::block> out) const {
+        const std::span<const float> row = rows.values();
         for (std::size_t b = 0; b < out.size(); ++b)
             F::encode(row.subspan(b * F::block_size).template first<F::block_size>(), out[b]);
     }

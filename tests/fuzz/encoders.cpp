@@ -74,7 +74,8 @@ std::vector<std::byte> encoded(const type_layout& format, const Encoder& encoder
     std::vector<std::byte> bytes(count * format.block_bytes, static_cast<std::byte>(before));
     builtin_formats::dispatch(format.id, [&]<class F>(format_tag<F> tag) {
         using block = typename F::block;
-        encoder(tag, row, importance, std::span<block>(reinterpret_cast<block*>(bytes.data()), count));
+        encoder(tag, matrix_view(row, row.size()), matrix_knowledge{.importance = importance},
+                std::span<block>(reinterpret_cast<block*>(bytes.data()), count));
     });
     return bytes;
 }
@@ -175,10 +176,10 @@ void run_feedback(std::string_view input) {
     const Eigen::Map<const matrix> x(seen.data(), static_cast<Eigen::Index>(tokens), columns);
     const matrix gram = x.transpose() * x;
     const gram_factor factor(gram, tokens, {.threads = 1});
-    fed_back::dispatch(format.id, [&]<class F>(format_tag<F> tag) {
+    fed_back::dispatch(format.id, [&]<class F>(format_tag<F>) {
         const auto encode = [&] {
             std::vector<typename F::block> packed(weights.size() / F::block_size);
-            error_feedback{factor, 1}(tag, weights, {}, std::span(packed));
+            encode_rows<F>(error_feedback{}, {weights, columns}, {.factor = &factor}, std::span(packed));
             return packed;
         };
         const auto packed = encode(), again = encode();

@@ -427,8 +427,8 @@ void seed_plan(fuzz::corpus& seeds) {
         plan.gap = 0.001;
         if (model == 1) {
             plan.choices.push_back(plan.choices[0]);
-            plan.choices.back().target.name = select::output_name;
-            plan.choices.back().made_from = select::embedding_name;
+            plan.choices.back().target.name = output_name;
+            plan.choices.back().made_from = embedding_name;
         }
         seeds.add(plan_to_json(plan, {}));
     }

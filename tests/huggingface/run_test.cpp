@@ -66,7 +66,7 @@ std::vector<float> logits_of_file(const huggingface::hf_model& source, const run
     select::plan plan;
     for (const auto& info : source.tensors()) plan.choices.push_back({.target = info, .source = info.layout});
     gguf::writer writer(folder / "model.gguf");
-    quantize_model(source, plan, source.metadata(), nearest{}, writer);
+    quantize(source, plan, nearest{}, from_importances{}, writer, source.metadata());
     const gguf::reader reader(folder / "model.gguf");
     return all_logits(make_decoder(reader, c.facts), tokens, window);
 }

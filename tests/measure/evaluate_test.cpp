@@ -98,8 +98,8 @@ TEST_CASE("neither threads nor the size of a tile change the result") {
     }
     const auto least = evaluate<recorder>(reference, candidate, tokens, 40, {.logits_bytes = 1}).result();
     CHECK(least.size() == one.size());
-    CHECK(evaluate(reference, candidate, tokens, 40, {.threads = 1}).result().mean.value ==
-          evaluate(reference, candidate, tokens, 40, {.threads = 2}).result().mean.value);
+    CHECK(evaluate(reference, candidate, {tokens, 40}, {.threads = 1}).result().mean.value ==
+          evaluate(reference, candidate, {tokens, 40}, {.threads = 2}).result().mean.value);
 }
 
 TEST_CASE("a model against itself differs nowhere, and progress runs through three stages") {
@@ -110,7 +110,7 @@ TEST_CASE("a model against itself differs nowhere, and progress runs through thr
         CHECK(p.total == (p.stage == "compare" ? 21 : 2));
         seen.emplace_back(p.stage, p.done);
     };
-    const auto result = evaluate(model, model, tokens, 16, {}, note).result();
+    const auto result = evaluate(model, model, {tokens, 16}, {}, note).result();
     CHECK(result.tokens == 21);
     CHECK(result.mean.value == 0.0);
     CHECK(result.same_top.value == 1.0);
@@ -122,11 +122,11 @@ TEST_CASE("what cannot be compared is refused, and the message says which model 
     const memory_source model = make_tiny_model({});
     const auto tokens = support::random_tokens(16, 50);
     const auto refused = [&](const memory_source& reference, const memory_source& candidate, std::size_t window) {
-        return support::message_of<error>([&] { (void)evaluate(reference, candidate, tokens, window); });
+        return support::message_of<error>([&] { (void)evaluate(reference, candidate, {tokens, window}); });
     };
     const memory_source larger = make_tiny_model({.vocabulary = 60});
     CHECK(refused(model, larger, 8).find("candidate: wanted the reference's vocabulary of 50 tokens, got 60") == 0);
-    CHECK(refused(model, model, 2).find("at least one window of three tokens") != std::string::npos);
+    CHECK(refused(model, model, 2).find("windows of at least three tokens") != std::string::npos);
     CHECK(refused(model, model, 0).find("windows of 0") != std::string::npos);
     CHECK(refused(model, model, 5).find("windows of 5") != std::string::npos);
 
@@ -134,7 +134,7 @@ TEST_CASE("what cannot be compared is refused, and the message says which model 
     unknown.metadata().set("general.architecture", std::string("frobnicator"));
     CHECK(refused(unknown, model, 8).find("reference: metadata key general.architecture") == 0);
     CHECK(refused(model, unknown, 8).find("candidate: metadata key general.architecture") == 0);
-    CHECK(support::message_of<error>([&] { (void)evaluate(model, model, {}, 8); }).find("got 0 tokens") !=
+    CHECK(support::message_of<error>([&] { (void)evaluate(model, model, {{}, 8}); }).find("got 0") !=
           std::string::npos);
 }
 
@@ -212,7 +212,7 @@ TEST_CASE("figures of quantized files agree with an independent float32 evaluato
          {figures{"Q8_0.gguf", 0.000048, 0.000001, 0.99541}, {"Q4_K_M.gguf", 0.004143, 0.000131, 0.96063}}) {
         CAPTURE(wanted.file);
         const gguf::reader candidate(*folder / wanted.file);
-        const auto collected = evaluate<divergence_and_reference>(reference, candidate, tokens, saved.window);
+        const auto collected = evaluate<divergence_and_reference>(reference, candidate, {tokens, saved.window});
         rows = collected.reference_rows();
         const auto got = collected.result();
         CHECK(got.tokens == 1524);

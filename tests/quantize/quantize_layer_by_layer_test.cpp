@@ -11,9 +11,13 @@
 
 #include "decoder/tiny_model.hpp"
 #include "tessera/decoder/model.hpp"
+#include "tessera/encode/best_of.hpp"
+#include "tessera/encode/error_feedback.hpp"
 #include "tessera/format/legacy_quants.hpp"
 #include "tessera/format/plain.hpp"
-#include "tessera/quantize/quantize_layer_by_layer.hpp"
+#include "tessera/quantize/from_quantized_inputs.hpp"
+#include "tessera/quantize/from_text.hpp"
+#include "tessera/quantize/quantize.hpp"
 #include "tessera/select/strategies.hpp"
 
 namespace {
@@ -36,7 +40,7 @@ tiny_shape small_shape(std::size_t experts = 0, std::uint32_t seed = 1) {
 
 struct encoded_model {
     memory_sink sink;
-    std::vector<feedback_report> reports;
+    std::vector<tensor_report> reports;
 };
 
 // All in Q4_0, from a text of which a quarter is held back.
@@ -45,12 +49,17 @@ encoded_model quantized(const memory_source& model, std::span<const std::int32_t
     const select::plan plan =
         select::make_plan(model.tensors(), select::uniform{*few_formats::find(type_id::q4_0)}, few_formats::layouts);
     const std::size_t used = tokens.size() / tokens_in_window * 3 / 4 * tokens_in_window;
-    const feedback_text text{tokens.first(used), tokens.subspan(used), tokens_in_window};
+    const auto part = [&](std::span<const std::int32_t> of) {
+        return token_windows({of.begin(), of.end()}, tokens_in_window);
+    };
+    const divided_windows text{part(tokens.first(used)), part(tokens.subspan(used))};
+    const best_of encoder{weighted{}, error_feedback{}};
     encoded_model result;
-    result.reports = layer_by_layer ? quantize_layer_by_layer<few_formats>(model, plan, model.metadata(), text,
-                                                                           result.sink, {.threads = threads})
-                                    : quantize_with_feedback<few_formats>(model, plan, model.metadata(), text,
-                                                                          result.sink, {.threads = threads});
+    const auto run = [&](const auto& schedule) {
+        return quantize<few_formats>(model, plan, encoder, schedule, result.sink, model.metadata(),
+                                     {.threads = threads});
+    };
+    result.reports = layer_by_layer ? run(from_quantized_inputs{text}) : run(from_text{text});
     return result;
 }
 
@@ -67,7 +76,7 @@ memory_source decoded(const memory_sink& sink) {
 
 decoder::matrix hidden(const memory_source& source, std::span<const std::int32_t> tokens) {
     const decoder::model<memory_source> decoder(source);
-    decoder::activations state = decoder.embed(tokens, tokens_in_window);
+    decoder::activations state = decoder.embed({{tokens.begin(), tokens.end()}, tokens_in_window});
     decoder.run(state);
     return state.values;
 }
@@ -135,7 +144,7 @@ TEST_CASE("every matrix is encoded once, whatever the threads") {
         for (std::size_t t = 0; t < made.reports.size(); ++t) {
             const tensor_info& info = made.sink.tensors()[t];
             CAPTURE(info.name);
-            CHECK(made.reports[t].with_feedback + made.reports[t].weighted ==
+            CHECK(made.reports[t].matrices("feedback") + made.reports[t].matrices("weighted") ==
                   (info.type() == type_id::q4_0 ? info.dims[2] : 0));
         }
         CHECK(same_bytes(made.sink, quantized(model, tokens, true, 3).sink));
@@ -172,6 +181,6 @@ TEST_CASE("where nothing is lost nothing is moved") {
         const memory_source on_grid = decoded(quantized(model, tokens, false).sink);
         const encoded_model made = quantized(on_grid, tokens, true);
         CHECK(same_bytes(made.sink, quantized(on_grid, tokens, false).sink));
-        for (const feedback_report& report : made.reports) CHECK(report.error.plain.squared_error == 0);
+        for (const tensor_report& report : made.reports) CHECK(report.error.plain.squared_error == 0);
     }
 }

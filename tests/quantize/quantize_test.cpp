@@ -41,22 +41,22 @@ std::string quantized_file(const memory_source& model, type_id id, int threads, 
     const support::scratch_dir dir;
     const select::plan plan = plan_for(model, id);
     gguf::writer file(dir / "out.gguf", {});
-    quantize_model(model, plan, output_metadata(model.metadata(), plan), weighted{}, file,
-                   {.threads = threads, .piece_weights = piece_weights});
+    quantize(model, plan, weighted{}, from_importances{}, file, output_metadata(model.metadata(), plan),
+             {.threads = threads, .piece_weights = piece_weights});
     return support::read_text(dir / "out.gguf");
 }
 
 }  // namespace
 
-TEST_CASE("quantize_model writes what the plan says, with the error it reports") {
+TEST_CASE("quantize writes what the plan says, with the error it reports") {
     const memory_source model = small_model();
     builtin_formats::for_each([&]<class F>(format_tag<F>) {
         CAPTURE(F::name);
         const select::plan plan = plan_for(model, F::type);
         memory_sink sink;
-        const auto errors = quantize_model(model, plan, output_metadata(model.metadata(), plan), weighted{}, sink,
-                                           {.threads = 2, .piece_weights = 5000});
-        REQUIRE(errors.size() == 4);
+        const auto reports = quantize(model, plan, weighted{}, from_importances{}, sink,
+                                      output_metadata(model.metadata(), plan), {.threads = 2, .piece_weights = 5000});
+        REQUIRE(reports.size() == 4);
         for (std::size_t t = 0; t < 4; ++t) {
             const tensor_info& from = model.tensors()[t];
             const tensor_info& to = sink.tensors()[t];
@@ -71,11 +71,11 @@ TEST_CASE("quantize_model writes what the plan says, with the error it reports")
                 norm += std::pow(double{original[i]}, 2);
             }
             // Tensors copied byte for byte report nothing; the others what a decoder finds.
-            CHECK(errors[t].plain.squared_error == doctest::Approx(error));
+            CHECK(reports[t].error.plain.squared_error == doctest::Approx(error));
             if (to.type() == from.type())
                 CHECK(error == 0);
             else
-                CHECK(errors[t].plain.relative() == doctest::Approx(std::sqrt(error / norm)));
+                CHECK(reports[t].error.plain.relative() == doctest::Approx(std::sqrt(error / norm)));
         }
         CHECK(sink.tensors()[1].type() == type_id::f32);
         if (F::block_size == 256) {  // does not fit rows of 96: the next larger that does
@@ -98,8 +98,8 @@ TEST_CASE("every matrix is encoded with its own importances, whatever the pieces
 
     const select::plan plan = plan_for(model, type_id::q4_k);
     memory_sink sink;
-    const auto errors = quantize_model(model, plan, {}, weighted{}, sink,
-                                       {.threads = 2, .piece_weights = 512 * 7, .importances = &importances});
+    const auto reports = quantize(model, plan, weighted{}, from_importances{&importances}, sink, {},
+                                  {.threads = 2, .piece_weights = 512 * 7});
     std::vector<float> weights(512 * 40);
     weight_error wanted;
     for (std::size_t m = 0; m < 4; ++m) {
@@ -111,14 +111,14 @@ TEST_CASE("every matrix is encoded with its own importances, whatever the pieces
         CHECK(std::equal(got.begin(), got.end(), std::as_bytes(packed.blocks()).begin()));
         if (m != 1) wanted += measure_error(view, packed, own);
     }
-    CHECK(errors[2].weighed.squared_error == doctest::Approx(wanted.squared_error));
-    CHECK(errors[2].weighed.relative() == doctest::Approx(wanted.relative()));
-    CHECK(errors[0].weighed.squared_error == 0);
+    CHECK(reports[2].error.weighted.squared_error == doctest::Approx(wanted.squared_error));
+    CHECK(reports[2].error.weighted.relative() == doctest::Approx(wanted.relative()));
+    CHECK(reports[0].error.weighted.squared_error == 0);
 
     importance_table foreign;
     foreign.add(stack.name, {{1, 2, 3}, {9}});
     memory_sink untouched;
-    CHECK_THROWS_AS(quantize_model(model, plan, {}, weighted{}, untouched, {.importances = &foreign}), error);
+    CHECK_THROWS_AS(quantize(model, plan, weighted{}, from_importances{&foreign}, untouched, {}), error);
     CHECK(untouched.tensors().empty());
 }
 
@@ -144,7 +144,7 @@ TEST_CASE("a tensor may be written twice, in two types, from one of the source")
     const support::scratch_dir dir;
     gguf::writer file(dir / "out.gguf", {});
     const metadata properties = output_metadata(model.metadata(), plan);
-    quantize_model(model, plan, properties, weighted{}, file, {.threads = 2, .piece_weights = 5000});
+    quantize(model, plan, weighted{}, from_importances{}, file, properties, {.threads = 2, .piece_weights = 5000});
     const gguf::reader written(dir / "out.gguf");
     CHECK(support::fs::file_size(dir / "out.gguf") == gguf::file_size(plan.targets(), properties));
     REQUIRE(written.tensors().size() == 5);
@@ -192,7 +192,8 @@ TEST_CASE("weights that are not finite are reported by tensor, row and column; n
         std::string message;
         {
             gguf::writer file(dir / "out.gguf", {});
-            message = support::message_of<error>([&] { quantize_model(model, plan, {}, weighted{}, file); });
+            message =
+                support::message_of<error>([&] { quantize(model, plan, weighted{}, from_importances{}, file, {}); });
         }
         CHECK(message.find("blk.0.ffn_up.weight: row 5, column 17") != std::string::npos);
         CHECK(support::fs::is_empty(dir.path()));
@@ -218,8 +219,8 @@ TEST_CASE("what is copied is looked at as well") {
             model.finish();
             memory_sink sink;
             const auto same = [&](const tensor_info&) { return std::optional(layout); };
-            quantize_model(model, select::make_plan(model.tensors(), same, fallback_formats::layouts), {}, nearest{},
-                           sink);
+            quantize(model, select::make_plan(model.tensors(), same, fallback_formats::layouts), nearest{},
+                     from_importances{}, sink, {});
             CHECK(std::ranges::equal(sink.packed(info, 0, info.rows()), bytes));
         };
         write();
@@ -265,9 +266,9 @@ TEST_CASE("whole numbers and doubles that are kept keep every bit") {
     model.finish();
     for (const type_id target : {type_id::q4_k, type_id::f16, type_id::f32}) {
         memory_sink sink;
-        quantize_model(
-            model, select::make_plan(model.tensors(), select::uniform{*find_type(target)}, fallback_formats::layouts),
-            {}, weighted{}, sink, {.piece_weights = 13});
+        quantize(model,
+                 select::make_plan(model.tensors(), select::uniform{*find_type(target)}, fallback_formats::layouts),
+                 weighted{}, from_importances{}, sink, {}, {.piece_weights = 13});
         for (const tensor_info& info : tensors) {
             REQUIRE(sink.find(info.name)->type() == info.type());
             CHECK(std::ranges::equal(sink.packed(info, 0, info.rows()), model.packed(info, 0, info.rows())));
@@ -309,13 +310,13 @@ TEST_CASE("weights that saturate a format's scales are named, and their errors a
         for (const int encoder : {0, 1}) {
             memory_sink sink;
             const select::plan plan = plan_for(model, o.format);
-            const auto errors = encoder == 0
-                                    ? quantize_model(model, plan, {}, nearest{}, sink, {.piece_weights = 300})
-                                    : quantize_model(model, plan, {}, weighted{}, sink, {.piece_weights = 300});
-            const saturation& found = errors[0].saturated;
+            const auto errors =
+                encoder == 0 ? quantize(model, plan, nearest{}, from_importances{}, sink, {}, {.piece_weights = 300})
+                             : quantize(model, plan, weighted{}, from_importances{}, sink, {}, {.piece_weights = 300});
+            const saturation& found = reports[0].error.saturated;
             CHECK(found.blocks == (o.is_held ? 0 : 1));
-            CHECK(std::isfinite(errors[0].plain.squared_error));
-            CHECK(errors[0].plain.squared_norm > 0.9 * std::pow(double{o.weight}, 2));
+            CHECK(std::isfinite(reports[0].error.plain.squared_error));
+            CHECK(reports[0].error.plain.squared_norm > 0.9 * std::pow(double{o.weight}, 2));
             if (o.is_held) continue;
             CHECK(found.row == 5);
             CHECK(found.column == 17);
@@ -327,11 +328,11 @@ TEST_CASE("weights that saturate a format's scales are named, and their errors a
     memory_source model;
     model.add("blk.0.ffn_up.weight", {256, 8}, std::vector<float>(256 * 8, 1e12f));
     memory_sink sink;
-    const auto errors =
-        quantize_model(model, plan_for(model, type_id::q8_0), {}, weighted{}, sink, {.piece_weights = 300});
-    CHECK(errors[0].saturated.blocks == 64);
-    CHECK(errors[0].saturated.row == 0);
-    CHECK(errors[0].saturated.column < 32);
+    const auto errors = quantize(model, plan_for(model, type_id::q8_0), weighted{}, from_importances{}, sink, {},
+                                 {.piece_weights = 300});
+    CHECK(reports[0].error.saturated.blocks == 64);
+    CHECK(reports[0].error.saturated.row == 0);
+    CHECK(reports[0].error.saturated.column < 32);
 
     CHECK(plain_type_for(-65504.0f).id == type_id::f16);
     CHECK(plain_type_for(1e5f).id == type_id::bf16);
@@ -344,12 +345,12 @@ TEST_CASE("a weight that its type cannot hold is reported, not turned into infin
     values[300] = 70000.0f;
     model.add("blk.0.ffn_up.weight", {256, 2}, values);
     memory_sink sink;
-    const std::string message =
-        support::message_of<error>([&] { quantize_model(model, plan_for(model, type_id::f16), {}, nearest{}, sink); });
+    const std::string message = support::message_of<error>(
+        [&] { quantize(model, plan_for(model, type_id::f16), nearest{}, from_importances{}, sink, {}); });
     CHECK(
         message.find("blk.0.ffn_up.weight: row 1, column 44: wanted a number that F16 can hold, got 70000; BF16 can") !=
         std::string::npos);
-    quantize_model(model, plan_for(model, type_id::bf16), {}, nearest{}, sink);
+    quantize(model, plan_for(model, type_id::bf16), nearest{}, from_importances{}, sink, {});
 }
 
 TEST_CASE("progress never falls and ends at the total") {
@@ -361,8 +362,8 @@ TEST_CASE("progress never falls and ends at the total") {
         last = p.done;
         total = p.total;
     };
-    quantize_model(model, plan_for(model, type_id::q8_0), {}, nearest{}, sink, {.threads = 2, .piece_weights = 1000},
-                   watch);
+    quantize(model, plan_for(model, type_id::q8_0), nearest{}, from_importances{}, sink, {},
+             {.threads = 2, .piece_weights = 1000}, watch);
     CHECK(last == total);
     CHECK(total == 512 * 300 + 512 + 512 * 160 + 96 * 512);
 }

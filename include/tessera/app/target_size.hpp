@@ -10,10 +10,10 @@
 
 #include "tessera/core/metadata.hpp"
 #include "tessera/core/tensor_info.hpp"
+#include "tessera/core/tied_table.hpp"
 #include "tessera/decoder/architectures.hpp"
 #include "tessera/gguf/layout.hpp"
 #include "tessera/select/budget.hpp"
-#include "tessera/select/tied_table.hpp"
 
 namespace tessera {
 
@@ -49,14 +49,14 @@ namespace detail {
 [[nodiscard]] inline select::tied_output tied_output_of(std::span<const tensor_info> tensors,
                                                         const metadata& properties) {
     using enum select::tied_output::copies;
-    const tensor_info* table = select::tied_table(tensors);
+    const tensor_info* table = tied_table(tensors);
     const auto* name = properties.get<std::string>("general.architecture");
     const auto& rows = decoder::architectures;
     const auto row = std::find_if(rows.begin(), rows.end(), [&](const auto& r) { return name && r.name == *name; });
     if (table == nullptr || row == rows.end() || row->always_tied) return {.allowed = one};
     std::vector<tensor_info> twice(tensors.begin(), tensors.end());
     twice.push_back(*table);
-    twice.back().name = select::output_name;
+    twice.back().name = output_name;
     return {.allowed = one_or_two,
             .header =
                 detail::quantized_header_size(twice, properties) - detail::quantized_header_size(tensors, properties)};

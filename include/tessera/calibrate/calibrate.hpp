@@ -18,6 +18,7 @@
 #include "tessera/core/output_file.hpp"
 #include "tessera/core/output_rule.hpp"
 #include "tessera/core/progress.hpp"
+#include "tessera/core/token_windows.hpp"
 #include "tessera/decoder/model.hpp"
 #include "tessera/gguf/model_fingerprint.hpp"
 #include "tessera/tensor/concepts.hpp"
@@ -48,11 +49,11 @@ struct calibration {
 
 namespace detail {
 
-[[nodiscard]] inline calibration_identity identify(std::uint64_t model, std::span<const std::int32_t> tokens,
+[[nodiscard]] inline calibration_identity identify(std::uint64_t model, const token_windows& windows,
                                                    const decoder::activations& embedded) {
     checksum text, start;
     text.append(&embedded.window, sizeof embedded.window);
-    text.append(tokens.data(), tokens.size_bytes());
+    text.append(windows.tokens().data(), windows.tokens().size_bytes());
     const std::span<const float> states = embedded.view().values();
     start.append(states.data(), states.size_bytes());
     return {model, text.value(), start.value()};
@@ -60,22 +61,22 @@ namespace detail {
 
 }  // namespace detail
 
-/// Sends whole windows of `window` tokens through all layers, one layer after the other, and gathers the statistics of
+/// Sends windows of tokens through all layers, one layer after the other, and gathers the statistics of
 /// every matrix's input, the output matrix's included. Memory is the activations and what the layer at work needs. The
 /// result is the same bits for every number of threads, and whether or not the run was interrupted.
 ///
 /// Throws naming layer, tensor and window at the first number that is not finite; the checkpoint then stays. Throws
 /// checkpoint_error when there is one that cannot be gone on from, unless the options say that it is replaced.
 template <tensor_source Source>
-[[nodiscard]] calibration calibrate(const Source& source, std::span<const std::int32_t> tokens, std::size_t window,
+[[nodiscard]] calibration calibrate(const Source& source, const token_windows& windows,
                                     const calibrate_options& options = {}, progress_callback report = {},
                                     layer_observer each_layer = {}) {
     const decoder::model<Source> decoder(source, decoder::model_options{.threads = options.threads});
-    decoder::activations state = decoder.embed(tokens, window);
-    calibration result{tokens.size() / window, window, 0, {}};
+    decoder::activations state = decoder.embed(windows);
+    calibration result{windows.size(), windows.length(), 0, {}};
     calibration_identity identity;
     if (!options.checkpoint.empty()) {
-        identity = detail::identify(model_fingerprint(source), tokens, state);
+        identity = detail::identify(model_fingerprint(source), windows, state);
         remove_abandoned(options.checkpoint);
         if (std::filesystem::exists(options.checkpoint)) {
             try {
@@ -89,7 +90,7 @@ template <tensor_source Source>
         }
     }
 
-    input_collector collector({.window = window, .gram = options.gram, .threads = options.threads});
+    input_collector collector({.window = windows.length(), .gram = options.gram, .threads = options.threads});
     const std::size_t layers = decoder.spec().layers.size();
     for (std::size_t layer = result.resumed; layer <= layers; ++layer) {
         if (layer < layers)

@@ -6,7 +6,10 @@
 #include <concepts>
 #include <cstddef>
 #include <cstdint>
+#include <deque>
 #include <iterator>
+#include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -14,39 +17,34 @@
 #include <utility>
 #include <vector>
 
-#include "tessera/calibrate/importance_table.hpp"
 #include "tessera/core/block_index.hpp"
 #include "tessera/core/parallel.hpp"
 #include "tessera/core/progress.hpp"
+#include "tessera/core/tied_table.hpp"
+#include "tessera/core/token_windows.hpp"
 #include "tessera/damage/damage_meter.hpp"
-#include "tessera/damage/feedback_gains.hpp"
+#include "tessera/damage/encoding_trial.hpp"
 #include "tessera/damage/row_edits.hpp"
-#include "tessera/encode/encoders.hpp"
+#include "tessera/encode/knowledge.hpp"
 #include "tessera/format/builtin.hpp"
-#include "tessera/measure/evaluate.hpp"
+#include "tessera/measure/compare.hpp"
+#include "tessera/quantize/encoding_job.hpp"
+#include "tessera/quantize/tensor_encoding.hpp"
 #include "tessera/select/damage_curve.hpp"
 #include "tessera/select/damage_table.hpp"
 #include "tessera/select/menu.hpp"
+#include "tessera/select/plan.hpp"
 #include "tessera/select/rules.hpp"
-#include "tessera/select/tied_table.hpp"
 #include "tessera/tensor/concepts.hpp"
 
 namespace tessera {
 
-/// What the real encoder makes of a tensor in one format: the root of its relative squared error, columns weighed by
-/// importance.
-struct format_error {
-    type_layout layout;
-    double relative_error;
-};
-
-/// Measures a few points of a tensor's damage curve: m.edits(errors) is how many points there will be,
-/// m(errors, measure_noise, measure_format) takes them. measure_noise(size) and measure_format(layout) edit the tensor,
-/// run the model and return a select::damage_point.
+/// Says at which points a tensor's damage curve is measured: m.formats(errors) in which of the formats, m.noises() at
+/// which sizes of random errors.
 template <class M>
-concept damage_measure = requires(const M& m, std::span<const format_error> errors,
-                                  select::damage_point (*noise)(double), select::damage_point (*format)(type_layout)) {
-    { m(errors, noise, format) } -> std::same_as<std::vector<select::damage_point>>;
+concept damage_measure = requires(const M& m, std::span<const format_error> errors) {
+    { m.formats(errors) } -> std::same_as<std::vector<type_layout>>;
+    { m.noises() } -> std::same_as<std::vector<double>>;
 };
 
 /// Random errors of known sizes. Independent of formats and encoders, and precise: divergence follows the square of the
@@ -54,38 +52,35 @@ concept damage_measure = requires(const M& m, std::span<const format_error> erro
 struct perturbation {
     std::vector<double> sizes{0.05, 0.15};
 
-    std::vector<select::damage_point> operator()(std::span<const format_error>, auto&& measure_noise, auto&&) const {
-        std::vector<select::damage_point> points;
-        for (const double size : sizes) points.push_back(measure_noise(size));
-        return points;
-    }
+    [[nodiscard]] std::vector<type_layout> formats(std::span<const format_error>) const { return {}; }
+    [[nodiscard]] std::vector<double> noises() const { return sizes; }
 };
 
 /// The tensor in real formats: those whose errors come nearest to the given ones.
 struct direct {
     std::vector<double> errors{0.07, 0.15, 0.3};
 
-    std::vector<select::damage_point> operator()(std::span<const format_error> formats, auto&&,
-                                                 auto&& measure_format) const {
-        std::vector<type_id> taken;
-        std::vector<select::damage_point> points;
+    [[nodiscard]] std::vector<type_layout> formats(std::span<const format_error> formats) const {
+        std::vector<type_layout> taken;
         for (const double wanted : errors) {
             const auto distance = [&](const format_error& f) { return std::abs(std::log(f.relative_error / wanted)); };
-            const format_error& nearest = *std::ranges::min_element(formats, {}, distance);
-            if (std::ranges::find(taken, nearest.layout.id) != taken.end()) continue;
-            taken.push_back(nearest.layout.id);
-            points.push_back(measure_format(nearest.layout));
+            const auto nearest = std::ranges::min_element(formats, {}, distance);
+            if (nearest == formats.end() ||
+                std::ranges::find(taken, nearest->layout.id, &type_layout::id) != taken.end())
+                continue;
+            taken.push_back(nearest->layout);
         }
-        return points;
+        return taken;
     }
+    [[nodiscard]] std::vector<double> noises() const { return {}; }
 };
 
 namespace detail {
 
 // What a tensor's errors cost, and how it came to be known.
 struct tensor_curve {
-    std::string name;
-    select::damage_curve curve;
+    std::string name{};
+    select::damage_curve curve{{}};
 };
 
 // What stands behind "blk.N." in the name of a layer's tensor; nothing for other tensors.
@@ -99,8 +94,8 @@ struct tensor_curve {
 [[nodiscard]] inline tensor_curve borrowed_curve(std::string_view name, std::span<const tensor_curve> measured) {
     const std::string_view part = part_of_layer(name);
     const auto is_lender = [&](const tensor_curve& other) {
-        if (part.ends_with("nextn.embed_tokens.weight")) return other.name == select::embedding_name;
-        if (part.ends_with("nextn.shared_head_head.weight")) return other.name == select::output_name;
+        if (part.ends_with("nextn.embed_tokens.weight")) return other.name == embedding_name;
+        if (part.ends_with("nextn.shared_head_head.weight")) return other.name == output_name;
         return !part.empty() && part_of_layer(other.name) == part;
     };
     const auto lender = std::find_if(measured.rbegin(), measured.rend(), is_lender);
@@ -136,94 +131,216 @@ struct tensor_curve {
 struct measure_damage_options {
     evaluate_options evaluate = {};
     std::uint64_t sample_weights = std::uint64_t{1} << 16;  ///< of each tensor, for the errors of formats
-    /// By what part errors will shrink in the end, where that is by error feedback; null: they stay.
-    const feedback_gains* gains = nullptr;
+    std::size_t sample_tiles = 2;  ///< of each tensor whose inputs are known, of as many rows as the encoder takes
 };
 
-/// Measures what the tensors of a model cost, in nats of mean KL divergence on whole windows of `window` tokens, and
-/// predicts the damage of every format of the menu: the measured curve of damage over error, at the error that
-/// `encoder` makes in sampled rows. Work grows with tensors times measured points, hardly with formats. `fallback`
-/// has the types for rows that no format of the menu takes. Formats that cannot hold the sampled weights are left out.
+namespace detail {
+
+// A job as schedules see one (see encoding_job) that measures in the place of writing: every tensor once all that is
+// known of its matrices was there.
+template <class Formats, tensor_source Source, class Encoder, damage_measure Measure>
+class measuring_job {
+public:
+    using source_type = Source;
+    using formats = Formats;
+
+    measuring_job(const Source& source, const token_windows& windows, const select::menu& menu,
+                  std::span<const type_layout> fallback, const Measure& measure, const Encoder& encoder,
+                  const measure_damage_options& options, progress_callback report)
+        : source_(source),
+          menu_(menu),
+          fallback_(fallback),
+          measure_(measure),
+          encoder_(encoder),
+          options_(options),
+          report_(report),
+          meter_(source, windows, options.evaluate),
+          subjects_(meter_.subjects()),
+          entries_(subjects_.size()),
+          curves_(subjects_.size()) {
+        for (const damage_subject& subject : subjects_) {
+            work_.emplace_back().done.resize(matrix_count(*subject.info));
+            select::choice choice{.target = *subject.info, .source = subject.info->layout};
+            plan_.choices.push_back(std::move(choice));
+        }
+    }
+
+    // Places in this plan are those of subjects.
+    [[nodiscard]] const Source& source() const noexcept { return source_; }
+    [[nodiscard]] const select::plan& plan() const noexcept { return plan_; }
+    [[nodiscard]] const tensor_info& target(std::size_t tensor) const { return *subjects_[tensor].info; }
+    [[nodiscard]] static constexpr encoder_needs needs() noexcept { return Encoder::needs; }
+    [[nodiscard]] int threads() const noexcept { return options_.evaluate.threads; }
+    [[nodiscard]] bool is_done(const plan_matrix& m) const { return work_[m.tensor].done[m.matrix]; }
+
+    [[nodiscard]] std::vector<plan_matrix> waiting_for(std::string_view tensor, std::size_t matrix) const {
+        const auto found =
+            std::ranges::find(subjects_, tensor, [](const auto& s) { return std::string_view(s.info->name); });
+        if (found == subjects_.end()) return {};
+        const plan_matrix m{static_cast<std::size_t>(found - subjects_.begin()), matrix};
+        return is_done(m) ? std::vector<plan_matrix>() : std::vector{m};
+    }
+
+    void encode(std::span<const known_matrix> matrices) {
+        std::vector<const known_matrix*> sorted;
+        for (const known_matrix& m : matrices) sorted.push_back(&m);
+        std::ranges::stable_sort(sorted, {}, [](const known_matrix* m) { return m->at.tensor; });
+        for (const known_matrix* m : sorted) {
+            for (std::size_t t = 0; t < m->at.tensor; ++t)  // experts of layers before that no token reached
+                if (subjects_[t].layer < subjects_[m->at.tensor].layer) complete(t);
+            take(*m);
+        }
+    }
+    void encode(const known_matrix& matrix) { encode({&matrix, 1}); }
+
+    [[nodiscard]] select::damage_table finish() {
+        for (std::size_t t = 0; t < subjects_.size(); ++t) complete(t);
+        select::damage_table table;
+        table.encoder = Encoder::name;
+        table.tensors = std::move(entries_);
+        for (const tensor_info& info : source_.tensors()) {
+            if (select::stays_full_precision(info) || table.find(info.name) != nullptr) continue;
+            const tensor_curve borrowed = borrowed_curve(info.name, curves_);
+            encoding_trial<Formats, Source, Encoder> trial(source_, info, info, encoder_, sampling());
+            table.tensors.push_back(entry_of(info, trial.errors(layouts_of(info)), borrowed.curve));
+            table.tensors.back().priced_as = borrowed.name;
+        }
+        return table;
+    }
+
+private:
+    using trial = encoding_trial<Formats, Source, Encoder>;
+    using encoding = tensor_encoding<Formats, Source, Encoder>;
+
+    // What is at hand of a tensor whose matrices are coming in.
+    struct tensor_work {
+        std::vector<char> done;  // by matrix
+        std::optional<trial> tried{};
+        std::vector<std::unique_ptr<encoding>> encodings{};  // in the formats to be measured
+        bool is_complete = false;
+    };
+
+    [[nodiscard]] trial_options sampling() const {
+        return {options_.sample_weights, options_.sample_tiles, options_.evaluate.threads};
+    }
+    [[nodiscard]] const tensor_info& stored(const tensor_info& info) const { return meter_.shown().stored(info); }
+
+    // The types of the menu that a tensor is not stored in.
+    [[nodiscard]] std::vector<type_layout> layouts_of(const tensor_info& info) const {
+        std::vector<type_layout> layouts = menu_.of(info, fallback_);
+        std::erase_if(layouts, [&](const type_layout& layout) { return layout.id == info.type(); });
+        return layouts;
+    }
+
+    void take(const known_matrix& m) {
+        const tensor_info& info = target(m.at.tensor);
+        tensor_work& work = work_[m.at.tensor];
+        if (work.done[m.at.matrix]) return;
+        work.done[m.at.matrix] = true;
+        if (!work.tried) work.tried.emplace(source_, stored(info), info, encoder_, sampling());
+        work.tried->add(m.at.matrix, m.known, layouts_of(info));
+        if (m.known.judge().rows() > 0) {  // the knowledge will be gone when all errors are known
+            if (work.encodings.empty()) begin_encodings(work, info, work.tried->errors(layouts_of(info)));
+            for (auto& one : work.encodings) one->encode(m.at.matrix, m.known);
+        }
+        if (std::ranges::find(work.done, 0) == work.done.end()) complete(m.at.tensor);
+    }
+
+    void begin_encodings(tensor_work& work, const tensor_info& info, std::span<const format_error> errors) {
+        for (const type_layout& layout : measure_.formats(lossy(errors)))
+            work.encodings.push_back(std::make_unique<encoding>(source_, stored(info), with_layout(info, layout),
+                                                                encoder_, options_.evaluate.threads));
+    }
+
+    [[nodiscard]] static std::vector<format_error> lossy(std::span<const format_error> errors) {
+        std::vector<format_error> some;
+        std::ranges::copy_if(errors, std::back_inserter(some), [](const auto& f) { return f.relative_error > 0.0; });
+        return some;
+    }
+
+    // Measures the tensor with what is known by now.
+    void complete(std::size_t tensor) {
+        tensor_work& work = work_[tensor];
+        if (std::exchange(work.is_complete, true)) return;
+        const damage_subject& subject = subjects_[tensor];
+        const tensor_info& info = *subject.info;
+        std::ranges::fill(work.done, char{1});
+        if (!work.tried) work.tried.emplace(source_, stored(info), info, encoder_, sampling());
+        const std::vector<format_error> errors = work.tried->errors(layouts_of(info));
+        if (work.encodings.empty()) {
+            begin_encodings(work, info, errors);
+            for (auto& one : work.encodings) work.tried->encode_known(*one);
+        }
+        std::vector<select::damage_point> points;
+        const auto measure = [&](const auto& edit, double relative_error) {
+            const estimate mean = meter_(subject, edit).result().mean;
+            points.push_back({relative_error, mean.value, mean.error});
+        };
+        for (auto& one : work.encodings) {
+            one->finish();
+            const auto found =
+                std::ranges::find(errors, one->target().type(), [](const format_error& f) { return f.layout.id; });
+            if (found != errors.end()) measure(stored_rows<encoding>{*one}, found->relative_error);
+            one.reset();
+        }
+        if (!lossy(errors).empty())
+            for (const double size : measure_.noises()) measure(noise{size}, work.tried->error_of(noise{size}));
+        curves_[tensor] = {info.name, select::damage_curve(std::move(points))};
+        entries_[tensor] = entry_of(info, errors, curves_[tensor].curve);
+        work.tried.reset();
+        ++measured_;
+        if (report_) report_({.stage = "measure", .unit = "tensors", .done = measured_, .total = subjects_.size()});
+    }
+
+    [[nodiscard]] static select::tensor_damage entry_of(const tensor_info& info, std::span<const format_error> errors,
+                                                        const select::damage_curve& curve) {
+        select::tensor_damage entry{.name = info.name};
+        std::tie(entry.sensitivity, entry.sensitivity_error) = curve.sensitivity();
+        for (const format_error& f : errors) entry.options.push_back({f.layout, curve(f.relative_error)});
+        return entry;
+    }
+
+    const Source& source_;
+    const select::menu& menu_;
+    std::span<const type_layout> fallback_;
+    const Measure& measure_;
+    const Encoder& encoder_;
+    const measure_damage_options& options_;
+    progress_callback report_;
+    damage_meter<Source> meter_;
+    std::vector<damage_subject> subjects_;
+    select::plan plan_;
+    std::deque<tensor_work> work_;  // by subject, as what follows
+    std::vector<select::tensor_damage> entries_;
+    std::vector<tensor_curve> curves_;
+    std::size_t measured_ = 0;
+};
+
+}  // namespace detail
+
+/// Measures what the tensors of a model cost, in nats of mean KL divergence on windows of tokens, and predicts the
+/// damage of every format of the menu: the measured curve of damage over error, at the error that `encoder`, with what
+/// `schedule` lets it know, makes in sampled rows. The schedule is from_importances or from_text. Work grows with
+/// tensors times measured points, hardly with formats. `fallback` has the types for rows that no format of the menu
+/// takes. Formats that cannot hold the sampled weights are left out.
 ///
 /// Tensors that the forward pass does not reach, such as those of layers that predict further tokens, borrow another
 /// tensor's curve, or a typical one, at the errors that formats make of themselves; their entries come last.
 ///
-/// Throws as decoders and encoders do, and when importances are those of another model.
-template <class Formats = builtin_formats, class Encoder = weighted, damage_measure Measure = direct,
-          tensor_source Source>
-[[nodiscard]] select::damage_table measure_damage(const Source& source, const importance_table& importances,
-                                                  std::span<const std::int32_t> tokens, std::size_t window,
+/// Memory is that of the schedule, the activations of the windows, and the layer at work in the formats it is measured
+/// in. Throws as decoders, encoders and the schedule do.
+template <class Formats = builtin_formats, tensor_source Source, class Encoder, class Schedule,
+          damage_measure Measure = direct>
+[[nodiscard]] select::damage_table measure_damage(const Source& source, const Encoder& encoder,
+                                                  const Schedule& schedule, const token_windows& windows,
                                                   const select::menu& menu, std::span<const type_layout> fallback,
-                                                  const Measure& measure = {}, const Encoder& encoder = {},
+                                                  const Measure& measure = {},
                                                   const measure_damage_options& options = {},
                                                   progress_callback report = {}) {
-    importances.require_fit(source.tensors());
-    damage_meter meter(source, tokens, window, options.evaluate);
-    select::damage_table table;
-    if (options.gains != nullptr) table.encoder = "feedback";
-    const std::size_t total = meter.subjects().size();
-    const auto stored = [&](const type_layout& layout) {
-        return stored_in<Encoder, Formats>{layout, importances, encoder};
-    };
-    const auto error_of = [&](const tensor_info& in_source, const tensor_info& info, const auto& edit) {
-        const std::uint64_t rows = std::max<std::uint64_t>(8, options.sample_weights / info.columns());
-        return sampled_error(source, in_source, info, importances, edit, rows).relative();
-    };
-    // What the formats of the menu that a tensor is not stored in make of it.
-    const auto errors_of = [&](const tensor_info& in_source, const tensor_info& info) {
-        std::vector<format_error> errors;
-        for (const type_layout& layout : menu.of(info, fallback))
-            if (layout.id != info.type()) errors.push_back({layout, 0.0});
-        parallel_for(errors.size(), options.evaluate.threads, [&](std::size_t f) {
-            errors[f].relative_error = error_of(in_source, info, stored(errors[f].layout));
-        });
-        std::erase_if(errors, [](const format_error& f) { return !std::isfinite(f.relative_error); });
-        return errors;
-    };
-    const auto add_entry = [&](const tensor_info& info, std::span<const format_error> errors,
-                               const select::damage_curve& curve, std::string_view priced_as) {
-        select::tensor_damage entry{.name = info.name};
-        entry.priced_as = priced_as;
-        std::tie(entry.sensitivity, entry.sensitivity_error) = curve.sensitivity();
-        for (const format_error& f : errors) {
-            const double gain = options.gains == nullptr ? 1.0 : options.gains->factor(info.name, f.layout.id);
-            entry.options.push_back({f.layout, curve(gain * f.relative_error)});
-        }
-        table.tensors.push_back(std::move(entry));
-    };
-
-    std::vector<detail::tensor_curve> curves;
-    meter.for_each_subject([&](const damage_subject& subject, auto&& divergence_of) {
-        const tensor_info& info = subject.info;
-        const auto point_of = [&](const auto& edit, double relative_error) {
-            const estimate mean = divergence_of(edit).result().mean;
-            return select::damage_point{relative_error, mean.value, mean.error};
-        };
-        const std::vector<format_error> errors = errors_of(*subject.stored, info);
-        std::vector<format_error> lossy;
-        std::ranges::copy_if(errors, std::back_inserter(lossy), [](const auto& f) { return f.relative_error > 0.0; });
-        std::vector<select::damage_point> points;
-        if (!lossy.empty()) {
-            const auto measure_noise = [&](double size) {
-                const noise edit{size};
-                return point_of(edit, error_of(*subject.stored, info, edit));
-            };
-            const auto measure_format = [&](const type_layout& layout) {
-                const auto found = std::ranges::find(lossy, layout.id, [](const auto& f) { return f.layout.id; });
-                return point_of(stored(layout), found->relative_error);
-            };
-            points = measure(std::span<const format_error>(lossy), measure_noise, measure_format);
-        }
-        curves.push_back({info.name, select::damage_curve(std::move(points))});
-        add_entry(info, errors, curves.back().curve, {});
-        if (report) report({.stage = "measure", .unit = "tensors", .done = table.tensors.size(), .total = total});
-    });
-    for (const tensor_info& info : source.tensors()) {
-        if (select::stays_full_precision(info) || table.find(info.name) != nullptr) continue;
-        const detail::tensor_curve borrowed = detail::borrowed_curve(info.name, curves);
-        add_entry(info, errors_of(info, info), borrowed.curve, borrowed.name);
-    }
-    return table;
+    detail::measuring_job<Formats, Source, Encoder, Measure> job(source, windows, menu, fallback, measure, encoder,
+                                                                 options, report);
+    schedule.run(job);
+    return job.finish();
 }
 
 }  // namespace tessera

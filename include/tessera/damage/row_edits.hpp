@@ -6,14 +6,8 @@
 #include <cstddef>
 #include <cstdint>
 #include <span>
-#include <vector>
 
-#include "tessera/calibrate/importance_table.hpp"
 #include "tessera/core/tensor_info.hpp"
-#include "tessera/encode/encoders.hpp"
-#include "tessera/format/builtin.hpp"
-#include "tessera/measure/weight_error.hpp"
-#include "tessera/tensor/concepts.hpp"
 
 namespace tessera {
 
@@ -60,50 +54,14 @@ private:
     }
 };
 
-/// Rounds rows as a format and an encoder do. Rows are whole blocks of the format.
-template <class Encoder = weighted, class Formats = builtin_formats>
-struct stored_in {
-    type_layout layout;
-    const importance_table& importances;
-    Encoder encoder = {};
+/// Rows as a tensor that was encoded has them.
+template <class Encoding>
+struct stored_rows {
+    const Encoding& encoded;  ///< see tensor_encoding
 
     void operator()(const tensor_info& info, std::uint64_t first_row, std::span<float> rows) const {
-        const std::size_t columns = info.columns();
-        Formats::dispatch(layout.id, [&]<class F>(format_tag<F> format) {
-            std::vector<typename F::block> blocks(columns / F::block_size);
-            for (std::size_t r = 0; r * columns < rows.size(); ++r) {
-                const std::span<float> row = rows.subspan(r * columns, columns);
-                encoder(format, std::span<const float>(row), importances.find(info, (first_row + r) / info.dims[1]),
-                        std::span(blocks));
-                decode_blocks<F>(blocks, row);
-            }
-        });
+        encoded.read(first_row, rows.size() / info.columns(), rows);
     }
 };
-
-/// The error that an edit makes in about `rows` rows of a tensor, evenly spread: `stored` as the source knows it,
-/// `info` as edits and importances do. Each column is weighed by its importance, each matrix by the tokens that reach
-/// it.
-template <tensor_source Source, row_edit Edit>
-[[nodiscard]] weight_error sampled_error(const Source& source, const tensor_info& stored, const tensor_info& info,
-                                         const importance_table& importances, const Edit& edit, std::uint64_t rows) {
-    const tensor_importance* entry = importances.find(info.name);
-    weight_error sums;
-    std::vector<float> original(info.columns()), edited;
-    const std::uint64_t count = std::min(rows, info.rows());
-    for (std::uint64_t i = 0; i < count; ++i) {
-        const std::uint64_t row = (2 * i + 1) * info.rows() / (2 * count);
-        const std::uint64_t matrix = row / info.dims[1];
-        source.read(stored, row, 1, std::span(original));
-        edited = original;
-        edit(info, row, std::span(edited));
-        weight_error of_row;
-        of_row.add_row(original, edited, importances.find(info, matrix));
-        const bool each = entry != nullptr && entry->tokens.size() > 1;
-        const double tokens = each ? static_cast<double>(entry->tokens[matrix]) : 1.0;
-        sums += {tokens * of_row.squared_error, tokens * of_row.squared_norm};
-    }
-    return sums;
-}
 
 }  // namespace tessera

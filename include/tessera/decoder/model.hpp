@@ -12,6 +12,7 @@
 #include "tessera/core/error.hpp"
 #include "tessera/core/parallel.hpp"
 #include "tessera/core/progress.hpp"
+#include "tessera/core/token_windows.hpp"
 #include "tessera/core/view.hpp"
 #include "tessera/decoder/activation.hpp"
 #include "tessera/decoder/experts.hpp"
@@ -65,11 +66,10 @@ public:
     [[nodiscard]] const model_spec& spec() const noexcept { return spec_; }
     [[nodiscard]] std::size_t vocabulary() const noexcept { return spec_.vocabulary; }
 
-    /// The embeddings of whole windows of `window` tokens each. Throws when the tokens do not make whole windows or one
-    /// is not in the vocabulary.
-    [[nodiscard]] activations embed(std::span<const std::int32_t> tokens, std::size_t window) const {
-        if (tokens.empty() || window == 0 || tokens.size() % window != 0)
-            fail("tokens: wanted whole windows of ", window, ", got ", tokens.size());
+    /// The embeddings of windows of tokens. Throws when a token is not in the vocabulary.
+    [[nodiscard]] activations embed(const token_windows& windows) const {
+        const std::span<const std::int32_t> tokens = windows.tokens();
+        const std::size_t window = windows.length();
         for (std::size_t i = 0; i < tokens.size(); ++i)
             if (tokens[i] < 0 || static_cast<std::size_t>(tokens[i]) >= spec_.vocabulary)
                 fail("token ", i, ": wanted an id below ", spec_.vocabulary, ", got ", tokens[i]);

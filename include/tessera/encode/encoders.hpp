@@ -3,12 +3,15 @@
 
 #include <algorithm>
 #include <array>
+#include <concepts>
 #include <cstddef>
 #include <span>
-#include <vector>
+#include <string_view>
 
 #include "tessera/config.hpp"
+#include "tessera/core/view.hpp"
 #include "tessera/encode/exact_scales.hpp"
+#include "tessera/encode/knowledge.hpp"
 #include "tessera/encode/lattice_search.hpp"
 #include "tessera/encode/scale_search.hpp"
 #include "tessera/format/concepts.hpp"
@@ -16,18 +19,43 @@
 
 namespace tessera {
 
-/// Encodes rows to blocks of F: e(format_tag<F>{}, row, importance, out). `row` holds out.size() * F::block_size finite
-/// weights; `importance` one non-negative number per column, or nothing when all are alike.
+/// Encodes rows of one matrix to blocks of F: e(format_tag<F>{}, rows, knowledge, out). `rows` are at most
+/// E::rows_at_once rows of whole blocks, of finite weights; `out` has a row's blocks after the other's. What becomes of
+/// a row depends on that row and the knowledge only. E::needs says what the knowledge has to hold; E::name names the
+/// encoder in reports.
 template <class E, class F>
-concept encoder_for =
-    block_format<F> && requires(const E& e, std::span<const float> row, std::span<const float> importance,
-                                std::span<typename F::block> out) { e(format_tag<F>{}, row, importance, out); };
+concept encoder_for = block_format<F> && requires(const E& e, matrix_view rows, const matrix_knowledge& known,
+                                                  std::span<typename F::block> out) {
+    { E::name } -> std::convertible_to<std::string_view>;
+    { E::needs } -> std::convertible_to<encoder_needs>;
+    { E::rows_at_once } -> std::convertible_to<std::size_t>;
+    e(format_tag<F>{}, rows, known, out);
+};
+
+/// Encodes any number of rows of a matrix; `out` holds their blocks.
+template <block_format F, encoder_for<F> Encoder>
+void encode_rows(const Encoder& encoder, matrix_view rows, const matrix_knowledge& known,
+                 std::span<typename F::block> out) {
+    const std::size_t columns = rows.columns(), row_blocks = columns / F::block_size;
+    TESSERA_ASSERT(columns == row_blocks * F::block_size && out.size() == rows.rows() * row_blocks,
+                   "rows are whole blocks");
+    for (std::size_t r = 0; r < rows.rows(); r += Encoder::rows_at_once) {
+        const std::size_t count = std::min(std::size_t{Encoder::rows_at_once}, rows.rows() - r);
+        encoder(format_tag<F>{}, matrix_view(rows.values().subspan(r * columns, count * columns), columns), known,
+                out.subspan(r * row_blocks, count * row_blocks));
+    }
+}
 
 /// The format's own plain reference: scales that hold the extremes, every weight to the nearest level.
 struct nearest {
+    static constexpr std::string_view name = "nearest";
+    static constexpr encoder_needs needs{};
+    static constexpr std::size_t rows_at_once = 1;
+
     template <block_format F>
-    void operator()(format_tag<F>, std::span<const float> row, std::span<const float>,
+    void operator()(format_tag<F>, matrix_view rows, const matrix_knowledge&,
                     std::span<typename F::block> out) const noexcept {
+        const std::span<const float> row = rows.values();
         TESSERA_ASSERT(row.size() == out.size() * F::block_size, "a row holds whole blocks");
         for (std::size_t b = 0; b < out.size(); ++b)
             F::encode(std::span<const float, F::block_size>(row.data() + b * F::block_size, F::block_size), out[b]);
@@ -38,9 +66,14 @@ struct nearest {
 /// format built from scales and levels those that lose nothing. Formats that are built neither from scales and levels
 /// nor from codewords are encoded as by `nearest`.
 struct weighted {
+    static constexpr std::string_view name = "weighted";
+    static constexpr encoder_needs needs{};
+    static constexpr std::size_t rows_at_once = 1;
+
     template <block_format F>
-    void operator()(format_tag<F> format, std::span<const float> row, std::span<const float> importance,
+    void operator()(format_tag<F> format, matrix_view rows, const matrix_knowledge& known,
                     std::span<typename F::block> out) const {
+        const std::span<const float> row = rows.values(), importance = known.importance;
         TESSERA_ASSERT(row.size() == out.size() * F::block_size, "a row holds whole blocks");
         TESSERA_ASSERT(importance.empty() || importance.size() == row.size(), "one importance a column");
         if constexpr (scaled_format<F>) {
@@ -72,7 +105,7 @@ struct weighted {
                 search(std::span<const float, F::block_size>(row.data() + b * F::block_size, F::block_size),
                        importance.empty() ? importance : importance.subspan(b * F::block_size, F::block_size), out[b]);
         } else {
-            nearest{}(format, row, importance, out);
+            nearest{}(format, rows, known, out);
         }
     }
 };

@@ -6,12 +6,14 @@
 #include <cstddef>
 #include <memory>
 #include <span>
-#include <vector>
+#include <string_view>
 
 #include "tessera/config.hpp"
+#include "tessera/core/view.hpp"
 #include "tessera/encode/column_rounding.hpp"
 #include "tessera/encode/encoders.hpp"
 #include "tessera/encode/gram_factor.hpp"
+#include "tessera/encode/knowledge.hpp"
 #include "tessera/encode/scale_fit.hpp"
 #include "tessera/format/concepts.hpp"
 #include "tessera/format/registry.hpp"
@@ -171,30 +173,22 @@ private:
 /// Error feedback: scales as `weighted` finds them for weights moved by what was rounded before, codes that know the
 /// whole row. Formats that are not made of scales and codes are encoded as by `weighted`.
 struct error_feedback {
-    const gram_factor& factor;  ///< of the matrix's inputs
-    int refits = 1;             ///< times that a span's scales are fitted again and its columns rounded again
+    int refits = 1;  ///< times that a span's scales are fitted again and its columns rounded again
 
+    static constexpr std::string_view name = "feedback";
+    static constexpr encoder_needs needs{.factor = true};
     static constexpr std::size_t rows_at_once = 64;  ///< that feedback_rows takes
 
-    /// Encodes whole rows of the factor's columns; `importance` is one number per column, or nothing: the factor's.
     template <block_format F>
-    void operator()(format_tag<F> format, std::span<const float> weights, std::span<const float> importance,
+    void operator()(format_tag<F>, matrix_view rows, const matrix_knowledge& known,
                     std::span<typename F::block> out) const {
-        TESSERA_ASSERT(weights.size() == out.size() * F::block_size && weights.size() % factor.columns() == 0,
-                       "weights are whole rows");
-        const std::size_t columns = factor.columns(), row_blocks = columns / F::block_size;
-        if (importance.empty()) importance = factor.importance();
+        TESSERA_ASSERT(known.factor != nullptr && rows.columns() == known.factor->columns(),
+                       "error feedback needs the factor of the matrix's inputs");
         if constexpr (fits_spans<F>) {
-            const auto encode = std::make_unique<feedback_rows<F>>(factor);
-            for (std::size_t r = 0; r < weights.size() / columns; r += rows_at_once) {
-                const std::size_t count = std::min(rows_at_once, weights.size() / columns - r);
-                (*encode)(weights.subspan(r * columns, count * columns), importance, refits,
-                          out.subspan(r * row_blocks, count * row_blocks));
-            }
+            const auto importance = known.importance.empty() ? known.factor->importance() : known.importance;
+            (*std::make_unique<feedback_rows<F>>(*known.factor))(rows.values(), importance, refits, out);
         } else {
-            for (std::size_t r = 0; r < weights.size() / columns; ++r)
-                weighted{}(format, weights.subspan(r * columns, columns), importance,
-                           out.subspan(r * row_blocks, row_blocks));
+            encode_rows<F>(weighted{}, rows, known, out);
         }
     }
 };

@@ -16,11 +16,11 @@
 #include "tessera/core/output_rule.hpp"
 #include "tessera/core/tensor_index.hpp"
 #include "tessera/core/tensor_info.hpp"
+#include "tessera/core/tied_table.hpp"
 #include "tessera/files/json_file.hpp"
 #include "tessera/files/model_identity.hpp"
 #include "tessera/safetensors/json.hpp"
 #include "tessera/select/damage_table.hpp"
-#include "tessera/select/tied_table.hpp"
 
 namespace tessera {
 
@@ -57,7 +57,7 @@ inline constexpr std::string_view damage_file_kind = "tessera damage table";
     const detail::json_place file(parsed, std::string(where));
     detail::require_json_file(file, damage_file_kind, identify(tensors));
     const tensor_index known(tensors, where);
-    const bool is_tied = select::tied_table(tensors) != nullptr;
+    const bool is_tied = tied_table(tensors) != nullptr;
     std::set<std::string> seen;
     select::damage_table table;
     if (parsed.contains("encoder")) table.encoder = file["encoder"].text();
@@ -67,7 +67,7 @@ inline constexpr std::string_view damage_file_kind = "tessera damage table";
                                      .sensitivity = entry["sensitivity"].amount(),
                                      .sensitivity_error = entry["sensitivity_error"].amount()};
         if (entry.has("priced_as")) tensor.priced_as = entry["priced_as"].text();
-        if (known.find(tensor.name) == tensor_index::npos && !(is_tied && tensor.name == select::output_name))
+        if (known.find(tensor.name) == tensor_index::npos && !(is_tied && tensor.name == output_name))
             fail(entry.where(), ": wanted a tensor of the model, got ", tensor.name);
         if (!seen.insert(tensor.name).second)
             fail(entry.where(), ": wanted every tensor once, got ", tensor.name, " twice");

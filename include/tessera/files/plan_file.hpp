@@ -23,6 +23,7 @@
 #include "tessera/core/output_rule.hpp"
 #include "tessera/core/tensor_index.hpp"
 #include "tessera/core/tensor_info.hpp"
+#include "tessera/core/tied_table.hpp"
 #include "tessera/files/json_file.hpp"
 #include "tessera/files/model_identity.hpp"
 #include "tessera/gguf/layout.hpp"
@@ -30,7 +31,6 @@
 #include "tessera/safetensors/json.hpp"
 #include "tessera/select/plan.hpp"
 #include "tessera/select/rules.hpp"
-#include "tessera/select/tied_table.hpp"
 
 namespace tessera {
 
@@ -144,8 +144,8 @@ namespace detail {
     std::optional<select::choice> second;
     file["tensors"].each([&](const detail::json_place& row) {
         const std::string& name = row["name"].text();
-        const tensor_info* tied = select::tied_table(tensors);
-        const bool is_second = tied != nullptr && name == select::output_name;
+        const tensor_info* tied = tied_table(tensors);
+        const bool is_second = tied != nullptr && name == output_name;
         const std::size_t position = known.find(is_second ? tied->name : name);
         if (position == tensor_index::npos) fail(row.where(), ": wanted a tensor of the model, got ", name);
         std::optional<select::choice>& place = is_second ? second : found[position];

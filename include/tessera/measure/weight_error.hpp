@@ -14,7 +14,7 @@
 
 namespace tessera {
 
-/// Sums over weights, each weighed by the importance of its column where importances are given.
+/// Sums over weights, each weighted by the importance of its column where importances are given.
 struct weight_error {
     double squared_error = 0;  ///< sum of (decoded - original)^2
     double squared_norm = 0;   ///< sum of original^2
@@ -59,15 +59,15 @@ struct saturation {
     }
 };
 
-/// The error of an encoded tensor: of its weights as such, and with each weighed by the importance of its column, over
+/// The error of an encoded tensor: of its weights as such, and with each weighted by the importance of its column, over
 /// the rows for which there were importances.
 struct encoding_error {
-    weight_error plain, weighed;
+    weight_error plain, weighted;
     saturation saturated = {};
 
     encoding_error& operator+=(const encoding_error& other) noexcept {
         plain += other.plain;
-        weighed += other.weighed;
+        weighted += other.weighted;
         saturated += other.saturated;
         return *this;
     }

@@ -15,6 +15,7 @@
 #include "tessera/core/checked.hpp"
 #include "tessera/core/error.hpp"
 #include "tessera/core/tensor_info.hpp"
+#include "tessera/core/tied_table.hpp"
 #include "tessera/select/damage_table.hpp"
 #include "tessera/select/menu.hpp"
 #include "tessera/select/multiple_choice.hpp"
@@ -22,7 +23,6 @@
 #include "tessera/select/predict.hpp"
 #include "tessera/select/rules.hpp"
 #include "tessera/select/strategies.hpp"
-#include "tessera/select/tied_table.hpp"
 
 namespace tessera::select {
 

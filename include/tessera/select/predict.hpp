@@ -5,9 +5,9 @@
 #include <optional>
 #include <string_view>
 
+#include "tessera/core/tied_table.hpp"
 #include "tessera/select/damage_table.hpp"
 #include "tessera/select/plan.hpp"
-#include "tessera/select/tied_table.hpp"
 
 namespace tessera::select {
 

@@ -17,12 +17,12 @@
 #include "tessera/core/block_index.hpp"
 #include "tessera/core/error.hpp"
 #include "tessera/core/tensor_info.hpp"
+#include "tessera/core/tied_table.hpp"
 #include "tessera/select/concepts.hpp"
 #include "tessera/select/plan.hpp"
 #include "tessera/select/recipe_table.hpp"
 #include "tessera/select/rules.hpp"
 #include "tessera/select/strategies.hpp"
-#include "tessera/select/tied_table.hpp"
 
 namespace tessera::select {
 

@@ -37,6 +37,10 @@ public:
     [[nodiscard]] std::span<const block> row(std::size_t r) const noexcept {
         return {blocks_.data() + r * blocks_per_row(), blocks_per_row()};
     }
+    /// The blocks of `count` rows.
+    [[nodiscard]] std::span<block> rows(std::size_t first, std::size_t count) noexcept {
+        return {blocks_.data() + first * blocks_per_row(), count * blocks_per_row()};
+    }
 
     /// Decodes one row. `out` holds `columns()` floats.
     void decode_row(std::size_t r, std::span<float> out) const noexcept { decode_blocks<F>(row(r), out); }

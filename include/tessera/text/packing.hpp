@@ -161,12 +161,6 @@ inline std::vector<piece> choose_pieces(std::span<const text_source> sources, co
     return {{std::move(tokens), options.length}, std::move(source_tokens)};
 }
 
-/// Windows to work with, and others that are kept for decisions to be judged by.
-struct divided_windows {
-    token_windows used;
-    std::vector<token_id> held_back;
-};
-
 /// Holds a share of the windows back, chosen by the seed; at least one window is used.
 [[nodiscard]] inline divided_windows hold_back(const token_windows& all, double share, std::uint64_t seed) {
     if (!(share >= 0 && share < 1)) fail("windows: wanted a share of 0 to 1 to hold back, got ", share);
@@ -179,7 +173,9 @@ struct divided_windows {
         std::vector<token_id>& to = is_held[w] != 0 ? held : used;
         to.insert(to.end(), all.window(w).begin(), all.window(w).end());
     }
-    return {{std::move(used), all.length()}, std::move(held)};
+    divided_windows divided{{std::move(used), all.length()}};
+    if (!held.empty()) divided.held_out.emplace(std::move(held), all.length());
+    return divided;
 }
 
 }  // namespace tessera::text

@@ -6,7 +6,7 @@
 
 #include "tessera/core/tensor_info.hpp"
 
-namespace tessera::select {
+namespace tessera {
 
 inline constexpr std::string_view embedding_name = "token_embd.weight";
 inline constexpr std::string_view output_name = "output.weight";
@@ -22,4 +22,4 @@ inline constexpr std::string_view output_name = "output.weight";
     return table;
 }
 
-}  // namespace tessera::select
+}  // namespace tessera

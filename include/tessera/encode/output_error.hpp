@@ -1,0 +1,74 @@
+// What encoding rows of a matrix loses of its outputs.
+#pragma once
+
+#include <cmath>
+#include <cstddef>
+#include <span>
+#include <vector>
+
+#include <Eigen/Core>
+
+#include "tessera/core/view.hpp"
+#include "tessera/encode/encoders.hpp"
+#include "tessera/encode/knowledge.hpp"
+#include "tessera/format/concepts.hpp"
+
+namespace tessera {
+
+/// Sums over rows w and their errors e: of weights, and of the outputs for the inputs that a Gram matrix H stands for.
+struct output_error {
+    double weights = 0;       ///< sum of e e'
+    double outputs = 0;       ///< sum of e H e'
+    double weights_norm = 0;  ///< sum of w w'
+    double outputs_norm = 0;  ///< sum of w H w'
+
+    output_error& operator+=(const output_error& other) noexcept {
+        weights += other.weights;
+        outputs += other.outputs;
+        weights_norm += other.weights_norm;
+        outputs_norm += other.outputs_norm;
+        return *this;
+    }
+};
+
+namespace detail {
+
+struct row_energies {
+    double weights, outputs;
+};
+
+// Sums of r r' and r H r' over rows r. Squares of large numbers overflow a float: a power of two makes them small,
+// exactly.
+[[nodiscard]] inline row_energies energies_of(matrix_view rows, matrix_view gram) {
+    using matrix = Eigen::Matrix<float, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
+    const auto map = [](matrix_view view) {
+        return Eigen::Map<const matrix>(view.values().data(), static_cast<Eigen::Index>(view.rows()),
+                                        static_cast<Eigen::Index>(view.columns()));
+    };
+    matrix scaled = map(rows);
+    const float largest = scaled.size() == 0 ? 0.0f : scaled.cwiseAbs().maxCoeff();
+    const int exponent = largest > 0x1p40f ? std::ilogb(largest) : 0;
+    if (exponent > 0) scaled *= std::ldexp(1.0f, -exponent);
+    const auto weights = static_cast<double>(scaled.squaredNorm());
+    const double outputs =
+        gram.rows() == 0 ? 0.0 : (scaled * map(gram)).cwiseProduct(scaled).template cast<double>().sum();
+    return {std::ldexp(weights, 2 * exponent), std::ldexp(outputs, 2 * exponent)};
+}
+
+}  // namespace detail
+
+/// Encodes and decodes rows, and compares. An empty `gram` leaves the outputs at 0.
+template <block_format F, encoder_for<F> Encoder>
+[[nodiscard]] output_error measure_output_error(const Encoder& encoder, matrix_view rows, const matrix_knowledge& known,
+                                                matrix_view gram) {
+    std::vector<typename F::block> blocks(rows.values().size() / F::block_size);
+    encode_rows<F>(encoder, rows, known, std::span(blocks));
+    std::vector<float> errors(rows.values().size());
+    decode_blocks<F>(blocks, errors);
+    for (std::size_t i = 0; i < errors.size(); ++i) errors[i] = rows.values()[i] - errors[i];
+    const detail::row_energies lost = detail::energies_of({errors, rows.columns()}, gram);
+    const detail::row_energies all = detail::energies_of(rows, gram);
+    return {lost.weights, lost.outputs, all.weights, all.outputs};
+}
+
+}  // namespace tessera

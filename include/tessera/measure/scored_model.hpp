@@ -1,0 +1,94 @@
+// A model's predictions over windows of tokens.
+#pragma once
+
+#include <cstddef>
+#include <span>
+#include <string_view>
+#include <vector>
+
+#include "tessera/core/error.hpp"
+#include "tessera/core/progress.hpp"
+#include "tessera/core/token_windows.hpp"
+#include "tessera/core/view.hpp"
+#include "tessera/decoder/model.hpp"
+#include "tessera/measure/compare.hpp"
+#include "tessera/tensor/concepts.hpp"
+
+namespace tessera {
+
+namespace detail {
+
+// Calls f and puts `where` before the message of an error, so that it tells which of two models it is about.
+template <class Function>
+decltype(auto) in_context(std::string_view where, Function&& f) {
+    try {
+        return f();
+    } catch (const error& e) {
+        fail(where, ": ", e.what());
+    }
+}
+
+}  // namespace detail
+
+/// A model and, once it has run over some windows of tokens, its hidden states at the scored positions. Kept, it is
+/// compared with any number of others. Source and windows must outlive it.
+template <tensor_source Source>
+class scored_model {
+public:
+    /// Opens the decoder. `role` ("reference") names the model in errors and progress.
+    scored_model(std::string_view role, const Source& source, int threads)
+        : role_(role), decoder_(detail::in_context(role, [&] {
+              return decoder::model<Source>(source, decoder::model_options{.threads = threads});
+          })) {}
+
+    /// Sends the windows through all layers. The first token of a window is what the caller put there, usually the
+    /// begin-of-sequence token. Throws when they are too short for one to be scored.
+    void run(const token_windows& windows, progress_callback report = {}) {
+        if (scored_positions::of_window(windows.length()).count == 0)
+            fail(role_, ": wanted windows of at least three tokens, got windows of ", windows.length());
+        detail::in_context(role_, [&] {
+            decoder::activations state = decoder_.embed(windows);
+            const auto forward = [&](progress p) {
+                p.stage = role_;
+                report(p);
+            };
+            decoder_.run(state, report ? progress_callback(forward) : progress_callback());
+            keep(windows, state);
+        });
+    }
+
+    /// Takes the hidden states that `windows` have after the last layer, for those who run the layers themselves.
+    void keep(const token_windows& windows, const decoder::activations& state) {
+        const scored_positions scored = scored_positions::of_window(windows.length());
+        windows_ = &windows;
+        width_ = decoder_.spec().width;
+        hidden_.clear();
+        hidden_.reserve(windows.size() * scored.count * width_);
+        for (std::size_t w = 0; w < windows.size(); ++w) {
+            const auto rows =
+                state.view().values().subspan((w * windows.length() + scored.first) * width_, scored.count * width_);
+            hidden_.insert(hidden_.end(), rows.begin(), rows.end());
+        }
+    }
+
+    void logits(std::size_t first, mutable_matrix_view out) const {
+        detail::in_context(role_, [&] {
+            decoder_.logits({std::span(hidden_).subspan(first * width_, out.rows() * width_), width_}, out);
+        });
+    }
+
+    [[nodiscard]] const decoder::model<Source>& decoder() const noexcept { return decoder_; }
+    [[nodiscard]] std::string_view role() const noexcept { return role_; }
+    [[nodiscard]] std::size_t vocabulary() const noexcept { return decoder_.vocabulary(); }
+    /// Those it has run over.
+    [[nodiscard]] const token_windows& windows() const noexcept { return *windows_; }
+
+private:
+    std::string_view role_;
+    decoder::model<Source> decoder_;
+    const token_windows* windows_ = nullptr;
+    std::size_t width_ = 0;
+    std::vector<float> hidden_;
+};
+
+}  // namespace tessera

@@ -1,0 +1,16 @@
+// Rows moved by what makes good the losses of their inputs.
+#pragma once
+
+#include "tessera/core/view.hpp"
+#include "tessera/decoder/matrix.hpp"
+
+namespace tessera {
+
+/// Rows w become w + w M.
+inline void correct(mutable_matrix_view rows, matrix_view correction) {
+    decoder::matrix_map weights = decoder::map(rows);
+    const decoder::matrix moves = weights * decoder::map(correction);
+    weights += moves;
+}
+
+}  // namespace tessera

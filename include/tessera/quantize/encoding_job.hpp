@@ -1,0 +1,303 @@
+// Everything between a plan and its sink but the knowledge: schedules bring that, matrix by matrix.
+#pragma once
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <mutex>
+#include <span>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "tessera/config.hpp"
+#include "tessera/core/bytes.hpp"
+#include "tessera/core/function_ref.hpp"
+#include "tessera/core/metadata.hpp"
+#include "tessera/core/parallel.hpp"
+#include "tessera/core/progress.hpp"
+#include "tessera/core/tensor_info.hpp"
+#include "tessera/core/tied_table.hpp"
+#include "tessera/decoder/matrix.hpp"
+#include "tessera/encode/best_of.hpp"
+#include "tessera/encode/encoders.hpp"
+#include "tessera/encode/gram_factor.hpp"
+#include "tessera/encode/knowledge.hpp"
+#include "tessera/format/builtin.hpp"
+#include "tessera/quantize/encode_piece.hpp"
+#include "tessera/quantize/tensor_report.hpp"
+#include "tessera/select/plan.hpp"
+#include "tessera/tensor/concepts.hpp"
+
+namespace tessera {
+
+struct quantize_options {
+    int threads = 0;                        ///< 0: all of the machine's
+    std::uint64_t piece_weights = 1 << 20;  ///< weights that one thread has in flight, at least the rows of one call
+};
+
+/// One matrix of a plan: of a tensor, or of a stack (an expert's).
+struct plan_matrix {
+    std::size_t tensor;  ///< place in the plan
+    std::size_t matrix;  ///< in the stack
+    bool operator==(const plan_matrix&) const = default;
+};
+
+/// The same with what is known of it; the knowledge lives as long as it is encoded.
+struct known_matrix {
+    plan_matrix at;
+    matrix_knowledge known;
+};
+
+/// First rows of at most `count` tiles of a matrix, evenly spread.
+[[nodiscard]] inline std::vector<std::size_t> spread_tiles(std::size_t rows, std::size_t tile, std::size_t count) {
+    const std::size_t all = (rows + tile - 1) / tile;
+    std::vector<std::size_t> firsts(std::min(all, count));
+    for (std::size_t i = 0; i < firsts.size(); ++i) firsts[i] = (2 * i + 1) * all / (2 * firsts.size()) * tile;
+    return firsts;
+}
+
+/// The work of one plan. A schedule calls encode() for matrices whose knowledge it has, each once; finish() does the
+/// rest. Tensors that keep their type are copied byte for byte. The bytes written do not depend on threads and pieces.
+template <class Formats, tensor_source Source, class Encoder, tensor_sink Sink>
+class encoding_job {
+public:
+    using source_type = Source;
+    using formats = Formats;
+
+    /// All of these have to outlive the job.
+    encoding_job(const Source& source, const select::plan& plan, const Encoder& encoder, Sink& sink,
+                 const metadata& properties, const quantize_options& options, progress_callback report)
+        : source_(source),
+          plan_(plan),
+          encoder_(encoder),
+          sink_(sink),
+          properties_(properties),
+          options_(options),
+          callback_(report) {
+        for (const select::choice& choice : plan.choices) {
+            is_done_.emplace_back(matrix_count(choice.target));
+            total_ += choice.target.weights();
+        }
+        reports_.resize(plan.choices.size());
+    }
+
+    [[nodiscard]] const Source& source() const noexcept { return source_; }
+    [[nodiscard]] const select::plan& plan() const noexcept { return plan_; }
+    [[nodiscard]] const tensor_info& target(std::size_t tensor) const { return plan_.choices[tensor].target; }
+    [[nodiscard]] static constexpr encoder_needs needs() noexcept { return Encoder::needs; }
+    [[nodiscard]] int threads() const noexcept { return options_.threads; }
+
+    /// The matrices of the plan that are still to be encoded and made of a matrix of a source's tensor. For an output
+    /// matrix that the plan has not, the table of embeddings is taken, which is written in its place.
+    [[nodiscard]] std::vector<plan_matrix> waiting_for(std::string_view tensor, std::size_t matrix) const {
+        const auto named = [&](std::string_view name) {
+            return std::ranges::find(plan_.choices, name,
+                                     [](const auto& c) { return std::string_view(c.target.name); });
+        };
+        auto choice = named(tensor);
+        if (choice == plan_.choices.end() && tensor == output_name) choice = named(embedding_name);
+        if (choice == plan_.choices.end() || !choice->is_encoded()) return {};
+        const auto t = static_cast<std::size_t>(choice - plan_.choices.begin());
+        if (is_done_[t][matrix]) return {};
+        return {{t, matrix}};
+    }
+    [[nodiscard]] bool is_done(const plan_matrix& m) const { return is_done_[m.tensor][m.matrix]; }
+
+    /// Encodes matrices, or copies them, and writes them. The encoder is `weighted` where less is known than it needs.
+    void encode(std::span<const known_matrix> matrices) {
+        const decoder::serial_products guard;
+        std::vector<std::size_t> chosen(matrices.size());
+        if constexpr (choosing_encoder<Encoder>) chosen = choose(matrices);
+        encode_by(matrices, [&](std::size_t i, auto&& f) { with_encoder(matrices[i].known, chosen[i], f); });
+    }
+    void encode(const known_matrix& matrix) { encode({&matrix, 1}); }
+
+    /// Encodes matrices whose weights lie on their format's grid, without a loss and whatever there is to know; of
+    /// these the answer is true.
+    bool encode_exact(const plan_matrix& m) {
+        const select::choice& choice = plan_.choices[m.tensor];
+        constexpr std::size_t tile = 64;
+        for (const std::size_t first : spread_tiles(choice.target.dims[1], tile, 4)) {
+            const std::size_t rows = std::min<std::size_t>(tile, choice.target.dims[1] - first);
+            const std::uint64_t row = m.matrix * choice.target.dims[1] + first;
+            const row_piece piece(source_, stored(choice), row, rows, {});
+            std::vector<std::byte> bytes;
+            const encoding_error error = encode_piece<Formats>(choice.target, row, piece.rows(), {}, weighted{}, bytes);
+            if (error.plain.squared_error != 0) return false;
+        }
+        const known_matrix matrix{m, {}};
+        encode_by({&matrix, 1}, [](std::size_t, auto&& f) { f(weighted{}); });
+        return true;
+    }
+
+    /// Who wants to see what is written; called from several threads.
+    using write_observer = function_ref<void(const tensor_info& target, std::uint64_t first_row, byte_view bytes)>;
+    void watch(write_observer observer) { observer_ = observer; }
+
+    /// Encodes and copies everything that is not done yet, with nothing known of it, and ends the sink. Returns a
+    /// report per tensor, in the plan's order.
+    [[nodiscard]] std::vector<tensor_report> finish() {
+        std::vector<known_matrix> rest;
+        for (std::size_t t = 0; t < is_done_.size(); ++t)
+            for (std::size_t m = 0; m < is_done_[t].size(); ++m)
+                if (!is_done_[t][m]) rest.push_back({{t, m}, {}});
+        encode(rest);
+        sink_.finish();
+        return std::move(reports_);
+    }
+
+private:
+    // pick(i, f) calls f with the encoder of the i-th matrix.
+    template <class Pick>
+    void encode_by(std::span<const known_matrix> matrices, const Pick& pick) {
+        if (!std::exchange(has_begun_, true)) {
+            const std::vector<tensor_info> targets = plan_.targets();
+            sink_.begin(std::span<const tensor_info>(targets), properties_);
+        }
+        struct piece {
+            std::size_t at, first, rows;
+        };
+        std::vector<piece> pieces;
+        for (std::size_t i = 0; i < matrices.size(); ++i) {
+            const tensor_info& info = target(matrices[i].at.tensor);
+            const std::size_t rows = info.dims[1], step = piece_rows(info);
+            for (std::size_t r = 0; r < rows; r += step) pieces.push_back({i, r, std::min(step, rows - r)});
+        }
+        std::vector<encoding_error> errors(pieces.size());
+        parallel_for(pieces.size(), options_.threads, [&](std::size_t p) {
+            const auto& [i, first, rows] = pieces[p];
+            pick(i, [&, at = i, row = first, count = rows](const auto& encoder) {
+                errors[p] = write(matrices[at], row, count, encoder);
+            });
+            if (!callback_) return;
+            const std::lock_guard lock(reporting_);
+            done_ += rows * target(matrices[i].at.tensor).columns();
+            callback_({.stage = "quantize", .unit = "weights", .done = done_, .total = total_});
+        });
+        for (std::size_t p = 0; p < pieces.size(); ++p)  // in order, so that the sums do not depend on threads
+            reports_[matrices[pieces[p].at].at.tensor].error += errors[p];
+        for (std::size_t i = 0; i < matrices.size(); ++i)
+            pick(i, [&, at = i]<class E>(const E&) { account(matrices[at], E::name); });
+    }
+
+    // What a choice's rows are called and how they are stored in the source.
+    [[nodiscard]] static tensor_info stored(const select::choice& choice) {
+        tensor_info info = choice.target;
+        info.name = choice.source_name();
+        info.layout = choice.source;
+        return info;
+    }
+
+    // Encoders that take many rows at once take long for them: a call is a piece.
+    [[nodiscard]] std::size_t piece_rows(const tensor_info& info) const {
+        constexpr std::size_t at_once = Encoder::rows_at_once;
+        if constexpr (at_once > 1) return std::min<std::size_t>(at_once, info.dims[1]);
+        return std::max<std::size_t>(1, options_.piece_weights / std::max<std::uint64_t>(1, info.columns()));
+    }
+
+    // Calls f with the encoder for a matrix of which so much is known.
+    template <class Function>
+    void with_encoder(const matrix_knowledge& known, std::size_t chosen, Function&& f) const {
+        if constexpr (choosing_encoder<Encoder>) {
+            if (chosen < Encoder::size) return encoder_.visit(chosen, f);
+        } else {
+            if (known.meets(Encoder::needs)) return f(encoder_);
+        }
+        f(weighted{});
+    }
+
+    // For every matrix the place of the encoder that loses least on sampled rows.
+    [[nodiscard]] std::vector<std::size_t> choose(std::span<const known_matrix> matrices)
+    requires choosing_encoder<Encoder>
+    {
+        struct sample {
+            std::size_t at, first;
+        };
+        std::vector<sample> samples;
+        for (std::size_t i = 0; i < matrices.size(); ++i) {
+            const select::choice& choice = plan_.choices[matrices[i].at.tensor];
+            if (!choice.is_encoded() || matrices[i].known.judge().rows() == 0) continue;
+            for (const std::size_t first : spread_tiles(choice.target.dims[1], Encoder::rows_at_once, 4))
+                samples.push_back({i, first});
+        }
+        std::vector<typename Encoder::errors> lost(samples.size()), sums(matrices.size());
+        parallel_for(samples.size(), options_.threads, [&](std::size_t s) {
+            const auto& [at, known] = matrices[samples[s].at];
+            const select::choice& choice = plan_.choices[at.tensor];
+            const std::size_t first = samples[s].first, all = choice.target.dims[1];
+            const row_piece piece(source_, stored(choice), at.matrix * all + first,
+                                  std::min<std::size_t>(Encoder::rows_at_once, all - first), known);
+            Formats::dispatch(choice.target.type(), [&]<class F>(format_tag<F> format) {
+                lost[s] = encoder_.try_all(format, piece.rows(), known);
+            });
+        });
+        for (std::size_t s = 0; s < samples.size(); ++s)
+            for (std::size_t e = 0; e < lost[s].size(); ++e) sums[samples[s].at][e] += lost[s][e];
+        std::vector<std::size_t> chosen(matrices.size());
+        for (std::size_t i = 0; i < matrices.size(); ++i) {
+            chosen[i] = encoder_.choose(sums[i], matrices[i].known);
+            if (matrices[i].known.held_out.rows() == 0) continue;
+            for (std::size_t e = 0; e < Encoder::size; ++e)
+                if (sums[i][e].weights_norm > 0)
+                    reports_[matrices[i].at.tensor].of(Encoder::names[e]).held_out_error += sums[i][e].outputs;
+        }
+        return chosen;
+    }
+
+    // Copies the rows where the type stays, else encodes them.
+    template <class E>
+    encoding_error write(const known_matrix& m, std::size_t first, std::size_t rows, const E& encoder) const {
+        const select::choice& choice = plan_.choices[m.at.tensor];
+        const tensor_info& target = choice.target;
+        const tensor_info info = stored(choice);
+        const std::uint64_t first_row = m.at.matrix * target.dims[1] + first;
+        encoding_error error;
+        byte_view copied;
+        if constexpr (packed_tensor_source<Source>)
+            if (info.type() == target.type()) copied = source_.packed(info, first_row, rows);
+        std::vector<std::byte> encoded;
+        if constexpr (requires { encoded = source_.repacked(info, first_row, rows); })
+            if (info.type() == target.type() && copied.empty()) encoded = source_.repacked(info, first_row, rows);
+        if (const byte_view same = copied.empty() ? byte_view(encoded) : copied; !same.empty()) {
+            detail::require_finite<Formats>(info, first_row, same);
+        } else {
+            const row_piece piece(source_, info, first_row, rows, m.known);
+            error = encode_piece<Formats>(target, first_row, piece.rows(), m.known, encoder, encoded);
+        }
+        const byte_view bytes = copied.empty() ? byte_view(encoded) : copied;
+        sink_.write(target, first_row, bytes);
+        if (observer_) observer_(target, first_row, bytes);
+        if constexpr (requires { source_.release(info, first_row, rows); })
+            if (!copied.empty()) source_.release(info, first_row, rows);
+        return error;
+    }
+
+    // What is done goes into the report.
+    void account(const known_matrix& m, std::string_view encoder) {
+        TESSERA_ASSERT(!is_done_[m.at.tensor][m.at.matrix], "every matrix is encoded once");
+        is_done_[m.at.tensor][m.at.matrix] = true;
+        if (!plan_.choices[m.at.tensor].is_encoded()) return;
+        tensor_report& report = reports_[m.at.tensor];
+        ++report.of(encoder).matrices;
+        if (m.known.factor == nullptr) return;
+        report.most_damping = std::max(report.most_damping, m.known.factor->damping());
+        report.least_coupling = std::min(report.least_coupling, m.known.factor->coupling());
+    }
+
+    const Source& source_;
+    const select::plan& plan_;
+    const Encoder& encoder_;
+    Sink& sink_;
+    const metadata& properties_;
+    quantize_options options_;
+    progress_callback callback_;
+    write_observer observer_{};
+    bool has_begun_ = false;
+    std::vector<tensor_report> reports_;
+    std::vector<std::vector<char>> is_done_;  // tensor, matrix
+    std::mutex reporting_;
+    std::uint64_t done_ = 0, total_ = 0;
+};
+
+}  // namespace tessera

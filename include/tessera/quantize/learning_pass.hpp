@@ -1,0 +1,85 @@
+// What schedules that learn from text share: from an input that the decoder shows to matrices of the plan.
+#pragma once
+
+#include <algorithm>
+#include <cstddef>
+#include <span>
+#include <vector>
+
+#include "tessera/calibrate/input_knowledge.hpp"
+#include "tessera/core/tied_table.hpp"
+#include "tessera/decoder/observer.hpp"
+#include "tessera/encode/knowledge.hpp"
+#include "tessera/quantize/encoding_job.hpp"
+
+namespace tessera::detail {
+
+template <class Job>
+class learning_pass {
+public:
+    learning_pass(Job& job, std::size_t used_tokens, const learning_options& options)
+        : job_(job), used_tokens_(used_tokens), options_(options), importances_(job.plan().choices.size()) {}
+
+    [[nodiscard]] Eigen::Index used(const decoder::linear_input& input) const { return used_rows(input, used_tokens_); }
+
+    // The matrices that wait for this input and can learn from it. Slices of one come several times.
+    [[nodiscard]] std::vector<plan_matrix> waiting_for(const decoder::linear_input& input) const {
+        std::vector<plan_matrix> found;
+        if (used(input) == 0) return found;
+        for (const decoder::linear* layer : input.shared)
+            for (const plan_matrix& m :
+                 job_.waiting_for(layer->tensor->name, layer->first_row / layer->tensor->dims[1]))
+                if (std::ranges::find(found, m) == found.end()) found.push_back(m);
+        return found;
+    }
+
+    // Whether a matrix is a table that is embedding and output at once.
+    [[nodiscard]] bool is_table(const plan_matrix& m) const { return job_.target(m.tensor).name == embedding_name; }
+
+    [[nodiscard]] input_knowledge learn(const decoder::linear_input& input,
+                                        std::span<const plan_matrix> matrices) const {
+        const double damping = is_table(matrices.front()) ? options_.table_damping : options_.damping;
+        return {input, used(input), Job::needs(), damping, options_.rare, job_.threads()};
+    }
+
+    void encode(std::span<const plan_matrix> matrices, const matrix_knowledge& known) {
+        std::vector<known_matrix> all;
+        for (const plan_matrix& m : matrices) {
+            all.push_back({m, known});
+            std::vector<float>& sums = importances_[m.tensor];  // of use for experts without tokens
+            sums.resize(known.importance.size());
+            for (std::size_t c = 0; c < sums.size(); ++c) sums[c] += known.importance[c];
+        }
+        job_.encode(all);
+    }
+
+    // An input_observer.
+    void operator()(const decoder::linear_input& input) {
+        const std::vector<plan_matrix> matrices = waiting_for(input);
+        if (!matrices.empty()) encode(matrices, learn(input, matrices).known());
+    }
+
+    // Experts that no token reached are encoded with importances: those known of them, or the sums of the others'.
+    void encode_unreached() {
+        std::vector<known_matrix> rest;
+        for (std::size_t t = 0; t < importances_.size(); ++t) {
+            const std::size_t matrices = matrix_count(job_.target(t));
+            for (std::size_t m = 0; m < matrices && matrices > 1; ++m) {
+                if (job_.is_done({t, m}) || !job_.plan().choices[t].is_encoded()) continue;
+                std::span<const float> importance;
+                if (options_.rare.importances != nullptr)
+                    importance = options_.rare.importances->find(job_.target(t), m);
+                rest.push_back({{t, m}, {.importance = importance.empty() ? importances_[t] : importance}});
+            }
+        }
+        job_.encode(rest);
+    }
+
+private:
+    Job& job_;
+    std::size_t used_tokens_;
+    const learning_options& options_;
+    std::vector<std::vector<float>> importances_;  // tensor, column: sums over the matrices done
+};
+
+}  // namespace tessera::detail
