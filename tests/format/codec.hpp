@@ -9,6 +9,8 @@
 
 #include <doctest/doctest.h>
 
+#include "tessera/core/view.hpp"
+#include "tessera/encode/knowledge.hpp"
 #include "tessera/format.hpp"
 
 namespace codec {

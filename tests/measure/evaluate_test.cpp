@@ -63,7 +63,7 @@ TEST_CASE("the second half of every window is scored, each position for the toke
     for (const std::size_t window : {3u, 7u, 8u}) {
         CAPTURE(window);
         const auto tokens = support::random_tokens(5 * window, shape.vocabulary);
-        const auto rows = evaluate<recorder>(reference, candidate, tokens, window).result();
+        const auto rows = evaluate<recorder>(reference, candidate, {tokens, window}).result();
         std::size_t next = 0;
         for (std::size_t w = 0; w < tokens.size(); w += window) {
             const auto one = std::span(tokens).subspan(w, window);
@@ -83,11 +83,11 @@ TEST_CASE("neither threads nor the size of a tile change the result") {
     const memory_source reference = make_tiny_model({.seed = 1});
     const memory_source candidate = make_tiny_model({.seed = 2});
     const auto tokens = support::random_tokens(6 * 40, 50);
-    const auto one = evaluate<recorder>(reference, candidate, tokens, 40, {.threads = 1}).result();
-    const auto two = evaluate<recorder>(reference, candidate, tokens, 40, {.threads = 2}).result();
+    const auto one = evaluate<recorder>(reference, candidate, {tokens, 40}, {.threads = 1}).result();
+    const auto two = evaluate<recorder>(reference, candidate, {tokens, 40}, {.threads = 2}).result();
     CHECK(one == two);
     // 25 rows at a time; Eigen's kernels treat the last rows of a matrix apart, so bits may differ here.
-    const auto tiled = evaluate<recorder>(reference, candidate, tokens, 40, {.logits_bytes = 25 * 2 * 4 * 50}).result();
+    const auto tiled = evaluate<recorder>(reference, candidate, {tokens, 40}, {.logits_bytes = 25 * 2 * 4 * 50}).result();
     REQUIRE(tiled.size() == one.size());
     for (std::size_t i = 0; i < one.size(); ++i) {
         CHECK(tiled[i].target == one[i].target);
@@ -96,7 +96,7 @@ TEST_CASE("neither threads nor the size of a tile change the result") {
             CHECK(tiled[i].candidate[t] == doctest::Approx(one[i].candidate[t]).epsilon(1e-5));
         }
     }
-    const auto least = evaluate<recorder>(reference, candidate, tokens, 40, {.logits_bytes = 1}).result();
+    const auto least = evaluate<recorder>(reference, candidate, {tokens, 40}, {.logits_bytes = 1}).result();
     CHECK(least.size() == one.size());
     CHECK(evaluate(reference, candidate, {tokens, 40}, {.threads = 1}).result().mean.value ==
           evaluate(reference, candidate, {tokens, 40}, {.threads = 2}).result().mean.value);

@@ -14,6 +14,7 @@
 #include "support/support.hpp"
 #include "tessera/gguf.hpp"
 #include "tessera/quantize/output_metadata.hpp"
+#include "tessera/quantize/pack.hpp"
 #include "tessera/quantize/quantize.hpp"
 #include "tessera/select.hpp"
 #include "tessera/tensor/memory.hpp"
@@ -106,7 +107,7 @@ TEST_CASE("every matrix is encoded with its own importances, whatever the pieces
         model.read(stack, 40 * m, 40, weights);
         const matrix_view view(weights, 512);
         const auto own = std::span<const float>(entry.mean_squares).subspan(512 * m, m == 1 ? 0 : 512);
-        const auto packed = quantize<q4_k>(view, own);
+        const auto packed = quantize<q4_k>(view, {.importance = own});
         const byte_view got = sink.packed(sink.tensors()[2], 40 * m, 40);
         CHECK(std::equal(got.begin(), got.end(), std::as_bytes(packed.blocks()).begin()));
         if (m != 1) wanted += measure_error(view, packed, own);
@@ -310,7 +311,7 @@ TEST_CASE("weights that saturate a format's scales are named, and their errors a
         for (const int encoder : {0, 1}) {
             memory_sink sink;
             const select::plan plan = plan_for(model, o.format);
-            const auto errors =
+            const auto reports =
                 encoder == 0 ? quantize(model, plan, nearest{}, from_importances{}, sink, {}, {.piece_weights = 300})
                              : quantize(model, plan, weighted{}, from_importances{}, sink, {}, {.piece_weights = 300});
             const saturation& found = reports[0].error.saturated;
@@ -328,7 +329,7 @@ TEST_CASE("weights that saturate a format's scales are named, and their errors a
     memory_source model;
     model.add("blk.0.ffn_up.weight", {256, 8}, std::vector<float>(256 * 8, 1e12f));
     memory_sink sink;
-    const auto errors = quantize(model, plan_for(model, type_id::q8_0), weighted{}, from_importances{}, sink, {},
+    const auto reports = quantize(model, plan_for(model, type_id::q8_0), weighted{}, from_importances{}, sink, {},
                                  {.piece_weights = 300});
     CHECK(reports[0].error.saturated.blocks == 64);
     CHECK(reports[0].error.saturated.row == 0);
