@@ -1,4 +1,4 @@
-// What a type lacks to be a format, in English.
+// What a type lacks to be a format, or a part of one, in English: a static_assert with one sentence for each thing.
 #pragma once
 
 #include <concepts>
@@ -7,7 +7,9 @@
 #include <string_view>
 #include <type_traits>
 
+#include "tessera/core/type_id.hpp"
 #include "tessera/format/concepts.hpp"
+#include "tessera/format/parts.hpp"
 
 namespace tessera {
 
@@ -36,6 +38,113 @@ consteval bool check_block_format() {
             { F::encode(weights, out) } noexcept;
         }, "a format has a static encode(std::span<const float, block_size>, block&) noexcept");
     return block_format<F>;
+}
+
+/// The same for a format that a list holds and a file can name.
+template <class F>
+consteval bool check_gguf_format() {
+    static_assert(
+        requires { requires std::same_as<std::remove_cv_t<decltype(F::type)>, type_id>; },
+        "a format in a list has a static `type`, a type_id: those of your own count from type_id::first_private");
+    return check_block_format<F>() && gguf_format<F>;
+}
+
+/// The same for a format that encoders search: scales first, codes second.
+template <class F>
+consteval bool check_two_stage_format() {
+    static_assert(
+        requires {
+            typename F::scales;
+            requires std::copyable<typename F::scales>;
+        }, "a format in two stages has a struct `scales` that can be copied: those of a block, as stored");
+    static_assert(
+        requires { requires F::group >= 1 && F::block_size % F::group == 0; },
+        "a format in two stages has a constant `group`: how many weights share a code, 1 where none do");
+    static_assert(
+        requires(typename F::code_array& codes) {
+            requires std::default_initializable<typename F::code_array>;
+            codes[std::size_t{}];
+        }, "a format in two stages has an array type `code_array`: the codes of a block");
+    static_assert(
+        requires(std::span<const float, F::block_size> x) {
+            { F::fit(x, x) } noexcept -> std::same_as<typename F::scales>;
+        }, "a format in two stages has a static fit(weights, importance) noexcept that returns scales for a block");
+    static_assert(
+        requires { requires F::group > 1; } ||
+            requires(const typename F::scales& s, std::size_t i, float x, typename F::code_array& codes) {
+                codes[i] = F::round(s, i, x);
+            },
+        "a format whose weights have codes of their own has a static round(scales, i, x) that returns the code");
+    static_assert(
+        requires { requires F::group == 1; } ||
+            requires(const typename F::scales& s, std::size_t i, std::span<const float, F::group> x,
+                     typename F::code_array& codes) { codes[i] = F::round(s, i, x, x); },
+        "a format whose weights share codes has a static round(scales, i, x, importance) that returns a group's code");
+    static_assert(
+        requires { requires F::group > 1; } ||
+            requires(const typename F::scales& s, std::size_t i, const typename F::code_array& codes) {
+                { F::value(s, i, codes[i]) } -> std::convertible_to<float>;
+            },
+        "a format whose weights have codes of their own has a static value(scales, i, code): what weight i decodes to");
+    static_assert(
+        requires { requires F::group == 1; } ||
+            requires(const typename F::scales& s, std::size_t i, const typename F::code_array& codes) {
+                { F::value(s, i, codes[i]) } -> std::convertible_to<std::array<float, F::group>>;
+            },
+        "a format whose weights share codes has a static value(scales, i, code): an array of what a group decodes to");
+    static_assert(
+        requires(const typename F::scales& s, const typename F::code_array& codes, typename F::block& out) {
+            F::store(s, codes, out);
+        }, "a format in two stages has a static store(scales, codes, block&) that writes both into bytes");
+    return check_block_format<F>() && two_stage_format<F>;
+}
+
+/// The same for the planes of a scalar format.
+template <class P, class Block, std::size_t Weights>
+consteval bool check_planes() {
+    static_assert(
+        requires(const Block& in) {
+            { P::template unpack<0>(in) } -> std::same_as<kernels::byte_vector>;
+        }, "planes have a static unpack<First>(const block&) that returns sixteen codes as a kernels::byte_vector");
+    static_assert(
+        requires(const std::array<std::uint8_t, Weights>& codes, Block& out) { P::pack(codes, out); },
+        "planes have a static pack(codes, block&) for an array of block_size bytes");
+    return planes_for<P, Block, Weights>;
+}
+
+/// The same for its scaling.
+template <class S, class Block>
+consteval bool check_scaling() {
+    static_assert(
+        detail::scaling_facts<S>,
+        "a scaling has the constants sub_blocks, has_min, has_sub_scales, scale_has_sign and min_has_sign, and "
+        "the type `scalar` of a stored scale");
+    static_assert(detail::scaling_values<S>,
+                  "a scaling has a struct `scales` with scale(g) and min(g): the floats of sub-block g");
+    static_assert(detail::scaling_bytes<S, Block>,
+                  "a scaling has a static load(const block&) that returns scales, and a static store(scales, block&)");
+    static_assert(detail::scaling_expands<S>,
+                  "a scaling has a static expand<Arch>(scales, scale, min) that fills two arrays of sub_blocks floats");
+    static_assert(
+        detail::scaling_rounds<S>,
+        "a scaling has a static quantize(scale, min) that returns the scales nearest to sub_blocks floats each");
+    static_assert(
+        detail::scaling_levels<S>,
+        "a scaling with sub-scales has the range of its integers and their fields: derive from two_level_scales");
+    return scaling_for<S, Block>;
+}
+
+/// The same for its codebook.
+template <class C>
+consteval bool check_codebook() {
+    static_assert(
+        detail::codebook_range<C>,
+        "a codebook has the constants low and high, its extreme levels, and steps, how many lie between them");
+    static_assert(detail::codebook_decodes<C>,
+                  "a codebook has a static level(code), and levels<Arch, Part>(sixteen codes) for a register of them");
+    static_assert(detail::codebook_rounds<C>,
+                  "a codebook has a static code(x), and for a register of values nearest(x) and codes(x)");
+    return scalar_codebook<C>;
 }
 
 }  // namespace tessera

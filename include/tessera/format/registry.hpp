@@ -15,6 +15,7 @@
 #include "tessera/core/error.hpp"
 #include "tessera/core/tensor_info.hpp"
 #include "tessera/core/type_id.hpp"
+#include "tessera/format/check.hpp"
 #include "tessera/format/concepts.hpp"
 #include "tessera/format/engines.hpp"
 
@@ -26,15 +27,35 @@ struct format_tag {
     using type = F;
 };
 
-/// A list of formats: the one place that dispatch, names and tests read.
-template <gguf_format... Formats>
+namespace detail {
+
+// Whether any two of the layouts are alike.
+template <std::size_t N, class Alike>
+[[nodiscard]] constexpr bool has_twins(const std::array<type_layout, N>& layouts, Alike alike) noexcept {
+    for (std::size_t a = 0; a < N; ++a)
+        for (std::size_t b = 0; b < a; ++b)
+            if (alike(layouts[a], layouts[b])) return true;
+    return false;
+}
+
+}  // namespace detail
+
+/// A list of formats: the one place that dispatch, names and tests read. No two have the same id or name.
+template <class... Formats>
 struct format_list {
+    static_assert((check_gguf_format<Formats>() && ...));
+
     /// The same list and more formats behind it.
-    template <gguf_format... More>
+    template <class... More>
     using extend = format_list<Formats..., More...>;
 
     static constexpr std::size_t size = sizeof...(Formats);
     static constexpr std::array<type_layout, size> layouts{layout_of<Formats>...};
+    static_assert(!detail::has_twins(layouts, [](const auto& a, const auto& b) { return a.id == b.id; }),
+                  "no two formats of a list have the same type id: those of your own count from first_private");
+    static_assert(!detail::has_twins(layouts,
+                                     [](const auto& a, const auto& b) { return same_format_name(a.name, b.name); }),
+                  "no two formats of a list have the same name, whatever the case of its letters");
 
     /// The layout of the format with this id or name, or null.
     [[nodiscard]] static constexpr const type_layout* find(type_id id) noexcept {
@@ -115,7 +136,7 @@ private:
         return found;
     }();
 
-    template <class Function, gguf_format First, gguf_format... Rest>
+    template <class Function, class First, class... Rest>
     static decltype(auto) dispatch_in(type_id id, Function& f) {
         if (id == First::type) return f(format_tag<First>{});
         if constexpr (sizeof...(Rest) > 0)
