@@ -1,6 +1,8 @@
-// What a type lacks to be a format, or a part of one, in English: a static_assert with one sentence for each thing.
+// What a type lacks to be a format, in English: a static_assert with one sentence for each thing. (Of the parts of one:
+// format/parts.hpp.)
 #pragma once
 
+#include <array>
 #include <concepts>
 #include <cstddef>
 #include <span>
@@ -9,7 +11,6 @@
 
 #include "tessera/core/type_id.hpp"
 #include "tessera/format/concepts.hpp"
-#include "tessera/format/parts.hpp"
 
 namespace tessera {
 
@@ -97,54 +98,6 @@ consteval bool check_two_stage_format() {
             F::store(s, codes, out);
         }, "a format in two stages has a static store(scales, codes, block&) that writes both into bytes");
     return check_block_format<F>() && two_stage_format<F>;
-}
-
-/// The same for the planes of a scalar format.
-template <class P, class Block, std::size_t Weights>
-consteval bool check_planes() {
-    static_assert(
-        requires(const Block& in) {
-            { P::template unpack<0>(in) } -> std::same_as<kernels::byte_vector>;
-        }, "planes have a static unpack<First>(const block&) that returns sixteen codes as a kernels::byte_vector");
-    static_assert(
-        requires(const std::array<std::uint8_t, Weights>& codes, Block& out) { P::pack(codes, out); },
-        "planes have a static pack(codes, block&) for an array of block_size bytes");
-    return planes_for<P, Block, Weights>;
-}
-
-/// The same for its scaling.
-template <class S, class Block>
-consteval bool check_scaling() {
-    static_assert(
-        detail::scaling_facts<S>,
-        "a scaling has the constants sub_blocks, has_min, has_sub_scales, scale_has_sign and min_has_sign, and "
-        "the type `scalar` of a stored scale");
-    static_assert(detail::scaling_values<S>,
-                  "a scaling has a struct `scales` with scale(g) and min(g): the floats of sub-block g");
-    static_assert(detail::scaling_bytes<S, Block>,
-                  "a scaling has a static load(const block&) that returns scales, and a static store(scales, block&)");
-    static_assert(detail::scaling_expands<S>,
-                  "a scaling has a static expand<Arch>(scales, scale, min) that fills two arrays of sub_blocks floats");
-    static_assert(
-        detail::scaling_rounds<S>,
-        "a scaling has a static quantize(scale, min) that returns the scales nearest to sub_blocks floats each");
-    static_assert(
-        detail::scaling_levels<S>,
-        "a scaling with sub-scales has the range of its integers and their fields: derive from two_level_scales");
-    return scaling_for<S, Block>;
-}
-
-/// The same for its codebook.
-template <class C>
-consteval bool check_codebook() {
-    static_assert(
-        detail::codebook_range<C>,
-        "a codebook has the constants low and high, its extreme levels, and steps, how many lie between them");
-    static_assert(detail::codebook_decodes<C>,
-                  "a codebook has a static level(code), and levels<Arch, Part>(sixteen codes) for a register of them");
-    static_assert(detail::codebook_rounds<C>,
-                  "a codebook has a static code(x), and for a register of values nearest(x) and codes(x)");
-    return scalar_codebook<C>;
 }
 
 }  // namespace tessera

@@ -76,9 +76,22 @@ concept two_stage_format = block_format<F> && (detail::rounds_weights<F> || deta
 template <block_format F>
 inline constexpr double bits_per_weight = 8.0 * sizeof(typename F::block) / F::block_size;
 
+/// What llama.cpp's tools do with a format, where it says that: F::stock.
+template <block_format F>
+inline constexpr stock_facts stock_of = [] {
+    if constexpr (requires { stock_facts(F::stock); })
+        return stock_facts(F::stock);
+    else
+        return stock_facts{};
+}();
+
+/// Whether rows that are no whole blocks of another format may be stored in this one, as it says: F::is_fallback.
+template <block_format F>
+inline constexpr bool is_fallback = requires { requires F::is_fallback; };
+
 /// The layout of a format, as the container needs it.
 template <gguf_format F>
-inline constexpr type_layout layout_of{F::type, F::name, F::block_size, sizeof(typename F::block)};
+inline constexpr type_layout layout_of{F::type, F::name, F::block_size, sizeof(typename F::block), stock_of<F>};
 
 /// Decodes consecutive blocks. Precondition: out.size() == blocks.size() * F::block_size.
 template <block_format F>

@@ -1,4 +1,4 @@
-// What the three parts of a scalar format must offer: planes, scaling, codebook. format/check.hpp says what is missing.
+// What the three parts of a scalar format must offer: planes, scaling, codebook; and what one lacks, in English.
 #pragma once
 
 #include <array>
@@ -118,5 +118,54 @@ concept codebook_rounds = requires(float x, kernels::float_batch<kernels::defaul
 ///   codes(batch)         their codes, as floats
 template <class C>
 concept scalar_codebook = detail::codebook_range<C> && detail::codebook_decodes<C> && detail::codebook_rounds<C>;
+
+/// True for the planes of a scalar format. For anything else compilation stops at a sentence for each thing that is
+/// missing, as with check_block_format.
+template <class P, class Block, std::size_t Weights>
+consteval bool check_planes() {
+    static_assert(
+        requires(const Block& in) {
+            { P::template unpack<0>(in) } -> std::same_as<kernels::byte_vector>;
+        }, "planes have a static unpack<First>(const block&) that returns sixteen codes as a kernels::byte_vector");
+    static_assert(
+        requires(const std::array<std::uint8_t, Weights>& codes, Block& out) { P::pack(codes, out); },
+        "planes have a static pack(codes, block&) for an array of block_size bytes");
+    return planes_for<P, Block, Weights>;
+}
+
+/// The same for its scaling.
+template <class S, class Block>
+consteval bool check_scaling() {
+    static_assert(
+        detail::scaling_facts<S>,
+        "a scaling has the constants sub_blocks, has_min, has_sub_scales, scale_has_sign and min_has_sign, and "
+        "the type `scalar` of a stored scale");
+    static_assert(detail::scaling_values<S>,
+                  "a scaling has a struct `scales` with scale(g) and min(g): the floats of sub-block g");
+    static_assert(detail::scaling_bytes<S, Block>,
+                  "a scaling has a static load(const block&) that returns scales, and a static store(scales, block&)");
+    static_assert(detail::scaling_expands<S>,
+                  "a scaling has a static expand<Arch>(scales, scale, min) that fills two arrays of sub_blocks floats");
+    static_assert(
+        detail::scaling_rounds<S>,
+        "a scaling has a static quantize(scale, min) that returns the scales nearest to sub_blocks floats each");
+    static_assert(
+        detail::scaling_levels<S>,
+        "a scaling with sub-scales has the range of its integers and their fields: derive from two_level_scales");
+    return scaling_for<S, Block>;
+}
+
+/// The same for its codebook.
+template <class C>
+consteval bool check_codebook() {
+    static_assert(
+        detail::codebook_range<C>,
+        "a codebook has the constants low and high, its extreme levels, and steps, how many lie between them");
+    static_assert(detail::codebook_decodes<C>,
+                  "a codebook has a static level(code), and levels<Arch, Part>(sixteen codes) for a register of them");
+    static_assert(detail::codebook_rounds<C>,
+                  "a codebook has a static code(x), and for a register of values nearest(x) and codes(x)");
+    return scalar_codebook<C>;
+}
 
 }  // namespace tessera

@@ -9,6 +9,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <type_traits>
 #include <utility>
 
 #include "tessera/core/bytes.hpp"
@@ -27,6 +28,9 @@ struct format_tag {
     using type = F;
 };
 
+template <class... Formats>
+struct format_list;
+
 namespace detail {
 
 // Whether any two of the layouts are alike.
@@ -38,6 +42,20 @@ template <std::size_t N, class Alike>
     return false;
 }
 
+// The formats of several lists in one.
+template <class... Lists>
+struct joined {
+    using list = format_list<>;
+};
+template <class... Formats>
+struct joined<format_list<Formats...>> {
+    using list = format_list<Formats...>;
+};
+template <class... First, class... Second, class... Rest>
+struct joined<format_list<First...>, format_list<Second...>, Rest...> {
+    using list = typename joined<format_list<First..., Second...>, Rest...>::list;
+};
+
 }  // namespace detail
 
 /// A list of formats: the one place that dispatch, names and tests read. No two have the same id or name.
@@ -48,6 +66,10 @@ struct format_list {
     /// The same list and more formats behind it.
     template <class... More>
     using extend = format_list<Formats..., More...>;
+
+    /// A list of those that say that they take rows which are no whole blocks of another format.
+    using fallbacks =
+        typename detail::joined<std::conditional_t<is_fallback<Formats>, format_list<Formats>, format_list<>>...>::list;
 
     static constexpr std::size_t size = sizeof...(Formats);
     static constexpr std::array<type_layout, size> layouts{layout_of<Formats>...};
@@ -90,6 +112,13 @@ struct format_list {
     template <class Function>
     static decltype(auto) dispatch(type_id id, Function&& f) {
         return dispatch_in<Function, Formats...>(id, f);
+    }
+    /// The same for the type of a tensor, whose name stands in what is thrown.
+    template <class Function>
+    static decltype(auto) dispatch(const type_layout& layout, Function&& f) {
+        if (find(layout.id) == nullptr)
+            fail("format ", layout.name, ": wanted one of ", names(), ", got one that this program does not have");
+        return dispatch(layout.id, std::forward<Function>(f));
     }
 
     /// Calls f(format_tag<F>{}) for every format, in order.
@@ -142,9 +171,8 @@ private:
         if constexpr (sizeof...(Rest) > 0)
             return dispatch_in<Function, Rest...>(id, f);
         else {
-            const type_layout* known = find_type(id);
-            fail("format ", known ? std::string(known->name) : std::to_string(static_cast<std::uint32_t>(id)),
-                 ": wanted one of ", names(), ", got one this program cannot decode");
+            fail("tensor type ", static_cast<std::uint32_t>(id), ": wanted one of ", names(),
+                 ", got one that this program has no format for");
         }
     }
 };

@@ -10,10 +10,10 @@
 #include <utility>
 
 #include "tessera/core/type_id.hpp"
-#include "tessera/format/check.hpp"
 #include "tessera/format/codebook.hpp"
 #include "tessera/format/concepts.hpp"
 #include "tessera/format/engines.hpp"
+#include "tessera/format/parts.hpp"
 #include "tessera/format/planes.hpp"
 #include "tessera/format/scaling.hpp"
 #include "tessera/kernels/extremes.hpp"

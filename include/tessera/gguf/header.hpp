@@ -18,6 +18,7 @@
 #include "tessera/core/metadata.hpp"
 #include "tessera/core/tensor_info.hpp"
 #include "tessera/core/type_id.hpp"
+#include "tessera/format/builtin.hpp"
 #include "tessera/gguf/cursor.hpp"
 #include "tessera/gguf/layout.hpp"
 #include "tessera/gguf/rules.hpp"

@@ -16,6 +16,7 @@
 #include "tessera/core/error.hpp"
 #include "tessera/core/tensor_info.hpp"
 #include "tessera/core/type_id.hpp"
+#include "tessera/format/fp4.hpp"
 #include "tessera/huggingface/config.hpp"
 #include "tessera/huggingface/dimensions.hpp"
 #include "tessera/huggingface/row_map.hpp"
@@ -104,7 +105,7 @@ public:
             recipe.block_scales = &require_blocks(*sources.front(), rule, source_prefix);
         else
             for (const tensor_info* source : sources) require_shape(*source, rule);
-        recipe.info.layout = recipe.block_scales ? *find_type(type_id::mxfp4) : layout_for(recipe, sources);
+        recipe.info.layout = recipe.block_scales ? layout_of<mxfp4> : layout_for(recipe, sources);
         if (transform.transposed.value) recipe.transposed_rows = dimensions_.*transform.transposed.value;
 
         if (transform.columns) recipe.columns = transform.columns(dimensions_);
@@ -248,7 +249,7 @@ private:
     // GGUF's loaders want vectors, biases, norms, routers and convolutions in F32. Other tensors keep the type of their
     // source.
     static type_layout layout_for(const hf_recipe& recipe, std::span<const tensor_info* const> parts) {
-        const type_layout& f32 = *find_type(type_id::f32);
+        const type_layout& f32 = f32_layout;
         const type_layout& first = parts.front()->layout;
         const bool is_uniform =
             std::all_of(parts.begin(), parts.end(), [&](const tensor_info* p) { return p->type() == first.id; });
