@@ -27,6 +27,7 @@ const std::vector<layer> layers{
     {"kernels", {}, {"xsimd/"}},
     {"format", {"core", "kernels"}, {}},
     {"encode", {"core", "kernels", "format"}, {"Eigen/"}},
+    {"testing", {"core", "format"}, {}},
     {"tensor", {"core", "format"}, {}},
     {"gguf", {"core", "format", "tensor"}, {}},
     {"safetensors", {"core", "format", "tensor"}, {"nlohmann/"}},

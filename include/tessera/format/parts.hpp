@@ -138,8 +138,7 @@ template <class S, class Block>
 consteval bool check_scaling() {
     static_assert(
         detail::scaling_facts<S>,
-        "a scaling has the constants sub_blocks, has_min, has_sub_scales, scale_has_sign and min_has_sign, and "
-        "the type `scalar` of a stored scale");
+        "a scaling has sub_blocks, has_min, has_sub_scales, scale_has_sign, min_has_sign and a type `scalar`");
     static_assert(detail::scaling_values<S>,
                   "a scaling has a struct `scales` with scale(g) and min(g): the floats of sub-block g");
     static_assert(detail::scaling_bytes<S, Block>,
