@@ -41,7 +41,7 @@ struct of_no_stages {
 };
 static_assert(check_block_format<of_no_stages>());
 
-// error: a format in two stages has a struct `scales` that can be copied: those of a block, as stored
+// error: a format in two stages has a default and copyable struct `scales`: those of a block, as stored
 static_assert(check_two_stage_format<of_no_stages>());
 
 // error: a format in two stages has a constant `group`: how many weights share a code, 1 where none do
@@ -68,7 +68,7 @@ struct without_sub_blocks : usual_scaling {
 };
 static_assert(check_scaling<without_sub_blocks, block_of_16>());
 
-// error: a scaling has a struct `scales` with scale(g) and min(g): the floats of sub-block g
+// error: a scaling has a default and copyable struct `scales` with scale(g) and min(g), the floats of sub-block g
 struct with_opaque_scales : usual_scaling {
     struct scales {};
 };

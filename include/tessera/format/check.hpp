@@ -56,8 +56,8 @@ consteval bool check_two_stage_format() {
     static_assert(
         requires {
             typename F::scales;
-            requires std::copyable<typename F::scales>;
-        }, "a format in two stages has a struct `scales` that can be copied: those of a block, as stored");
+            requires std::semiregular<typename F::scales>;
+        }, "a format in two stages has a default and copyable struct `scales`: those of a block, as stored");
     static_assert(
         requires { requires F::group >= 1 && F::block_size % F::group == 0; },
         "a format in two stages has a constant `group`: how many weights share a code, 1 where none do");

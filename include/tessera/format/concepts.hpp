@@ -65,7 +65,7 @@ concept rounds_groups = (F::group > 1) && F::block_size % F::group == 0 &&
 /// codes[i] belongs to the i-th group of the block.
 template <class F>
 concept two_stage_format = block_format<F> && (detail::rounds_weights<F> || detail::rounds_groups<F>) &&
-                           std::default_initializable<typename F::code_array> && std::copyable<typename F::scales> &&
+                           std::default_initializable<typename F::code_array> && std::semiregular<typename F::scales> &&
                            requires(const typename F::scales& s, const typename F::code_array& codes,
                                     typename F::block& out, std::span<const float, F::block_size> x) {
                                { F::fit(x, x) } noexcept -> std::same_as<typename F::scales>;

@@ -34,7 +34,7 @@ concept scaling_facts = requires {
 };
 
 template <class S>
-concept scaling_values = std::copyable<typename S::scales> && requires(const typename S::scales& s, std::size_t g) {
+concept scaling_values = std::semiregular<typename S::scales> && requires(const typename S::scales& s, std::size_t g) {
     { s.scale(g) } -> std::convertible_to<float>;
     { s.min(g) } -> std::convertible_to<float>;
 };
@@ -139,8 +139,9 @@ consteval bool check_scaling() {
     static_assert(
         detail::scaling_facts<S>,
         "a scaling has sub_blocks, has_min, has_sub_scales, scale_has_sign, min_has_sign and a type `scalar`");
-    static_assert(detail::scaling_values<S>,
-                  "a scaling has a struct `scales` with scale(g) and min(g): the floats of sub-block g");
+    static_assert(
+        detail::scaling_values<S>,
+        "a scaling has a default and copyable struct `scales` with scale(g) and min(g), the floats of sub-block g");
     static_assert(detail::scaling_bytes<S, Block>,
                   "a scaling has a static load(const block&) that returns scales, and a static store(scales, block&)");
     static_assert(detail::scaling_expands<S>,
