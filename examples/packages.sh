@@ -25,6 +25,7 @@ has_package() {
         libpcre2-dev) has_header pcre2.h ;;
         libcli11-dev) has_header CLI/CLI.hpp ;;
         libre2-dev) has_header re2/re2.h ;;
+        g++-aarch64-linux-gnu) command -v aarch64-linux-gnu-g++ ;;
         doctest-dev) has_header doctest/doctest.h ;;
         *) false ;;
     esac >/dev/null
