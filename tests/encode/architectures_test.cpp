@@ -26,20 +26,20 @@ using namespace tessera;
 namespace {
 
 // One of each kind of scales, levels and codewords.
-using formats = format_list<q4_1, q2_k, q6_k, iq4_nl, nvfp4, iq2_xs>;
+using kinds = format_list<q4_1, q2_k, q6_k, iq4_nl, nvfp4, iq2_xs>;
 
-constexpr std::size_t count = 48;
+constexpr std::size_t arch_blocks = 48;
 
 /// What a search on `Arch` makes of some blocks.
 template <class F, class Arch>
 std::vector<typename F::block> searched(const std::vector<float>& x, const std::vector<float>& importance) {
-    std::vector<typename F::block> packed(count);
+    std::vector<typename F::block> packed(arch_blocks);
     if constexpr (scaled_format<F>) {
         using search = scale_search<F, Arch>;
         search find;
         std::array<typename F::scales, search::blocks> scales;
-        for (std::size_t b = 0; b < count; b += search::blocks) {
-            const std::size_t some = std::min(search::blocks, count - b);
+        for (std::size_t b = 0; b < arch_blocks; b += search::blocks) {
+            const std::size_t some = std::min(search::blocks, arch_blocks - b);
             const auto piece = [&](const std::vector<float>& all) {
                 return std::span(all).subspan(b * F::block_size, some * F::block_size);
             };
@@ -51,7 +51,7 @@ std::vector<typename F::block> searched(const std::vector<float>& x, const std::
         }
     } else {
         lattice_search<F, Arch> search;
-        for (std::size_t b = 0; b < count; ++b)
+        for (std::size_t b = 0; b < arch_blocks; ++b)
             search(std::span<const float, F::block_size>(x.data() + b * F::block_size, F::block_size),
                    std::span(importance).subspan(b * F::block_size, F::block_size), packed[b]);
     }
@@ -59,8 +59,8 @@ std::vector<typename F::block> searched(const std::vector<float>& x, const std::
 }
 
 template <class F>
-double weighted_error(const std::vector<typename F::block>& packed, const std::vector<float>& x,
-                      const std::vector<float>& importance) {
+double error_of_blocks(const std::vector<typename F::block>& packed, const std::vector<float>& x,
+                       const std::vector<float>& importance) {
     std::vector<float> decoded(x.size());
     decode_blocks<F>(packed, decoded);
     double sum = 0;
@@ -72,9 +72,9 @@ double weighted_error(const std::vector<typename F::block>& packed, const std::v
 }  // namespace
 
 TEST_CASE("searches find the same scales and codes on every architecture") {
-    formats::for_each([]<class F>(format_tag<F>) {
+    kinds::for_each([]<class F>(format_tag<F>) {
         CAPTURE(F::name);
-        const auto x = support::gaussian(F::block_size * count, 1);
+        const auto x = support::gaussian(F::block_size * arch_blocks, 1);
         std::vector<float> importance(x.size());
         std::mt19937 random(2);
         std::lognormal_distribution<float> spread(0.0f, 1.0f);
@@ -83,11 +83,11 @@ TEST_CASE("searches find the same scales and codes on every architecture") {
         support::for_each_width([&]<class Arch>(Arch) {
             const auto other = searched<F, Arch>(x, importance);
             std::size_t different = 0;
-            for (std::size_t b = 0; b < count; ++b)
+            for (std::size_t b = 0; b < arch_blocks; ++b)
                 different += std::memcmp(&usual[b], &other[b], sizeof usual[b]) == 0 ? 0 : 1;
-            CHECK(different <= count / 8);  // of near-equal candidates another one
-            CHECK(weighted_error<F>(other, x, importance) ==
-                  doctest::Approx(weighted_error<F>(usual, x, importance)).epsilon(1e-3));
+            CHECK(different <= arch_blocks / 8);  // of near-equal candidates another one
+            CHECK(error_of_blocks<F>(other, x, importance) ==
+                  doctest::Approx(error_of_blocks<F>(usual, x, importance)).epsilon(1e-3));
         });
     });
 }

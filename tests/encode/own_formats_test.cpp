@@ -31,7 +31,7 @@ std::vector<float> encode_decode(const Encoder& encoder, std::span<const float> 
     return decoded;
 }
 
-double weighted_error(std::span<const float> x, std::span<const float> decoded, std::span<const float> importance) {
+double error_under(std::span<const float> x, std::span<const float> decoded, std::span<const float> importance) {
     double sum = 0;
     for (std::size_t i = 0; i < x.size(); ++i) {
         const double error = double{x[i]} - double{decoded[i]};
@@ -75,12 +75,12 @@ TEST_CASE("weighted searches hand-written formats of two stages") {
         const auto plain = encode_decode<F>(nearest{}, x, {});
         const auto searched = encode_decode<F>(weighted{}, x, {}),
                    with_importance = encode_decode<F>(weighted{}, x, importance);
-        CHECK(weighted_error(x, searched, {}) < 0.97 * weighted_error(x, plain, {}));
-        CHECK(weighted_error(x, searched, {}) > 0.3 * weighted_error(x, plain, {}));
-        CHECK(weighted_error(x, with_importance, importance) < 0.97 * weighted_error(x, searched, importance));
+        CHECK(error_under(x, searched, {}) < 0.97 * error_under(x, plain, {}));
+        CHECK(error_under(x, searched, {}) > 0.3 * error_under(x, plain, {}));
+        CHECK(error_under(x, with_importance, importance) < 0.97 * error_under(x, searched, importance));
         for (std::size_t b = 0; b < x.size(); b += F::block_size) {  // in no block worse
             const auto of = [b](std::span<const float> all) { return all.subspan(b, F::block_size); };
-            CHECK(weighted_error(of(x), of(searched), {}) <= weighted_error(of(x), of(plain), {}));
+            CHECK(error_under(of(x), of(searched), {}) <= error_under(of(x), of(plain), {}));
         }
     });
 }
@@ -111,10 +111,10 @@ TEST_CASE("a block may have any number of parts of 16 weights") {
     odd_formats::for_each([]<class F>(format_tag<F>) {
         CAPTURE(F::block_size);
         const auto x = gaussian(F::block_size * 37, 6), importance = log_normal(x.size(), 7);
-        const double plain = weighted_error(x, encode_decode<F>(nearest{}, x, {}), importance);
+        const double plain = error_under(x, encode_decode<F>(nearest{}, x, {}), importance);
         const auto searched = encode_decode<F>(weighted{}, x, importance);
-        CHECK(weighted_error(x, searched, importance) < 0.9 * plain);
-        CHECK(weighted_error(x, searched, importance) > 0.2 * plain);
+        CHECK(error_under(x, searched, importance) < 0.9 * plain);
+        CHECK(error_under(x, searched, importance) > 0.2 * plain);
         // Blocks do not see each other, whichever of them share a register.
         const std::size_t b = 17 * F::block_size;
         const auto alone = encode_decode<F>(weighted{}, std::span(x).subspan(b, F::block_size),

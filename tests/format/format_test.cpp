@@ -88,6 +88,9 @@ struct coarse : support::own_nibbles {
     static constexpr std::string_view name = "coarse, really";
     static void encode(std::span<const float, 32>, block& out) noexcept { out = {half(1.0f), {}}; }
 };
+struct impostor : support::own_nibbles {
+    static constexpr type_id type = type_id::q4_0;
+};
 struct leaky_store : support::own_nibbles {
     static void load(const block& in, scales& s, code_array& codes) noexcept {
         s.scale = in.scale;
@@ -219,5 +222,6 @@ TEST_CASE("what a format does not keep is found") {
     CHECK(has(testing::check_format<coarse>(), "not far above"));
     CHECK(has(testing::check_format<coarse>(), "zeros stay"));
     CHECK(has(testing::check_formats<format_list<coarse>>(), "a name has letters"));
+    CHECK(has(testing::check_formats<format_list<impostor>>(), "an id of GGUF's means"));
     CHECK(has(testing::check_format<leaky_store>(), "`store` writes every bit"));
 }

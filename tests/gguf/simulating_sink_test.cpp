@@ -22,7 +22,7 @@ using support::own_nibbles;
 
 namespace {
 
-using formats = format_list<f32, q4_0, own_nibbles>;
+using own_list = format_list<f32, q4_0, own_nibbles>;
 
 template <class F>
 std::vector<typename F::block> packed(const std::vector<float>& x) {
@@ -66,7 +66,7 @@ TEST_CASE("values of a format of one's own land in a file of stock types") {
     const auto written = [&]<class Stored>(format_tag<Stored>, simulated which) {
         const std::filesystem::path path = folder / "simulated.gguf";
         gguf::writer file(path);
-        auto sink = simulate<formats, Stored>(file, which);
+        auto sink = simulate<own_list, Stored>(file, which);
         sink.begin(tensors, {});
         sink.write(tensors[2], 0, bytes_of(z));
         for (std::uint64_t row = 8; row-- > 0;)  // in any order

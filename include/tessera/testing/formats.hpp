@@ -20,6 +20,7 @@
 #include <vector>
 
 #include "tessera/core/type_id.hpp"
+#include "tessera/format/builtin.hpp"
 #include "tessera/format/check.hpp"
 #include "tessera/format/concepts.hpp"
 #include "tessera/format/registry.hpp"
@@ -48,6 +49,10 @@ namespace detail {
     double sum = 0;
     for (std::size_t i = 0; i < a.size(); ++i) sum += std::pow(double{a[i]} - double{b[i]}, 2);
     return sum;
+}
+
+[[nodiscard]] constexpr bool same_layout(const type_layout& a, const type_layout& b) noexcept {
+    return a.name == b.name && a.block_size == b.block_size && a.block_bytes == b.block_bytes;
 }
 
 [[nodiscard]] constexpr bool is_lower(char c) noexcept { return c >= 'a' && c <= 'z'; }
@@ -234,6 +239,9 @@ template <class Formats>
                "a list finds a format by its id and its name, whatever the case of its letters");
         expect(Formats::dispatch(F::type, []<class G>(format_tag<G>) { return std::is_same_v<F, G>; }),
                "a list dispatches an id to its format");
+        const type_layout* stock = find_type(F::type);
+        expect(stock == nullptr || detail::same_layout(*stock, layout_of<F>),
+               "an id of GGUF's means what it means there");
         expect(std::ranges::all_of(F::name, detail::is_name_letter),
                "a name has letters, digits, underscores, dots and dashes only");
 
