@@ -9,12 +9,12 @@
 #include <doctest/doctest.h>
 #include <nlohmann/json.hpp>
 
+#include "jinja/small_chat.hpp"
 #include "support/support.hpp"
 #include "tessera/text/chat.hpp"
 #include "tessera/text/conversations.hpp"
 #include "tessera/text/document_reader.hpp"
 #include "tessera/text/packing.hpp"
-#include "text/small_chat.hpp"
 #include "text/vocabularies.hpp"
 
 using namespace tessera;
