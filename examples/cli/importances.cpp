@@ -14,7 +14,7 @@
 #include "terminal.hpp"
 #include "tessera/calibrate/imatrix.hpp"
 #include "tessera/core/printable.hpp"
-#include "tessera/decoder/next_token_layers.hpp"
+#include "tessera/decoder/mtp_layers.hpp"
 #include "tessera/quantize/output_metadata.hpp"
 #include "tessera/select/rules.hpp"
 
@@ -26,7 +26,7 @@ using tessera::select::choice;
 
 // Tensors whose columns will all count alike, and among them those whose format asks for more.
 void print_missing(const tessera::select::plan& plan, const tessera::importance_table& importances, bool has_file,
-                   const tessera::decoder::next_token_layers& further) {
+                   const tessera::decoder::mtp_layers& further) {
     std::vector<std::string> missing, not_run, needed;
     for (const choice& c : plan.choices) {
         if (!c.is_encoded() || importances.find(c.target.name) != nullptr) continue;
@@ -148,7 +148,7 @@ std::optional<loaded_importances> load_importances(const importance_options& opt
 }
 
 void print_gaps(const tessera::select::plan& plan, const tessera::metadata& properties, const encoding& encoding) {
-    const auto further = tessera::decoder::find_next_token_layers(properties);
+    const auto further = tessera::decoder::find_mtp_layers(properties);
     const loaded_importances* importances = encoding.encoder == encoder_kind::nearest ? nullptr : encoding.importances;
     if (importances == nullptr) return print_missing(plan, {}, false, further);
     print_missing(plan, importances->file.importances, true, further);

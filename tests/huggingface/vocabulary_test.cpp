@@ -31,7 +31,9 @@ public:
         support::write_text(folder_ / name, content);
         return *this;
     }
-    [[nodiscard]] metadata read(std::uint64_t size = 0) const { return text::tokenizer_metadata(folder_.path(), size); }
+    [[nodiscard]] metadata read(std::uint64_t size = 0) const {
+        return huggingface::tokenizer_metadata(folder_.path(), size);
+    }
     [[nodiscard]] std::string refusal(std::uint64_t size = 0) const {
         return support::message_of<error>([&] { (void)read(size); });
     }
@@ -216,7 +218,7 @@ TEST_CASE("hf: tokens that tokenizer.json adds are not lost beside a tokenizer.m
         CHECK(text::tokenizer(keys).encode("<|im_start|>", {.parse_special = true}) == ids{1, 8});
     }
     if (const auto both = support::shared("cases/tokenizer_two_files")) {
-        const metadata keys = text::tokenizer_metadata(*both, 1026);
+        const metadata keys = huggingface::tokenizer_metadata(*both, 1026);
         CHECK(keys.require<strings>("tokenizer.ggml.tokens")[1024] == "<|im_start|>");
         CHECK(keys.require<std::vector<std::int32_t>>("tokenizer.ggml.token_type")[1025] == 3);
         CHECK(keys.require<std::uint32_t>("tokenizer.ggml.eos_token_id") == 1025);

@@ -18,7 +18,7 @@
 #include "tessera/core/python_numbers.hpp"
 #include "tessera/text/text_file.hpp"
 
-namespace tessera::text::hf {
+namespace tessera::huggingface {
 
 using json = nlohmann::json;
 
@@ -29,7 +29,7 @@ inline constexpr std::uint64_t max_vocabulary_size = std::uint64_t{1} << 24;
 /// nests too deeply.
 [[nodiscard]] inline json read_json(const std::filesystem::path& path) {
     constexpr int max_depth = 64;
-    const text_file file(path);
+    const text::text_file file(path);
     refuse_foreign(as_byte_view(std::span(file.text())), path.string(), "JSON");
     try {
         return json::parse(quote_python_numbers(file.text()), [&](int depth, json::parse_event_t, const json&) {
@@ -125,4 +125,4 @@ private:
     return {content, path.string() + ": "};
 }
 
-}  // namespace tessera::text::hf
+}  // namespace tessera::huggingface

@@ -19,7 +19,7 @@
 namespace tessera::decoder {
 
 /// Which of a model's layers predict further tokens: the last `count`, from `first` on.
-struct next_token_layers {
+struct mtp_layers {
     std::uint64_t first = 0, count = 0;
 
     [[nodiscard]] bool contains(std::string_view tensor_name) const noexcept {
@@ -29,7 +29,7 @@ struct next_token_layers {
 };
 
 /// None where the metadata do not say. Throws naming the key when there are as many of them as layers in all.
-[[nodiscard]] inline next_token_layers find_next_token_layers(const metadata& properties) {
+[[nodiscard]] inline mtp_layers find_mtp_layers(const metadata& properties) {
     const std::string* architecture = properties.get<std::string>("general.architecture");
     if (architecture == nullptr) return {};
     const std::uint64_t count = properties.get_count(*architecture + ".nextn_predict_layers").value_or(0);
@@ -43,8 +43,8 @@ struct next_token_layers {
 
 /// The metadata of the same model without these layers: fewer layers, and lists of one number a layer as long as they
 /// are then.
-[[nodiscard]] inline metadata without_next_token_layers(const metadata& properties) {
-    const next_token_layers next = find_next_token_layers(properties);
+[[nodiscard]] inline metadata without_mtp_layers(const metadata& properties) {
+    const mtp_layers next = find_mtp_layers(properties);
     if (next.count == 0) return properties;
     const std::string prefix = properties.require<std::string>("general.architecture") + ".";
     metadata result;
