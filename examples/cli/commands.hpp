@@ -23,7 +23,7 @@ struct inspect_options {
 };
 void inspect(const inspect_options& options);
 
-/// What becomes of the layers that predict further tokens, where a model has some.
+/// What becomes of the layers for multi-token prediction, where a model has some.
 enum class mtp_layers { kept, left_out };
 
 /// Where a new model goes and how it gets there.

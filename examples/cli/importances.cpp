@@ -36,7 +36,7 @@ void print_missing(const tessera::select::plan& plan, const tessera::importance_
     if (has_file && !missing.empty())
         std::cout << "note: no importances for " << some_of(missing) << ": encoded with all columns alike\n";
     if (has_file && !not_run.empty())
-        std::cout << "note: the forward pass does not run the layers that predict further tokens: no statistics for "
+        std::cout << "note: the forward pass does not run the layers for multi-token prediction: no statistics for "
                   << some_of(not_run) << "; rounded without (--without-mtp leaves them out)\n";
     if (!needed.empty())
         std::cout << "warning: formats of so few bits need importances (--imatrix), or much more is lost: "

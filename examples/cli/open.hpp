@@ -9,7 +9,7 @@
 
 namespace cli {
 
-/// tessera::open_model, compiled once, with or without the layers that predict further tokens. Prints the model's
+/// tessera::open_model, compiled once, with or without the layers for multi-token prediction. Prints the model's
 /// notes.
 tessera::any_model open(const std::filesystem::path& path, mtp_layers further = mtp_layers::kept,
                         tied_output tied = tied_output::embeddings);

@@ -103,7 +103,7 @@ void add_names(CLI::Option_group& group, named_formats& names) {
 void add_without_mtp(CLI::App& command, mtp_layers& further) {
     command.add_flag_callback(
         "--without-mtp", [&further] { further = mtp_layers::left_out; },
-        "Leave out the layers that predict further tokens (nextn), where the model has some");
+        "Leave out the layers for multi-token prediction (nextn), where the model has some");
 }
 
 void add_threads(CLI::App& command, int& threads) {

@@ -1,4 +1,4 @@
-// Layers that predict further tokens are left out without a trace: the rest computes what it did.
+// Layers for multi-token prediction are left out, and the rest computes what it did.
 #include <cstdint>
 #include <span>
 #include <string>
@@ -15,7 +15,7 @@
 
 using namespace tessera;
 
-TEST_CASE("the metadata of a model without the layers that predict further tokens") {
+TEST_CASE("the metadata of a model without its layers for multi-token prediction") {
     metadata full;
     full.set("general.architecture", std::string("glm4moe"));
     full.set("glm4moe.block_count", std::uint32_t{5});
@@ -49,7 +49,7 @@ TEST_CASE("the metadata of a model without the layers that predict further token
     CHECK_THROWS_AS((void)decoder::find_mtp_layers(full), error);
 }
 
-TEST_CASE("a model gives the same logits without the layers that predict further tokens") {
+TEST_CASE("a model gives the same logits without its layers for multi-token prediction") {
     const auto folder = support::shared("golden/architectures");
     if (!folder) return;
     const gguf::reader reader(*folder / "glm4moe.gguf");

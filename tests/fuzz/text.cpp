@@ -325,7 +325,7 @@ void run_template(std::string_view input) {
     for (const jinja::finding& f : jinja::lint(*parsed))
         require(!f.problem.empty() && f.line > 0 && f.column > 0, "a finding says what and where");
     std::optional<nlohmann::ordered_json> variables;
-    if (parts.size() > 1) variables = text::parse_bounded_json(parts[1]);
+    if (parts.size() > 1) variables = find_json(parts[1]);
     if (!variables || !variables->is_object()) variables = nlohmann::ordered_json::parse(usual_variables);
     const jinja::render_options options{.now = text::usual_date(), .bounds = narrow};
     const auto rendered = accepted("template", [&] { return jinja::render(*parsed, *variables, options); });

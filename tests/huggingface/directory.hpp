@@ -150,7 +150,7 @@ struct model_directory {
     }
 
 private:
-    // Writes a file again, with the tensors of bytes behind the others.
+    // Writes a file again, with the tensors of bytes after the others.
     void append_byte_tensors(const fs::path& file) const {
         const std::string old = read_text(file);
         std::uint64_t length = 0;

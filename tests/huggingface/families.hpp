@@ -210,7 +210,7 @@ inline model_family phi3() {
     return family;
 }
 
-/// A dense layer, two with experts, and `mtp_layers` that predict a further token.
+/// A dense layer, two with experts, and `mtp_layers` for multi-token prediction.
 inline model_family glm4moe(std::uint64_t mtp_layers) {
     model_family family("Glm4MoeForCausalLM", 3);
     auto& config = family.directory.config;

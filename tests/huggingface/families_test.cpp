@@ -35,7 +35,7 @@ TEST_CASE("Qwen2Moe") {
     CHECK_THROWS_WITH_AS(huggingface::model{folder.path()}, doctest::Contains("num_experts: wanted"), tessera::error);
 }
 
-TEST_CASE("Qwen3Moe, with experts apart and in one tensor") {
+TEST_CASE("Qwen3Moe, with experts in separate tensors and in one") {
     for (const auto form : {families::experts_in::matrices, families::experts_in::one_tensor}) {
         CAPTURE(static_cast<int>(form));
         const model_family family = families::qwen3moe(form);
@@ -50,7 +50,7 @@ TEST_CASE("Gemma 2: tied unless said otherwise, norms stored less 1") {
     family.break_config();
 }
 
-TEST_CASE("Gemma 3, alone and as the text part of a model with pictures") {
+TEST_CASE("Gemma 3, by itself and as the text part of a multimodal model") {
     model_family family = families::gemma3();
     family.convert_like("gemma3");
     family.break_config();
@@ -68,7 +68,7 @@ TEST_CASE("Gemma 3, alone and as the text part of a model with pictures") {
     });
 }
 
-TEST_CASE("Gemma 3: rotary embedding of two kinds of layers, as newer configurations have it") {
+TEST_CASE("Gemma 3: rope_parameters for each kind of layer, as newer configurations have it") {
     model_family family = families::gemma3(1);
     for (const char* key : {"rope_theta", "rope_scaling", "sliding_window"}) family.directory.config.erase(key);
     family.directory.config["rope_parameters"] = {
@@ -108,7 +108,7 @@ TEST_CASE("Phi 3: fused projections stay, factors for long and short contexts") 
                          tessera::error);
 }
 
-TEST_CASE("GLM 4.5: a dense layer, experts, and a layer that predicts a further token") {
+TEST_CASE("GLM 4.5: a dense layer, experts, and a layer for multi-token prediction") {
     const model_family family = families::glm4moe(1);
     family.convert_like("glm4moe");
     family.break_config();
@@ -217,7 +217,7 @@ TEST_CASE("architectures with several names") {
     }
 }
 
-TEST_CASE("KORMo: a Qwen 2 without biases whose norms have names of their own") {
+TEST_CASE("KORMo: a Qwen 2 without biases and with other names for its norms") {
     model_family family("KORMoForCausalLM", 2);
     family.directory.config["intermediate_size"] = 48;
     family.add_ends();

@@ -72,7 +72,7 @@ public:
     }
 
 private:
-    // What the tokens before left behind.
+    // Of the tokens before.
     struct layer_memory {
         std::vector<numbers> keys, values;  // per token, all heads
         std::vector<numbers> channels;      // per token, before the convolution

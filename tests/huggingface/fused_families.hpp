@@ -246,7 +246,7 @@ inline model_family deepseek3() {
     config["topk_group"] = 2;
     config["num_nextn_predict_layers"] = 1;
     for (std::uint64_t layer = 0; layer < 3; ++layer) add_deepseek_layer(family, layer, false);
-    // Of a layer behind the last, which is left out.
+    // Of a layer for multi-token prediction, which is left out.
     family.directory.add("model.layers.3.eh_proj.weight", {2 * embedding, embedding});
     family.directory.add("model.layers.3.mlp.experts.0.up_proj.weight", {embedding, 16});
     return family;
@@ -264,7 +264,7 @@ inline model_family youtu() {
     return family;
 }
 
-/// GLM 4.7 Flash: with a layer that predicts a further token.
+/// GLM 4.7 Flash: with a layer for multi-token prediction.
 inline model_family glm4moe_lite() {
     model_family family = deepseek_ends("Glm4MoeLiteForCausalLM", 3);
     auto& config = family.directory.config;

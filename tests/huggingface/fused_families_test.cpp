@@ -23,7 +23,7 @@ using support::values;
 namespace huggingface = tessera::huggingface;
 namespace families = support::families;
 
-TEST_CASE("Llama 4: experts are cut and turned around") {
+TEST_CASE("Llama 4: experts are split and transposed") {
     model_family family = families::llama4();
     family.convert_like("llama4");
     family.break_config();
@@ -43,7 +43,7 @@ TEST_CASE("gpt-oss in full precision: gate and up columns alternate") {
     family.break_config();
 }
 
-TEST_CASE("gpt-oss as published: MXFP4 blocks keep every bit") {
+TEST_CASE("gpt-oss as published: MXFP4 blocks are repacked without loss") {
     families::published_gpt_oss published;
     model_family& family = published.family;
     constexpr std::size_t size = families::published_gpt_oss::size, embedding = model_family::embedding;
@@ -82,7 +82,7 @@ TEST_CASE("gpt-oss as published: MXFP4 blocks keep every bit") {
                          doctest::Contains("mlp.experts.down_proj_scales: wanted bytes"), tessera::error);
 }
 
-TEST_CASE("DeepSeek V3: what unfolds the latent vector is cut into keys and values") {
+TEST_CASE("DeepSeek V3: kv_b_proj is split into keys and values") {
     model_family family = families::deepseek3();
     family.convert_like("deepseek_v3_yarn");
     family.break_config();
@@ -99,7 +99,7 @@ TEST_CASE("DeepSeek V3: what unfolds the latent vector is cut into keys and valu
                          doctest::Contains("scoring_func: wanted softmax or sigmoid"), tessera::error);
 }
 
-TEST_CASE("Youtu: DeepSeek's attention without experts; GLM 4.7 Flash: with a layer behind the last") {
+TEST_CASE("Youtu: DeepSeek's attention without experts; GLM 4.7 Flash: with a layer for multi-token prediction") {
     families::youtu().convert([](const huggingface::model& model) {
         const auto& keys = model.metadata();
         CHECK(keys.require<std::string>("general.architecture") == "deepseek2");
@@ -120,13 +120,13 @@ TEST_CASE("Youtu: DeepSeek's attention without experts; GLM 4.7 Flash: with a la
 
 TEST_CASE("DeepSeek V2 Lite: queries of full rank") { families::deepseek2(27).convert_like("deepseek_v2lite_yarn"); }
 
-TEST_CASE("Qwen3-Next: linear attention's projections are apart in GGUF") {
+TEST_CASE("Qwen3-Next: the fused projections of linear attention are split") {
     const model_family family = families::qwen3next();
     family.convert_like("qwen3next");
     family.break_config();
 }
 
-TEST_CASE("Qwen3.5, dense and with experts: value heads take turns in GGUF") {
+TEST_CASE("Qwen3.5, dense and with experts: value heads are interleaved") {
     for (const bool has_experts : {false, true}) {
         CAPTURE(has_experts);
         model_family family = families::qwen35(has_experts);

@@ -161,7 +161,7 @@ inline model_family qwen35(bool has_experts) {
     return family;
 }
 
-/// Adds a layer that predicts a further token.
+/// Adds a layer for multi-token prediction.
 inline void add_mtp_layer(model_family& family, bool has_experts) {
     auto& config = family.directory.config;
     (has_experts ? config["text_config"] : config)["mtp_num_hidden_layers"] = 1;

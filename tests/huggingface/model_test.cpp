@@ -199,7 +199,7 @@ TEST_CASE("metadata: keys, types, values") {
     CHECK(plain.find("blk.0.attn_k.weight")->rows() == 16);
 }
 
-TEST_CASE("what generation_config.json recommends is a hint: what cannot be read is left out and told") {
+TEST_CASE("generation_config.json: settings that cannot be read are left out with a note") {
     const support::scratch_dir folder;
     model_directory::llama().write(folder.path());
     const auto with = [&](std::string_view text) {
@@ -355,7 +355,7 @@ TEST_CASE("tied embeddings: no output tensor, whether or not the file repeats it
     }
 }
 
-TEST_CASE("a large permuted tensor: pages that were given back are read again") {
+TEST_CASE("a large permuted tensor: released pages are read again") {
     const support::scratch_dir folder;
     model_directory directory = model_directory::llama();
     for (const char* kind : {"q", "o"}) {

@@ -46,7 +46,7 @@ constexpr std::size_t window = 13;  // longer than the sliding windows and chunk
 template <class Source>
 decoder::model<Source> make_decoder(const Source& source, const class_facts& facts) {
     decoder::model_spec spec = decoder::make_model_spec(source.metadata());
-    if (facts.chunk != 0) spec.local.chunk = spec.global.growth.step = facts.chunk;
+    if (facts.chunk != 0) spec.local.chunk = spec.global.temperature.step = facts.chunk;
     const bool is_long = facts.context == plain_rotation::context::beyond_original;
     return {source, spec, {.threads = 2, .context = is_long ? std::size_t{512} : 0}};
 }

@@ -197,7 +197,7 @@ std::vector<std::pair<std::string, json>> public_configs(const reader& read) {
 
 }  // namespace
 
-TEST_CASE("a field of config.json has an effect, or another value is refused or told") {
+TEST_CASE("every field of config.json has an effect, or another value is refused or noted") {
     const reader read;
     std::vector<std::pair<std::string, json>> configs = small_configs();
     for (auto& config : public_configs(read)) configs.push_back(std::move(config));
@@ -232,7 +232,7 @@ TEST_CASE("a field of config.json has an effect, or another value is refused or 
     CHECK(refused > 100);
 }
 
-TEST_CASE("what only other architectures have is refused by name in every one that does not have it") {
+TEST_CASE("features that an architecture lacks are refused by field in every such architecture") {
     const reader read;
     const std::vector<std::pair<std::string, json>> fields{{"hidden_act", "relu2"},
                                                            {"hidden_act", "gelu"},
@@ -363,7 +363,7 @@ TEST_CASE("what only other architectures have is refused by name in every one th
     CHECK(refused > 700);
 }
 
-TEST_CASE("a window that loaders do not have becomes a note, where it narrows anything") {
+TEST_CASE("a sliding window that loaders ignore becomes a note, where it is shorter than the context") {
     const reader read;
     const auto notes_of = [&](const char* architecture, const json& fields) {
         json config = support::model_directory::llama().config;
@@ -392,7 +392,7 @@ TEST_CASE("a window that loaders do not have becomes a note, where it narrows an
           std::vector<std::string>{R"(config.json has fields that mean nothing here: "\u001b[2J", "my_field")"});
 }
 
-TEST_CASE("every layer's kind is compared with the pattern of the architecture") {
+TEST_CASE("layer_types are compared with the pattern of the architecture") {
     const reader read;
     const auto refused = [&](json config, const char* field, const json& value, const char* why) {
         config[field] = value;
@@ -445,7 +445,7 @@ TEST_CASE("every layer's kind is compared with the pattern of the architecture")
     accepted(large, "query_pre_attn_scalar", 8);
 }
 
-TEST_CASE("rotary embedding in two places must be the same, and nothing in it is passed over") {
+TEST_CASE("rope_scaling and rope_parameters must agree, and unknown keys in them are refused") {
     const reader read;
     json config = support::model_directory::llama().config;
     config["rope_scaling"] = {{"type", "yarn"}, {"factor", 4.0}, {"original_max_position_embeddings", 32}};
@@ -472,7 +472,7 @@ TEST_CASE("rotary embedding in two places must be the same, and nothing in it is
     CHECK(!read(fixed).second);
 }
 
-TEST_CASE("the text part of a larger model: what it has itself counts, and a difference is told") {
+TEST_CASE("text_config: its own values count, and differences to the outer ones are noted") {
     const reader read;
     json config = families::qwen35(true).directory.config;
     config["tie_word_embeddings"] = false;
@@ -494,7 +494,7 @@ TEST_CASE("the text part of a larger model: what it has itself counts, and a dif
     CHECK(has(read(llava).first, "model_type: wanted \"llama\", \"mistral\""));
 }
 
-TEST_CASE("numbers as Python writes them: harmless where nobody asks, a string where somebody does") {
+TEST_CASE("NaN and Infinity are accepted where unused, and refused as strings where a number is wanted") {
     const reader read;
     const auto with = [&](const std::string& more) {
         std::string text = support::model_directory::llama().config.dump();

@@ -13,7 +13,7 @@ using namespace tessera;
 using jinja::text_template;
 using support::has;
 
-TEST_CASE("constructs that llama.cpp takes otherwise are pointed at") {
+TEST_CASE("lint: constructs that llama.cpp refuses or takes otherwise are found") {
     const auto found = [](std::string_view source) { return jinja::lint(text_template(source)); };
     const auto split = found("{{ x }}\n{% set a = x.split('</think>', 1)[0] %}");
     REQUIRE(split.size() == 1);
@@ -54,7 +54,7 @@ TEST_CASE("constructs that llama.cpp takes otherwise are pointed at") {
     CHECK(found(support::small_chat()).empty());
 }
 
-TEST_CASE("of published ones those are pointed at that engines are known to disagree on") {
+TEST_CASE("lint: findings in published templates are those on which engines are known to disagree") {
     const auto golden = support::shared("golden/chat");
     if (!golden) return;
     const auto found = [&](const char* name) {

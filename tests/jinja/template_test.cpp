@@ -137,15 +137,15 @@ constexpr rendering statements[] = {
 
 }  // namespace
 
-TEST_CASE("expressions give what Jinja gives") {
+TEST_CASE("expressions render as in Jinja2") {
     for (const rendering& r : expressions) CHECK_MESSAGE(render(r.source, people) == r.wanted, r.source);
 }
 
-TEST_CASE("statements and white space give what Jinja gives") {
+TEST_CASE("statements and white space render as in Jinja2") {
     for (const rendering& r : statements) CHECK_MESSAGE(render(r.source, people) == r.wanted, r.source);
 }
 
-TEST_CASE("published ones render every golden conversation") {
+TEST_CASE("published templates render every golden conversation") {
     const auto golden = support::shared("golden/chat");
     if (!golden) return;
     const json index = json::parse(support::read_text(*golden / "index.json"));
@@ -175,7 +175,7 @@ TEST_CASE("published ones render every golden conversation") {
 
 // Where two engines disagree, what Python's does counts; changing a list is the one thing that we allow and it does
 // not.
-TEST_CASE("where engines disagree, Python's decides") {
+TEST_CASE("where engines disagree, the result is that of Python") {
     const auto golden = support::shared("golden/chat");
     if (!golden) return;
     for (const json& c : json::parse(support::read_text(*golden / "disagreements.json"))) {
@@ -208,7 +208,7 @@ TEST_CASE("variables are values of the engine; JSON is one way to get them") {
                          error);
 }
 
-TEST_CASE("errors say where") {
+TEST_CASE("errors name line and column") {
     CHECK(failure("a\n {{ q.x }}") == "template: line 2, column 6: 'q' is undefined");
     CHECK(has(failure("{{ none.x.y }}"), "'None' has no attribute 'x'"));
     CHECK(has(failure("{{ 'a' + 1 }}"), "column 10: can only concatenate str (not \"int\") to str"));
@@ -228,7 +228,7 @@ TEST_CASE("errors say where") {
                          "template: line 1, column 19: the template refuses: no 1", raised_error);
 }
 
-TEST_CASE("what strangers write stays within limits") {
+TEST_CASE("hostile templates stay within the limits") {
     const auto limited = [](std::string_view source) {
         return support::message_of<error>([&] {
             static_cast<void>(jinja::render(text_template(source), json::object(),
@@ -259,7 +259,7 @@ TEST_CASE("what strangers write stays within limits") {
 
 // Mutations of templates that exercise every construct: an error or a text, but no crash and no endless loop. Values
 // that come to hold themselves are set free, which sanitizers watch.
-TEST_CASE("mutations do no harm") {
+TEST_CASE("mutated templates render or fail, and do no more") {
     std::vector<std::string> seeds{support::small_chat()};
     for (const rendering& r : statements) seeds.emplace_back(r.source);
     for (const rendering& r : expressions) seeds.emplace_back(r.source);

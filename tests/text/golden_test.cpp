@@ -84,7 +84,7 @@ void check_keys(const metadata& keys, const json& golden) {
 
 }  // namespace
 
-TEST_CASE("text: real tokenizers give the ids that independent implementations agree on") {
+TEST_CASE("published tokenizers give the ids that independent implementations agree on") {
     const auto golden = support::shared("golden/tokenizers");
     if (!golden) return;
     static constexpr std::array<std::string_view, 11> families{"llama2",  "mistral-v1",  "llama3",        "llama3.1",
@@ -121,7 +121,7 @@ TEST_CASE("text: real tokenizers give the ids that independent implementations a
     }
 }
 
-TEST_CASE("text: a model directory gives the metadata that the stock converter writes") {
+TEST_CASE("a model directory gives the metadata that the reference converter writes") {
     const auto directory = support::shared("models/fable-3m");
     const auto file = support::shared("golden/kld/fable-3m-f16.gguf");
     const auto sample = support::shared("golden/kld/text.txt");
@@ -149,7 +149,7 @@ TEST_CASE("text: a model directory gives the metadata that the stock converter w
     CHECK(ids(windows.tokens().begin(), windows.tokens().end()) == tokens);
 }
 
-TEST_CASE("text: tokenizer.model and tokenizer.json of one model are one tokenizer") {
+TEST_CASE("tokenizer.model and tokenizer.json of one model give the same tokenizer") {
     for (const std::string_view name : {"models/fable-3m", "models/stories260K"}) {
         const auto directory = support::shared(name);
         const auto sample = support::shared("golden/kld/text.txt");

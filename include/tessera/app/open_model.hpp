@@ -37,7 +37,7 @@ public:
     [[nodiscard]] std::span<const tensor_info> stored_tensors() const {
         return std::visit([](const auto& source) { return std::span<const tensor_info>(source.tensors()); }, source_);
     }
-    /// From now on the model has no layers that predict further tokens. Nothing happens when it has none anyway.
+    /// From now on the model has no layers for multi-token prediction. Nothing happens when it has none anyway.
     void leave_out_mtp_layers() {
         const decoder::mtp_layers next = decoder::find_mtp_layers(metadata());
         if (next.count == 0) return;

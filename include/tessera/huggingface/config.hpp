@@ -20,7 +20,8 @@
 #include <nlohmann/json.hpp>
 
 #include "tessera/core/error.hpp"
-#include "tessera/safetensors/json.hpp"
+#include "tessera/json/parse.hpp"
+#include "tessera/json/text.hpp"
 
 namespace tessera::huggingface {
 
@@ -30,8 +31,7 @@ namespace tessera::huggingface {
 class model_config {
 public:
     explicit model_config(const std::filesystem::path& file)
-        : model_config(safetensors::load_json(file, {.numbers = safetensors::json_numbers::as_python}),
-                       file.string() + ": ") {}
+        : model_config(load_json(file, {.numbers = json_numbers::as_python}), file.string() + ": ") {}
 
     [[nodiscard]] bool contains(std::string_view key) const { return find(key) != nullptr; }
 
@@ -191,9 +191,7 @@ private:
     }
 
     // In ASCII alone: what a file says must not move the cursor of whoever reads a message.
-    static std::string printed(const nlohmann::json& value) {
-        return value.dump(-1, ' ', true, nlohmann::json::error_handler_t::replace);
-    }
+    static std::string printed(const nlohmann::json& value) { return json_text(value, json_characters::ascii); }
 
     const nlohmann::json* find(std::string_view key) const {
         read_->insert(std::string(key));

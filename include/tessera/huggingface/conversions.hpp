@@ -282,7 +282,7 @@ private:
             prefix.replace(at, mark.size(), std::to_string(number));
     };
     insert("{layer}", layer);
-    insert("{mtp}", layer - dimensions.layers);  // where it occurs, the layer is behind the last
+    insert("{mtp}", layer - dimensions.layers);  // where it occurs, the layer is one of these
     return prefix;
 }
 

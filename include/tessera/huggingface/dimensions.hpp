@@ -35,7 +35,8 @@ struct model_dimensions {
     std::uint64_t leading_dense = 0;              ///< layers before the first with experts
     std::uint64_t sparse_step = 1;                ///< every how many layers there are experts
 
-    // Layers behind the last that predict further tokens. They are found by their tensors, not in config.json.
+    // Layers for multi-token prediction, after the last ordinary one. They are found by their tensors, not in
+    // config.json.
     std::uint64_t mtp_layers = 0;
     std::uint64_t blocks = 0;             ///< layers + mtp_layers
     std::uint64_t doubled_embedding = 0;  ///< their input
@@ -86,7 +87,7 @@ struct model_dimensions {
         read_linear_attention(config);
     }
 
-    /// Appends layers that predict further tokens.
+    /// Appends layers for multi-token prediction.
     void append_mtp_layers(std::uint64_t count) {
         mtp_layers = count;
         blocks = layers + count;

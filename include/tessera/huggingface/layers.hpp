@@ -72,7 +72,7 @@ private:
         if (*scalar != assumed) refuse_field(config_, "query_pre_attn_scalar", concat(assumed));
     }
 
-    // Compares element l of a list with wanted(l). A list may go on behind the last layer.
+    // Compares element l of a list with wanted(l). A list may go on after the last layer.
     template <class Wanted>
     void check_list(std::string_view key, Wanted&& wanted) const {
         const nlohmann::json* list = config_.value(key);

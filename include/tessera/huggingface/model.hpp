@@ -107,7 +107,7 @@ private:
         leave_out(architecture, maker);
         find_mtp_layers(settings, maker);
 
-        // Checked before the tensors are, written behind general.*.
+        // Checked before the tensors are, written after general.*.
         const tessera::metadata keys = settings.keys();
         conversions_ = make_conversions(settings, options, maker);
         std::vector<tensor_info> infos;
@@ -141,7 +141,7 @@ private:
                 concat("only the text part is converted: ", count, " tensors of ", parts, " are left out"));
     }
 
-    // Takes the layers behind the last into the dimensions, or leaves them out, if the checkpoint has them at all.
+    // Takes the layers for multi-token prediction into the dimensions, or leaves them out, if the checkpoint has them.
     static void find_mtp_layers(model_settings& settings, conversion_maker& maker) {
         const mtp_rule& mtp = settings.architecture().mtp;
         if (mtp.what == mtp_rule::fate::none) return;

@@ -83,7 +83,7 @@ public:
         }
     }
 
-    /// Sets the keys of rotary embedding, each behind `prefix` ("llama.").
+    /// Sets the keys of rotary embedding, each after `prefix` ("llama.").
     void write(metadata& properties, const std::string& prefix) const {
         if (style_ == rope_style::none) return;
         const auto set = [&](const char* key, auto value) { properties.set(prefix + "rope." + key, value); };

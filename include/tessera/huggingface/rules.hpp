@@ -66,16 +66,16 @@ struct tensor_rule {
 using metadata_rules = std::span<const metadata_rule>;
 using tensor_rules = std::span<const tensor_rule>;
 
-/// Tensors that some layers have. In `prefix`, "{layer}" is the layer's number, and "{mtp}" counts layers behind the
-/// last from 0 on.
+/// Tensors that some layers have. In `prefix`, "{layer}" is the layer's number, and "{mtp}" counts the layers for
+/// multi-token prediction from 0 on.
 struct layer_rules {
     tensor_rules rules = {};
     bool (*applies)(const model_dimensions&, std::uint64_t layer) = nullptr;  ///< null: every layer
     std::string_view prefix = "model.layers.{layer}.";
 };
 
-/// Layers behind the last, which predict further tokens: whether GGUF has them, and how their names begin. Checkpoints
-/// may lack them, whatever config.json says.
+/// Layers for multi-token prediction (MTP), which stand after the last ordinary one: whether GGUF has them, and how
+/// their names begin. Checkpoints may lack them, whatever config.json says.
 struct mtp_rule {
     enum class fate { none, left_out, kept };
     fate what = fate::none;
@@ -110,7 +110,7 @@ enum class window_use {
 struct architecture_row {
     std::string_view name;              ///< in config.json's `architectures`
     std::string_view gguf_name;         ///< general.architecture
-    tensor_rules last;                  ///< the tensors behind the layers
+    tensor_rules last;                  ///< the tensors after the layers
     std::array<layer_rules, 10> layer;  ///< the tensors of one layer, in the order they are written
     std::array<metadata_rules, 5> metadata;
     rope_style rope = rope_style::standard;

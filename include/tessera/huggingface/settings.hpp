@@ -22,6 +22,7 @@
 #include "tessera/huggingface/quantization.hpp"
 #include "tessera/huggingface/rope.hpp"
 #include "tessera/huggingface/rules.hpp"
+#include "tessera/json/text.hpp"
 #include "tessera/safetensors/scales.hpp"
 
 namespace tessera::huggingface {
@@ -64,16 +65,16 @@ public:
     [[nodiscard]] const safetensors::scale_block& block() const noexcept { return block_; }
     /// True when the output matrix is the embeddings.
     [[nodiscard]] bool is_tied() const noexcept { return is_tied_; }
-    /// Layers behind the last that may be there.
+    /// Layers for multi-token prediction that may be there.
     [[nodiscard]] std::uint64_t mtp_layers() const noexcept { return mtp_layers_; }
     /// What is worth knowing but stops nothing: a sentence each.
     [[nodiscard]] const std::vector<std::string>& notes() const noexcept { return notes_; }
 
     [[nodiscard]] const model_dimensions& dimensions() const noexcept { return dimensions_; }
-    /// Takes layers behind the last into the dimensions.
+    /// Takes layers for multi-token prediction into the dimensions.
     void append_mtp_layers(std::uint64_t count) { dimensions_.append_mtp_layers(count); }
 
-    /// The keys behind general.*, but for the vocabulary's.
+    /// The keys after general.*, but for the vocabulary's.
     [[nodiscard]] metadata keys() const {
         const std::string prefix = std::string(row_->gguf_name) + ".";
         metadata keys;
@@ -151,7 +152,7 @@ private:
         std::string unknown;
         for (const std::string& field : text_.unread())
             if (!is_bookkeeping(field) && !field.starts_with('_') && !detail::takes_part(*row_, field))
-                unknown += (unknown.empty() ? "" : ", ") + nlohmann::json(field).dump(-1, ' ', true);
+                unknown += (unknown.empty() ? "" : ", ") + json_text(nlohmann::json(field), json_characters::ascii);
         if (!unknown.empty()) notes_.push_back("config.json has fields that mean nothing here: " + unknown);
     }
 

@@ -39,7 +39,7 @@ constexpr bool in_sparse_layers(const model_dimensions& d, std::uint64_t layer) 
 constexpr bool in_dense_layers(const model_dimensions& d, std::uint64_t layer) { return !in_sparse_layers(d, layer); }
 constexpr bool is_mtp_layer(const model_dimensions& d, std::uint64_t layer) { return layer >= d.layers; }
 
-/// How the names of tensors begin, perhaps behind "model.", that belong to the parts of a model that are not text.
+/// How the names of tensors begin, perhaps after "model.", that belong to the parts of a model that are not text.
 inline constexpr std::array other_parts = std::to_array<std::string_view>({
     "vision_tower",
     "vision_model",
@@ -131,7 +131,7 @@ inline constexpr std::array routing_metadata = std::to_array<metadata_rule>({
     optional_count("expert_group_used_count", "topk_group"),
 });
 
-/// The tensors before the layers and behind them.
+/// The tensors before the layers and after them.
 inline constexpr std::array first_tensors = std::to_array<tensor_rule>({
     {"token_embd.weight", "model.embed_tokens.weight", embedding, vocabulary},
 });

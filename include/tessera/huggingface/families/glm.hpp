@@ -18,7 +18,8 @@ inline constexpr std::array expert_bias = std::to_array<tensor_rule>({
     {"exp_probs_b.bias", "mlp.gate.e_score_correction_bias", experts, one},
 });
 
-/// What turns a hidden state and the embedding of the next token into the input of a layer behind the last.
+/// What turns a hidden state and the embedding of the next token into the input of a layer for
+/// multi-token prediction.
 inline constexpr std::array glm_mtp = std::to_array<tensor_rule>({
     {"nextn.eh_proj.weight", "eh_proj.weight", doubled_embedding, embedding},
     {"nextn.enorm.weight", "enorm.weight", embedding, one},

@@ -152,7 +152,7 @@ inline constexpr std::array llama4_metadata = std::to_array<metadata_rule>({
     {"interleave_moe_layer_step", "interleave_moe_layer_step"},
 });
 
-// What loaders know: chunks of 8192 positions, queries that grow with every chunk, every fourth layer without rotation.
+// What loaders know: chunks of 8192 positions, attention temperature by chunks, every fourth layer without rotation.
 inline constexpr std::array llama4_fields = std::to_array<config_field>({
     {"partial_rotary_factor", "[1]"},
     {"attention_chunk_size", "[8192]"},

@@ -153,7 +153,7 @@ inline constexpr std::array linear_attention = std::to_array<tensor_rule>({
      {.columns = value_columns_in_turns}},
 });
 
-/// Into the layer behind the last.
+/// What enters the layer for multi-token prediction.
 inline constexpr std::array qwen_mtp = std::to_array<tensor_rule>({
     {"nextn.eh_proj.weight", "fc.weight", doubled_embedding, embedding},
     {"nextn.enorm.weight", "pre_fc_norm_embedding.weight", embedding, one, required, shifted},

@@ -144,7 +144,7 @@ inline std::optional<std::uint64_t> read_number(byte_view message, std::uint64_t
         }
     }
     if (pieces.empty()) fail(where, ": wanted a SentencePiece model, got one without pieces");
-    if (!has_trainer)  // every file has this, behind the pieces
+    if (!has_trainer)  // every file has this, after the pieces
         fail(where, ": wanted a SentencePiece model with the settings of its trainer, got ", pieces.size(),
              " pieces and none of these: the file may be cut short");
 
