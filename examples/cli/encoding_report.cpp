@@ -11,6 +11,7 @@
 #include "terminal.hpp"
 #include "tessera/core/printable.hpp"
 #include "tessera/format/plain.hpp"
+#include "tessera/json/text.hpp"
 
 namespace cli {
 
@@ -147,7 +148,7 @@ std::string encoding_json(const select::plan& plan, const encoding_report& repor
         }
         file["tensors"].push_back(std::move(entry));
     }
-    return file.dump(1, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + '\n';
+    return tessera::json_text(file, tessera::json_characters::all, 1) + '\n';
 }
 
 }  // namespace cli

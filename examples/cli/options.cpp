@@ -102,10 +102,10 @@ void add_names(CLI::Option_group& group, named_formats& names) {
         ->type_name("NAME");
 }
 
-void add_without_mtp(CLI::App& command, next_token_layers& further) {
+void add_without_mtp(CLI::App& command, mtp_layers& further) {
     command.add_flag_callback(
-        "--without-mtp", [&further] { further = next_token_layers::left_out; },
-        "Leave out the layers that predict further tokens (nextn), where the model has some");
+        "--without-mtp", [&further] { further = mtp_layers::left_out; },
+        "Leave out the layers for multi-token prediction (nextn), where the model has some");
 }
 
 void add_threads(CLI::App& command, int& threads) {

@@ -18,8 +18,8 @@
 #include "tessera/core/foreign_file.hpp"
 #include "tessera/core/metadata.hpp"
 #include "tessera/core/tensor_info.hpp"
+#include "tessera/json/parse.hpp"
 #include "tessera/safetensors/dtype.hpp"
-#include "tessera/safetensors/json.hpp"
 
 namespace tessera::safetensors {
 
