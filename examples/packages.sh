@@ -26,6 +26,7 @@ has_package() {
         libcli11-dev) has_header CLI/CLI.hpp ;;
         libre2-dev) has_header re2/re2.h ;;
         doctest-dev) has_header doctest/doctest.h ;;
+        clang-format-19 | doxygen) command -v "$1" ;;
         *) false ;;
     esac >/dev/null
 }
