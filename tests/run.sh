@@ -77,9 +77,20 @@ check_format() {
     fi
 }
 
+# Doxygen understands every comment.
+check_reference() {
+    printf '\n=== reference (build/reference/html/index.html)\n'
+    if doxygen docs/Doxyfile; then
+        passed=$((passed + 1))
+    else
+        failed=$((failed + 1))
+    fi
+}
+
 mkdir -p build
 if [[ -z ${TESSERA_QUICK:-} ]]; then
     check_format
+    check_reference
 fi
 check "g++, strict" build/dev all . --preset dev
 check_headers
