@@ -321,7 +321,8 @@ TEST_CASE("selection: rules and strategies of the least are asked in turn") {
     CHECK(settled(select::first_match(least_rule(1), least_strategy(1))) == "Q8_0");
     least_plan_measure measure(1);
     select::plan draft = select::open_plan(tensors);
-    const select::budget budget{.damage = {}, .limit = select::at_most_bytes{1 << 20}, .choices = {.formats = {layout_of<q8_0>}}};
+    const select::budget budget{
+        .damage = {}, .limit = select::at_most_bytes{1 << 20}, .choices = {.formats = {layout_of<q8_0>}}};
     select::refined<least_plan_measure>{.start = budget, .measure = &measure}.settle(draft, fallback_formats::layouts);
     CHECK(draft.choices.size() == 1);
 }

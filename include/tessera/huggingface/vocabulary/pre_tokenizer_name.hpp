@@ -133,10 +133,9 @@ inline const std::vector<named_cuts>& known_cuts() {
         {"afmoe",
          {R"(\p{Nd}{1,510}(?=(?>\p{Nd}{510})*(?:\P{Nd}|$))|\G\p{Nd}{510})", R"(\A\p{Nd}{1,2}(?=\p{Nd}{3}+\z))",
           R"(\A\p{Nd}{3}|\G\p{Nd}{3})",
-          "(?:[一-鿿぀-ゟ゠-ヿ㐀-䶿\uf900-\ufaff･-ﾟ⼀-⿟]+|[\u0e00-\u0e7f]+|[\u0e80-\u0eff]+|[\u1780-\u17ff]+"
-          "|"
-          "["
-          "\u1000-\u109f\uaa60-\uaa7f\ua9e0-\ua9ff]+|[가-\ud7af\u1100-\u11ff]+)",
+          "(?:[一-鿿぀-ゟ゠-ヿ㐀-䶿\uf900-\ufaff･-ﾟ⼀-⿟]+|[\u0e00-\u0e7f]+|"
+          "[\u0e80-\u0eff]+|[\u1780-\u17ff]+|[\u1000-\u109f\uaa60-\uaa7f\ua9e0-\ua9ff]+|"
+          "[가-\ud7af\u1100-\u11ff]+)",
           R"([!"#$%&'()*+,\-./:;<=>?@\[\\\]^_`{|}~][A-Za-z]+|[^\r\n\p{L}\p{P}\p{S}]?[\p{L}\p{M}]+| ?[\p{P}\p{S}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+)"}},
         {"bloom", {bloom_words}},
         {"viking", {bloom_words, R"(\p{N})"}},
