@@ -64,6 +64,11 @@ static_assert(place_among<std::vector<double>>(static_cast<const metadata_value*
     return detail::metadata_type_name(value.index());
 }
 
+/// Whether the value is an array of whatever.
+[[nodiscard]] inline bool is_array(const metadata_value& value) noexcept {
+    return value.index() >= detail::metadata_scalar_names.size();
+}
+
 /// An ordered map from key to value; keys are unique. What moves or compares values of 24 types is a template without
 /// arguments: it is compiled where somebody calls it, and not in every unit that sees a source of tensors.
 class metadata {
