@@ -43,7 +43,8 @@ struct mtp_layers {
 
 /// The metadata of the same model without these layers: fewer layers, and lists of one number a layer as long as they
 /// are then.
-[[nodiscard]] inline metadata without_mtp_layers(const metadata& properties) {
+template <class = void>
+[[nodiscard]] metadata without_mtp_layers(const metadata& properties) {
     const mtp_layers mtp = find_mtp_layers(properties);
     if (mtp.count == 0) return properties;
     const std::string prefix = properties.require<std::string>("general.architecture") + ".";

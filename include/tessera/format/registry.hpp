@@ -9,6 +9,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <tuple>
 #include <type_traits>
 #include <utility>
 
@@ -55,6 +56,12 @@ template <class... First, class... Second, class... Rest>
 struct joined<format_list<First...>, format_list<Second...>, Rest...> {
     using list = typename joined<format_list<First..., Second...>, Rest...>::list;
 };
+
+template <class Result, class F, class Function>
+Result call_with(Function& f) {
+    static_assert(std::is_same_v<Result, decltype(f(format_tag<F>{}))>, "returns the same type for every format");
+    return f(format_tag<F>{});
+}
 
 }  // namespace detail
 
@@ -111,7 +118,13 @@ struct format_list {
     /// none.
     template <class Function>
     static decltype(auto) dispatch(type_id id, Function&& f) {
-        return dispatch_in<Function, Formats...>(id, f);
+        using result = decltype(f(format_tag<std::tuple_element_t<0, std::tuple<Formats...>>>{}));
+        // One row per format, all of one type: nothing nests, and nothing is inlined into one large function.
+        static constexpr std::array<result (*)(std::remove_reference_t<Function>&), size> calls{
+            &detail::call_with<result, Formats, std::remove_reference_t<Function>>...};
+        for (std::size_t i = 0; i < size; ++i)
+            if (layouts[i].id == id) return calls[i](f);
+        refuse(id);
     }
     /// The same for the type of a tensor, whose name stands in what is thrown.
     template <class Function>
@@ -165,15 +178,9 @@ private:
         return found;
     }();
 
-    template <class Function, class First, class... Rest>
-    static decltype(auto) dispatch_in(type_id id, Function& f) {
-        if (id == First::type) return f(format_tag<First>{});
-        if constexpr (sizeof...(Rest) > 0)
-            return dispatch_in<Function, Rest...>(id, f);
-        else {
-            fail("tensor type ", static_cast<std::uint32_t>(id), ": wanted one of ", names(),
-                 ", got one that this program has no format for");
-        }
+    [[noreturn]] static void refuse(type_id id) {
+        fail("tensor type ", static_cast<std::uint32_t>(id), ": wanted one of ", names(),
+             ", got one that this program has no format for");
     }
 };
 
