@@ -98,7 +98,7 @@ void measure(const char* what, const text::tokenizer& tokenizer, std::string_vie
 }
 
 void run(const char* directory, const std::string& text) {
-    const metadata keys = text::tokenizer_metadata(directory, 0);
+    const metadata keys = huggingface::tokenizer_metadata(directory, 0);
     const double start = seconds();
     const text::tokenizer tokenizer(keys);
     std::printf("%zu tokens in the vocabulary, loaded in %.2f s\n", tokenizer.size(), seconds() - start);

@@ -25,7 +25,9 @@ has_package() {
         libpcre2-dev) has_header pcre2.h ;;
         libcli11-dev) has_header CLI/CLI.hpp ;;
         libre2-dev) has_header re2/re2.h ;;
+        g++-aarch64-linux-gnu) command -v aarch64-linux-gnu-g++ ;;
         doctest-dev) has_header doctest/doctest.h ;;
+        clang-format-19 | doxygen) command -v "$1" ;;
         *) false ;;
     esac >/dev/null
 }

@@ -20,6 +20,7 @@
 #include "tessera/calibrate/imatrix.hpp"
 #include "tessera/core/output_file.hpp"
 #include "tessera/core/printable.hpp"
+#include "tessera/json/text.hpp"
 
 namespace cli {
 
@@ -156,7 +157,7 @@ void calibrate(const calibrate_options& options) {
                          tessera::find_inactive(result.inputs), tessera::find_largest(result.inputs, 5)};
     if (!options.report.empty()) {
         const std::string bytes =
-            to_json(options, result, text, found, seconds).dump(2, ' ', false, json::error_handler_t::replace) + '\n';
+            tessera::json_text(to_json(options, result, text, found, seconds), tessera::json_characters::all, 2) + '\n';
         tessera::write_text_file(options.report, bytes, files.rule());
     }
     std::filesystem::remove(checkpoint);

@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "tessera/core/printable.hpp"
-#include "tessera/jinja/check.hpp"
+#include "tessera/jinja/lint.hpp"
 #include "tessera/jinja/text_template.hpp"
 #include "tessera/text/chat.hpp"
 #include "tessera/text/text_file.hpp"
@@ -35,7 +35,7 @@ std::vector<checked_template> check_all(const tessera::metadata& properties) {
             continue;
         checked_template one{key, {}, {}};
         try {
-            one.findings = check_for_llama(text_template(*source, key));
+            one.findings = lint(text_template(*source, key));
         } catch (const tessera::error& e) {
             one.problem = e.what();
         }

@@ -23,8 +23,8 @@ struct inspect_options {
 };
 void inspect(const inspect_options& options);
 
-/// What becomes of the layers that predict further tokens, where a model has some.
-enum class next_token_layers { kept, left_out };
+/// What becomes of the layers for multi-token prediction, where a model has some.
+enum class mtp_layers { kept, left_out };
 
 /// Where a new model goes and how it gets there.
 struct output_options {
@@ -40,7 +40,7 @@ struct convert_options {
     std::filesystem::path model;
     tied_output tied = tied_output::embeddings;
     std::string type = "F16";
-    next_token_layers further = next_token_layers::kept;
+    mtp_layers further = mtp_layers::kept;
     output_options output;
 };
 void convert(const convert_options& options);
@@ -96,7 +96,7 @@ struct target_options {
 
 struct quantize_options {
     std::filesystem::path model;
-    next_token_layers further = next_token_layers::kept;
+    mtp_layers further = mtp_layers::kept;
     tied_output tied = tied_output::embeddings;
     named_formats names;         ///< these,
     std::filesystem::path plan;  ///< a plan file,
@@ -110,7 +110,7 @@ void quantize(const quantize_options& options);
 /// Which format every tensor should have, without writing a model.
 struct plan_options {
     std::filesystem::path model;
-    next_token_layers further = next_token_layers::kept;
+    mtp_layers further = mtp_layers::kept;
     tied_output tied = tied_output::embeddings;
     named_formats names;
     target_options target;
@@ -128,7 +128,7 @@ void plan(const plan_options& options);
 /// What if some tensors of a plan had other formats?
 struct ablate_options {
     std::filesystem::path model;
-    next_token_layers further = next_token_layers::kept;
+    mtp_layers further = mtp_layers::kept;
     std::filesystem::path plan;
     std::vector<std::string> classes;  ///< NAME=REGEX or REGEX; none: the usual ones
     std::string format;                ///< for all of a class; or

@@ -12,6 +12,7 @@
 #include "tessera/core/printable.hpp"
 #include "tessera/encode/error_feedback.hpp"
 #include "tessera/format/plain.hpp"
+#include "tessera/json/text.hpp"
 
 namespace cli {
 
@@ -150,7 +151,7 @@ std::string encoding_json(const select::plan& plan, const encoding_report& repor
         }
         file["tensors"].push_back(std::move(entry));
     }
-    return file.dump(1, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + '\n';
+    return tessera::json_text(file, tessera::json_characters::all, 1) + '\n';
 }
 
 }  // namespace cli

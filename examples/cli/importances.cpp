@@ -14,7 +14,7 @@
 #include "terminal.hpp"
 #include "tessera/calibrate/imatrix.hpp"
 #include "tessera/core/printable.hpp"
-#include "tessera/decoder/next_token_layers.hpp"
+#include "tessera/decoder/mtp_layers.hpp"
 #include "tessera/quantize/output_metadata.hpp"
 #include "tessera/select/rules.hpp"
 
@@ -26,7 +26,7 @@ using tessera::select::choice;
 
 // Tensors whose columns will all count alike, and among them those whose format asks for more.
 void print_missing(const tessera::select::plan& plan, const tessera::importance_table& importances, bool has_file,
-                   const tessera::decoder::next_token_layers& further) {
+                   const tessera::decoder::mtp_layers& further) {
     std::vector<std::string> missing, not_run, needed;
     for (const choice& c : plan.choices) {
         if (!c.is_encoded() || importances.find(c.target.name) != nullptr) continue;
@@ -36,7 +36,7 @@ void print_missing(const tessera::select::plan& plan, const tessera::importance_
     if (has_file && !missing.empty())
         std::cout << "note: no importances for " << some_of(missing) << ": encoded with all columns alike\n";
     if (has_file && !not_run.empty())
-        std::cout << "note: the forward pass does not run the layers that predict further tokens: no statistics for "
+        std::cout << "note: the forward pass does not run the layers for multi-token prediction: no statistics for "
                   << some_of(not_run) << "; rounded without (--without-mtp leaves them out)\n";
     if (!needed.empty())
         std::cout << "warning: formats of so few bits need importances (--imatrix), or much more is lost: "
@@ -152,7 +152,7 @@ std::optional<loaded_importances> load_importances(const importance_options& opt
 }
 
 void print_gaps(const tessera::select::plan& plan, const tessera::metadata& properties, const encoding& encoding) {
-    const auto further = tessera::decoder::find_next_token_layers(properties);
+    const auto further = tessera::decoder::find_mtp_layers(properties);
     const loaded_importances* importances = encoding.encoder == encoder_kind::nearest ? nullptr : encoding.importances;
     if (importances == nullptr) return print_missing(plan, {}, false, further);
     print_missing(plan, importances->file.importances, true, further);

@@ -7,12 +7,14 @@
 
 #include <nlohmann/json.hpp>
 
+#include "tessera/json/text.hpp"
+
 namespace cli {
 
 /// All of a value, in ASCII: valid JSON that does nothing to a terminal, whatever the strings hold. Bytes that are no
 /// UTF-8 become U+FFFD.
 inline std::string json_text(const nlohmann::ordered_json& value) {
-    return value.dump(2, ' ', true, nlohmann::ordered_json::error_handler_t::replace) + '\n';
+    return tessera::json_text(value, tessera::json_characters::ascii, 2) + '\n';
 }
 
 /// While it lives, what a command says goes to standard error, and standard output is left to its JSON.

@@ -9,13 +9,13 @@
 
 namespace cli {
 
-tessera::any_model open(const std::filesystem::path& path, next_token_layers further, tied_output tied) {
-    using tessera::huggingface::hf_output;
+tessera::any_model open(const std::filesystem::path& path, mtp_layers further, tied_output tied) {
+    using tessera::huggingface::output_matrix;
     tessera::any_model model = tessera::open_model(
-        path, {.output = tied == tied_output::kept ? hf_output::untied : hf_output::as_config_says});
+        path, {.output = tied == tied_output::kept ? output_matrix::untied : output_matrix::as_config_says});
     for (const std::string& note : model.notes())
         std::cerr << "note: " << path_text(path) << ": " << tessera::printable(note) << '\n';
-    if (further == next_token_layers::left_out) model.leave_out_next_token_layers();
+    if (further == mtp_layers::left_out) model.leave_out_mtp_layers();
     return model;
 }
 

@@ -9,9 +9,9 @@
 
 namespace cli {
 
-/// tessera::open_model, compiled once, with or without the layers that predict further tokens. Prints the model's
+/// tessera::open_model, compiled once, with or without the layers for multi-token prediction. Prints the model's
 /// notes.
-tessera::any_model open(const std::filesystem::path& path, next_token_layers further = next_token_layers::kept,
+tessera::any_model open(const std::filesystem::path& path, mtp_layers further = mtp_layers::kept,
                         tied_output tied = tied_output::embeddings);
 
 /// The tokens of a window where nobody says: 512, or the context the model was trained for if that is shorter.

@@ -53,8 +53,8 @@ using tessera::builtin_formats;
 /// llama.cpp's own spelling of its mixes.
 const CLI::Validator is_recipe(
     [](std::string& name) -> std::string {
-        const tessera::select::mix* found = tessera::select::find_mix(name);
-        if (found == nullptr) return "wanted one of " + tessera::select::mix_names() + ", got " + name;
+        const auto found = tessera::select::find_mix(name, builtin_formats::layouts);
+        if (!found) return "wanted one of " + tessera::select::mix_names(builtin_formats::layouts) + ", got " + name;
         name = found->name;
         return {};
     },
@@ -95,15 +95,17 @@ void add_names(CLI::Option_group& group, named_formats& names) {
     group.add_option("-f,--format", names.format, "The format of all matrices: " + builtin_formats::names())
         ->transform(is_format)
         ->type_name("FORMAT");
-    group.add_option("--recipe", names.recipe, "A mix of llama.cpp's: " + tessera::select::mix_names())
+    group
+        .add_option("--recipe", names.recipe,
+                    "A mix of llama.cpp's: " + tessera::select::mix_names(builtin_formats::layouts))
         ->transform(is_recipe)
         ->type_name("NAME");
 }
 
-void add_without_mtp(CLI::App& command, next_token_layers& further) {
+void add_without_mtp(CLI::App& command, mtp_layers& further) {
     command.add_flag_callback(
-        "--without-mtp", [&further] { further = next_token_layers::left_out; },
-        "Leave out the layers that predict further tokens (nextn), where the model has some");
+        "--without-mtp", [&further] { further = mtp_layers::left_out; },
+        "Leave out the layers for multi-token prediction (nextn), where the model has some");
 }
 
 void add_threads(CLI::App& command, int& threads) {

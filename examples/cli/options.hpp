@@ -13,7 +13,7 @@ namespace cli {
 /// --format and --recipe: members of a group of which exactly one is to be given.
 void add_names(CLI::Option_group& group, named_formats& names);
 void add_pins(CLI::App& command, std::vector<pin>& pins);
-void add_without_mtp(CLI::App& command, next_token_layers& further);
+void add_without_mtp(CLI::App& command, mtp_layers& further);
 void add_threads(CLI::App& command, int& threads);
 void add_untie(CLI::App& command, tied_output& tied);
 /// --force: what becomes of outputs that exist, of every command that writes.

@@ -40,9 +40,9 @@ select::plan plan_by_name(const any_model& model, const named_formats& names, se
         const select::first_match rule(pins, select::uniform{*builtin_formats::find(names.format)});
         return select::make_plan(tensors, rule, fallback_formats::layouts);
     }
-    const select::mix& mix = *select::find_mix(names.recipe);
+    const select::mix mix = *select::find_mix(names.recipe, builtin_formats::layouts);
     const auto facts = mix_model_of(model.metadata(), columns);
-    const select::first_match rule(pins, select::recipe(mix, facts, tensors));
+    const select::first_match rule(pins, select::recipe(mix, facts, tensors, builtin_formats::layouts));
     select::plan plan = select::make_plan(tensors, rule, fallback_formats::layouts);
     plan.file_type = mix.file_type;
     return plan;

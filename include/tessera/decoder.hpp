@@ -2,4 +2,4 @@
 #pragma once
 
 #include "tessera/decoder/model.hpp"
-#include "tessera/decoder/next_token_layers.hpp"
+#include "tessera/decoder/mtp_layers.hpp"

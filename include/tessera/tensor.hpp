@@ -5,3 +5,4 @@
 #include "tessera/tensor/memory.hpp"
 #include "tessera/tensor/overlay_source.hpp"
 #include "tessera/tensor/packed_matrix.hpp"
+#include "tessera/tensor/simulating_sink.hpp"

@@ -12,6 +12,7 @@
 #include "tessera/gguf.hpp"
 #include "tessera/huggingface.hpp"
 #include "tessera/jinja.hpp"
+#include "tessera/json.hpp"
 #include "tessera/measure.hpp"
 #include "tessera/quantize.hpp"
 #include "tessera/safetensors.hpp"

@@ -179,9 +179,9 @@ TEST_CASE("a number that is not finite ends the run with layer, tensor and windo
     const float nan = std::numeric_limits<float>::quiet_NaN(), huge = 3e38f;
     for (const auto& [tensor, place] :
          {std::pair("blk.1.attn_v.weight", "layer 1, input of blk.1.attn_output.weight"),
-          {"blk.1.attn_output.weight", "layer 1, behind blk.1.attn_output.weight"},
+          {"blk.1.attn_output.weight", "layer 1, after blk.1.attn_output.weight"},
           {"blk.0.ffn_up_exps.weight", "layer 0, input of blk.0.ffn_down_exps.weight, expert"},
-          {"blk.0.ffn_down_exps.weight", "layer 0, behind blk.0.ffn_down_exps.weight"}})
+          {"blk.0.ffn_down_exps.weight", "layer 0, after blk.0.ffn_down_exps.weight"}})
         for (const float bad : {nan, huge}) {
             const std::string message = refused(tensor, bad);
             CAPTURE(message);
@@ -282,7 +282,7 @@ TEST_CASE("every architecture has importances for all that is quantized") {
         const std::vector<input_statistics> inputs = calibrate(source, {tokens, 32}).inputs;
         const importance_table table = make_importances(inputs);
         table.require_fit(source.tensors());
-        const std::string unused = concat("blk.", inputs.back().layer, '.');  // guesses further tokens, is not run
+        const std::string unused = concat("blk.", inputs.back().layer, '.');  // for multi-token prediction, is not run
         for (const tensor_info& info : source.tensors()) {
             if (select::stays_full_precision(info) || info.name == "token_embd.weight" || info.name.starts_with(unused))
                 continue;

@@ -215,7 +215,7 @@ TEST_CASE("a calibration that is killed goes on where it was, to the same bytes"
         fs::remove(folder / "x.gguf");
         for (bool is_killed = true; is_killed && !exists(folder / "x.gguf");) {
             const auto before = state_of_checkpoint();
-            const auto has_saved = [&] {
+            const auto has_saved = [&](::pid_t) {
                 const auto now = state_of_checkpoint();
                 return now != before && now != decltype(now){};
             };

@@ -253,7 +253,7 @@ TEST_CASE("no expression of a user's takes long, and what is too large or of ano
 TEST_CASE("an interrupted run leaves nothing behind") {
     const scratch_dir folder;
     // At the start, and when the output has been begun: again and again, until a signal has met the work.
-    const auto has_begun = [&] { return files_in(folder) > 0; };
+    const auto has_begun = [&](::pid_t) { return files_in(folder) > 0; };
     bool is_met = false;
     while (!is_met) {
         fs::remove(folder / "x.gguf");
@@ -263,7 +263,7 @@ TEST_CASE("an interrupted run leaves nothing behind") {
         CHECK(files_in(folder) == (is_met ? 0 : 1));
     }
     const outcome at_once =
-        signalled(folder, "quantize fable-3m -f Q6_K -o y.gguf --threads 1", SIGTERM, [] { return true; });
+        signalled(folder, "quantize fable-3m -f Q6_K -o y.gguf --threads 1", SIGTERM, [](::pid_t) { return true; });
     CHECK(files_in(folder) == (at_once.status == 0 ? 1 : 0));
 }
 

@@ -199,7 +199,7 @@ TEST_CASE("numbers that are none and weights that are too large are named") {
     CHECK(has(program(folder, "quantize tiny.gguf -f Q4_0 -o s.gguf").out, "warning: next to nothing is left"));
 }
 
-TEST_CASE("layers that predict further tokens are priced, or left out") {
+TEST_CASE("layers for multi-token prediction are priced, or left out") {
     const scratch_dir folder;
     REQUIRE(program(folder, "convert fable-3m --type BF16 -o fable.gguf").status == 0);
     memory_source base, full;  // a small model with fable-3m's tokenizer, without such a layer and with one
@@ -276,6 +276,6 @@ TEST_CASE("layers that predict further tokens are priced, or left out") {
     const outcome told =
         program(folder, "quantize m.gguf -f Q4_0 -o s.gguf --encoder weighted --text fable-3m/generated_heldout.txt");
     REQUIRE(told.status == 0);
-    CHECK(has(told.out, "does not run the layers that predict further tokens: no statistics for blk.2."));
+    CHECK(has(told.out, "does not run the layers for multi-token prediction: no statistics for blk.2."));
     CHECK(has(told.out, "; rounded without"));
 }

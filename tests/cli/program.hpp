@@ -8,6 +8,8 @@
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
+#include <fstream>
+#include <iterator>
 #include <stdexcept>
 #include <string>
 
@@ -42,9 +44,9 @@ inline outcome program(const scratch_dir& folder, const std::string& arguments) 
     return shell(folder, std::string("'" TESSERA_PROGRAM "' ") + arguments);
 }
 
-/// The same, but a signal is sent once `is_time()` holds; the status is 128 and the signal's number where that ended
-/// it. What a signal meets depends on events, then, and not on how fast the machine is. A busy one may still end its
-/// work first.
+/// The same, but a signal is sent once `is_time(process)` holds; the status is 128 and the signal's number where that
+/// ended it. What a signal meets depends on events, then, and not on how fast the machine is. A busy one may still end
+/// its work first.
 template <class Condition>
 outcome signalled(const scratch_dir& folder, const std::string& arguments, int signal, Condition&& is_time) {
     lay_out_model(folder);
@@ -61,11 +63,18 @@ outcome signalled(const scratch_dir& folder, const std::string& arguments, int s
     int status = 0;
     bool is_sent = false;
     while (::waitpid(child, &status, is_sent ? 0 : WNOHANG) == 0)
-        if (is_time()) {
+        if (is_time(child)) {
             ::kill(child, signal);
             is_sent = true;
         }
     return {WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status), read_text(out), read_text(err)};
+}
+
+/// Whether a process has mapped the file of this name.
+inline bool has_mapped(::pid_t process, const std::string& name) {
+    std::ifstream maps("/proc/" + std::to_string(process) + "/maps");
+    const std::string all{std::istreambuf_iterator<char>(maps), {}};
+    return has(all, "/" + name + "\n");
 }
 
 }  // namespace support

@@ -23,6 +23,7 @@
 #include "tessera/core/tensor_info.hpp"
 #include "tessera/core/utf8.hpp"
 #include "tessera/core/view.hpp"
+#include "tessera/format/builtin.hpp"
 
 using namespace tessera;
 

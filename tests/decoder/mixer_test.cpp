@@ -32,7 +32,7 @@ bool sees(const decoder::attention_scope& scope, std::size_t query, std::size_t 
 
 }  // namespace
 
-TEST_CASE("attention is a weighted mean over the keys that its scope lets a query see") {
+TEST_CASE("attention is a softmax over the keys in the scope of a query") {
     constexpr std::size_t window = 300;  // more than two blocks of queries
     constexpr std::size_t heads = 4, kv_heads = 2, size = 6, value_size = 5;
     struct named_case {
@@ -50,9 +50,9 @@ TEST_CASE("attention is a weighted mean over the keys that its scope lets a quer
         {"a window longer than the text", {.window = 1000}},
         {"chunks", {.chunk = 70}},
         {"chunks and a window", {.window = 20, .chunk = 140}},
-        {"a cap", {}, 1.5},
+        {"a soft cap", {}, 1.5},
         {"sinks in a window", {.window = 9}, 0, {0.5f, -2.0f, 3.0f, 0.0f}},
-        {"sinks, a cap and gates behind the queries", {.chunk = 33}, 2.0, {0.5f, -2.0f, 3.0f, 0.0f}, 2 * size},
+        {"sinks, a soft cap and gates after the queries", {.chunk = 33}, 2.0, {0.5f, -2.0f, 3.0f, 0.0f}, 2 * size},
     };
     const memory_source nothing;
     for (const named_case& c : cases) {
@@ -104,23 +104,23 @@ TEST_CASE("attention is a weighted mean over the keys that its scope lets a quer
     }
 }
 
-TEST_CASE("queries grow by the logarithm of their position where the scope asks for it") {
+TEST_CASE("attention temperature scales queries by the logarithm of their position") {
     const memory_source nothing;
     const decoder::model_spec spec;
-    decoder::attention_scope scope{.growth = {.step = 4, .offset = 1}};
+    decoder::attention_scope scope{.temperature = {.step = 4, .offset = 1}};
     const decoder::rope_table rope({}, {}, 0);
     const decoder::layer_run<memory_source> run{nothing, spec, scope, rope, 0, 10, 1, {}};
     matrix queries = matrix::Ones(20, 3);
-    decoder::grow_queries(run, queries);
+    decoder::apply_temperature(run, queries);
     for (const Eigen::Index window : {0, 10}) {
         CHECK((queries.middleRows(window, 3).array() == 1.0f).all());
         CHECK((queries.middleRows(window + 3, 4).array() - 1.0693147f).abs().maxCoeff() < 1e-6f);
         CHECK((queries.middleRows(window + 7, 3).array() - 1.1098612f).abs().maxCoeff() < 1e-6f);
     }
 
-    scope.growth = {.step = 4, .weight = 0.5};
+    scope.temperature = {.step = 4, .weight = 0.5};
     queries.setOnes();
-    decoder::grow_queries(run, queries);
+    decoder::apply_temperature(run, queries);
     for (const Eigen::Index window : {0, 10}) {
         CHECK((queries.middleRows(window, 4).array() == 1.0f).all());
         CHECK((queries.middleRows(window + 4, 4).array() - 1.3465736f).abs().maxCoeff() < 1e-6f);
@@ -128,7 +128,7 @@ TEST_CASE("queries grow by the logarithm of their position where the scope asks 
     }
 }
 
-TEST_CASE("the length of a delta net's queries and keys is bounded from below by a number under the root") {
+TEST_CASE("delta net: the L2 norm of queries and keys has epsilon under the root") {
     std::vector<float> x{3, 4};
     decoder::detail::scale_to_length(x, 11, 12);
     CHECK(x == std::vector<float>{6, 8});  // 12 / sqrt(25 + 11)
@@ -137,7 +137,7 @@ TEST_CASE("the length of a delta net's queries and keys is bounded from below by
     CHECK(nothing == std::vector<float>{0, 0});
 }
 
-TEST_CASE("a convolution sums over the last tokens of its window") {
+TEST_CASE("delta net: the convolution is causal and stays within its window") {
     constexpr Eigen::Index window = 9, channels = 600, taps = 4;  // channels: more than two strips
     const matrix in = random_matrix(3 * window, channels, 4);
     const matrix kernel = random_matrix(taps, channels, 5);
@@ -155,7 +155,7 @@ TEST_CASE("a convolution sums over the last tokens of its window") {
     CHECK(worst > 0);
 }
 
-TEST_CASE("experts are chosen by score and bias from the best groups, and weighted by score") {
+TEST_CASE("routing: experts are chosen by score and bias from the best groups, and weighted by score") {
     const auto routed = [](const decoder::expert_spec& spec, std::vector<float> bias, std::vector<float> logits) {
         matrix one = Eigen::Map<matrix>(logits.data(), 1, static_cast<Eigen::Index>(logits.size()));
         std::vector<float> weights(logits.size());  // 0: not chosen

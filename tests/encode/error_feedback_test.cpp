@@ -12,6 +12,7 @@
 #include <doctest/doctest.h>
 #include <Eigen/Core>
 
+#include "support/own_formats.hpp"
 #include "support/random.hpp"
 #include "tessera/encode/error_feedback.hpp"
 #include "tessera/format/iq2.hpp"
@@ -24,8 +25,9 @@ namespace {
 
 using matrix = Eigen::Matrix<float, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
 
-// One of each kind: scale and minimum in two levels, a table of levels, codewords with an even number of signs.
-using formats = format_list<q2_k, iq4_xs, iq2_xxs>;
+// One of each kind: scale and minimum in two levels, a table of levels, codewords with an even number of signs; and
+// formats that were written by hand.
+using formats = format_list<q2_k, iq4_xs, iq2_xxs, support::own_nibbles, support::own_pairs>;
 
 constexpr std::size_t columns = 512, rows = 70;  // one tile of rows and a part of one
 constexpr std::size_t tokens = 2048;

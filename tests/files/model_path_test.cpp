@@ -97,7 +97,7 @@ TEST_CASE("files that are no model") {
 TEST_CASE("files of a model that are pointers or web pages") {
     const auto with = [](const char* name) {
         const support::scratch_dir folder;
-        support::hf_directory::llama().write(folder.path());
+        support::model_directory::llama().write(folder.path());
         write_text(folder / name, pointer);
         const std::string message =
             support::message_of<error>([&] { const any_model model = open_model(folder.path()); });

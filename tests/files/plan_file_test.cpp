@@ -205,7 +205,7 @@ TEST_CASE("the facts behind a recipe come from the metadata") {
 
 TEST_CASE("a recipe's file type is llama.cpp's number of it") {
     select::plan plan = select::make_plan(tied, select::uniform{*find_type(type_id::q4_k)}, fallback_formats::layouts);
-    plan.file_type = select::find_mix("Q4_K_M")->file_type;
+    plan.file_type = select::find_mix("Q4_K_M", builtin_formats::layouts)->file_type;
     CHECK(output_metadata(properties(), plan).require<std::uint32_t>("general.file_type") == 15);
     CHECK(plan_from_json(plan_to_json(plan, properties()), "plan.json", tied).file_type == plan.file_type);
 }

@@ -12,9 +12,11 @@
 
 #include "format/codec.hpp"
 #include "format/scalar_decoder.hpp"
+#include "support/own_formats.hpp"
 #include "support/random.hpp"
 #include "support/support.hpp"
 #include "tessera/format.hpp"
+#include "tessera/testing/formats.hpp"
 
 using namespace tessera;
 using codec::for_each_format;
@@ -62,6 +64,45 @@ float value_of(const typename F::scales& scales, const typename F::code_array& c
     else
         return F::value(scales, i / F::group * F::group, codes[i / F::group])[i % F::group];
 }
+
+// Each of these breaks something.
+struct half_decoded : support::own_nibbles {
+    static void decode(const block& in, std::span<float, 32> x) noexcept {
+        const float before = x[7];
+        own_nibbles::decode(in, x);
+        x[7] = before;
+    }
+};
+struct rounded_down : support::own_nibbles {
+    static std::int8_t round(const scales& s, std::size_t i, float x) noexcept {
+        return static_cast<std::int8_t>(std::max(-7, own_nibbles::round(s, i, x) - 1));
+    }
+};
+struct other_store : support::own_nibbles {
+    static void store(const scales& s, const code_array& codes, block& out) noexcept {
+        own_nibbles::store(s, codes, out);
+        out.codes[3] ^= 1;
+    }
+};
+struct coarse : support::own_nibbles {
+    static constexpr std::string_view name = "coarse, really";
+    static void encode(std::span<const float, 32>, block& out) noexcept { out = {half(1.0f), {}}; }
+};
+struct impostor : support::own_nibbles {
+    static constexpr type_id type = type_id::q4_0;
+};
+struct leaky_store : support::own_nibbles {
+    static void load(const block& in, scales& s, code_array& codes) noexcept {
+        s.scale = in.scale;
+        for (std::size_t i = 0; i < 32; ++i)
+            codes[i] = static_cast<std::int8_t>((in.codes[i / 2] >> (i % 2 * 4) & 15) - 8);
+    }
+    static void store(const scales& s, const code_array& codes, block& out) noexcept {
+        const std::uint8_t before = out.codes[0];
+        own_nibbles::store(s, codes, out);
+        out.codes[0] = before;
+    }
+};
 
 bool holds_integers(type_id id) {
     return id == type_id::i8 || id == type_id::i16 || id == type_id::i32 || id == type_id::i64;
@@ -115,13 +156,8 @@ TEST_CASE("decode agrees with an independent scalar decoder on random bytes") {
     });
 }
 
-TEST_CASE("decode by type id reads unaligned bytes") {
-    for_each_format([](const type_layout& format) {
-        const auto bytes = random_blocks(format, 5000 / format.block_size + 3, 11);
-        std::vector<std::byte> shifted{std::byte{}};
-        shifted.insert(shifted.end(), bytes.begin(), bytes.end());
-        CHECK(differences(codec::decode(format, std::span(shifted).subspan(1)), codec::decode(format, bytes)) == 0);
-    });
+TEST_CASE("the formats keep what testing/formats.hpp asks of every format") {
+    for (const std::string& failure : testing::check_formats<codec::formats>()) FAIL_CHECK(failure);
 }
 
 TEST_CASE("packing is the inverse of unpacking: scales and codes of random blocks are stored back byte for byte") {
@@ -174,40 +210,18 @@ TEST_CASE("plain types: what they can hold comes back, the rest is rounded and n
     });
 }
 
-TEST_CASE("the reference encoder: error within two-sided bounds, fixed point") {
-    for_each_quantizing_format([](const type_layout& format) {
-        const std::vector<float> x = support::gaussian(256 * 64, 5);
-        const auto decoded = codec::encode_decode(format, reference{}, x);
-        const double relative = std::sqrt(codec::squared_error(decoded, x) / codec::energy(x));
-        // No code for independent normal values has a relative error below 2^-bits (Shannon). A uniform code over
-        // +-3 sigma has 6 / sqrt(12) times that, and the reference may waste a bit on top.
-        const double least = std::pow(2.0, -codec::bits_per_weight(format));
-        CAPTURE(relative / least);
-        CHECK(relative > least);
-        CHECK(relative < 5.0 * least);
-
-        // Decoded values are representable: encoding them again moves nothing by more than a rounding of the scale.
-        const auto again = codec::encode_decode(format, reference{}, decoded);
-        const double drift = std::sqrt(codec::squared_error(again, decoded) / codec::energy(x));
-        CAPTURE(drift / relative);
-        CHECK(drift <= 0.35 * relative);
-    });
-}
-
-TEST_CASE("the reference encoder: zeros stay zeros, extremes stay finite") {
-    constexpr float infinity = std::numeric_limits<float>::infinity();
-    for_each_quantizing_format([](const type_layout& format) {
-        for (const float value : codec::encode_decode(format, reference{}, std::vector<float>(256, 0.0f)))
-            REQUIRE(value == 0.0f);
-        for (const float special : {1e-42f, 1e-30f, 1e30f, std::numeric_limits<float>::max()}) {
-            CAPTURE(special);
-            std::vector<float> extreme(256, special);
-            extreme[3] = -special;
-            for (const float value : codec::encode_decode(format, reference{}, extreme)) REQUIRE(std::isfinite(value));
-        }
-        std::vector<float> hostile(256, 1.0f);
-        hostile[0] = std::numeric_limits<float>::quiet_NaN();
-        hostile[1] = infinity;
-        (void)codec::encode(format, reference{}, hostile);  // any result, no undefined behaviour
-    });
+TEST_CASE("what a format does not keep is found") {
+    const auto has = [](const std::vector<std::string>& failures, std::string_view what) {
+        return std::ranges::any_of(failures, [&](const std::string& f) { return f.find(what) != std::string::npos; });
+    };
+    CHECK(testing::check_format<support::own_nibbles>().empty());
+    CHECK(testing::check_format<support::own_pairs>({.drift = 1.0}).empty());
+    CHECK(has(testing::check_format<half_decoded>(), "decode writes all weights"));
+    CHECK(has(testing::check_format<rounded_down>(), "`round` brings"));
+    CHECK(has(testing::check_format<other_store>(), "decode gives what `value` says"));
+    CHECK(has(testing::check_format<coarse>(), "not far above"));
+    CHECK(has(testing::check_format<coarse>(), "zeros stay"));
+    CHECK(has(testing::check_formats<format_list<coarse>>(), "a name has letters"));
+    CHECK(has(testing::check_formats<format_list<impostor>>(), "an id of GGUF's means"));
+    CHECK(has(testing::check_format<leaky_store>(), "`store` writes every bit"));
 }

@@ -132,6 +132,8 @@ inline double lattice_weight(tessera::type_id type, const std::uint8_t* b, std::
 
 inline double exact_weight(tessera::type_id type, const std::uint8_t* b, std::size_t i) {
     using tessera::type_id;
+    if (type == type_id{42})  // Q2_0
+        return half_at(b) * ((b[2 + i / 4] >> (2 * (i % 4)) & 3) - 1);
     switch (type) {
         case type_id::f32: return double{std::bit_cast<float>(u32_at(b))};
         case type_id::f16: return half_at(b);
@@ -188,7 +190,6 @@ inline double exact_weight(tessera::type_id type, const std::uint8_t* b, std::si
         }
         case type_id::tq2_0: return half_at(b + 64) * (strided_pair(b, i) - 1);
         case type_id::q1_0: return half_at(b) * (bit(b + 2, i) ? 1 : -1);
-        case type_id::q2_0: return half_at(b) * ((b[2 + i / 4] >> (2 * (i % 4)) & 3) - 1);
         default: return lattice_weight(type, b, i);
     }
 }

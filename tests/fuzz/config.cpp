@@ -23,7 +23,6 @@
 using namespace tessera;
 using fuzz::accepted;
 using fuzz::require;
-using huggingface::hf_model;
 
 namespace {
 
@@ -52,7 +51,7 @@ constexpr std::string_view small_tokenizer = R"({"added_tokens":[{"id":0,"conten
  {"id":1,"content":"<s>","special":true},{"id":2,"content":"</s>","special":true}],
  "model":{"type":"BPE","unk_token":"<unk>","byte_fallback":true,"vocab":{"<unk>":0,"<s>":1,"</s>":2,"a":3},"merges":[]}})";
 
-void try_model(const hf_model& directory) {
+void try_model(const huggingface::model& directory) {
     for (const tensor_info& info : directory.tensors()) {
         gguf::require_name("file", info.name);
         gguf::require_shape("file", info);
@@ -93,7 +92,7 @@ void run_config(std::string_view input) {
     fuzz::write_file("model.safetensors", safetensors_bytes(parts.size() > 1 ? parts[1] : "{}"));
     fuzz::write_file("tokenizer.json", parts.size() > 2 && !parts[2].empty() ? parts[2] : small_tokenizer);
     if (parts.size() > 3) fuzz::write_file("generation_config.json", parts[3]);
-    const auto directory = accepted(fuzz::folder().string(), [&] { return hf_model(fuzz::folder()); });
+    const auto directory = accepted(fuzz::folder().string(), [&] { return huggingface::model(fuzz::folder()); });
     if (directory) try_model(*directory);
 }
 

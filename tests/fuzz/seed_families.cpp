@@ -17,9 +17,9 @@
 int main(int argc, char** argv) {
     if (argc != 2) return 2;
     namespace families = support::families;
-    std::vector<std::pair<std::string, support::hf_directory>> all{{"llama", support::hf_directory::llama()},
-                                                                   {"mixtral", support::hf_directory::mixtral()}};
-    const auto add = [&](std::string name, const support::hf_family& family) {
+    std::vector<std::pair<std::string, support::model_directory>> all{{"llama", support::model_directory::llama()},
+                                                                      {"mixtral", support::model_directory::mixtral()}};
+    const auto add = [&](std::string name, const support::model_family& family) {
         all.emplace_back(std::move(name), family.directory);
     };
     add("qwen2", families::qwen2_yarn());

@@ -19,6 +19,9 @@
 #include "tessera/format/registry.hpp"
 #include "tessera/gguf/header.hpp"
 #include "tessera/gguf/layout.hpp"
+#include "tessera/huggingface/vocabulary.hpp"
+#include "tessera/jinja/from_json.hpp"
+#include "tessera/jinja/lint.hpp"
 #include "tessera/text.hpp"
 #include "text/vocabularies.hpp"
 
@@ -80,7 +83,7 @@ void require_round_trip(const text::tokenizer& tokens, bool is_byte_level, std::
     const std::string decoded = tokens.decode(*encoded);
     if (spells_all && std::ranges::all_of(*encoded, [&](token_id id) { return is_ordinary(tokens, id); })) {
         // Visible spaces are spaces. In what is no UTF-8, one may lie across characters, and stay visible.
-        const auto shown = [](std::string_view text) { return text::replaced(text, text::visible_space, " "); };
+        const auto shown = [](std::string_view text) { return replaced(text, text::visible_space, " "); };
         require(is_byte_level ? decoded == repaired_utf8(said) : shown(decoded) == shown(said),
                 "decoding undoes encoding");
         require(!is_utf8(said) || tokens.encode(decoded, plain) == *encoded, "encoding undoes decoding");
@@ -120,7 +123,8 @@ std::string project_file(std::string_view relative) {
 // Files of tokenizers
 
 void try_directory(std::string_view said) {
-    const auto keys = accepted(fuzz::folder().string(), [&] { return text::tokenizer_metadata(fuzz::folder(), 0); });
+    const auto keys =
+        accepted(fuzz::folder().string(), [&] { return huggingface::tokenizer_metadata(fuzz::folder(), 0); });
     if (keys) try_tokenizer(*keys, said);
 }
 
@@ -318,22 +322,22 @@ void run_template(std::string_view input) {
     const auto parts = fuzz::parts_of(input, 2);
     const auto parsed = accepted("template", [&] { return jinja::text_template(parts[0], "template"); });
     if (!parsed) return;
-    for (const jinja::finding& f : jinja::check_for_llama(*parsed))
+    for (const jinja::finding& f : jinja::lint(*parsed))
         require(!f.problem.empty() && f.line > 0 && f.column > 0, "a finding says what and where");
     std::optional<nlohmann::ordered_json> variables;
-    if (parts.size() > 1) variables = text::parse_bounded_json(parts[1]);
+    if (parts.size() > 1) variables = find_json(parts[1]);
     if (!variables || !variables->is_object()) variables = nlohmann::ordered_json::parse(usual_variables);
     const jinja::render_options options{.now = text::usual_date(), .bounds = narrow};
-    const auto rendered = accepted("template", [&] { return parsed->render(*variables, options); });
+    const auto rendered = accepted("template", [&] { return jinja::render(*parsed, *variables, options); });
     require(!rendered || rendered->size() <= narrow.output_bytes, "a text stays within the limit");
-    require(rendered == accepted("template", [&] { return parsed->render(*variables, options); }),
+    require(rendered == accepted("template", [&] { return jinja::render(*parsed, *variables, options); }),
             "rendering changes nothing");
     if (!rendered) return;
     static_cast<void>(text::find_chat_layout([&](const nlohmann::ordered_json& messages) {
         nlohmann::ordered_json shown = *variables;
         shown["messages"] = messages;
         shown["tools"] = text::probe_tools();
-        return parsed->render(shown, options);
+        return jinja::render(*parsed, shown, options);
     }));
 }
 

@@ -35,7 +35,7 @@ std::vector<float> values_of(const Source& source, std::string_view name) {
 
 /// What a test writes into a directory: config.json, weights, and a vocabulary of single letters. Change it, then
 /// write.
-struct hf_directory {
+struct model_directory {
     nlohmann::json config;
     tessera::memory_source weights;
     /// Tensors of bytes; dimensions in GGUF's order.
@@ -51,8 +51,8 @@ struct hf_directory {
                                    vocabulary = 10;
 
     /// A Llama with untied embeddings.
-    static hf_directory llama() {
-        hf_directory model;
+    static model_directory llama() {
+        model_directory model;
         model.config = {{"architectures", {"LlamaForCausalLM"}},
                         {"hidden_size", embedding},
                         {"intermediate_size", feed_forward},
@@ -76,8 +76,8 @@ struct hf_directory {
     }
 
     /// A Mixtral with three experts.
-    static hf_directory mixtral() {
-        hf_directory model;
+    static model_directory mixtral() {
+        model_directory model;
         model.config = llama().config;
         model.config["architectures"] = {"MixtralForCausalLM"};
         model.config["num_local_experts"] = 3;
@@ -150,7 +150,7 @@ struct hf_directory {
     }
 
 private:
-    // Writes a file again, with the tensors of bytes behind the others.
+    // Writes a file again, with the tensors of bytes after the others.
     void append_byte_tensors(const fs::path& file) const {
         const std::string old = read_text(file);
         std::uint64_t length = 0;

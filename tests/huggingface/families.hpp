@@ -13,7 +13,8 @@
 
 namespace support::families {
 
-constexpr std::uint64_t embedding = hf_family::embedding, heads = hf_family::heads, key_heads = hf_family::key_heads;
+constexpr std::uint64_t embedding = model_family::embedding, heads = model_family::heads,
+                        key_heads = model_family::key_heads;
 
 /// How a checkpoint holds experts.
 enum class experts_in { matrices, one_tensor };
@@ -27,18 +28,18 @@ inline values picked(const values& from, std::size_t width, const std::vector<st
     return to;
 }
 
-inline void add_norms(hf_family& family, const char* before_network = "ffn_norm.weight") {
+inline void add_norms(model_family& family, const char* before_network = "ffn_norm.weight") {
     family.norm("attn_norm.weight", "input_layernorm.weight", embedding);
     family.norm(before_network, "post_attention_layernorm.weight", embedding);
 }
 
-inline void add_shared_expert(hf_family& family, std::uint64_t size) {
+inline void add_shared_expert(model_family& family, std::uint64_t size) {
     family.same("ffn_gate_inp_shexp.weight", "mlp.shared_expert_gate.weight", {embedding, 1});
     family.add_feed_forward(size, "mlp.shared_expert.", "_shexp");
 }
 
-inline hf_family qwen2_yarn() {
-    hf_family family("Qwen2ForCausalLM", 2);
+inline model_family qwen2_yarn() {
+    model_family family("Qwen2ForCausalLM", 2);
     family.directory.config["intermediate_size"] = 48;
     family.directory.config["rope_theta"] = 10000.0;
     family.directory.config["rope_scaling"] = {
@@ -54,8 +55,8 @@ inline hf_family qwen2_yarn() {
     return family;
 }
 
-inline hf_family qwen3() {
-    hf_family family("Qwen3ForCausalLM", 2);
+inline model_family qwen3() {
+    model_family family("Qwen3ForCausalLM", 2);
     family.directory.config["intermediate_size"] = 48;
     family.directory.config["head_dim"] = 16;
     family.directory.config["rope_theta"] = 1000000;
@@ -70,8 +71,8 @@ inline hf_family qwen3() {
     return family;
 }
 
-inline hf_family qwen2moe() {
-    hf_family family("Qwen2MoeForCausalLM", 2);
+inline model_family qwen2moe() {
+    model_family family("Qwen2MoeForCausalLM", 2);
     family.directory.config["intermediate_size"] = 48;
     family.directory.config["moe_intermediate_size"] = 16;
     family.directory.config["shared_expert_intermediate_size"] = 20;
@@ -89,8 +90,8 @@ inline hf_family qwen2moe() {
     return family;
 }
 
-inline hf_family qwen3moe(experts_in form) {
-    hf_family family("Qwen3MoeForCausalLM", 2);
+inline model_family qwen3moe(experts_in form) {
+    model_family family("Qwen3MoeForCausalLM", 2);
     family.directory.config["intermediate_size"] = 48;
     family.directory.config["head_dim"] = 16;
     family.directory.config["moe_intermediate_size"] = 16;
@@ -123,8 +124,8 @@ inline hf_family qwen3moe(experts_in form) {
 }
 
 /// Gemma ties its embeddings unless told otherwise, and stores norms less 1.
-inline hf_family gemma(const char* architecture, std::uint64_t layers, std::uint64_t feed_forward) {
-    hf_family family(architecture, layers);
+inline model_family gemma(const char* architecture, std::uint64_t layers, std::uint64_t feed_forward) {
+    model_family family(architecture, layers);
     family.directory.norm_shift = 1.0f;
     family.directory.config.erase("tie_word_embeddings");
     family.directory.config["intermediate_size"] = feed_forward;
@@ -142,8 +143,8 @@ inline hf_family gemma(const char* architecture, std::uint64_t layers, std::uint
     return family;
 }
 
-inline hf_family gemma2() {
-    hf_family family = gemma("Gemma2ForCausalLM", 4, 48);
+inline model_family gemma2() {
+    model_family family = gemma("Gemma2ForCausalLM", 4, 48);
     family.directory.config["rope_theta"] = 10000.0;
     family.directory.config["attn_logit_softcapping"] = 5.0;
     family.directory.config["final_logit_softcapping"] = 10.0;
@@ -152,8 +153,8 @@ inline hf_family gemma2() {
     return family;
 }
 
-inline hf_family gemma3(std::uint64_t layers = 7) {
-    hf_family family = gemma("Gemma3ForCausalLM", layers, 40);
+inline model_family gemma3(std::uint64_t layers = 7) {
+    model_family family = gemma("Gemma3ForCausalLM", layers, 40);
     family.directory.config["rope_theta"] = 1000000.0;
     family.directory.config["rope_scaling"] = {{"rope_type", "linear"}, {"factor", 8.0}};
     family.directory.config["sliding_window"] = 3;
@@ -167,8 +168,8 @@ inline hf_family gemma3(std::uint64_t layers = 7) {
 
 /// The same as the text part of a model with pictures; names of its tensors begin with `before`. What the text part's
 /// configuration leaves out has its defaults, or is outside.
-inline hf_family with_pictures(const hf_family& gemma3, const std::string& before) {
-    hf_family family("Gemma3ForConditionalGeneration", 0);
+inline model_family with_pictures(const model_family& gemma3, const std::string& before) {
+    model_family family("Gemma3ForConditionalGeneration", 0);
     nlohmann::json text = gemma3.directory.config;
     for (const char* key : {"architectures", "rms_norm_eps", "rope_theta"}) text.erase(key);
     text["bos_token_id"] = 5;
@@ -186,8 +187,8 @@ inline hf_family with_pictures(const hf_family& gemma3, const std::string& befor
     return family;
 }
 
-inline hf_family phi3() {
-    hf_family family("Phi3ForCausalLM", 2);
+inline model_family phi3() {
+    model_family family("Phi3ForCausalLM", 2);
     family.directory.config["intermediate_size"] = 40;
     family.directory.config["max_position_embeddings"] = 2048;
     family.directory.config["original_max_position_embeddings"] = 256;
@@ -209,9 +210,9 @@ inline hf_family phi3() {
     return family;
 }
 
-/// A dense layer, two with experts, and `next_layers` that predict a further token.
-inline hf_family glm4moe(std::uint64_t next_layers) {
-    hf_family family("Glm4MoeForCausalLM", 3);
+/// A dense layer, two with experts, and `mtp_layers` for multi-token prediction.
+inline model_family glm4moe(std::uint64_t mtp_layers) {
+    model_family family("Glm4MoeForCausalLM", 3);
     auto& config = family.directory.config;
     config["intermediate_size"] = 48;
     config["head_dim"] = 16;
@@ -227,7 +228,7 @@ inline hf_family glm4moe(std::uint64_t next_layers) {
     config["attention_bias"] = true;
     config["use_qk_norm"] = true;
     family.add_ends();
-    for (std::uint64_t layer = 0; layer < 3 + next_layers; ++layer) {
+    for (std::uint64_t layer = 0; layer < 3 + mtp_layers; ++layer) {
         family.begin_layer(layer);
         add_norms(family, "post_attention_norm.weight");
         family.add_attention(16, {"q", "k", "v"});

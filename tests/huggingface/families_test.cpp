@@ -12,12 +12,12 @@
 #include "huggingface/hybrid_families.hpp"
 #include "support/support.hpp"
 
-using support::hf_family;
-using tessera::huggingface::hf_model;
+using support::model_family;
+namespace huggingface = tessera::huggingface;
 namespace families = support::families;
 
 TEST_CASE("Qwen2, with YaRN") {
-    const hf_family family = families::qwen2_yarn();
+    const model_family family = families::qwen2_yarn();
     family.convert_like("qwen2_yarn");
     family.break_config();
 }
@@ -25,55 +25,56 @@ TEST_CASE("Qwen2, with YaRN") {
 TEST_CASE("Qwen3") { families::qwen3().convert_like("qwen3"); }
 
 TEST_CASE("Qwen2Moe") {
-    hf_family family = families::qwen2moe();
+    model_family family = families::qwen2moe();
     family.convert_like("qwen2moe");
     family.break_config();
 
     family.directory.config.erase("num_experts");
     const support::scratch_dir folder;
     family.directory.write(folder.path());
-    CHECK_THROWS_WITH_AS(hf_model{folder.path()}, doctest::Contains("num_experts: wanted"), tessera::error);
+    CHECK_THROWS_WITH_AS(huggingface::model{folder.path()}, doctest::Contains("num_experts: wanted"), tessera::error);
 }
 
-TEST_CASE("Qwen3Moe, with experts apart and in one tensor") {
+TEST_CASE("Qwen3Moe, with experts in separate tensors and in one") {
     for (const auto form : {families::experts_in::matrices, families::experts_in::one_tensor}) {
         CAPTURE(static_cast<int>(form));
-        const hf_family family = families::qwen3moe(form);
+        const model_family family = families::qwen3moe(form);
         family.convert_like("qwen3moe");
         family.break_config();
     }
 }
 
 TEST_CASE("Gemma 2: tied unless said otherwise, norms stored less 1") {
-    const hf_family family = families::gemma2();
+    const model_family family = families::gemma2();
     family.convert_like("gemma2");
     family.break_config();
 }
 
-TEST_CASE("Gemma 3, alone and as the text part of a model with pictures") {
-    hf_family family = families::gemma3();
+TEST_CASE("Gemma 3, by itself and as the text part of a multimodal model") {
+    model_family family = families::gemma3();
     family.convert_like("gemma3");
     family.break_config();
     for (const std::string before : {"language_model.model.", "model.language_model."}) {
-        const hf_family pictured = families::with_pictures(family, before);
+        const model_family pictured = families::with_pictures(family, before);
         pictured.convert_like("gemma3", {"gemma3.attention.layer_norm_rms_epsilon"});
-        pictured.convert([](const hf_model& model) {
+        pictured.convert([](const huggingface::model& model) {
             CHECK(model.metadata().require<std::uint32_t>("tokenizer.ggml.bos_token_id") == 5);
         });
     }
 
     family.directory.config["rope_local_base_freq"] = 5000.0;
-    family.convert(
-        [](const hf_model& model) { CHECK(model.metadata().require<float>("gemma3.rope.freq_base_swa") == 5000.0f); });
+    family.convert([](const huggingface::model& model) {
+        CHECK(model.metadata().require<float>("gemma3.rope.freq_base_swa") == 5000.0f);
+    });
 }
 
-TEST_CASE("Gemma 3: rotary embedding of two kinds of layers, as newer configurations have it") {
-    hf_family family = families::gemma3(1);
+TEST_CASE("Gemma 3: rope_parameters for each kind of layer, as newer configurations have it") {
+    model_family family = families::gemma3(1);
     for (const char* key : {"rope_theta", "rope_scaling", "sliding_window"}) family.directory.config.erase(key);
     family.directory.config["rope_parameters"] = {
         {"full_attention", {{"rope_type", "linear"}, {"factor", 8.0}, {"rope_theta", 500000.0}}},
         {"sliding_attention", {{"rope_type", "default"}, {"rope_theta", 20000.0}}}};
-    family.convert([](const hf_model& model) {
+    family.convert([](const huggingface::model& model) {
         CHECK(model.metadata().require<float>("gemma3.rope.freq_base") == 500000.0f);
         CHECK(model.metadata().require<float>("gemma3.rope.freq_base_swa") == 20000.0f);
         CHECK(model.metadata().require<float>("gemma3.rope.scaling.factor") == 8.0f);
@@ -82,20 +83,20 @@ TEST_CASE("Gemma 3: rotary embedding of two kinds of layers, as newer configurat
 }
 
 TEST_CASE("Phi 3: fused projections stay, factors for long and short contexts") {
-    hf_family family = families::phi3();
+    model_family family = families::phi3();
     family.convert_like("phi3_long", {"phi3.rope.scaling.attn_factor"});
     family.break_config();
-    family.convert([](const hf_model& model) {
+    family.convert([](const huggingface::model& model) {
         CHECK(model.metadata().require<float>("phi3.rope.scaling.attn_factor") ==
               doctest::Approx(std::sqrt(1.0 + std::log(8.0) / std::log(256.0))));
     });
 
-    hf_family short_only = family;
+    model_family short_only = family;
     short_only.directory.config["rope_scaling"] = nullptr;
     short_only.directory.config["sliding_window"] = nullptr;
     short_only.wanted.erase("rope_factors_long.weight");
     short_only.wanted.erase("rope_factors_short.weight");
-    short_only.convert([](const hf_model& model) {
+    short_only.convert([](const huggingface::model& model) {
         CHECK(model.metadata().require<std::uint32_t>("phi3.attention.sliding_window") == 0);
         CHECK(!model.metadata().contains("phi3.rope.scaling.attn_factor"));
     });
@@ -103,12 +104,12 @@ TEST_CASE("Phi 3: fused projections stay, factors for long and short contexts") 
     family.directory.config["rope_scaling"]["long_factor"] = {1, 2};
     const support::scratch_dir folder;
     family.directory.write(folder.path());
-    CHECK_THROWS_WITH_AS(hf_model{folder.path()}, doctest::Contains("long_factor: wanted 3 numbers, got 2"),
+    CHECK_THROWS_WITH_AS(huggingface::model{folder.path()}, doctest::Contains("long_factor: wanted 3 numbers, got 2"),
                          tessera::error);
 }
 
-TEST_CASE("GLM 4.5: a dense layer, experts, and a layer that predicts a further token") {
-    const hf_family family = families::glm4moe(1);
+TEST_CASE("GLM 4.5: a dense layer, experts, and a layer for multi-token prediction") {
+    const model_family family = families::glm4moe(1);
     family.convert_like("glm4moe");
     family.break_config();
 
@@ -121,7 +122,7 @@ TEST_CASE("GLM 4.5: a dense layer, experts, and a layer that predicts a further 
         tokenizer["added_tokens"].push_back({{"id", id++}, {"content", text}, {"special", true}});
     support::write_text(folder / "tokenizer.json", tokenizer.dump());
     support::write_text(folder / "tokenizer_config.json", R"({"eos_token": "<|endoftext|>", "unk_token": "<unk>"})");
-    const hf_model model(folder.path());
+    const huggingface::model model(folder.path());
     const std::pair<const char*, std::uint32_t> roles[] = {
         {"eos", 20}, {"bos", 21}, {"eot", 22}, {"eom", 23}, {"unknown", 0}};
     for (const auto& role : roles) {
@@ -131,7 +132,7 @@ TEST_CASE("GLM 4.5: a dense layer, experts, and a layer that predicts a further 
     }
 
     // A checkpoint may lack that layer, whatever config.json says.
-    families::glm4moe(0).convert([](const hf_model& model) {
+    families::glm4moe(0).convert([](const huggingface::model& model) {
         CHECK(model.metadata().require<std::uint32_t>("glm4moe.block_count") == 3);
         CHECK(!model.metadata().contains("glm4moe.nextn_predict_layers"));
     });
@@ -140,11 +141,12 @@ TEST_CASE("GLM 4.5: a dense layer, experts, and a layer that predicts a further 
 namespace {
 
 // Converts two directories and compares all but the name.
-void check_same(const support::hf_directory& one, const support::hf_directory& other, const std::string& note = "") {
+void check_same(const support::model_directory& one, const support::model_directory& other,
+                const std::string& note = "") {
     const support::scratch_dir folder, second;
     one.write(folder.path());
     other.write(second.path());
-    const hf_model model(folder.path()), same(second.path());
+    const huggingface::model model(folder.path()), same(second.path());
     REQUIRE(model.tensors().size() == same.tensors().size());
     for (const auto& info : model.tensors()) {
         CAPTURE(info.name);
@@ -162,15 +164,15 @@ void check_same(const support::hf_directory& one, const support::hf_directory& o
         if (!note.empty()) CHECK_MESSAGE(support::has(told, note), told);
 }
 
-support::hf_directory renamed(support::hf_directory directory, const char* name) {
+support::model_directory renamed(support::model_directory directory, const char* name) {
     directory.config["architectures"] = {name};
     return directory;
 }
 
 // The same model as the text part of another one: its configuration inside, its tensors' names longer, others around.
-support::hf_directory as_text_part(const support::hf_directory& inner, const char* name, const std::string& before,
-                                   const char* model_type) {
-    support::hf_directory outer;
+support::model_directory as_text_part(const support::model_directory& inner, const char* name,
+                                      const std::string& before, const char* model_type) {
+    support::model_directory outer;
     nlohmann::json text = inner.config;
     text.erase("architectures");
     text["model_type"] = model_type;
@@ -188,14 +190,14 @@ support::hf_directory as_text_part(const support::hf_directory& inner, const cha
 }  // namespace
 
 TEST_CASE("architectures with several names") {
-    const support::hf_directory llama = support::hf_directory::llama(), qwen3 = families::qwen3().directory,
-                                latent = families::deepseek3().directory;
+    const support::model_directory llama = support::model_directory::llama(), qwen3 = families::qwen3().directory,
+                                   latent = families::deepseek3().directory;
     for (const char* name :
          {"LLaMAForCausalLM", "InternLM3ForCausalLM", "IQuestCoderForCausalLM", "MistralForCausalLM"})
         check_same(llama, renamed(llama, name));
     check_same(families::phi3().directory, renamed(families::phi3().directory, "Phi4ForCausalLMV"));
-    const support::hf_directory hybrid = families::qwen35(false).directory;
-    support::hf_directory glm = families::glm4moe(1).directory;
+    const support::model_directory hybrid = families::qwen35(false).directory;
+    support::model_directory glm = families::glm4moe(1).directory;
     glm.config["rope_theta"] = 10000.0;  // where the defaults differ
     check_same(glm, renamed(glm, "SolarOpenForCausalLM"));
 
@@ -215,17 +217,18 @@ TEST_CASE("architectures with several names") {
     }
 }
 
-TEST_CASE("KORMo: a Qwen 2 without biases whose norms have names of their own") {
-    hf_family family("KORMoForCausalLM", 2);
+TEST_CASE("KORMo: a Qwen 2 without biases and with other names for its norms") {
+    model_family family("KORMoForCausalLM", 2);
     family.directory.config["intermediate_size"] = 48;
     family.add_ends();
     for (std::uint64_t layer = 0; layer < 2; ++layer) {
         family.begin_layer(layer);
-        family.norm("attn_norm.weight", "pre_attention_layernorm.weight", hf_family::embedding);
-        family.norm("ffn_norm.weight", "pre_mlp_layernorm.weight", hf_family::embedding);
+        family.norm("attn_norm.weight", "pre_attention_layernorm.weight", model_family::embedding);
+        family.norm("ffn_norm.weight", "pre_mlp_layernorm.weight", model_family::embedding);
         family.add_attention(8);
         family.add_feed_forward(48);
     }
-    family.convert(
-        [](const hf_model& model) { CHECK(model.metadata().require<std::string>("general.architecture") == "qwen2"); });
+    family.convert([](const huggingface::model& model) {
+        CHECK(model.metadata().require<std::string>("general.architecture") == "qwen2");
+    });
 }

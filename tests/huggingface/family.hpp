@@ -22,15 +22,15 @@ namespace support {
 using values = std::vector<float>;
 
 /// Sizes as in the golden files, so that these can be compared.
-struct hf_family {
+struct model_family {
     static constexpr std::uint64_t embedding = 32, heads = 4, key_heads = 2, vocabulary = 40;
 
-    hf_directory directory;
+    model_directory directory;
     std::map<std::string, values> wanted;  ///< by GGUF name
     std::string prefix;                    ///< of the layer being added, in the source
     std::string block;                     ///< and in GGUF
 
-    hf_family(const char* architecture, std::uint64_t layers) {
+    model_family(const char* architecture, std::uint64_t layers) {
         directory.config = {{"architectures", {architecture}},  {"hidden_size", embedding},
                             {"num_hidden_layers", layers},      {"num_attention_heads", heads},
                             {"num_key_value_heads", key_heads}, {"vocab_size", vocabulary},
@@ -105,10 +105,10 @@ struct hf_family {
     }
 
     /// Converts, compares every tensor in whole and in ranges of rows, then shows the model to `check`.
-    void convert(const std::function<void(const tessera::huggingface::hf_model&)>& check) const {
+    void convert(const std::function<void(const tessera::huggingface::model&)>& check) const {
         const scratch_dir folder;
         directory.write(folder.path());
-        const tessera::huggingface::hf_model model(folder.path());
+        const tessera::huggingface::model model(folder.path());
         for (const auto& info : model.tensors()) {
             CAPTURE(info.name);
             const auto found = wanted.find(info.name);
@@ -142,7 +142,7 @@ struct hf_family {
             CAPTURE(key);
             write_text(folder / "config.json", config.dump());
             try {
-                const tessera::huggingface::hf_model model(folder.path());
+                const tessera::huggingface::model model(folder.path());
             } catch (const tessera::error& error) {
                 ++refused;
                 CHECK_MESSAGE(std::string(error.what()).starts_with(folder.path().string()), error.what());
@@ -166,7 +166,7 @@ struct hf_family {
     /// As convert, then compares names, shapes and metadata with a file that stock llama.cpp loads. `computed` are keys
     /// whose values differ.
     void convert_like(const char* golden_name, const std::vector<std::string>& computed = {}) const {
-        convert([&](const tessera::huggingface::hf_model& model) {
+        convert([&](const tessera::huggingface::model& model) {
             const auto path = shared(std::string("golden/architectures/") + golden_name + ".gguf");
             if (!path) return;
             const tessera::gguf::reader golden(*path);

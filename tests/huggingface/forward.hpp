@@ -22,7 +22,7 @@ namespace support {
 
 /// What a class of transformers does though its config.json does not say so. Which parts a layer has is seen from its
 /// tensors.
-struct hf_facts {
+struct class_facts {
     enum class gate { silu, gelu, clamped };
     enum class routing { softmax, sigmoid, softmax_of_best, sigmoid_of_best };
     /// Of experts that are one tensor: (2 x size, width) or (width, 2 x size), gates first or taking turns with ups.
@@ -30,8 +30,8 @@ struct hf_facts {
 
     double norm_offset = 0;  ///< norms multiply by it + weight
     double embedding_scale = 1;
-    hf_rotation::pairs pairs = hf_rotation::pairs::halves;
-    hf_rotation::context context = hf_rotation::context::within_original;
+    plain_rotation::pairs pairs = plain_rotation::pairs::halves;
+    plain_rotation::context context = plain_rotation::context::within_original;
     std::size_t period = 1;      ///< of so many layers, the last sees everything; the others a window
     double local_rope_base = 0;  ///< of the others, unscaled; 0: as the last
     std::size_t chunk = 0;       ///< the others see a chunk instead of a window, and they alone are turned (Llama 4)
@@ -40,20 +40,20 @@ struct hf_facts {
     bool renormalised = false;  ///< weights of experts, where config.json does not say
     expert_layout experts = expert_layout::rows;
 
-    friend bool operator==(const hf_facts&, const hf_facts&) = default;
+    friend bool operator==(const class_facts&, const class_facts&) = default;
 };
 
-class hf_forward : public hf_tensors {
+class plain_forward : public plain_tensors {
 public:
-    hf_forward(const hf_directory& directory, const hf_facts& facts)
-        : hf_tensors(directory),
+    plain_forward(const model_directory& directory, const class_facts& facts)
+        : plain_tensors(directory),
           facts_(facts),
           width_(count("hidden_size")),
           heads_(count("num_attention_heads")),
           key_heads_(count("num_key_value_heads")),
           epsilon_(number("rms_norm_eps", 1e-6)),
           global_(rotated_size(), config(), facts.context),
-          local_(facts.local_rope_base == 0 ? global_ : hf_rotation(rotated_size(), facts.local_rope_base)) {}
+          local_(facts.local_rope_base == 0 ? global_ : plain_rotation(rotated_size(), facts.local_rope_base)) {}
 
     /// Of every token of one window.
     std::vector<numbers> logits(std::span<const std::int32_t> tokens) {
@@ -72,7 +72,7 @@ public:
     }
 
 private:
-    // What the tokens before left behind.
+    // Of the tokens before.
     struct layer_memory {
         std::vector<numbers> keys, values;  // per token, all heads
         std::vector<numbers> channels;      // per token, before the convolution
@@ -91,7 +91,7 @@ private:
         return static_cast<std::size_t>(static_cast<double>(head_size()) * share);
     }
 
-    numbers norm(const std::string& name, const numbers& x) { return hf_tensors::norm(name, x, facts_.norm_offset); }
+    numbers norm(const std::string& name, const numbers& x) { return plain_tensors::norm(name, x, facts_.norm_offset); }
     // f(head) for each of the heads that lie in x.
     template <class Function>
     static numbers each_head(const numbers& x, std::size_t size, Function&& f) {
@@ -145,7 +145,7 @@ private:
             q = each_head(q, size, [&](const numbers& head) { return norm(at + "q_norm", head); });
             k = each_head(k, size, [&](const numbers& head) { return norm(at + "k_norm", head); });
         }
-        const hf_rotation& rotation = is_local ? local_ : global_;
+        const plain_rotation& rotation = is_local ? local_ : global_;
         if (is_local || facts_.chunk == 0)
             for (numbers* heads : {&q, &k})
                 for (std::size_t first = 0; first < heads->size(); first += size)
@@ -270,7 +270,7 @@ private:
                     out[j] += state[i * size + j] * q[i];
                 }
             }
-            out = hf_tensors::norm(at + "norm", out, 0);
+            out = plain_tensors::norm(at + "norm", out, 0);
             for (std::size_t j = 0; j < size; ++j) out[j] *= silu(gates[h * size + j]);
             append(y, out);
         }
@@ -303,9 +303,9 @@ private:
     }
     numbers gated(numbers g, const numbers& up) const {
         for (std::size_t i = 0; i < g.size(); ++i) switch (facts_.activation) {
-                case hf_facts::gate::silu: g[i] = silu(g[i]) * up[i]; break;
-                case hf_facts::gate::gelu: g[i] = gelu(g[i]) * up[i]; break;
-                case hf_facts::gate::clamped:
+                case class_facts::gate::silu: g[i] = silu(g[i]) * up[i]; break;
+                case class_facts::gate::gelu: g[i] = gelu(g[i]) * up[i]; break;
+                case class_facts::gate::clamped:
                     g[i] = std::min(g[i], 7.0);
                     g[i] *= sigmoid(1.702 * g[i]) * (std::clamp(up[i], -7.0, 7.0) + 1);
             }
@@ -313,7 +313,7 @@ private:
     }
 
     numbers mixture(const std::string& at, const std::string& router, const numbers& x) {
-        using routing = hf_facts::routing;
+        using routing = class_facts::routing;
         numbers weights = linear(at + router, x);
         if (facts_.router == routing::softmax) weights = softmax(weights);
         if (facts_.router == routing::sigmoid)
@@ -363,7 +363,7 @@ private:
     }
 
     numbers expert(const std::string& at, std::size_t e, const numbers& x) {
-        using layout = hf_facts::expert_layout;
+        using layout = class_facts::expert_layout;
         const std::string one = at + std::to_string(e) + '.';
         if (has(one + "w1.weight")) return linear(one + "w2", gated(linear(one + "w1", x), linear(one + "w3", x)));
         if (has(one + "down_proj.weight")) return dense(one, x);
@@ -380,7 +380,7 @@ private:
     }
     // x times matrix e of a stack.
     numbers of_stack(const std::string& name, std::size_t e, const numbers& x) {
-        using layout = hf_facts::expert_layout;
+        using layout = class_facts::expert_layout;
         const bool is_right = facts_.experts == layout::columns || facts_.experts == layout::alternating_columns;
         const numbers& weights = tensor(name);
         const std::size_t experts = matrices(name);
@@ -391,10 +391,10 @@ private:
         return has(name + "_bias") ? sum(y, part(tensor(name + "_bias"), e * y.size(), y.size())) : y;
     }
 
-    hf_facts facts_;
+    class_facts facts_;
     std::size_t width_, heads_, key_heads_;
     double epsilon_;
-    hf_rotation global_, local_;
+    plain_rotation global_, local_;
 };
 
 }  // namespace support

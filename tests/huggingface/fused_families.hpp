@@ -27,8 +27,8 @@ values filled(std::size_t outer, std::size_t rows, std::size_t columns, From&& f
     return made;
 }
 
-inline hf_family llama4() {
-    hf_family family("Llama4ForCausalLM", 4);
+inline model_family llama4() {
+    model_family family("Llama4ForCausalLM", 4);
     auto& config = family.directory.config;
     config["intermediate_size"] = 16;
     config["intermediate_size_mlp"] = 48;
@@ -64,8 +64,8 @@ inline hf_family llama4() {
 }
 
 /// Without layers.
-inline hf_family gpt_oss_ends() {
-    hf_family family("GptOssForCausalLM", 4);
+inline model_family gpt_oss_ends() {
+    model_family family("GptOssForCausalLM", 4);
     auto& config = family.directory.config;
     config["intermediate_size"] = 16;
     config["head_dim"] = 16;
@@ -80,7 +80,7 @@ inline hf_family gpt_oss_ends() {
 }
 
 /// All of a layer but the experts' weights.
-inline void add_gpt_oss_layer(hf_family& family, std::uint64_t layer, std::size_t size) {
+inline void add_gpt_oss_layer(model_family& family, std::uint64_t layer, std::size_t size) {
     family.begin_layer(layer);
     add_norms(family, "post_attention_norm.weight");
     family.add_attention(16, {"q", "k", "v"});
@@ -97,8 +97,8 @@ inline void add_gpt_oss_layer(hf_family& family, std::uint64_t layer, std::size_
 }
 
 /// In full precision.
-inline hf_family gpt_oss() {
-    hf_family family = gpt_oss_ends();
+inline model_family gpt_oss() {
+    model_family family = gpt_oss_ends();
     for (std::uint64_t layer = 0; layer < 4; ++layer) {
         add_gpt_oss_layer(family, layer, 16);
         const values both = family.in_layer("mlp.experts.gate_up_proj", {32, embedding, 4});
@@ -143,7 +143,7 @@ struct published_gpt_oss {
     static constexpr std::size_t size = 64;
     std::mt19937 random{7};
     mxfp4_tensor both{4 * 2 * size * embedding, random}, down{4 * embedding * size, random};
-    hf_family family = gpt_oss_ends();
+    model_family family = gpt_oss_ends();
 
     published_gpt_oss() {
         family.directory.config["num_hidden_layers"] = 1;
@@ -165,8 +165,8 @@ struct published_gpt_oss {
         return expert * 2 * size + 2 * row + odd;
     }
     /// The same with experts in full precision, (expert, row, column) as their blocks are.
-    hf_directory unpacked() const {
-        hf_directory directory = family.directory;
+    model_directory unpacked() const {
+        model_directory directory = family.directory;
         directory.weights.add(family.prefix + "mlp.experts.gate_up_proj", {embedding, 2 * size, 4}, both.weights());
         directory.weights.add(family.prefix + "mlp.experts.down_proj", {size, embedding, 4}, down.weights());
         return directory;
@@ -183,8 +183,8 @@ private:
 constexpr std::size_t rank = 16, plain = 12, rotary = 8, value_size = 10;
 
 /// Without layers.
-inline hf_family deepseek_ends(const char* name, std::uint64_t layers) {
-    hf_family family(name, layers);
+inline model_family deepseek_ends(const char* name, std::uint64_t layers) {
+    model_family family(name, layers);
     auto& config = family.directory.config;
     config["intermediate_size"] = 48;
     config["num_key_value_heads"] = 4;
@@ -208,7 +208,7 @@ inline hf_family deepseek_ends(const char* name, std::uint64_t layers) {
     return family;
 }
 
-inline void add_deepseek_layer(hf_family& family, std::uint64_t layer, bool is_lite) {
+inline void add_deepseek_layer(model_family& family, std::uint64_t layer, bool is_lite) {
     family.begin_layer(layer);
     add_norms(family);
     if (is_lite) {
@@ -236,8 +236,8 @@ inline void add_deepseek_layer(hf_family& family, std::uint64_t layer, bool is_l
     if (!is_lite) family.same("exp_probs_b.bias", "mlp.gate.e_score_correction_bias", {8});
 }
 
-inline hf_family deepseek3() {
-    hf_family family = deepseek_ends("DeepseekV3ForCausalLM", 3);
+inline model_family deepseek3() {
+    model_family family = deepseek_ends("DeepseekV3ForCausalLM", 3);
     auto& config = family.directory.config;
     config["q_lora_rank"] = 20;
     config["norm_topk_prob"] = true;
@@ -246,15 +246,15 @@ inline hf_family deepseek3() {
     config["topk_group"] = 2;
     config["num_nextn_predict_layers"] = 1;
     for (std::uint64_t layer = 0; layer < 3; ++layer) add_deepseek_layer(family, layer, false);
-    // Of a layer behind the last, which is left out.
+    // Of a layer for multi-token prediction, which is left out.
     family.directory.add("model.layers.3.eh_proj.weight", {2 * embedding, embedding});
     family.directory.add("model.layers.3.mlp.experts.0.up_proj.weight", {embedding, 16});
     return family;
 }
 
 /// Without experts.
-inline hf_family youtu() {
-    hf_family family = deepseek_ends("YoutuForCausalLM", 2);
+inline model_family youtu() {
+    model_family family = deepseek_ends("YoutuForCausalLM", 2);
     auto& config = family.directory.config;
     config["q_lora_rank"] = 20;
     for (const char* key : {"first_k_dense_replace", "moe_intermediate_size", "n_routed_experts", "n_shared_experts",
@@ -264,9 +264,9 @@ inline hf_family youtu() {
     return family;
 }
 
-/// GLM 4.7 Flash: with a layer that predicts a further token.
-inline hf_family glm4moe_lite() {
-    hf_family family = deepseek_ends("Glm4MoeLiteForCausalLM", 3);
+/// GLM 4.7 Flash: with a layer for multi-token prediction.
+inline model_family glm4moe_lite() {
+    model_family family = deepseek_ends("Glm4MoeLiteForCausalLM", 3);
     auto& config = family.directory.config;
     config["q_lora_rank"] = 20;
     config["num_nextn_predict_layers"] = 1;
@@ -280,8 +280,8 @@ inline hf_family glm4moe_lite() {
 }
 
 /// Lite: queries of full rank.
-inline hf_family deepseek2(std::uint64_t layers) {
-    hf_family family = deepseek_ends("DeepseekV2ForCausalLM", layers);
+inline model_family deepseek2(std::uint64_t layers) {
+    model_family family = deepseek_ends("DeepseekV2ForCausalLM", layers);
     family.directory.config["q_lora_rank"] = nullptr;
     family.directory.config["norm_topk_prob"] = false;
     for (const char* key : {"mscale", "mscale_all_dim"}) family.directory.config["rope_scaling"][key] = 0.707;

@@ -18,13 +18,13 @@
 #include "tessera/quantize/quantize.hpp"
 #include "tessera/tensor/memory.hpp"
 
-using support::hf_family;
+using support::model_family;
 using support::values;
-using tessera::huggingface::hf_model;
+namespace huggingface = tessera::huggingface;
 namespace families = support::families;
 
-TEST_CASE("Llama 4: experts are cut and turned around") {
-    hf_family family = families::llama4();
+TEST_CASE("Llama 4: experts are split and transposed") {
+    model_family family = families::llama4();
     family.convert_like("llama4");
     family.break_config();
 
@@ -34,20 +34,20 @@ TEST_CASE("Llama 4: experts are cut and turned around") {
                                                {"high_freq_factor", 4.0},
                                                {"original_max_position_embeddings", 1}};
     family.wanted["rope_freqs.weight"] = values(4, 8.0f);
-    family.convert([](const hf_model&) {});
+    family.convert([](const huggingface::model&) {});
 }
 
 TEST_CASE("gpt-oss in full precision: gate and up columns alternate") {
-    const hf_family family = families::gpt_oss();
+    const model_family family = families::gpt_oss();
     family.convert_like("gptoss");
     family.break_config();
 }
 
-TEST_CASE("gpt-oss as published: MXFP4 blocks keep every bit") {
+TEST_CASE("gpt-oss as published: MXFP4 blocks are repacked without loss") {
     families::published_gpt_oss published;
-    hf_family& family = published.family;
-    constexpr std::size_t size = families::published_gpt_oss::size, embedding = hf_family::embedding;
-    family.convert([&](const hf_model& model) {
+    model_family& family = published.family;
+    constexpr std::size_t size = families::published_gpt_oss::size, embedding = model_family::embedding;
+    family.convert([&](const huggingface::model& model) {
         // Through the pipeline, to the bytes of a file: a scale, then code j below code j + 16.
         tessera::select::plan plan;
         for (const auto& info : model.tensors()) plan.choices.push_back({.target = info, .source = info.layout});
@@ -78,29 +78,29 @@ TEST_CASE("gpt-oss as published: MXFP4 blocks keep every bit") {
     family.directory.byte_tensors.back().dims = {embedding, 2, 4};
     const support::scratch_dir folder;
     family.directory.write(folder.path());
-    CHECK_THROWS_WITH_AS(hf_model{folder.path()}, doctest::Contains("mlp.experts.down_proj_scales: wanted bytes"),
-                         tessera::error);
+    CHECK_THROWS_WITH_AS(huggingface::model{folder.path()},
+                         doctest::Contains("mlp.experts.down_proj_scales: wanted bytes"), tessera::error);
 }
 
-TEST_CASE("DeepSeek V3: what unfolds the latent vector is cut into keys and values") {
-    hf_family family = families::deepseek3();
+TEST_CASE("DeepSeek V3: kv_b_proj is split into keys and values") {
+    model_family family = families::deepseek3();
     family.convert_like("deepseek_v3_yarn");
     family.break_config();
 
-    family.directory.add("model.layers.4.eh_proj.weight", {2 * hf_family::embedding, hf_family::embedding});
+    family.directory.add("model.layers.4.eh_proj.weight", {2 * model_family::embedding, model_family::embedding});
     const support::scratch_dir folder;
     family.directory.write(folder.path());
-    CHECK_THROWS_WITH_AS(hf_model{folder.path()}, doctest::Contains("tensor model.layers.4.eh_proj.weight"),
+    CHECK_THROWS_WITH_AS(huggingface::model{folder.path()}, doctest::Contains("tensor model.layers.4.eh_proj.weight"),
                          tessera::error);
     family.directory.remove("model.layers.4.eh_proj.weight");
     family.directory.config["scoring_func"] = "noise";
     family.directory.write(folder.path());
-    CHECK_THROWS_WITH_AS(hf_model{folder.path()}, doctest::Contains("scoring_func: wanted softmax or sigmoid"),
-                         tessera::error);
+    CHECK_THROWS_WITH_AS(huggingface::model{folder.path()},
+                         doctest::Contains("scoring_func: wanted softmax or sigmoid"), tessera::error);
 }
 
-TEST_CASE("Youtu: DeepSeek's attention without experts; GLM 4.7 Flash: with a layer behind the last") {
-    families::youtu().convert([](const hf_model& model) {
+TEST_CASE("Youtu: DeepSeek's attention without experts; GLM 4.7 Flash: with a layer for multi-token prediction") {
+    families::youtu().convert([](const huggingface::model& model) {
         const auto& keys = model.metadata();
         CHECK(keys.require<std::string>("general.architecture") == "deepseek2");
         CHECK(keys.require<std::uint32_t>("deepseek2.leading_dense_block_count") == 2);
@@ -108,7 +108,7 @@ TEST_CASE("Youtu: DeepSeek's attention without experts; GLM 4.7 Flash: with a la
         CHECK(keys.require<std::uint32_t>("deepseek2.expert_shared_count") == 0);
         CHECK(!keys.contains("deepseek2.expert_count"));
     });
-    families::glm4moe_lite().convert([](const hf_model& model) {
+    families::glm4moe_lite().convert([](const huggingface::model& model) {
         const auto& keys = model.metadata();
         CHECK(keys.require<std::string>("general.architecture") == "deepseek2");
         CHECK(keys.require<std::uint32_t>("deepseek2.block_count") == 4);
@@ -120,21 +120,21 @@ TEST_CASE("Youtu: DeepSeek's attention without experts; GLM 4.7 Flash: with a la
 
 TEST_CASE("DeepSeek V2 Lite: queries of full rank") { families::deepseek2(27).convert_like("deepseek_v2lite_yarn"); }
 
-TEST_CASE("Qwen3-Next: linear attention's projections are apart in GGUF") {
-    const hf_family family = families::qwen3next();
+TEST_CASE("Qwen3-Next: the fused projections of linear attention are split") {
+    const model_family family = families::qwen3next();
     family.convert_like("qwen3next");
     family.break_config();
 }
 
-TEST_CASE("Qwen3.5, dense and with experts: value heads take turns in GGUF") {
+TEST_CASE("Qwen3.5, dense and with experts: value heads are interleaved") {
     for (const bool has_experts : {false, true}) {
         CAPTURE(has_experts);
-        hf_family family = families::qwen35(has_experts);
+        model_family family = families::qwen35(has_experts);
         family.convert_like(has_experts ? "qwen35moe" : "qwen35");
         if (!has_experts) family.break_config();
 
-        families::add_next_layer(family, has_experts);
-        family.convert([&](const hf_model& model) {
+        families::add_mtp_layer(family, has_experts);
+        family.convert([&](const huggingface::model& model) {
             const std::string architecture = has_experts ? "qwen35moe" : "qwen35";
             CHECK(model.metadata().require<std::uint32_t>(architecture + ".block_count") == 5);
             CHECK(model.metadata().require<std::uint32_t>(architecture + ".nextn_predict_layers") == 1);

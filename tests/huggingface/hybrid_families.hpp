@@ -19,8 +19,8 @@ constexpr std::size_t linear_head = 8, linear_keys = 2, linear_values = 6, per_k
 constexpr std::size_t mixed = (2 * linear_keys + linear_values) * linear_head;
 
 /// Without embeddings and layers.
-inline hf_family hybrid(const char* name, bool has_experts) {
-    hf_family family(name, 4);
+inline model_family hybrid(const char* name, bool has_experts) {
+    model_family family(name, 4);
     family.directory.norm_shift = 1.0f;
     auto& config = family.directory.config;
     config["head_dim"] = 16;
@@ -41,14 +41,14 @@ inline hf_family hybrid(const char* name, bool has_experts) {
     return family;
 }
 
-inline void add_hybrid_norms_and_feed_forward(hf_family& family, bool has_experts) {
+inline void add_hybrid_norms_and_feed_forward(model_family& family, bool has_experts) {
     add_norms(family, "post_attention_norm.weight");
     if (!has_experts) return family.add_feed_forward(48);
     family.add_experts(6, 16);
     add_shared_expert(family, 20);
 }
 
-inline void add_gated_attention(hf_family& family) {
+inline void add_gated_attention(model_family& family) {
     family.same("attn_q.weight", "self_attn.q_proj.weight", {embedding, 2 * heads * 16});
     family.same("attn_k.weight", "self_attn.k_proj.weight", {embedding, key_heads * 16});
     family.same("attn_v.weight", "self_attn.v_proj.weight", {embedding, key_heads * 16});
@@ -61,8 +61,8 @@ inline values negative_exp(values logs) {
     return logs;
 }
 
-inline hf_family qwen3next() {
-    hf_family family = hybrid("Qwen3NextForCausalLM", true);
+inline model_family qwen3next() {
+    model_family family = hybrid("Qwen3NextForCausalLM", true);
     family.add_ends();
     family.directory.add("mtp.fc.weight", {2 * embedding, embedding});  // left out
     for (std::uint64_t layer = 0; layer < 4; ++layer) {
@@ -95,8 +95,9 @@ inline hf_family qwen3next() {
     return family;
 }
 
-inline hf_family qwen35(bool has_experts) {
-    hf_family family = hybrid(has_experts ? "Qwen3_5MoeForConditionalGeneration" : "Qwen3_5ForCausalLM", has_experts);
+inline model_family qwen35(bool has_experts) {
+    model_family family =
+        hybrid(has_experts ? "Qwen3_5MoeForConditionalGeneration" : "Qwen3_5ForCausalLM", has_experts);
     auto& config = family.directory.config;
     config.erase("partial_rotary_factor");
     config.erase("rope_theta");
@@ -160,8 +161,8 @@ inline hf_family qwen35(bool has_experts) {
     return family;
 }
 
-/// Adds a layer that predicts a further token.
-inline void add_next_layer(hf_family& family, bool has_experts) {
+/// Adds a layer for multi-token prediction.
+inline void add_mtp_layer(model_family& family, bool has_experts) {
     auto& config = family.directory.config;
     (has_experts ? config["text_config"] : config)["mtp_num_hidden_layers"] = 1;
     family.prefix = "mtp.layers.0.";

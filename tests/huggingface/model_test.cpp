@@ -19,10 +19,10 @@
 
 namespace {
 
-using support::hf_directory;
+using support::model_directory;
 using support::values_of;
 using tessera::type_id;
-using tessera::huggingface::hf_model;
+namespace huggingface = tessera::huggingface;
 
 // The permutation of rotary rows as a loop over the old ones. `width` is 1 for a vector.
 std::vector<float> permuted(const std::vector<float>& old, std::size_t heads, std::size_t width) {
@@ -41,7 +41,7 @@ std::vector<float> permuted(const std::vector<float>& old, std::size_t heads, st
 
 TEST_CASE("llama: names, order, types, values") {
     const support::scratch_dir folder;
-    hf_directory directory = hf_directory::llama();
+    model_directory directory = model_directory::llama();
     directory.config["attention_bias"] = true;
     directory.config["num_hidden_layers"] = 1;
     for (const auto& info :
@@ -51,7 +51,7 @@ TEST_CASE("llama: names, order, types, values") {
         directory.add(std::string("model.layers.0.self_attn.") + kind + "_proj.bias", {rows});
     directory.add("model.layers.0.self_attn.rotary_emb.inv_freq", {2});  // dropped
     directory.write(folder.path());
-    const hf_model model(folder.path());
+    const huggingface::model model(folder.path());
 
     std::vector<std::string> names;
     for (const auto& info : model.tensors()) names.push_back(info.name);
@@ -78,21 +78,21 @@ TEST_CASE("llama: names, order, types, values") {
     // transformers passes over biases that config.json does not speak of.
     directory.config.erase("attention_bias");
     directory.write(folder.path());
-    CHECK(support::message_of<tessera::error>([&] { hf_model{folder.path()}; })
+    CHECK(support::message_of<tessera::error>([&] { huggingface::model{folder.path()}; })
               .ends_with("tensor model.layers.0.self_attn.q_proj.bias: wanted none, as config.json has attention_bias "
                          "nothing, got one"));
     directory.config["attention_bias"] = true;
     directory.remove("model.layers.0.self_attn.o_proj.bias");
     directory.write(folder.path());
     CHECK(support::message_of<tessera::error>([&] {
-              hf_model{folder.path()};
+              huggingface::model{folder.path()};
           }).ends_with("tensor model.layers.0.self_attn.o_proj.bias: wanted by the architecture, got no such tensor"));
 }
 
 TEST_CASE("every range of rows reads as the whole tensor does, and packed rows are its bytes or nothing") {
     const support::scratch_dir folder;
-    hf_directory::mixtral().write(folder.path());
-    const hf_model model(folder.path());
+    model_directory::mixtral().write(folder.path());
+    const huggingface::model model(folder.path());
     std::set<std::string> with_bytes;
     for (const tessera::tensor_info& info : model.tensors()) {
         CAPTURE(info.name);
@@ -123,9 +123,9 @@ TEST_CASE("every range of rows reads as the whole tensor does, and packed rows a
 
 TEST_CASE("mixtral: experts are stacked, the router is F32") {
     const support::scratch_dir folder;
-    const hf_directory directory = hf_directory::mixtral();
+    const model_directory directory = model_directory::mixtral();
     directory.write(folder.path());
-    const hf_model model(folder.path());
+    const huggingface::model model(folder.path());
     const auto& metadata = model.metadata();
     CHECK(metadata.require<std::string>("general.architecture") == "llama");
     CHECK(metadata.require<std::uint32_t>("llama.expert_count") == 3);
@@ -147,14 +147,14 @@ TEST_CASE("mixtral: experts are stacked, the router is F32") {
 
 TEST_CASE("metadata: keys, types, values") {
     const support::scratch_dir folder;
-    hf_directory directory = hf_directory::llama();
+    model_directory directory = model_directory::llama();
     directory.config["_name_or_path"] = "/home/someone/some-org/Tiny-Llama/";
     directory.config["head_dim"] = 4;
     directory.write(folder.path());
     support::write_text(
         folder / "generation_config.json",
         R"({"temperature":0.5,"top_k":20,"top_p":null,"min_p":0.05,"eos_token_id":[2,3],"repetition_penalty":1.1})");
-    const hf_model model(folder.path());
+    const huggingface::model model(folder.path());
     const auto& m = model.metadata();
 
     CHECK(m.require<std::string>("general.architecture") == "llama");
@@ -192,21 +192,21 @@ TEST_CASE("metadata: keys, types, values") {
             directory.add(name, {16, 16});
         }
     directory.write(folder.path());
-    const hf_model plain(folder.path());
+    const huggingface::model plain(folder.path());
     CHECK(!plain.metadata().contains("llama.attention.key_length"));
     CHECK(!plain.metadata().contains("llama.attention.head_count_kv"));
     CHECK(plain.metadata().require<std::string>("general.name") == folder.path().filename().string());
     CHECK(plain.find("blk.0.attn_k.weight")->rows() == 16);
 }
 
-TEST_CASE("what generation_config.json recommends is a hint: what cannot be read is left out and told") {
+TEST_CASE("generation_config.json: settings that cannot be read are left out with a note") {
     const support::scratch_dir folder;
-    hf_directory::llama().write(folder.path());
+    model_directory::llama().write(folder.path());
     const auto with = [&](std::string_view text) {
         support::write_text(folder / "generation_config.json", text);
-        return hf_model(folder.path());
+        return huggingface::model(folder.path());
     };
-    const hf_model all = with(R"({"top_k": -1, "temperature": "0.6", "top_p": 0.95, "min_p": Infinity})");
+    const huggingface::model all = with(R"({"top_k": -1, "temperature": "0.6", "top_p": 0.95, "min_p": Infinity})");
     CHECK(all.metadata().require<std::int32_t>("general.sampling.top_k") == 0);  // all tokens
     CHECK(all.metadata().require<float>("general.sampling.temp") == 0.6f);
     CHECK(all.metadata().require<float>("general.sampling.top_p") == 0.95f);
@@ -216,16 +216,16 @@ TEST_CASE("what generation_config.json recommends is a hint: what cannot be read
           (folder / "generation_config.json").string() +
               ": min_p: wanted a number that a float can hold, got \"Infinity\" (left out: it is only "
               "a hint to samplers)");
-    const hf_model whole = with(R"({"top_k": 20.0, "repetition_penalty": [1]})");
+    const huggingface::model whole = with(R"({"top_k": 20.0, "repetition_penalty": [1]})");
     CHECK(whole.metadata().require<std::int32_t>("general.sampling.top_k") == 20);
     CHECK(whole.notes().size() == 1);
     for (const char* top_k : {"20.5", "-2", "4e9", "\"many\"", "true"}) {
-        const hf_model odd = with("{\"top_k\": " + std::string(top_k) + "}");
+        const huggingface::model odd = with("{\"top_k\": " + std::string(top_k) + "}");
         CHECK(!odd.metadata().contains("general.sampling.top_k"));
         CHECK(odd.notes().size() == 1);
     }
     for (const char* text : {"", "[1]", "{", "version https://git-lfs.github.com/spec/v1\noid"}) {
-        const hf_model model = with(text);
+        const huggingface::model model = with(text);
         CHECK(model.notes().size() == 1);
     }
 }
@@ -245,19 +245,19 @@ TEST_CASE("size labels have two digits") {
 TEST_CASE("rotary scaling: linear, yarn, llama3, and none") {
     const auto with = [](nlohmann::json scaling, const auto& check) {
         const support::scratch_dir folder;
-        hf_directory directory = hf_directory::llama();
+        model_directory directory = model_directory::llama();
         directory.config["rope_scaling"] = std::move(scaling);
         directory.write(folder.path());
-        const hf_model model(folder.path());
+        const huggingface::model model(folder.path());
         check(model);
     };
-    with({{"type", "linear"}, {"factor", 4.0}}, [](const hf_model& model) {
+    with({{"type", "linear"}, {"factor", 4.0}}, [](const huggingface::model& model) {
         CHECK(model.metadata().require<std::string>("llama.rope.scaling.type") == "linear");
         CHECK(model.metadata().require<float>("llama.rope.scaling.factor") == 4.0f);
         CHECK(model.find("rope_freqs.weight") == nullptr);
     });
     with({{"rope_type", "yarn"}, {"factor", 8}, {"original_max_position_embeddings", 16}, {"beta_fast", 32.0}},
-         [](const hf_model& model) {
+         [](const huggingface::model& model) {
              CHECK(model.metadata().require<std::string>("llama.rope.scaling.type") == "yarn");
              CHECK(model.metadata().require<float>("llama.rope.scaling.factor") == 8.0f);
              CHECK(model.metadata().require<std::uint32_t>("llama.rope.scaling.original_context_length") == 16);
@@ -265,7 +265,7 @@ TEST_CASE("rotary scaling: linear, yarn, llama3, and none") {
          });
     for (const char* type : {"default", "dynamic"})
         with({{"rope_type", type}, {"factor", 2.0}},
-             [](const hf_model& model) { CHECK(!model.metadata().contains("llama.rope.scaling.type")); });
+             [](const huggingface::model& model) { CHECK(!model.metadata().contains("llama.rope.scaling.type")); });
     // Head size 4, so two frequencies, of wavelengths 2 pi and 2 pi 100; an original context of 1000 is 159 and 1.59 of
     // them.
     with({{"rope_type", "llama3"},
@@ -273,7 +273,7 @@ TEST_CASE("rotary scaling: linear, yarn, llama3, and none") {
           {"low_freq_factor", 1.0},
           {"high_freq_factor", 4.0},
           {"original_max_position_embeddings", 1000}},
-         [](const hf_model& model) {
+         [](const huggingface::model& model) {
              CHECK(!model.metadata().contains("llama.rope.scaling.type"));
              REQUIRE(model.tensors()[0].name == "rope_freqs.weight");
              CHECK(model.tensors()[0].type() == type_id::f32);
@@ -289,18 +289,21 @@ TEST_CASE("rotary scaling: linear, yarn, llama3, and none") {
           {"low_freq_factor", 1.0},
           {"high_freq_factor", 4.0},
           {"original_max_position_embeddings", 100}},
-         [](const hf_model& model) { CHECK(values_of(model, "rope_freqs.weight") == std::vector<float>{1.0f, 8.0f}); });
+         [](const huggingface::model& model) {
+             CHECK(values_of(model, "rope_freqs.weight") == std::vector<float>{1.0f, 8.0f});
+         });
     // Nothing between the two, as in Llama 4 Scout: 15.9 turns and 0.159.
-    with(
-        {{"rope_type", "llama3"},
-         {"factor", 16.0},
-         {"low_freq_factor", 1.0},
-         {"high_freq_factor", 1.0},
-         {"original_max_position_embeddings", 100}},
-        [](const hf_model& model) { CHECK(values_of(model, "rope_freqs.weight") == std::vector<float>{1.0f, 16.0f}); });
+    with({{"rope_type", "llama3"},
+          {"factor", 16.0},
+          {"low_freq_factor", 1.0},
+          {"high_freq_factor", 1.0},
+          {"original_max_position_embeddings", 100}},
+         [](const huggingface::model& model) {
+             CHECK(values_of(model, "rope_freqs.weight") == std::vector<float>{1.0f, 16.0f});
+         });
     // YaRN with a factor of its own: loaders multiply 0.1 ln 8 + 1 = 1.2079 with what is written.
     with({{"rope_type", "yarn"}, {"factor", 8}, {"original_max_position_embeddings", 16}, {"attention_factor", 1.5}},
-         [](const hf_model& model) {
+         [](const huggingface::model& model) {
              CHECK(model.metadata().require<float>("llama.rope.scaling.attn_factor") ==
                    doctest::Approx(1.5 / (0.1 * std::log(8.0) + 1.0)));
          });
@@ -309,7 +312,7 @@ TEST_CASE("rotary scaling: linear, yarn, llama3, and none") {
           {"original_max_position_embeddings", 16},
           {"beta_fast", 16.0},
           {"truncate", false}},
-         [](const hf_model& model) {
+         [](const huggingface::model& model) {
              CHECK(!model.metadata().contains("llama.rope.scaling.attn_factor"));
              REQUIRE(model.notes().size() == 2);
              CHECK(model.notes()[0] == "rope_scaling.beta_fast 16.0: loaders of GGUF compute as with 32");
@@ -318,43 +321,43 @@ TEST_CASE("rotary scaling: linear, yarn, llama3, and none") {
 
     // As newer configurations have it.
     const support::scratch_dir folder;
-    hf_directory directory = hf_directory::llama();
+    model_directory directory = model_directory::llama();
     directory.config.erase("rope_theta");
     directory.config.erase("rope_scaling");
     directory.config["rope_parameters"] = {{"rope_type", "default"}, {"rope_theta", 500000.0}};
     directory.write(folder.path());
-    CHECK(hf_model(folder.path()).metadata().require<float>("llama.rope.freq_base") == 500000.0f);
+    CHECK(huggingface::model(folder.path()).metadata().require<float>("llama.rope.freq_base") == 500000.0f);
 }
 
 TEST_CASE("tied embeddings: no output tensor, whether or not the file repeats it") {
     const support::scratch_dir folder;
-    hf_directory directory = hf_directory::llama();
+    model_directory directory = model_directory::llama();
     directory.config["tie_word_embeddings"] = true;
     directory.write(folder.path());
-    const hf_model tied(folder.path());
+    const huggingface::model tied(folder.path());
     CHECK(tied.find("output.weight") == nullptr);
     REQUIRE(tied.notes().size() == 1);
     CHECK(tied.notes()[0].find("tensor lm_head.weight differs from model.embed_tokens.weight") == 0);
-    const hf_model untied(folder.path(), {.output = tessera::huggingface::hf_output::untied});
+    const huggingface::model untied(folder.path(), {.output = tessera::huggingface::output_matrix::untied});
     CHECK(values_of(untied, "output.weight") == directory.values("lm_head.weight"));
     CHECK(untied.notes().empty());
 
     directory.remove("lm_head.weight");
     directory.write(folder.path());
-    CHECK(hf_model(folder.path()).find("output.weight") == nullptr);
+    CHECK(huggingface::model(folder.path()).find("output.weight") == nullptr);
     directory.weights.add("lm_head.weight", {16, 10}, directory.values("model.embed_tokens.weight"));
     directory.write(folder.path());
     for (const auto output :
-         {tessera::huggingface::hf_output::as_config_says, tessera::huggingface::hf_output::untied}) {
-        const hf_model copied(folder.path(), {.output = output});
+         {tessera::huggingface::output_matrix::as_config_says, tessera::huggingface::output_matrix::untied}) {
+        const huggingface::model copied(folder.path(), {.output = output});
         CHECK(copied.find("output.weight") == nullptr);
         CHECK(copied.notes().empty());
     }
 }
 
-TEST_CASE("a large permuted tensor: pages that were given back are read again") {
+TEST_CASE("a large permuted tensor: released pages are read again") {
     const support::scratch_dir folder;
-    hf_directory directory = hf_directory::llama();
+    model_directory directory = model_directory::llama();
     for (const char* kind : {"q", "o"}) {
         const std::string name = "model.layers.0.self_attn." + std::string(kind) + "_proj.weight";
         directory.remove(name);
@@ -369,7 +372,7 @@ TEST_CASE("a large permuted tensor: pages that were given back are read again") 
          std::vector<tessera::tensor_info>(directory.weights.tensors().begin(), directory.weights.tensors().end()))
         if (info.name.starts_with("model.layers.1.")) directory.remove(info.name);
     directory.write(folder.path());
-    const hf_model model(folder.path());
+    const huggingface::model model(folder.path());
     const std::vector<float> wanted = permuted(directory.values("model.layers.0.self_attn.q_proj.weight"), 4096, 16);
     CHECK(values_of(model, "blk.0.attn_q.weight") == wanted);
     CHECK(values_of(model, "blk.0.attn_q.weight") == wanted);
@@ -379,7 +382,7 @@ TEST_CASE("a large permuted tensor: pages that were given back are read again") 
 
 TEST_CASE("8-bit checkpoints appear as F32, in the blocks that config.json says") {
     const support::scratch_dir folder;
-    hf_directory directory = hf_directory::llama();
+    model_directory directory = model_directory::llama();
     directory.config["quantization_config"] = {{"quant_method", "fp8"}, {"weight_block_size", {4, 8}}};
     directory.write(folder.path());
     // The same file with the values of one tensor replaced by codes: 1.0 everywhere, and a scale per block.
@@ -409,7 +412,7 @@ TEST_CASE("8-bit checkpoints appear as F32, in the blocks that config.json says"
     support::write_text(folder / "other", support::safetensors_bytes(header.dump(), data));
     std::filesystem::rename(folder / "other", folder / "model.safetensors");
 
-    const hf_model model(folder.path());
+    const huggingface::model model(folder.path());
     CHECK(model.find("blk.0.ffn_up.weight")->type() == type_id::f32);
     const std::vector<float> values = values_of(model, "blk.0.ffn_up.weight");
     for (std::size_t row = 0; row < 12; ++row)
@@ -422,7 +425,7 @@ TEST_CASE("shared models open; every tensor reads") {
         const auto path = support::shared(std::string("models/") + name);
         if (!path) continue;
         CAPTURE(name);
-        const hf_model model(*path);
+        const huggingface::model model(*path);
         for (const auto& info : model.tensors()) {
             CAPTURE(info.name);
             bool is_finite = true;
@@ -438,7 +441,7 @@ TEST_CASE("fable-3m converts to what the reference converter made of it") {
     const auto directory = support::shared("models/fable-3m");
     const auto golden = support::shared("golden/kld/fable-3m-f16.gguf");
     if (!directory || !golden) return;
-    const hf_model model(*directory);
+    const huggingface::model model(*directory);
     const tessera::gguf::reader reference(*golden);
 
     REQUIRE(model.tensors().size() == reference.tensors().size());

@@ -12,14 +12,14 @@
 namespace {
 
 using support::has;
-using support::hf_directory;
-using tessera::huggingface::hf_model;
+using support::model_directory;
+namespace huggingface = tessera::huggingface;
 
 // The error of opening the directory, without the folder's name, with which it must begin.
-std::string error_of(const hf_directory& directory) {
+std::string error_of(const model_directory& directory) {
     const support::scratch_dir folder;
     directory.write(folder.path());
-    const std::string message = support::message_of<tessera::error>([&] { hf_model{folder.path()}; });
+    const std::string message = support::message_of<tessera::error>([&] { huggingface::model{folder.path()}; });
     REQUIRE(message.starts_with(folder.path().string()));
     return message.substr(folder.path().string().size());
 }
@@ -28,38 +28,38 @@ std::string error_of(const hf_directory& directory) {
 
 TEST_CASE("tensors that are missing, unknown or of another shape") {
     const auto without = [](std::string_view name) {
-        hf_directory directory = hf_directory::llama();
+        model_directory directory = model_directory::llama();
         directory.remove(name);
         return directory;
     };
     CHECK(has(error_of(without("lm_head.weight")), "tensor lm_head.weight: wanted by the architecture"));
     CHECK(has(error_of(without("model.layers.1.mlp.up_proj.weight")),
               "tensor model.layers.1.mlp.up_proj.weight: wanted by"));
-    hf_directory extra = hf_directory::llama();
+    model_directory extra = model_directory::llama();
     extra.add("model.layers.0.self_attn.q_norm.weight", {4});
     CHECK(
         has(error_of(extra), "tensor model.layers.0.self_attn.q_norm.weight: wanted tensors of the architecture only"));
-    hf_directory fewer = hf_directory::llama();
+    model_directory fewer = model_directory::llama();
     fewer.config["num_hidden_layers"] = 1;
     CHECK(has(error_of(fewer), "tensor model.layers.1."));
-    hf_directory vocabulary = hf_directory::llama();
+    model_directory vocabulary = model_directory::llama();
     vocabulary.config["vocab_size"] = 11;
     CHECK(has(error_of(vocabulary),
               "tensor model.embed_tokens.weight: wanted [hidden_size, vocab_size] = [16, 11] from config.json, "
               "got F32 [16, 10]"));
-    hf_directory heads = hf_directory::llama();
+    model_directory heads = model_directory::llama();
     heads.config["num_key_value_heads"] = 4;
     CHECK(has(error_of(heads),
               "tensor model.layers.0.self_attn.k_proj.weight: wanted [hidden_size, num_key_value_heads * head "
               "size] = [16, 16]"));
-    hf_directory experts = hf_directory::mixtral();
+    model_directory experts = model_directory::mixtral();
     experts.config["num_local_experts"] = 4;
     CHECK(has(error_of(experts), "block_sparse_moe.gate.weight: wanted [hidden_size, number of experts] = [16, 4]"));
 }
 
 TEST_CASE("config.json is wrong: every message names the file and the key") {
     const auto error_with = [](const char* key, const nlohmann::json& value) {
-        hf_directory directory = hf_directory::mixtral();
+        model_directory directory = model_directory::mixtral();
         if (value.is_discarded())
             directory.config.erase(key);
         else
@@ -114,9 +114,9 @@ TEST_CASE("config.json is wrong: every message names the file and the key") {
 
     const support::scratch_dir folder;
     const auto error_of_text = [&](std::string_view text) {
-        hf_directory::llama().write(folder.path());
+        model_directory::llama().write(folder.path());
         support::write_text(folder / "config.json", text);
-        return support::message_of<tessera::error>([&] { hf_model{folder.path()}; });
+        return support::message_of<tessera::error>([&] { huggingface::model{folder.path()}; });
     };
     const std::string file = (folder / "config.json").string();
     CHECK(error_of_text("").starts_with(file));
@@ -124,6 +124,6 @@ TEST_CASE("config.json is wrong: every message names the file and the key") {
     CHECK(error_of_text("{\"a\":1,\"a\":2}").starts_with(file));
     CHECK(error_of_text(std::string(1'000'000, '[')).starts_with(file));
     CHECK(support::message_of<tessera::error>([&] {
-              hf_model{folder / "nowhere"};
+              huggingface::model{folder / "nowhere"};
           }).starts_with((folder / "nowhere/config.json").string()));
 }

@@ -19,7 +19,7 @@ inline double number_or(const nlohmann::json& from, const char* key, double othe
 }
 
 /// What pairs of a head are turned by: position x frequency.
-struct hf_rotation {
+struct plain_rotation {
     enum class pairs { halves, neighbours };  ///< (i, i + dims/2), or (2i, 2i+1)
     enum class context { within_original, beyond_original };
 
@@ -27,18 +27,18 @@ struct hf_rotation {
     double magnitude = 1;  ///< multiplies every turned number
 
     /// The unscaled one.
-    hf_rotation(std::size_t dims, double base) {
+    plain_rotation(std::size_t dims, double base) {
         for (std::size_t i = 0; i < dims / 2; ++i)
             frequencies.push_back(std::pow(base, -2.0 * static_cast<double>(i) / static_cast<double>(dims)));
     }
 
     /// What `rope_scaling` or `rope_parameters` says. `length` matters to longrope alone.
-    hf_rotation(std::size_t dims, const nlohmann::json& config, context length) {
+    plain_rotation(std::size_t dims, const nlohmann::json& config, context length) {
         nlohmann::json scaling;
         for (const char* key : {"rope_scaling", "rope_parameters"})
             if (config.contains(key) && config[key].is_object()) scaling = config[key];
         const double base = number_or(scaling, "rope_theta", number_or(config, "rope_theta", 10000));
-        *this = hf_rotation(dims, base);
+        *this = plain_rotation(dims, base);
         if (scaling.is_null()) return;
         const std::string type = scaling.value("rope_type", scaling.value("type", "default"));
         const double factor = number_or(scaling, "factor", 1);

@@ -23,15 +23,15 @@ namespace {
 
 using nlohmann::json;
 using support::has;
-using tessera::huggingface::hf_settings;
+using tessera::huggingface::model_settings;
 namespace families = support::families;
 
 // Everything a conversion takes from config.json, as bytes to compare.
-std::string effect_of(const hf_settings& settings) {
+std::string effect_of(const model_settings& settings) {
     std::string bytes(settings.architecture().gguf_name);
     for (const auto& [key, value] : settings.keys())
         bytes += tessera::concat(key, '=', std::visit([](const auto& v) { return json(v).dump(); }, value), '\n');
-    const tessera::huggingface::hf_dimensions& dimensions = settings.dimensions();
+    const tessera::huggingface::model_dimensions& dimensions = settings.dimensions();
     bytes.append(reinterpret_cast<const char*>(&dimensions), sizeof dimensions);
     for (const auto& factors :
          {settings.rope().frequency_factors(dimensions.rotary), settings.rope().long_factors(dimensions.rotary),
@@ -40,7 +40,7 @@ std::string effect_of(const hf_settings& settings) {
     for (const auto& group : settings.architecture().layer)
         for (const auto& rule : group.rules)
             if (!rule.flag.empty()) bytes += settings.text().flag(rule.flag).value_or(false) ? '1' : '0';
-    bytes += tessera::concat(settings.is_tied(), settings.next_layers(), settings.block().rows);
+    bytes += tessera::concat(settings.is_tied(), settings.mtp_layers(), settings.block().rows);
     for (const std::string& note : settings.notes()) bytes += note;
     return bytes;
 }
@@ -48,7 +48,7 @@ std::string effect_of(const hf_settings& settings) {
 // What is wrong with a directory, or nothing.
 std::string problem_of(const support::fs::path& folder) {
     try {
-        const hf_settings settings(folder);
+        const model_settings settings(folder);
         return {};
     } catch (const tessera::error& error) {
         return error.what();
@@ -63,7 +63,7 @@ struct reader {
     std::pair<std::string, bool> operator()(const json& config) const {
         support::write_text(folder / "config.json", config.dump());
         try {
-            return {effect_of(hf_settings(folder.path())), true};
+            return {effect_of(model_settings(folder.path())), true};
         } catch (const tessera::error& error) {
             return {error.what(), false};
         }
@@ -148,8 +148,8 @@ void for_each_disturbed(const json& config, Visit&& visit) {
 
 std::vector<std::pair<std::string, json>> small_configs() {
     using families::experts_in;
-    return {{"llama", support::hf_directory::llama().config},
-            {"mixtral", support::hf_directory::mixtral().config},
+    return {{"llama", support::model_directory::llama().config},
+            {"mixtral", support::model_directory::mixtral().config},
             {"llama4", families::llama4().directory.config},
             {"qwen2", families::qwen2_yarn().directory.config},
             {"qwen2moe", families::qwen2moe().directory.config},
@@ -182,7 +182,7 @@ std::vector<std::pair<std::string, json>> public_configs(const reader& read) {
         support::write_text(read.folder / "config.json", text);
         const std::string problem = problem_of(read.folder.path());
         if (problem.empty()) {
-            const hf_settings settings(read.folder.path());
+            const model_settings settings(read.folder.path());
             for (const std::string& note : settings.notes()) CHECK_MESSAGE(!has(note, "mean nothing"), note);
             configs.emplace_back(name, json::parse(text));
             continue;
@@ -197,7 +197,7 @@ std::vector<std::pair<std::string, json>> public_configs(const reader& read) {
 
 }  // namespace
 
-TEST_CASE("a field of config.json has an effect, or another value is refused or told") {
+TEST_CASE("every field of config.json has an effect, or another value is refused or noted") {
     const reader read;
     std::vector<std::pair<std::string, json>> configs = small_configs();
     for (auto& config : public_configs(read)) configs.push_back(std::move(config));
@@ -232,7 +232,7 @@ TEST_CASE("a field of config.json has an effect, or another value is refused or 
     CHECK(refused > 100);
 }
 
-TEST_CASE("what only other architectures have is refused by name in every one that does not have it") {
+TEST_CASE("features that an architecture lacks are refused by field in every such architecture") {
     const reader read;
     const std::vector<std::pair<std::string, json>> fields{{"hidden_act", "relu2"},
                                                            {"hidden_act", "gelu"},
@@ -363,14 +363,14 @@ TEST_CASE("what only other architectures have is refused by name in every one th
     CHECK(refused > 700);
 }
 
-TEST_CASE("a window that loaders do not have becomes a note, where it narrows anything") {
+TEST_CASE("a sliding window that loaders ignore becomes a note, where it is shorter than the context") {
     const reader read;
     const auto notes_of = [&](const char* architecture, const json& fields) {
-        json config = support::hf_directory::llama().config;
+        json config = support::model_directory::llama().config;
         config["architectures"] = {architecture};
         config.update(fields);
         support::write_text(read.folder / "config.json", config.dump());
-        const hf_settings settings(read.folder.path());
+        const model_settings settings(read.folder.path());
         return std::vector<std::string>(settings.notes());
     };
     const std::vector<std::string> told{
@@ -392,7 +392,7 @@ TEST_CASE("a window that loaders do not have becomes a note, where it narrows an
           std::vector<std::string>{R"(config.json has fields that mean nothing here: "\u001b[2J", "my_field")"});
 }
 
-TEST_CASE("every layer's kind is compared with the pattern of the architecture") {
+TEST_CASE("layer_types are compared with the pattern of the architecture") {
     const reader read;
     const auto refused = [&](json config, const char* field, const json& value, const char* why) {
         config[field] = value;
@@ -445,9 +445,9 @@ TEST_CASE("every layer's kind is compared with the pattern of the architecture")
     accepted(large, "query_pre_attn_scalar", 8);
 }
 
-TEST_CASE("rotary embedding in two places must be the same, and nothing in it is passed over") {
+TEST_CASE("rope_scaling and rope_parameters must agree, and unknown keys in them are refused") {
     const reader read;
-    json config = support::hf_directory::llama().config;
+    json config = support::model_directory::llama().config;
     config["rope_scaling"] = {{"type", "yarn"}, {"factor", 4.0}, {"original_max_position_embeddings", 32}};
     const auto [alone, is_fine] = read(config);
     CHECK(is_fine);
@@ -472,7 +472,7 @@ TEST_CASE("rotary embedding in two places must be the same, and nothing in it is
     CHECK(!read(fixed).second);
 }
 
-TEST_CASE("the text part of a larger model: what it has itself counts, and a difference is told") {
+TEST_CASE("text_config: its own values count, and differences to the outer ones are noted") {
     const reader read;
     json config = families::qwen35(true).directory.config;
     config["tie_word_embeddings"] = false;
@@ -494,10 +494,10 @@ TEST_CASE("the text part of a larger model: what it has itself counts, and a dif
     CHECK(has(read(llava).first, "model_type: wanted \"llama\", \"mistral\""));
 }
 
-TEST_CASE("numbers as Python writes them: harmless where nobody asks, a string where somebody does") {
+TEST_CASE("NaN and Infinity are accepted where unused, and refused as strings where a number is wanted") {
     const reader read;
     const auto with = [&](const std::string& more) {
-        std::string text = support::hf_directory::llama().config.dump();
+        std::string text = support::model_directory::llama().config.dump();
         support::write_text(read.folder / "config.json", text.insert(1, more));
         return problem_of(read.folder.path());
     };
@@ -511,7 +511,7 @@ TEST_CASE("numbers as Python writes them: harmless where nobody asks, a string w
 TEST_CASE("which quantized checkpoints can be read") {
     const support::scratch_dir folder;
     const auto problem = [&](const json& quantization, const char* key = "quantization_config") {
-        json config = support::hf_directory::llama().config;
+        json config = support::model_directory::llama().config;
         config[key] = quantization;
         support::write_text(folder / "config.json", config.dump());
         return problem_of(folder.path());
@@ -532,16 +532,16 @@ TEST_CASE("which quantized checkpoints can be read") {
     CHECK(has(problem({{"bits", 4}, {"group_size", 64}}, "quantization"), "quantization.bits: wanted weights"));  // MLX
 
     // The architecture is judged first.
-    json config = support::hf_directory::llama().config;
+    json config = support::model_directory::llama().config;
     config["architectures"] = {"MambaForCausalLM"};
     config["quantization_config"] = {{"quant_method", "gptq"}};
     support::write_text(folder / "config.json", config.dump());
     CHECK(has(problem_of(folder.path()), "architectures: wanted one of"));
 
     // ModelOpt's own file beside a config.json that says nothing.
-    support::write_text(folder / "config.json", support::hf_directory::llama().config.dump());
+    support::write_text(folder / "config.json", support::model_directory::llama().config.dump());
     support::write_text(folder / "hf_quant_config.json", R"({"quantization": {"quant_algo": "NVFP4"}})");
     CHECK(has(problem_of(folder.path()), "hf_quant_config.json: quantization.quant_algo: wanted weights"));
     support::write_text(folder / "hf_quant_config.json", R"({"quantization": {"quant_algo": "FP8"}})");
-    CHECK_NOTHROW(hf_settings{folder.path()});
+    CHECK_NOTHROW(model_settings{folder.path()});
 }

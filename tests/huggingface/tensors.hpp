@@ -16,9 +16,9 @@
 
 namespace support {
 
-class hf_tensors {
+class plain_tensors {
 public:
-    explicit hf_tensors(const hf_directory& directory)
+    explicit plain_tensors(const model_directory& directory)
         : directory_(directory), config_(directory.config.value("text_config", directory.config)) {}
 
     /// The tensors that have been looked at, by their names without numbers.
@@ -72,7 +72,7 @@ private:
         return name;
     }
 
-    const hf_directory& directory_;
+    const model_directory& directory_;
     nlohmann::json config_;
     std::map<std::string, numbers> cache_;
 };

@@ -31,7 +31,9 @@ public:
         support::write_text(folder_ / name, content);
         return *this;
     }
-    [[nodiscard]] metadata read(std::uint64_t size = 0) const { return text::tokenizer_metadata(folder_.path(), size); }
+    [[nodiscard]] metadata read(std::uint64_t size = 0) const {
+        return huggingface::tokenizer_metadata(folder_.path(), size);
+    }
     [[nodiscard]] std::string refusal(std::uint64_t size = 0) const {
         return support::message_of<error>([&] { (void)read(size); });
     }
@@ -98,7 +100,7 @@ json byte_fallback() {
 
 }  // namespace
 
-TEST_CASE("hf: tokenizer.model") {
+TEST_CASE("tokenizer.model: pieces, scores, types") {
     model_directory directory;
     directory.with_text("tokenizer.model", small_model())
         .with("added_tokens.json", {{"<new>", 8}, {"<beyond>", 99}})
@@ -139,7 +141,7 @@ TEST_CASE("hf: tokenizer.model") {
                     .require<bool>("tokenizer.ggml.add_space_prefix"));
 }
 
-TEST_CASE("hf: numbers as Python writes them are read in all files") {
+TEST_CASE("NaN and Infinity as Python writes them are read in all files") {
     model_directory directory;
     directory.with_text("tokenizer.model", small_model());
     directory.with_text("config.json", R"({"bos_token_id": 1, "a": [Infinity, -Infinity], "b": NaN, "c": "\\\"NaN"})");
@@ -148,7 +150,7 @@ TEST_CASE("hf: numbers as Python writes them are read in all files") {
               "config.json: wanted JSON"));
 }
 
-TEST_CASE("hf: a tokenizer.model that is none, or not one of ours") {
+TEST_CASE("tokenizer.model: files that are malformed or of another model type are refused") {
     const auto refusal = [](const std::string& bytes, std::uint64_t size = 0) {
         return model_directory().with_text("tokenizer.model", bytes).refusal(size);
     };
@@ -175,7 +177,7 @@ TEST_CASE("hf: a tokenizer.model that is none, or not one of ours") {
               "the file may be cut short"));
 }
 
-TEST_CASE("hf: a tokenizer.model has a piece for every row, or there are added tokens for the rest") {
+TEST_CASE("tokenizer.model: every row of the embedding has a piece, or an added token") {
     const std::string message =
         "tokenizer.model: wanted 11 pieces, one a row of the model's embedding, got 8 and no added tokens";
     CHECK(has(model_directory().with_text("tokenizer.model", small_model()).refusal(11), message));
@@ -198,7 +200,7 @@ TEST_CASE("hf: a tokenizer.model has a piece for every row, or there are added t
                   "may be cut short"));
 }
 
-TEST_CASE("hf: tokens that tokenizer.json adds are not lost beside a tokenizer.model") {
+TEST_CASE("tokenizer.model: added tokens of tokenizer.json are kept") {
     json tokenizer = byte_fallback();
     tokenizer["model"]["vocab"] = {{"<unk>", 0}, {"<s>", 1}, {"</s>", 2}, {"<0x41>", 3},
                                    {"▁", 4},     {"a", 5},   {"▁a", 6},   {"user", 7}};
@@ -216,14 +218,14 @@ TEST_CASE("hf: tokens that tokenizer.json adds are not lost beside a tokenizer.m
         CHECK(text::tokenizer(keys).encode("<|im_start|>", {.parse_special = true}) == ids{1, 8});
     }
     if (const auto both = support::shared("cases/tokenizer_two_files")) {
-        const metadata keys = text::tokenizer_metadata(*both, 1026);
+        const metadata keys = huggingface::tokenizer_metadata(*both, 1026);
         CHECK(keys.require<strings>("tokenizer.ggml.tokens")[1024] == "<|im_start|>");
         CHECK(keys.require<std::vector<std::int32_t>>("tokenizer.ggml.token_type")[1025] == 3);
         CHECK(keys.require<std::uint32_t>("tokenizer.ggml.eos_token_id") == 1025);
     }
 }
 
-TEST_CASE("hf: files that contradict each other are refused by both names, token and texts") {
+TEST_CASE("contradictory files are refused, naming both files, the token and its texts") {
     json tokenizer = byte_level(gpt2_bytes);
     tokenizer["added_tokens"] = {added(4, "<|end|>", "special"), added(5, "<unused1>", "plain")};
     const auto refusal = [&](std::string_view file, const json& content) {
@@ -270,7 +272,7 @@ TEST_CASE("hf: files that contradict each other are refused by both names, token
                   "tokenizer.json: wanted JSON"));
 }
 
-TEST_CASE("hf: a byte-level tokenizer.json") {
+TEST_CASE("tokenizer.json: byte-level BPE") {
     json tokenizer = byte_level(gpt2_bytes);
     tokenizer["added_tokens"] = {added(4, "<|end|>", "plain"), added(5, "<x▁y>", "plain"), added(6, "<s>", "special"),
                                  added(99, "<beyond>", "special")};
@@ -290,7 +292,7 @@ TEST_CASE("hf: a byte-level tokenizer.json") {
     CHECK(text::tokenizer(keys).encode("ab ab") == ids{2, 3, 2});
 }
 
-TEST_CASE("hf: a byte-fallback tokenizer.json becomes a vocabulary with scores") {
+TEST_CASE("tokenizer.json: BPE with byte fallback becomes a vocabulary with scores") {
     json tokenizer = byte_fallback();
     const metadata keys = model_directory().with("tokenizer.json", tokenizer).read();
     CHECK(keys.require<std::string>("tokenizer.ggml.model") == "llama");
@@ -314,7 +316,7 @@ TEST_CASE("hf: a byte-fallback tokenizer.json becomes a vocabulary with scores")
                     .require<bool>("tokenizer.ggml.add_space_prefix"));
 }
 
-TEST_CASE("hf: the pre-tokenizer's name follows from what it does") {
+TEST_CASE("tokenizer.json: the pre-tokenizer is recognised by what it does") {
     const auto name = [](const json& pre_tokenizer, const json& model = json::object()) {
         json tokenizer = byte_level(pre_tokenizer);
         tokenizer["model"].update(model);
@@ -408,7 +410,7 @@ TEST_CASE("hf: the pre-tokenizer's name follows from what it does") {
     CHECK(has(refusal(sequence({{{"type", "Split"}, {"pattern", {{"String", " "}}}}, plain_bytes})), "pattern"));
 }
 
-TEST_CASE("hf: what frames a text") {
+TEST_CASE("begin- and end-of-text tokens follow from the configuration and the post-processor") {
     const auto special = [](std::string_view text) { return json{{"SpecialToken", {{"id", text}}}}; };
     const json text_part{{"Sequence", {{"id", "A"}}}};
     const auto read = [](const json& processor, const json& config) {
@@ -442,7 +444,7 @@ TEST_CASE("hf: what frames a text") {
     CHECK(read(nullptr, {{"sep_token", "<s>"}}).require<std::uint32_t>("tokenizer.ggml.seperator_token_id") == 4);
 }
 
-TEST_CASE("hf: chat templates from wherever they are") {
+TEST_CASE("chat templates are found in every file that may hold them") {
     const auto base = [](model_directory& directory) -> model_directory& {
         return directory.with("tokenizer.json", byte_level(gpt2_bytes));
     };
@@ -486,12 +488,12 @@ TEST_CASE("hf: chat templates from wherever they are") {
     CHECK_FALSE(base(none).read().contains(key));
 }
 
-TEST_CASE("hf: hostile files are refused by name and key") {
+TEST_CASE("hostile files are refused, naming file and key") {
     CHECK(has(model_directory().refusal(), "got neither"));
-    CHECK(has(model_directory().with_text("tokenizer.json", std::string(1000000, '[')).refusal(), "nested at most"));
+    CHECK(has(model_directory().with_text("tokenizer.json", std::string(1000000, '[')).refusal(), "at most 64 levels"));
     std::string nested;
     for (int i = 0; i < 100000; ++i) nested += "{\"a\":";
-    CHECK(has(model_directory().with_text("tokenizer.json", nested).refusal(), "nested at most"));
+    CHECK(has(model_directory().with_text("tokenizer.json", nested).refusal(), "at most 64 levels"));
     CHECK(has(model_directory().with_text("tokenizer.json", "{\"a\":\"\xff\"}").refusal(),
               "tokenizer.json: wanted text in UTF-8"));
     for (const char* text : {"", "{", "{\"a\":1e999}", "nul"})

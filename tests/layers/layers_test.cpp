@@ -27,23 +27,30 @@ const std::vector<layer> layers{
     {"kernels", {}, {"xsimd/"}},
     {"format", {"core", "kernels"}, {}},
     {"encode", {"core", "kernels", "format"}, {"Eigen/"}},
+    {"testing", {"core", "format"}, {}},
     {"tensor", {"core", "format"}, {}},
-    {"gguf", {"core", "tensor"}, {}},
-    {"safetensors", {"core", "tensor"}, {"nlohmann/"}},
+    {"gguf", {"core", "format", "tensor"}, {}},
+    {"json", {"core"}, {"nlohmann/"}},
+    {"safetensors", {"core", "format", "tensor", "json"}, {"nlohmann/"}},
     {"jinja", {"core"}, {"nlohmann/", "utf8proc.h"}},
-    {"text", {"core", "jinja"}, {"nlohmann/", "utf8proc.h"}},
+    {"text", {"core", "json", "jinja"}, {"nlohmann/", "utf8proc.h"}},
     {"decoder", {"core", "kernels", "tensor"}, {"Eigen/"}},
-    {"huggingface", {"core", "format", "tensor", "safetensors", "text", "decoder"}, {"nlohmann/"}},
+    {"huggingface", {"core", "format", "tensor", "json", "safetensors", "text", "decoder"}, {"nlohmann/"}},
     {"calibrate", {"core", "kernels", "encode", "tensor", "gguf", "decoder"}, {"Eigen/"}},
     {"measure", {"core", "kernels", "tensor", "decoder"}, {}},
     {"select", {"core"}, {}},
-    {"quantize",
-     {"core", "kernels", "format", "encode", "tensor", "gguf", "decoder", "calibrate", "measure", "select"},
-     {}},
+    {"quantize", {"core", "kernels", "format", "encode", "tensor", "decoder", "calibrate", "measure", "select"}, {}},
     {"damage", {"core", "format", "encode", "tensor", "decoder", "calibrate", "measure", "select", "quantize"}, {}},
-    {"files", {"core", "format", "gguf", "safetensors", "select", "quantize"}, {"nlohmann/"}},
+    {"files", {"core", "format", "gguf", "json", "select", "quantize"}, {"nlohmann/"}},
     {"app", {"core", "tensor", "gguf", "decoder", "huggingface", "select", "files"}, {}},
 };
+
+// Headers that alone in their folder include something heavy.
+struct sole_user {
+    std::string_view heavy;
+    std::string_view header;
+};
+const std::vector<sole_user> sole_users{{"xsimd/", "kernels/simd.hpp"}, {"nlohmann/", "jinja/from_json.hpp"}};
 
 // Headers beside the folders that every folder may include.
 const names everywhere{"config.hpp", "version.hpp", "fwd.hpp"};
@@ -85,7 +92,9 @@ std::string violation(const fs::path& header, std::string_view target) {
         if (path.starts_with("tessera/")) return "the library's own headers are included with quotes";
         if (!begins_with_any(path, third_party)) return {};
         if (folder.empty() || !begins_with_any(path, found->heavy)) return "third-party header not allowed here";
-        if (folder == "kernels" && header != "kernels/simd.hpp") return "only kernels/simd.hpp includes xsimd";
+        for (const sole_user& sole : sole_users)
+            if (path.starts_with(sole.heavy) && sole.header.starts_with(folder + "/") && header != sole.header)
+                return "in this folder, only " + std::string(sole.header) + " includes " + std::string(sole.heavy);
         return {};
     }
     if (!path.starts_with("tessera/")) return "the library's own headers are included as tessera/...";
@@ -98,15 +107,52 @@ std::string violation(const fs::path& header, std::string_view target) {
     return folder + " may not include " + std::string(other);
 }
 
-std::vector<std::string> violations(const fs::path& header, const std::string& text) {
-    std::vector<std::string> found;
+/// Calls visit(target, line number) for every include of a file.
+template <class Visit>
+void for_each_include(const std::string& text, Visit&& visit) {
     std::istringstream lines(text);
     std::string line;
-    for (int number = 1; std::getline(lines, line); ++number) {
-        const std::string_view target = include_target(line);
-        if (target.empty()) continue;
+    for (int number = 1; std::getline(lines, line); ++number)
+        if (const std::string_view target = include_target(line); !target.empty()) visit(target, number);
+}
+
+std::vector<std::string> violations(const fs::path& header, const std::string& text) {
+    std::vector<std::string> found;
+    for_each_include(text, [&](std::string_view target, int number) {
         if (const std::string why = violation(header, target); !why.empty())
             found.push_back(header.string() + ":" + std::to_string(number) + ": " + std::string(target) + ": " + why);
+    });
+    return found;
+}
+
+/// Calls visit(header relative to include/tessera, its text) for every header of the library.
+template <class Visit>
+void for_each_header(Visit&& visit) {
+    const fs::path root = support::project_dir() / "include/tessera";
+    for (const auto& entry : fs::recursive_directory_iterator(root))
+        if (entry.path().extension() == ".hpp")
+            visit(fs::relative(entry.path(), root), support::read_text(entry.path()));
+}
+
+struct include {
+    std::string folder;  // of the header with the include
+    std::string target;
+};
+
+/// What a table allows though none of these includes needs it: "folder: what".
+std::vector<std::string> unused(const std::vector<layer>& table, const std::vector<include>& includes) {
+    std::vector<std::string> found;
+    for (const layer& l : table) {
+        const auto needs = [&](const std::string& beginning) {
+            return std::any_of(includes.begin(), includes.end(), [&](const include& one) {
+                return one.folder == l.folder && one.target.starts_with(beginning);
+            });
+        };
+        for (const std::string_view other : l.may_include)
+            if (!needs("\"tessera/" + std::string(other) + "/"))
+                found.push_back(std::string(l.folder) + ": " + std::string(other));
+        for (const std::string_view other : l.heavy)
+            if (!needs("<" + std::string(other))) found.push_back(std::string(l.folder) + ": " + std::string(other));
     }
     return found;
 }
@@ -114,15 +160,29 @@ std::vector<std::string> violations(const fs::path& header, const std::string& t
 }  // namespace
 
 TEST_CASE("every header keeps the layer rule") {
-    const fs::path root = support::project_dir() / "include/tessera";
     std::size_t headers = 0;
-    for (const auto& entry : fs::recursive_directory_iterator(root)) {
-        if (entry.path().extension() != ".hpp") continue;
+    for_each_header([&](const fs::path& header, const std::string& text) {
         ++headers;
-        for (const std::string& found : violations(fs::relative(entry.path(), root), support::read_text(entry.path())))
-            FAIL_CHECK(found);
-    }
+        for (const std::string& found : violations(header, text)) FAIL_CHECK(found);
+    });
     CHECK(headers > 30);
+}
+
+TEST_CASE("the table allows no more than is used") {
+    std::vector<include> includes;
+    for_each_header([&](const fs::path& header, const std::string& text) {
+        for_each_include(text, [&](std::string_view target, int) {
+            if (header.has_parent_path()) includes.push_back({header.begin()->string(), std::string(target)});
+        });
+    });
+    for (const std::string& found : unused(layers, includes)) FAIL_CHECK(found);
+
+    const std::vector<layer> table{{"decoder", {"core", "text"}, {"Eigen/", "nlohmann/"}}};
+    const std::vector<include> planted{{"decoder", "\"tessera/core/half.hpp\""},
+                                       {"decoder", "<Eigen/Core>"},
+                                       {"huggingface", "\"tessera/text/token.hpp\""},
+                                       {"huggingface", "<nlohmann/json.hpp>"}};
+    CHECK(unused(table, planted) == std::vector<std::string>{"decoder: text", "decoder: nlohmann/"});
 }
 
 TEST_CASE("the table only looks up") {
@@ -145,6 +205,7 @@ TEST_CASE("planted violations are found") {
     CHECK(count("tensor/x.hpp", "#include <Eigen/Core>") == 1);
     CHECK(count("gguf/x.hpp", "#include <nlohmann/json.hpp>") == 1);
     CHECK(count("kernels/x.hpp", "#include <xsimd/xsimd.hpp>") == 1);
+    CHECK(count("jinja/x.hpp", "#include <nlohmann/json.hpp>") == 1);
     CHECK(count("format/x.hpp", "#include \"tessera/encode.hpp\"") == 1);
     CHECK(count("format/x.hpp", "#include \"concepts.hpp\"") == 1);
     CHECK(count("format/x.hpp", "#include <tessera/core/half.hpp>") == 1);
@@ -156,8 +217,8 @@ TEST_CASE("allowed includes are left alone") {
     const auto count = [](const char* header, const char* line) { return violations(header, line).size(); };
     CHECK(count("core/x.hpp", "#include <vector>\n#include <sys/mman.h>\n#include \"tessera/config.hpp\"") == 0);
     CHECK(count("kernels/simd.hpp", "#include <xsimd/xsimd.hpp>") == 0);
-    CHECK(count("model/x.hpp",
-                "#include <Eigen/Core>\n#include <nlohmann/json.hpp>\n#include \"tessera/text/tokenizer.hpp\"") == 0);
-    CHECK(count("text/x.hpp", "#include <utf8proc.h>\n// #include \"tessera/model/decoder.hpp\"") == 0);
+    CHECK(count("jinja/from_json.hpp", "#include <nlohmann/json.hpp>") == 0);
+    CHECK(count("huggingface/x.hpp", "#include <nlohmann/json.hpp>\n#include \"tessera/text/token.hpp\"") == 0);
+    CHECK(count("text/x.hpp", "#include <utf8proc.h>\n// #include \"tessera/decoder/model.hpp\"") == 0);
     CHECK(count("tessera.hpp", "#include \"tessera/format.hpp\"") == 0);
 }

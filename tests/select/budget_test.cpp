@@ -7,6 +7,7 @@
 #include <doctest/doctest.h>
 
 #include "support/support.hpp"
+#include "tessera/format/builtin.hpp"
 #include "tessera/select/budget.hpp"
 #include "tessera/select/curve.hpp"
 
@@ -263,12 +264,15 @@ TEST_CASE("menus are made of formats and presets") {
     CHECK(parse("arm-friendly").formats.size() == 6);
     CHECK(parse("portable").formats.size() == portable.size());
     CHECK(parse("portable").stored == select::stored_type::allowed);
-    CHECK(parse("portable,Q6_K,Q8_0").formats.size() == portable.size() + 1);
+    CHECK(parse("portable,Q4_K,Q8_0").formats.size() == portable.size() + 1);
     for (const char* all : {"newest", "all", "portable,newest"})
         CHECK(parse(all).formats.size() == type_layouts.size());
     for (const select::menu_preset& preset : select::menu_presets) CHECK(parse(preset.name).formats.size() >= 5);
     for (const char* wrong : {"", "Q4_K,,Q8_0", "Q9"}) CHECK_THROWS_AS(parse(wrong), error);
     CHECK_THROWS_AS(select::parse_menu("portable", type_layouts), error);  // nobody said which are
+    // Of a preset a list offers what it has, and not nothing.
+    CHECK(select::parse_menu("kquants", available).formats.size() == 1);
+    CHECK_THROWS_AS(select::parse_menu("kquants", std::span(available).first(2)), error);
 
     const tensor_info narrow = tensor("t", 96, 8);
     CHECK(menu_of({type_id::q4_0, type_id::q6_k}, select::stored_type::excluded).of(narrow, available).size() == 1);

@@ -11,6 +11,7 @@
 #include <nlohmann/json.hpp>
 
 #include "support/support.hpp"
+#include "tessera/format/builtin.hpp"
 #include "tessera/select/recipe.hpp"
 #include "tessera/select/strategies.hpp"
 
@@ -77,11 +78,14 @@ constexpr std::array rows = std::to_array<row>({
     {"TQ2_0", "Q4_K Q6_K", "TQ2_0 TQ2_0 TQ2_0 TQ2_0 TQ2_0", "TQ2_0 TQ2_0 TQ2_0 TQ2_0 TQ2_0"},
     {"MXFP4_MOE", "Q8_0 Q8_0", "Q8_0 Q8_0 Q8_0 Q8_0 Q8_0", "Q8_0 Q8_0 Q8_0 Q8_0 Q8_0"},
     {"Q1_0", "Q1_0 Q6_K", "Q1_0 Q1_0 Q1_0 Q1_0 Q1_0", "Q1_0 Q1_0 Q1_0 Q1_0 Q1_0"},
-    {"Q2_0", "Q4_K Q6_K", "Q2_0 Q2_0 Q2_0 Q2_0 Q2_0", "Q2_0 Q2_0 Q2_0 Q2_0 Q2_0"},
 });
 
+constexpr std::span<const type_layout> formats = builtin_formats::layouts;
+
+select::mix mix_of(std::string_view name) { return select::find_mix(name, formats).value(); }
+
 select::plan plan_of(std::string_view name, const std::vector<tensor_info>& tensors) {
-    const select::recipe recipe(*select::find_mix(name), small, tensors);
+    const select::recipe recipe(mix_of(name), small, tensors, formats);
     return select::make_plan(tensors, recipe, type_layouts);
 }
 
@@ -119,18 +123,20 @@ TEST_CASE("the mixes of a small model") {
 }
 
 TEST_CASE("mixes have names, aliases and llama.cpp's numbers") {
-    CHECK(select::find_mix("q4_k_m")->file_type == 15);
-    CHECK(select::find_mix("Q4_K")->file_type == 15);
-    CHECK(select::find_mix("Q3_K")->file_type == 12);
-    CHECK(select::find_mix("NVFP4") == nullptr);
-    for (const select::mix& a : select::mixes)
-        for (const select::mix& b : select::mixes) CHECK((a.name == b.name) == (a.file_type == b.file_type));
+    CHECK(mix_of("q4_k_m").file_type == 15);
+    CHECK(mix_of("Q4_K").file_type == 15);
+    CHECK(mix_of("Q3_K").file_type == 12);
+    CHECK_FALSE(select::find_mix("NVFP4", formats));
+    const std::vector<select::mix> mixes = select::mixes_of(formats);
+    for (const select::mix& a : mixes)
+        for (const select::mix& b : mixes) CHECK((a.name == b.name) == (a.file_type == b.file_type));
+    CHECK(select::mix_names(formats).starts_with("F32, F16, Q4_0, Q4_1, Q8_0, Q5_0, Q5_1, Q2_K, Q3_K_S, Q3_K_M, "));
     // Every rule names mixes there are.
     for (const select::mix_rule& rule : select::mix_rules) {
         std::string_view rest = rule.mixes;
         while (rest != "*" && !rest.empty()) {
             const std::string_view name = rest.substr(0, rest.find(' '));
-            CHECK_MESSAGE(select::find_mix(name)->name == name, name);
+            CHECK_MESSAGE(mix_of(name).name == name, name);
             rest.remove_prefix(std::min(rest.size(), name.size() + 1));
         }
     }
@@ -141,12 +147,12 @@ TEST_CASE("mixes that are useless without importances say so, and rows that noth
     blind.columns = mix_model::importances::absent;
     const auto complaint = [&](const char* name, std::uint64_t columns) {
         return support::message_of<error>(
-            [&] { (void)select::recipe(*select::find_mix(name), blind, small_model(columns)); });
+            [&] { (void)select::recipe(mix_of(name), blind, small_model(columns), formats); });
     };
     CHECK(complaint("IQ2_XS", 512).find("recipe IQ2_XS: wanted importances") == 0);
     CHECK(complaint("Q2_K_S", 512).find("wanted importances") != std::string::npos);
     CHECK(complaint("Q1_0", 576).find("Q1_0 wants Q1_0, which does not take them") != std::string::npos);
-    (void)select::recipe(*select::find_mix("Q2_K"), blind, small_model());  // fine
+    (void)select::recipe(mix_of("Q2_K"), blind, small_model(), formats);  // fine
 }
 
 TEST_CASE("rows that are no whole blocks get llama-quantize's substitute, and the plan says what was meant") {
@@ -178,7 +184,7 @@ TEST_CASE("rows that are no whole blocks get llama-quantize's substitute, and th
     const auto tensors = small_model();
     const select::pinned pin{[](const tensor_info& info) { return info.name == "output.weight"; },
                              *find_type(type_id::q8_0)};
-    const select::recipe recipe(*select::find_mix("Q4_K_M"), small, tensors);
+    const select::recipe recipe(mix_of("Q4_K_M"), small, tensors, formats);
     const select::plan plan = select::make_plan(tensors, select::first_match(pin, recipe), type_layouts);
     CHECK(choice_of(plan, "output.weight").target.layout.name == "Q8_0");
     CHECK(choice_of(plan, "blk.3.attn_q.weight").why == select::reason::requested);
@@ -206,13 +212,12 @@ TEST_CASE("every tensor of eight models in 35 mixes gets what llama-quantize giv
         std::vector<tensor_info> shuffled;
         for (const std::size_t t : order) shuffled.push_back(tensors[t]);
 
-        CHECK(golden["plans"].size() == select::mixes.size());
+        CHECK(golden["plans"].size() == select::mixes_of(formats).size());
         for (const auto& item : golden["plans"].items())
             for (const json& plan : item.value()) {
                 const std::string name = item.key();
                 CAPTURE(name);
-                const select::mix* mix = select::find_mix(name);
-                REQUIRE(mix != nullptr);
+                const select::mix mix = mix_of(name);
                 const json& params = golden["params"];
                 const mix_model model{
                     .architecture = golden["arch"],
@@ -222,11 +227,11 @@ TEST_CASE("every tensor of eight models in 35 mixes gets what llama-quantize giv
                     .experts = params["n_expert"],
                     .columns = plan["imatrix"] ? mix_model::importances::present : mix_model::importances::absent};
                 if (plan.contains("error")) {
-                    CHECK_THROWS_AS((void)select::mix_types(*mix, model, shuffled), error);
+                    CHECK_THROWS_AS((void)select::mix_types(mix, model, shuffled, formats), error);
                     ++refusals;
                     continue;
                 }
-                const auto types = select::mix_types(*mix, model, shuffled);
+                const auto types = select::mix_types(mix, model, shuffled, formats);
                 std::size_t wrong = 0;
                 for (std::size_t t = 0; t < order.size(); ++t) {
                     const std::string wanted = plan["types"][order[t]];
@@ -237,7 +242,7 @@ TEST_CASE("every tensor of eight models in 35 mixes gets what llama-quantize giv
                 decisions += order.size();
                 if (model.columns == mix_model::importances::absent) {
                     const bool aborts = plan.contains("aborts_without_imatrix");
-                    CHECK((select::needs_importances(*mix, shuffled, types) != nullptr) == aborts);
+                    CHECK((select::needs_importances(mix, shuffled, types) != nullptr) == aborts);
                     refusals += aborts;
                 }
             }

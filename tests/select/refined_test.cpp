@@ -7,6 +7,7 @@
 #include <doctest/doctest.h>
 
 #include "support/random.hpp"
+#include "tessera/format/builtin.hpp"
 #include "tessera/select/damage_curve.hpp"
 #include "tessera/select/refined.hpp"
 

@@ -4,6 +4,7 @@
 #include <doctest/doctest.h>
 
 #include "support/support.hpp"
+#include "tessera/format/builtin.hpp"
 #include "tessera/select.hpp"
 
 using namespace tessera;

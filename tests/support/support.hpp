@@ -9,6 +9,7 @@
 #include <fstream>
 #include <iterator>
 #include <optional>
+#include <set>
 #include <stdexcept>
 #include <string>
 #include <string_view>
@@ -23,12 +24,18 @@ namespace fs = std::filesystem;
 /// The project's own folder.
 inline fs::path project_dir() { return TESSERA_PROJECT_DIR; }
 
-/// A file or folder of the shared golden data, or nothing (with a message) when this machine does not have it.
+/// Shared golden data that tests have asked for and that this machine does not have.
+inline std::set<std::string> missing_data;
+/// What a program ends with when nothing failed but tests were skipped; tests/CMakeLists.txt tells it to ctest.
+inline constexpr int skipped_status = 77;
+
+/// A file or folder of the shared golden data, or nothing when this machine does not have it: the test is skipped then.
 /// $TESSERA_SHARED names the folder; by default it lies beside the project.
 inline std::optional<fs::path> shared(std::string_view relative) {
     const char* named = std::getenv("TESSERA_SHARED");
     const fs::path path = (named ? fs::path(named) : project_dir().parent_path() / "shared") / relative;
     if (fs::exists(path)) return path;
+    missing_data.insert(path.string());
     MESSAGE("skipped: " << path.string() << " is not here (set TESSERA_SHARED to the folder of shared test data)");
     return std::nullopt;
 }

@@ -9,12 +9,12 @@
 #include <doctest/doctest.h>
 #include <nlohmann/json.hpp>
 
+#include "jinja/small_chat.hpp"
 #include "support/support.hpp"
 #include "tessera/text/chat.hpp"
 #include "tessera/text/conversations.hpp"
 #include "tessera/text/document_reader.hpp"
 #include "tessera/text/packing.hpp"
-#include "text/small_chat.hpp"
 #include "text/vocabularies.hpp"
 
 using namespace tessera;
@@ -58,7 +58,7 @@ TEST_CASE("conversations: messages, options and tokens reach the template") {
     CHECK_THROWS_AS(static_cast<void>(small.render({"hi"})), error);
 }
 
-TEST_CASE("conversations: messages take the form that the template wants") {
+TEST_CASE("conversations: messages are brought into the layout that the template takes") {
     using layout = text::chat_layout;
     const json parts =
         json::parse(R"([{"role": "user", "content": [{"type": "text", "text": "a"}, {"type": "text", "text": "b"}]}])");
@@ -88,7 +88,7 @@ TEST_CASE("conversations: messages take the form that the template wants") {
     CHECK(listing.render({json::parse(R"([{"role": "user", "content": "a"}])")}) == "a;");
 }
 
-TEST_CASE("conversations: the tools' own template is taken where there are tools") {
+TEST_CASE("conversations: the tool_use template is used where there are tools") {
     metadata keys = instruct_model();
     keys.set("tokenizer.chat_template.tool_use",
              std::string("{{ bos_token }}{{ tools[0].name }}:{{ messages[0].content }}"));
@@ -98,12 +98,12 @@ TEST_CASE("conversations: the tools' own template is taken where there are tools
     CHECK(templates.render({messages, json::parse(R"([{"name": "f"}])")}) == "<s>f:b");
 }
 
-TEST_CASE("conversations: templates with a date print the same one every day") {
+TEST_CASE("conversations: templates that print a date print a fixed one") {
     const text::chat_template dated("{{ strftime_now('%A %d %B %Y') }}{{ messages[0].content }}", "dated", {});
     CHECK(dated.render({json::parse(R"([{"role": "user", "content": "!"}])")}) == "Wednesday 01 January 2025!");
 }
 
-TEST_CASE("documents: conversations are told by name or content") {
+TEST_CASE("documents: files of conversations are recognised by name or content") {
     CHECK(text::holds_conversations("", "talks.jsonl"));
     CHECK(text::holds_conversations("\n [{\"role\": \"user\"}]\r\nrest", "talks.txt"));
     CHECK(text::holds_conversations("{\"id\": 1, \"messages\": [{\"role\": \"user\"}]}", "talks.json"));
@@ -112,7 +112,8 @@ TEST_CASE("documents: conversations are told by name or content") {
         CHECK_FALSE_MESSAGE(text::holds_conversations(text, "text.txt"), text);
 }
 
-TEST_CASE("documents: instruct models read conversations in their template, base models as plain text") {
+TEST_CASE(
+    "documents: conversations go through the chat template of instruct models, and are plain text for base models") {
     const std::string lines =
         "[{\"role\": \"user\", \"content\": \"a\"}]\n\r\n"
         "{\"messages\": [{\"role\": \"system\", \"content\": \"no\"}]}\n"
@@ -149,7 +150,7 @@ TEST_CASE("documents: instruct models read conversations in their template, base
     CHECK(base.so_far().refused == 0);
 }
 
-TEST_CASE("documents: what is no conversation is refused by file and line") {
+TEST_CASE("documents: what is not a conversation is refused, naming file and line") {
     const metadata keys = instruct_model();
     const auto complaint = [&](std::string_view lines, std::string_view name = "talks.jsonl") {
         return support::message_of<error>(
@@ -213,9 +214,9 @@ TEST_CASE("documents: what cannot be used is left out and counted, and the rest 
         "talks.jsonl: line 2: tokenizer.chat_template: line 1, column 19: wanted an output of at most 16777216 bytes"));
 }
 
-TEST_CASE("documents: halves of surrogate pairs become replacement characters") {
+TEST_CASE("documents: unpaired surrogates become replacement characters") {
     const auto repaired = [](std::string text) {
-        const std::size_t count = text::repair_surrogates(text);
+        const std::size_t count = repair_surrogates(text);
         return std::to_string(count) + text;
     };
     CHECK(repaired(R"("\ud83d\ude00 \u00e9 \n \\ud83d")") == R"(0"\ud83d\ude00 \u00e9 \n \\ud83d")");

@@ -84,7 +84,7 @@ void check_keys(const metadata& keys, const json& golden) {
 
 }  // namespace
 
-TEST_CASE("text: real tokenizers give the ids that independent implementations agree on") {
+TEST_CASE("published tokenizers give the ids that independent implementations agree on") {
     const auto golden = support::shared("golden/tokenizers");
     if (!golden) return;
     static constexpr std::array<std::string_view, 11> families{"llama2",  "mistral-v1",  "llama3",        "llama3.1",
@@ -100,7 +100,7 @@ TEST_CASE("text: real tokenizers give the ids that independent implementations a
         support::scratch_dir without_model;  // one family has both kinds of file: this is its second way
         for (const char* file : {"tokenizer.json", "tokenizer_config.json"})
             std::filesystem::copy_file(folder / file, without_model / file);
-        const metadata keys = text::tokenizer_metadata(without_model.path(), size);
+        const metadata keys = huggingface::tokenizer_metadata(without_model.path(), size);
         check_keys(keys, facts);
         const tokenizer t(keys);
         CHECK(t.size() == size);
@@ -115,19 +115,19 @@ TEST_CASE("text: real tokenizers give the ids that independent implementations a
         CHECK(controls == facts["n_control"].get<std::size_t>());
         CHECK(user_defined == facts["user_defined"].get<std::set<std::string>>());
         if (std::filesystem::exists(folder / "tokenizer.model")) {
-            const tokenizer other(text::tokenizer_metadata(folder, size));
+            const tokenizer other(huggingface::tokenizer_metadata(folder, size));
             check_cases(other, cases);
         }
     }
 }
 
-TEST_CASE("text: a model directory gives the metadata that the stock converter writes") {
+TEST_CASE("a model directory gives the metadata that the reference converter writes") {
     const auto directory = support::shared("models/fable-3m");
     const auto file = support::shared("golden/kld/fable-3m-f16.gguf");
     const auto sample = support::shared("golden/kld/text.txt");
     const auto logits = support::shared("golden/kld/base.kld");
     if (!directory || !file || !sample || !logits) return;
-    const metadata ours = text::tokenizer_metadata(*directory, 1024);
+    const metadata ours = huggingface::tokenizer_metadata(*directory, 1024);
     const gguf::reader reader(*file);
     for (const metadata::entry& entry : reader.metadata()) {
         const std::string& key = entry.first;
@@ -149,7 +149,7 @@ TEST_CASE("text: a model directory gives the metadata that the stock converter w
     CHECK(ids(windows.tokens().begin(), windows.tokens().end()) == tokens);
 }
 
-TEST_CASE("text: tokenizer.model and tokenizer.json of one model are one tokenizer") {
+TEST_CASE("tokenizer.model and tokenizer.json of one model give the same tokenizer") {
     for (const std::string_view name : {"models/fable-3m", "models/stories260K"}) {
         const auto directory = support::shared(name);
         const auto sample = support::shared("golden/kld/text.txt");
@@ -157,15 +157,15 @@ TEST_CASE("text: tokenizer.model and tokenizer.json of one model are one tokeniz
         support::scratch_dir without_model;
         for (const char* file : {"tokenizer.json", "tokenizer_config.json", "config.json"})
             std::filesystem::copy_file(*directory / file, without_model / file);
-        const tokenizer from_model(text::tokenizer_metadata(*directory, 0));
-        const tokenizer from_json(text::tokenizer_metadata(without_model.path(), 0));
+        const tokenizer from_model(huggingface::tokenizer_metadata(*directory, 0));
+        const tokenizer from_json(huggingface::tokenizer_metadata(without_model.path(), 0));
         const std::string text = support::read_text(*sample);
         const ids tokens = from_model.encode(text);
         CHECK(tokens == from_json.encode(text));
         CHECK(from_model.decode(tokens) == text);
     }
     if (const auto directory = support::shared("models/quill-5m")) {
-        const metadata keys = text::tokenizer_metadata(*directory, 2048);
+        const metadata keys = huggingface::tokenizer_metadata(*directory, 2048);
         CHECK(keys.require<std::string>("tokenizer.ggml.pre") == "smaug-bpe");
         CHECK(keys.contains("tokenizer.chat_template"));
         const tokenizer t(keys);

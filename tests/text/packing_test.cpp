@@ -118,7 +118,7 @@ TEST_CASE("weights are shares of the tokens") {
     CHECK_THROWS_AS((void)share_of_first(0), error);
 }
 
-TEST_CASE("windows are held back once and for all") {
+TEST_CASE("windows are held out by the seed, each in one of the two sets") {
     const packed_windows packed = pack_windows(std::vector{numbered("a", 100, 300, 40)}, {.length = 32});
     const std::size_t windows = packed.windows.size();
     const divided_windows divided = hold_back(packed.windows, 0.1, 1);
@@ -147,7 +147,7 @@ TEST_CASE("separators divide a text into documents") {
     CHECK(split_documents(" \n", "").empty());
 }
 
-TEST_CASE("token ids are read line by line, and what is none is named") {
+TEST_CASE("token ids are read line by line, and what is not an id is named") {
     using documents = std::vector<std::vector<token_id>>;
     CHECK(parse_token_ids("1 2\t3\r\n\n4 ", 10, "x") == documents{{1, 2, 3}, {4}});
     CHECK(parse_token_ids("", 10, "x").empty());
@@ -158,7 +158,7 @@ TEST_CASE("token ids are read line by line, and what is none is named") {
     }
 }
 
-TEST_CASE("files, directories and patterns stand for text files in order") {
+TEST_CASE("files, directories and patterns give text files in the order of their names") {
     const support::scratch_dir folder;
     support::fs::create_directories(folder / "texts/deep");
     for (const char* name : {"texts/b.txt", "texts/a.md", "texts/deep/c.txt", "texts/d.bin", "x[1].txt"})

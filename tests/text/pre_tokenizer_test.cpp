@@ -44,7 +44,7 @@ void for_each_patterns(const Visit& visit) {
 
 }  // namespace
 
-TEST_CASE("text: pre-tokenizers cut as their models were trained") {
+TEST_CASE("pre-tokenizers cut text as the regular expressions of their models do") {
     CHECK(pieces("gpt-2", "It's  2024!\n\n ok") == list{"It", "'s", " ", " 2024", "!", "\n\n", " ok"});
     CHECK(pieces("llama-bpe", "IT'S 12345 a\n\nb") == list{"IT", "'S", " ", "123", "45", " a", "\n\n", "b"});
     CHECK(pieces("qwen2", "a 12") == list{"a", " ", "1", "2"});
@@ -79,7 +79,7 @@ TEST_CASE("text: pre-tokenizers cut as their models were trained") {
         CHECK(pieces(name, "It's  2024") == list{"It", "'s", " ", " 2024"});
 }
 
-TEST_CASE("text: long runs of one character are no trouble for any pattern") {
+TEST_CASE("pre-tokenizers take time linear in runs of one character") {
     for_each_patterns([](const text::pre_tokenizer_rules& rules) {
         const text::pre_tokenizer cut(rules.patterns);
         for (const char* unit : {"a", "A", "1", "!", " ", "\n", " \n", "世", "\u0301"}) {
@@ -93,7 +93,7 @@ TEST_CASE("text: long runs of one character are no trouble for any pattern") {
     });
 }
 
-TEST_CASE("text: pre-tokenizers cut random text where PCRE2 cuts it") {
+TEST_CASE("pre-tokenizers cut random text where PCRE2 cuts it") {
     const list characters{
         "a",      "s",          "S",  "t",  "e",  "R",  "l",      "'",  "'",  " ",      " ",      " ",      "\n",
         "\r",     "\t",         "0",  "7",  "½",  "٣",  ".",      "-",  "/",  "`",      "$",      "~",      "_",
@@ -116,7 +116,7 @@ TEST_CASE("text: pre-tokenizers cut random text where PCRE2 cuts it") {
     });
 }
 
-TEST_CASE("text: digits are grouped where PCRE2 groups them") {
+TEST_CASE("digits are grouped where PCRE2 groups them") {
     const list characters{"0", "1", "2", "3", "4", "5", "6", "7",      "8",
                           "9", "٣", "½", "x", " ", "_", ".", "\u0301", "‿"};
     std::mt19937 random(4);
@@ -135,7 +135,7 @@ TEST_CASE("text: digits are grouped where PCRE2 groups them") {
     }
 }
 
-TEST_CASE("text: automata prefer what Perl prefers, not what is longest") {
+TEST_CASE("automata choose the match that Perl chooses, not the longest one") {
     const auto match = [](std::string_view pattern, std::string_view text) {
         return text::automaton(pattern).match(text);
     };
@@ -158,7 +158,7 @@ TEST_CASE("text: automata prefer what Perl prefers, not what is longest") {
                       malformed);
 }
 
-TEST_CASE("text: automata are made when there is text to split, and shared by all who use the same pattern at a time") {
+TEST_CASE("automata are built at the first use and shared among users of the same pattern") {
     const auto automaton = text::shared_automaton("a+");
     CHECK(text::shared_automaton("a+") == automaton);
     CHECK(text::shared_automaton("a") != automaton);
@@ -170,7 +170,7 @@ TEST_CASE("text: automata are made when there is text to split, and shared by al
     CHECK(automaton.use_count() == 1);  // what was made in vain is gone
 }
 
-TEST_CASE("text: canonical composition") {
+TEST_CASE("canonical composition (NFC)") {
     CHECK(text::composed("") == "");
     CHECK(text::composed("plain é") == "plain é");
     CHECK(text::composed("cafe\u0301s e") == "caf\u00e9s e");
@@ -180,7 +180,7 @@ TEST_CASE("text: canonical composition") {
     CHECK(text::composed("ﬁ") == "ﬁ");  // compatibility forms stay
 }
 
-TEST_CASE("text: names that were perhaps meant") {
+TEST_CASE("unknown names: the nearest known ones are suggested") {
     CHECK(text::edit_distance("", "abc") == 3);
     CHECK(text::edit_distance("kitten", "sitting") == 3);
     CHECK(text::edit_distance("same", "same") == 0);

@@ -35,7 +35,7 @@ std::string refusal(const std::string& bytes) {
 
 }  // namespace
 
-TEST_CASE("text files: byte order marks and line ends go, all else stays") {
+TEST_CASE("text files: byte order marks are dropped and line ends converted, nothing else changes") {
     CHECK_FALSE(text::as_plain_text("plain é\n\rtext\t\f\x1b[0m", "t.txt").has_value());
     CHECK_FALSE(text::as_plain_text("", "t.txt").has_value());
     CHECK(plain("\xef\xbb\xbfone") == "one");
@@ -58,7 +58,7 @@ TEST_CASE("text files: byte order marks and line ends go, all else stays") {
     }
 }
 
-TEST_CASE("text files: what is no text is refused by name, byte and line") {
+TEST_CASE("text files: what is not text is refused, naming file, byte and line") {
     CHECK(has(refusal("one\ntw\xe9 three"), "t.txt: wanted text in UTF-8, got the byte 0xe9, as in Latin-1"));
     CHECK(has(refusal("one\ntw\xe9 three"), "at byte 6 (line 2)"));
     CHECK(has(refusal("one\xf0\x9f\x98"), "at byte 3 (line 1)"));
@@ -73,7 +73,7 @@ TEST_CASE("text files: what is no text is refused by name, byte and line") {
     CHECK_FALSE(text::as_plain_text("PK, said the goalkeeper", "t.txt").has_value());
 }
 
-TEST_CASE("text files: a file is read as what it is, up to a size") {
+TEST_CASE("text files: any file is read as plain text, up to a size") {
     const support::scratch_dir folder;
     support::write_text(folder / "t.txt",
                         "\xef\xbb\xbf"

@@ -33,7 +33,7 @@ std::string refusal(const metadata& keys) {
 
 }  // namespace
 
-TEST_CASE("text: SentencePiece merges the best score first, and the leftmost among equals") {
+TEST_CASE("SentencePiece: the pair with the best score merges first, the leftmost among equals") {
     auto vocabulary = support::sentence_pieces();
     vocabulary.set("add_space_prefix", false);
     for (const char* text : {"a", "b", "c"}) vocabulary.add(text, token_type::normal, -100.0f);
@@ -51,7 +51,7 @@ TEST_CASE("text: SentencePiece merges the best score first, and the leftmost amo
     CHECK(t.encode("") == ids{1});
 }
 
-TEST_CASE("text: SentencePiece prepends a space at the start and after a special token") {
+TEST_CASE("SentencePiece: a space is prepended at the start and after a special token") {
     auto vocabulary = support::sentence_pieces();
     const token_id space = vocabulary.add("▁", token_type::normal, -9.0f);
     const token_id a = vocabulary.add("a", token_type::normal, -9.0f);
@@ -69,7 +69,7 @@ TEST_CASE("text: SentencePiece prepends a space at the start and after a special
     CHECK(t.decode(ids{1, space_a, 2}, {.show_special = true}) == "<s>a</s>");
 }
 
-TEST_CASE("text: SentencePiece agrees with plain merging on random text, also where tokens reach across words") {
+TEST_CASE("SentencePiece: random text is merged as a plain implementation merges it, with tokens across words, too") {
     std::mt19937 random(7);
     const std::vector<std::string> characters{"a", "b", " ", "é", "世", "x", "\xf0"};
     const std::vector<std::string> letters{"a", "b", "▁", "é"};
@@ -108,14 +108,14 @@ TEST_CASE("text: SentencePiece agrees with plain merging on random text, also wh
             }
             const ids got = t.encode(text, {.add_special = false});
             CHECK(got == wanted);
-            // A space behind half a character is taken for part of it and spelled in bytes as it was escaped.
+            // A space after half a character is taken for part of it and spelled in bytes as it was escaped.
             CHECK(tessera::replaced(t.decode(got), "▁", " ") == text);
             if (text.find('\xf0') == std::string::npos) CHECK(t.decode(got) == text);
         }
     }
 }
 
-TEST_CASE("text: pieces merge by rank where the vocabulary has merges instead of scores") {
+TEST_CASE("SentencePiece: a vocabulary with merges instead of scores merges by rank") {
     auto vocabulary = support::sentence_pieces("gemma4");
     vocabulary.set("bos_token_id", std::uint32_t{1});
     for (const char* letter : {"▁", "a", "b", "c"}) vocabulary.add(letter);
@@ -138,7 +138,7 @@ TEST_CASE("text: pieces merge by rank where the vocabulary has merges instead of
     CHECK(has(refusal(vocabulary.build()), "wanted merges that make tokens, got \"c c\" as number 4"));
 }
 
-TEST_CASE("text: byte pairs agree with plain merging on random text") {
+TEST_CASE("BPE: random text is merged as a plain implementation merges it") {
     std::mt19937 random(11);
     const std::vector<std::string> characters{"a", "b", "c", "é", "世"};
     for (int round = 0; round < 40; ++round) {
@@ -176,7 +176,7 @@ TEST_CASE("text: byte pairs agree with plain merging on random text") {
     }
 }
 
-TEST_CASE("text: the alphabet of byte-level vocabularies") {
+TEST_CASE("BPE: the printable characters that stand for bytes") {
     const auto spelled = [](char byte) {
         std::string out;
         text::append_spelled_byte(out, byte);
@@ -201,7 +201,7 @@ TEST_CASE("text: the alphabet of byte-level vocabularies") {
     CHECK(foreign == "a世ń");
 }
 
-TEST_CASE("text: runs of a million characters are cut and merged in good time") {
+TEST_CASE("runs of a million characters are merged into the longest tokens") {
     auto pairs = support::byte_pieces("llama-bpe");
     pairs.set("add_bos_token", false);
     std::string doubled = "a";
@@ -222,7 +222,7 @@ TEST_CASE("text: runs of a million characters are cut and merged in good time") 
     }
 }
 
-TEST_CASE("text: a workspace remembers and never confuses pieces") {
+TEST_CASE("a workspace caches the tokens of pieces and tells similar pieces apart") {
     std::mt19937 random(17);
     auto vocabulary = support::byte_pieces("gpt-2");
     for (const char* pair : {"a b", "b a", "ab a", "a a", "aa b"}) {
@@ -241,7 +241,7 @@ TEST_CASE("text: a workspace remembers and never confuses pieces") {
     }
 }
 
-TEST_CASE("text: normal forms go by the pre-tokenizer and by choice") {
+TEST_CASE("the normal form follows from the pre-tokenizer and can be switched off") {
     const auto encoded = [](const char* pre, text::encode_options options) {
         const tokenizer t(support::byte_pieces(pre).build());
         return t.decode(t.encode("e\u0301 \xff", options));
@@ -251,7 +251,7 @@ TEST_CASE("text: normal forms go by the pre-tokenizer and by choice") {
     CHECK(encoded("gpt-2", {}) == "e\u0301 \ufffd");
 }
 
-TEST_CASE("text: white space behind the markers of Phi-3 belongs to them") {
+TEST_CASE("Phi-3: white space after a turn marker belongs to the marker") {
     for (const char* name : {"Phi 3", "Microsoft_Phi-3 mini"}) {
         auto vocabulary = support::byte_pieces("gpt-2");
         const token_id user = vocabulary.add("<|user|>", token_type::control);
@@ -268,7 +268,7 @@ TEST_CASE("text: white space behind the markers of Phi-3 belongs to them") {
     }
 }
 
-TEST_CASE("text: text that is no UTF-8") {
+TEST_CASE("bytes that are not UTF-8 are tokenized byte by byte or as U+FFFD") {
     auto pairs = support::byte_pieces("gpt-2");
     const tokenizer lossy(pairs.build());
     CHECK(lossy.decode(lossy.encode("a\xff\xc3(\xed\xa0\x80"
@@ -285,7 +285,7 @@ TEST_CASE("text: text that is no UTF-8") {
         CHECK(exact.decode(exact.encode(text)) == text);
 }
 
-TEST_CASE("text: special tokens: the longest first, wherever it is; control only on demand") {
+TEST_CASE("special tokens: the longest match anywhere first; control tokens on demand only") {
     auto vocabulary = support::byte_pieces("gpt-2");
     const token_id ab = vocabulary.add("<ab>", token_type::control);
     const token_id long_one = vocabulary.add("x<ab>y", token_type::control);
@@ -302,7 +302,7 @@ TEST_CASE("text: special tokens: the longest first, wherever it is; control only
     CHECK(t.decode(ids{ab, x, user}, {.show_special = true}) == "<ab>x[u]");
 }
 
-TEST_CASE("text: splitting at special tokens agrees with searching for each of them") {
+TEST_CASE("special tokens: splitting agrees with searching for each of them in turn") {
     std::mt19937 random(5);
     const std::vector<std::string> characters{"a", "b", "<"};
     for (int round = 0; round < 200; ++round) {
@@ -336,7 +336,7 @@ TEST_CASE("text: splitting at special tokens agrees with searching for each of t
     }
 }
 
-TEST_CASE("text: merges obeyed or not, and merges that make no token") {
+TEST_CASE("BPE: ignore_merges, and merges whose result is no token") {
     for (const char* pre : {"llama-bpe", "smaug-bpe"}) {
         auto vocabulary = support::byte_pieces(pre);
         vocabulary.set("add_bos_token", false);
@@ -351,7 +351,7 @@ TEST_CASE("text: merges obeyed or not, and merges that make no token") {
     CHECK(t.encode("ab") == ids{*t.find("a"), *t.find("b")});
 }
 
-TEST_CASE("text: types that files get wrong are corrected") {
+TEST_CASE("token types that files commonly get wrong are corrected") {
     auto vocabulary = support::byte_pieces("gpt-4o");
     const token_id end = vocabulary.add("<|im_end|>");
     const token_id harmony = vocabulary.add("<|channel|>", token_type::control);
@@ -365,7 +365,7 @@ TEST_CASE("text: types that files get wrong are corrected") {
     CHECK(t.type(message_end) == token_type::user_defined);
 }
 
-TEST_CASE("text: metadata that contradict themselves are refused with a reason") {
+TEST_CASE("contradictory metadata are refused with a reason") {
     CHECK(has(refusal({}), "tokenizer.ggml.model"));
     for (const char* model : {"no_vocab", "none"})
         CHECK(has(refusal(support::vocabulary_builder(model).build()), "no vocabulary"));
@@ -410,7 +410,7 @@ TEST_CASE("text: metadata that contradict themselves are refused with a reason")
     CHECK_THROWS_AS((void)t.piece(-1), error);
 }
 
-TEST_CASE("text: a tokenizer may move") {
+TEST_CASE("a tokenizer can be moved") {
     auto vocabulary = support::byte_pieces("gpt-2");
     const token_id mark = vocabulary.add("<m>", token_type::user_defined);
     tokenizer first(vocabulary.build());
@@ -418,7 +418,7 @@ TEST_CASE("text: a tokenizer may move") {
     CHECK(second.encode("<m>a") == ids{mark, *second.find("a")});
 }
 
-TEST_CASE("text: windows are disjoint, whole, and start with BOS") {
+TEST_CASE("windows are disjoint, whole, and start with BOS") {
     auto vocabulary = support::sentence_pieces();
     const tokenizer t(vocabulary.build());
     const std::string text(30, 'x');  // with BOS and the space in front (three bytes): 34 tokens

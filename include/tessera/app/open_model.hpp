@@ -14,7 +14,7 @@
 #include "tessera/core/bytes.hpp"
 #include "tessera/core/metadata.hpp"
 #include "tessera/core/tensor_info.hpp"
-#include "tessera/decoder/next_token_layers.hpp"
+#include "tessera/decoder/mtp_layers.hpp"
 #include "tessera/files/model_path.hpp"
 #include "tessera/gguf/reader.hpp"
 #include "tessera/huggingface/model.hpp"
@@ -26,7 +26,7 @@ namespace tessera {
 class any_model {
 public:
     explicit any_model(gguf::reader file) : source_(std::move(file)) {}
-    explicit any_model(huggingface::hf_model directory) : source_(std::move(directory)) {}
+    explicit any_model(huggingface::model directory) : source_(std::move(directory)) {}
 
     [[nodiscard]] std::span<const tensor_info> tensors() const { return part_ ? part_->tensors : stored_tensors(); }
     [[nodiscard]] const tessera::metadata& metadata() const {
@@ -37,11 +37,11 @@ public:
     [[nodiscard]] std::span<const tensor_info> stored_tensors() const {
         return std::visit([](const auto& source) { return std::span<const tensor_info>(source.tensors()); }, source_);
     }
-    /// From now on the model has no layers that predict further tokens. Nothing happens when it has none anyway.
-    void leave_out_next_token_layers() {
-        const decoder::next_token_layers next = decoder::find_next_token_layers(metadata());
+    /// From now on the model has no layers for multi-token prediction. Nothing happens when it has none anyway.
+    void leave_out_mtp_layers() {
+        const decoder::mtp_layers next = decoder::find_mtp_layers(metadata());
         if (next.count == 0) return;
-        part rest{{}, decoder::without_next_token_layers(metadata())};
+        part rest{{}, decoder::without_mtp_layers(metadata())};
         for (const tensor_info& info : tensors())
             if (!next.contains(info.name)) rest.tensors.push_back(info);
         part_ = std::move(rest);
@@ -75,7 +75,7 @@ public:
     }
     /// What is worth knowing of how the model was read but stops nothing: a sentence each. They may quote the files.
     [[nodiscard]] std::span<const std::string> notes() const {
-        const auto* directory = std::get_if<huggingface::hf_model>(&source_);
+        const auto* directory = std::get_if<huggingface::model>(&source_);
         return directory == nullptr ? std::span<const std::string>() : directory->notes();
     }
     /// The files the model is read from: what an output must never replace.
@@ -94,7 +94,7 @@ private:
         tessera::metadata metadata;
     };
 
-    std::variant<gguf::reader, huggingface::hf_model> source_;
+    std::variant<gguf::reader, huggingface::model> source_;
     std::optional<part> part_;  // what is left, where something was left out
 };
 
@@ -103,10 +103,10 @@ static_assert(packed_tensor_source<any_model>);
 /// Opens a GGUF file (the first shard of a split one) or a directory with config.json and safetensors. Throws saying
 /// what the path names when it is neither.
 [[nodiscard]] inline any_model open_model(const std::filesystem::path& path,
-                                          const huggingface::hf_options& options = {}) {
+                                          const huggingface::model_options& options = {}) {
     if (std::filesystem::is_directory(path)) {
         require_model_directory(path);
-        return any_model(huggingface::hf_model(path, options));
+        return any_model(huggingface::model(path, options));
     }
     require_model_file(path);
     return any_model(gguf::reader(path));

@@ -74,9 +74,11 @@ inline void add_rows(column_statistics& to, const activation_rows& rows, int thr
 
 namespace detail {
 
-// Adds x' y to `to`, in products of some rows at a time.
-inline void add_row_products(Eigen::Ref<decoder::matrix, 0, Eigen::OuterStride<>> to, const activation_rows& x,
-                             const activation_rows& y) {
+// Adds x' y to `to`, in products of some rows at a time. (Templates without arguments, here and below: products and
+// decompositions of Eigen are compiled where somebody calls them.)
+template <class = void>
+void add_row_products(Eigen::Ref<decoder::matrix, 0, Eigen::OuterStride<>> to, const activation_rows& x,
+                      const activation_rows& y) {
     constexpr Eigen::Index block_rows = 1024;
     for (Eigen::Index r = 0; r < x.rows(); r += block_rows) {
         const Eigen::Index n = std::min(block_rows, x.rows() - r);
@@ -88,7 +90,8 @@ inline void add_row_products(Eigen::Ref<decoder::matrix, 0, Eigen::OuterStride<>
 
 /// Adds the products of all pairs of columns to the Gram matrix: float products of some rows at a time, in tiles that
 /// do not depend on the number of threads.
-inline void add_gram(column_statistics& to, const activation_rows& rows, int threads) {
+template <class = void>
+void add_gram(column_statistics& to, const activation_rows& rows, int threads) {
     constexpr Eigen::Index tile = 256;
     const Eigen::Index columns = rows.cols(), tiles = (columns + tile - 1) / tile;
     if (to.gram.size() == 0) to.gram = decoder::matrix::Zero(columns, columns);
@@ -108,7 +111,8 @@ inline void add_gram(column_statistics& to, const activation_rows& rows, int thr
 }
 
 /// x' y, for two inputs of the same tokens: float products as add_gram's.
-[[nodiscard]] inline decoder::matrix cross_moments(const activation_rows& x, const activation_rows& y, int threads) {
+template <class = void>
+[[nodiscard]] decoder::matrix cross_moments(const activation_rows& x, const activation_rows& y, int threads) {
     constexpr Eigen::Index tile = 128;
     decoder::matrix moments = decoder::matrix::Zero(x.cols(), y.cols());
     const Eigen::Index across = (y.cols() + tile - 1) / tile, down = (x.cols() + tile - 1) / tile;

@@ -20,8 +20,9 @@ namespace tessera {
 /// of them are learned from, and `gram` is their z'z. The damping is gram_factor's. The result is empty where the
 /// moments are not positive definite, or where the other rows do not confirm it: z + z M' has to be nearer to x than z
 /// is.
-[[nodiscard]] inline decoder::matrix compensation(const activation_rows& x, const activation_rows& z, Eigen::Index used,
-                                                  const decoder::matrix& gram, double damping, int threads) {
+template <class = void>
+[[nodiscard]] decoder::matrix compensation(const activation_rows& x, const activation_rows& z, Eigen::Index used,
+                                           const decoder::matrix& gram, double damping, int threads) {
     constexpr Eigen::Index tile = 64;
     const Eigen::Index columns = z.cols(), rest = z.rows() - used;
     const double mean = static_cast<double>(gram.diagonal().mean());

@@ -17,9 +17,10 @@
 namespace tessera {
 
 /// Reads an importance matrix; its first bytes tell which format it is in. Throws naming the file when it is neither.
-[[nodiscard]] inline imatrix_file read_imatrix(const std::filesystem::path& path) {
+template <class Formats = stored_formats>
+[[nodiscard]] imatrix_file read_imatrix(const std::filesystem::path& path) {
     const mapped_file file(path);
-    if (as_text(file.bytes()).starts_with(gguf::magic)) return read_imatrix_gguf(path);
+    if (as_text(file.bytes()).starts_with(gguf::magic)) return read_imatrix_gguf<Formats>(path);
     return parse_imatrix_legacy(file.bytes(), path.string());
 }
 

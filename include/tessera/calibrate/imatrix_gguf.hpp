@@ -29,7 +29,8 @@ inline constexpr std::string_view imatrix_type = "imatrix";  // of general.type
 inline constexpr std::string_view squares_suffix = ".in_sum2";
 inline constexpr std::string_view counts_suffix = ".counts";
 
-[[nodiscard]] inline std::vector<float> all_values(const gguf::reader& file, const tensor_info& info) {
+template <class Reader>
+[[nodiscard]] std::vector<float> all_values(const Reader& file, const tensor_info& info) {
     std::vector<float> values(info.weights());
     file.read(info, 0, info.rows(), values);
     return values;
@@ -56,7 +57,8 @@ inline constexpr std::string_view counts_suffix = ".counts";
 }
 
 // What a file says; errors do not name it.
-[[nodiscard]] inline imatrix_file imatrix_of(const gguf::reader& file) {
+template <class Reader>
+[[nodiscard]] imatrix_file imatrix_of(const Reader& file) {
     imatrix_file result;
     for (const auto& [key, value] : file.metadata())
         if (key != "general.type" && !key.starts_with("imatrix.")) result.properties.set(key, value);
@@ -88,8 +90,9 @@ inline constexpr std::string_view counts_suffix = ".counts";
 }  // namespace detail
 
 /// Reads an importance matrix in GGUF. Throws, naming the file, when it is none or holds what cannot be.
-[[nodiscard]] inline imatrix_file read_imatrix_gguf(const std::filesystem::path& path) {
-    const gguf::reader file(path);
+template <class Formats = stored_formats>
+[[nodiscard]] imatrix_file read_imatrix_gguf(const std::filesystem::path& path) {
+    const gguf::basic_reader<Formats> file(path);
     try {
         return detail::imatrix_of(file);
     } catch (const error& problem) {

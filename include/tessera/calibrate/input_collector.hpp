@@ -31,6 +31,7 @@ public:
     explicit input_collector(options options) : options_(options) {}
 
     /// An input_observer. Throws naming layer, tensor, window and token when a number is not finite.
+    template <class = void>
     void operator()(const decoder::linear_input& input) {
         const tensor_info& first = *input.shared.front()->tensor;
         const auto matrix = static_cast<std::size_t>(input.shared.front()->first_row / first.dims[1]);

@@ -2,9 +2,10 @@
 // filled.
 #pragma once
 
+#include <array>
+#include <concepts>
 #include <cstddef>
 #include <cstdint>
-#include <functional>
 #include <limits>
 #include <optional>
 #include <string>
@@ -28,55 +29,54 @@ using metadata_value =
                  std::vector<std::uint64_t>, std::vector<std::int64_t>, std::vector<double>>;
 
 namespace detail {
-template <class T>
-inline constexpr std::string_view metadata_scalar_name = "";
-template <>
-inline constexpr std::string_view metadata_scalar_name<std::uint8_t> = "uint8";
-template <>
-inline constexpr std::string_view metadata_scalar_name<std::int8_t> = "int8";
-template <>
-inline constexpr std::string_view metadata_scalar_name<std::uint16_t> = "uint16";
-template <>
-inline constexpr std::string_view metadata_scalar_name<std::int16_t> = "int16";
-template <>
-inline constexpr std::string_view metadata_scalar_name<std::uint32_t> = "uint32";
-template <>
-inline constexpr std::string_view metadata_scalar_name<std::int32_t> = "int32";
-template <>
-inline constexpr std::string_view metadata_scalar_name<float> = "float32";
-template <>
-inline constexpr std::string_view metadata_scalar_name<bool> = "bool";
-template <>
-inline constexpr std::string_view metadata_scalar_name<std::string> = "string";
-template <>
-inline constexpr std::string_view metadata_scalar_name<std::uint64_t> = "uint64";
-template <>
-inline constexpr std::string_view metadata_scalar_name<std::int64_t> = "int64";
-template <>
-inline constexpr std::string_view metadata_scalar_name<double> = "float64";
+/// The scalars by their places in metadata_value; arrays of them follow in the same order.
+inline constexpr std::array<std::string_view, std::variant_size_v<metadata_value> / 2> metadata_scalar_names{
+    "uint8", "int8", "uint16", "int16", "uint32", "int32", "float32", "bool", "string", "uint64", "int64", "float64"};
 
-template <class T>
-struct metadata_type {
-    static std::string name() { return std::string(metadata_scalar_name<T>); }
-};
-template <class T>
-struct metadata_type<std::vector<T>> {
-    static std::string name() { return "array of " + metadata_type<T>::name(); }
-};
-}  // namespace detail
-
-/// "uint32", "array of string", ...
-[[nodiscard]] inline std::string type_name(const metadata_value& value) {
-    return std::visit([](const auto& v) { return detail::metadata_type<std::remove_cvref_t<decltype(v)>>::name(); },
-                      value);
+[[nodiscard]] inline std::string metadata_type_name(std::size_t alternative) {
+    constexpr std::size_t scalars = metadata_scalar_names.size();
+    if (alternative < scalars) return std::string(metadata_scalar_names[alternative]);
+    return "array of " + std::string(metadata_scalar_names[alternative - scalars]);
 }
 
-/// An ordered map from key to value; keys are unique.
+/// The place of T among the alternatives of a variant.
+template <class T, class... Alternatives>
+consteval std::size_t place_among(const std::variant<Alternatives...>*) {
+    std::size_t place = 0;
+    (void)((std::is_same_v<T, Alternatives> || (++place, false)) || ...);
+    return place;
+}
+
+/// The name of one alternative.
+template <class T>
+[[nodiscard]] std::string metadata_type_name() {
+    return metadata_type_name(place_among<T>(static_cast<const metadata_value*>(nullptr)));
+}
+
+static_assert(place_among<double>(static_cast<const metadata_value*>(nullptr)) == metadata_scalar_names.size() - 1);
+static_assert(place_among<std::vector<double>>(static_cast<const metadata_value*>(nullptr)) ==
+              2 * metadata_scalar_names.size() - 1);
+}  // namespace detail
+
+/// "uint32", "array of string", ... (Asks for the place, since a visitor of 24 alternatives costs every unit that
+/// includes this header a tenth of a second.)
+[[nodiscard]] inline std::string type_name(const metadata_value& value) {
+    return detail::metadata_type_name(value.index());
+}
+
+/// Whether the value is an array of whatever.
+[[nodiscard]] inline bool is_array(const metadata_value& value) noexcept {
+    return value.index() >= detail::metadata_scalar_names.size();
+}
+
+/// An ordered map from key to value; keys are unique. What moves or compares values of 24 types is a template without
+/// arguments: it is compiled where somebody calls it, and not in every unit that sees a source of tensors.
 class metadata {
 public:
     using entry = std::pair<std::string, metadata_value>;
 
     /// Sets a value, in place when the key is there already, else at the end.
+    template <class = void>
     void set(std::string key, metadata_value value) {
         if (const auto found = index_.find(key); found != index_.end()) {
             entries_[found->second].second = std::move(value);
@@ -87,6 +87,7 @@ public:
     }
 
     /// Removes a key; nothing happens when it is not there.
+    template <class = void>
     void erase(std::string_view key) {
         const auto found = index_.find(std::string(key));
         if (found == index_.end()) return;
@@ -109,7 +110,7 @@ public:
         if (value == nullptr) return nullptr;
         const T* typed = std::get_if<T>(value);
         if (typed == nullptr)
-            fail("metadata key ", key, ": wanted ", detail::metadata_type<T>::name(), ", got ", type_name(*value));
+            fail("metadata key ", key, ": wanted ", detail::metadata_type_name<T>(), ", got ", type_name(*value));
         return typed;
     }
 
@@ -124,8 +125,7 @@ public:
     template <class T>
     [[nodiscard]] const T& require(std::string_view key) const {
         const T* value = get<T>(key);
-        if (value == nullptr)
-            fail("metadata key ", key, ": wanted ", detail::metadata_type<T>::name(), ", got nothing");
+        if (value == nullptr) fail("metadata key ", key, ": wanted ", detail::metadata_type_name<T>(), ", got nothing");
         return *value;
     }
 
@@ -134,17 +134,8 @@ public:
         std::string_view key, std::uint64_t limit = std::numeric_limits<std::uint32_t>::max()) const {
         const metadata_value* value = find(key);
         if (value == nullptr) return std::nullopt;
-        return std::visit(
-            [&](const auto& v) -> std::optional<std::uint64_t> {
-                using T = std::remove_cvref_t<decltype(v)>;
-                if constexpr (std::is_integral_v<T> && !std::is_same_v<T, bool>) {
-                    if (v >= T{0} && static_cast<std::uint64_t>(v) <= limit) return static_cast<std::uint64_t>(v);
-                    fail("metadata key ", key, ": wanted a count of 0 to ", limit, ", got ", +v);
-                } else {
-                    fail("metadata key ", key, ": wanted an integer, got ", type_name(*value));
-                }
-            },
-            *value);
+        return to_count<std::uint8_t, std::int8_t, std::uint16_t, std::int16_t, std::uint32_t, std::int32_t,
+                        std::uint64_t, std::int64_t>(key, *value, limit);
     }
 
     /// As get_count, but an absent key throws, too.
@@ -159,9 +150,29 @@ public:
     [[nodiscard]] bool empty() const noexcept { return entries_.empty(); }
     [[nodiscard]] auto begin() const noexcept { return entries_.begin(); }
     [[nodiscard]] auto end() const noexcept { return entries_.end(); }
-    friend bool operator==(const metadata& a, const metadata& b) { return a.entries_ == b.entries_; }
+    template <std::same_as<metadata> Metadata>
+    friend bool operator==(const Metadata& a, const Metadata& b) {
+        return a.entries_ == b.entries_;
+    }
 
 private:
+    /// The value as one of these integers, and a count.
+    template <class... Integers>
+    [[nodiscard]] static std::uint64_t to_count(std::string_view key, const metadata_value& value,
+                                                std::uint64_t limit) {
+        std::uint64_t count = 0;
+        const auto take = [&]<class T>(const T* v) {
+            if (v == nullptr) return false;
+            if (*v < T{0} || static_cast<std::uint64_t>(*v) > limit)
+                fail("metadata key ", key, ": wanted a count of 0 to ", limit, ", got ", +*v);
+            count = static_cast<std::uint64_t>(*v);
+            return true;
+        };
+        if (!(take(std::get_if<Integers>(&value)) || ...))
+            fail("metadata key ", key, ": wanted an integer, got ", type_name(value));
+        return count;
+    }
+
     std::vector<entry> entries_;
     std::unordered_map<std::string, std::size_t> index_;
 };

@@ -45,9 +45,8 @@ struct text_unit {
 
 }  // namespace detail
 
-/// `text` on one line of plain characters: controls are spelled out as \x1b, \u{9b} or \u{202e}, bytes that are no
-/// UTF-8 as
-/// \xff. What is longer than `most` bytes then is cut behind a character, and ends in "...".
+/// `text` on one line of plain characters: controls are spelled out as `\x1b`, `\u{9b}` or `\u{202e}`, bytes that are
+/// no UTF-8 as `\xff`. What is longer than `most` bytes then is cut behind a character, and ends in "...".
 [[nodiscard]] inline std::string printable(std::string_view text, std::size_t most = std::string::npos) {
     std::string shown;
     while (!text.empty()) {

@@ -19,7 +19,7 @@ struct tensor_info {
     std::string name;
     std::array<std::uint64_t, 4> dims{1, 1, 1, 1};
     std::uint32_t rank = 1;  ///< dimensions as written in the file, 0 to 4
-    type_layout layout = type_layouts[0];
+    type_layout layout = f32_layout;
 
     [[nodiscard]] type_id type() const noexcept { return layout.id; }
     [[nodiscard]] std::uint64_t columns() const noexcept { return dims[0]; }

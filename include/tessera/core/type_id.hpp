@@ -1,14 +1,17 @@
-// The tensor types a GGUF file can name: id, name and block geometry. What the bytes mean is format/'s business.
+// What the upper layers know of a tensor type: id, name, block geometry, what stock tools do with it. What the bytes
+// mean is format/'s business.
 #pragma once
 
-#include <array>
 #include <cstdint>
+#include <optional>
+#include <span>
 #include <string_view>
 
 namespace tessera {
 
-/// The type number of a GGUF tensor info. Source: ggml's type list; ids 4, 5, 31-33, 36-38 were removed there.
-/// Ids from `first_private` on are free for formats of one's own; no stock reader takes them.
+/// The type number of a GGUF tensor info. Source: ggml's type list; ids 4, 5, 31-33, 36-38 were removed there. Names
+/// are for ids that other code speaks of: a format needs none, its header says `type_id{number}`. Ids from
+/// `first_private` on are free for formats of one's own; no stock reader takes them.
 enum class type_id : std::uint32_t {
     f32 = 0,
     f16 = 1,
@@ -17,13 +20,11 @@ enum class type_id : std::uint32_t {
     q5_0 = 6,
     q5_1 = 7,
     q8_0 = 8,
-    q8_1 = 9,
     q2_k = 10,
     q3_k = 11,
     q4_k = 12,
     q5_k = 13,
     q6_k = 14,
-    q8_k = 15,
     iq2_xxs = 16,
     iq2_xs = 17,
     iq3_xxs = 18,
@@ -44,8 +45,16 @@ enum class type_id : std::uint32_t {
     mxfp4 = 39,
     nvfp4 = 40,
     q1_0 = 41,
-    q2_0 = 42,
     first_private = 0x7e55'0000,
+};
+
+/// What llama.cpp's tools do with a type, besides running it. What is not said, they do not do.
+struct stock_facts {
+    std::optional<std::uint32_t> file_type = {};  ///< general.file_type of a model whose matrices are all of the type
+    bool is_mix = false;                     ///< llama-quantize has a mix of the type's name, which is its usual type
+    std::optional<type_id> substitute = {};  ///< what it writes where rows are no whole blocks of the type
+    std::optional<type_id> embedding = {};   ///< what the mix of the type's name has for the embedding table instead
+    bool needs_importances = false;          ///< it encodes no layer so without them
 };
 
 /// How a type lies in a file: `block_size` weights in `block_bytes` bytes.
@@ -54,50 +63,22 @@ struct type_layout {
     std::string_view name;
     std::uint32_t block_size;
     std::uint32_t block_bytes;
+    stock_facts stock = {};
 
     [[nodiscard]] constexpr double bits_per_weight() const noexcept {
         return 8.0 * static_cast<double>(block_bytes) / static_cast<double>(block_size);
     }
 };
 
-/// Every type a GGUF file may hold.
-inline constexpr std::array type_layouts = std::to_array<type_layout>({
-    {type_id::f32, "F32", 1, 4},
-    {type_id::f16, "F16", 1, 2},
-    {type_id::q4_0, "Q4_0", 32, 18},
-    {type_id::q4_1, "Q4_1", 32, 20},
-    {type_id::q5_0, "Q5_0", 32, 22},
-    {type_id::q5_1, "Q5_1", 32, 24},
-    {type_id::q8_0, "Q8_0", 32, 34},
-    {type_id::q8_1, "Q8_1", 32, 36},
-    {type_id::q2_k, "Q2_K", 256, 84},
-    {type_id::q3_k, "Q3_K", 256, 110},
-    {type_id::q4_k, "Q4_K", 256, 144},
-    {type_id::q5_k, "Q5_K", 256, 176},
-    {type_id::q6_k, "Q6_K", 256, 210},
-    {type_id::q8_k, "Q8_K", 256, 292},
-    {type_id::iq2_xxs, "IQ2_XXS", 256, 66},
-    {type_id::iq2_xs, "IQ2_XS", 256, 74},
-    {type_id::iq3_xxs, "IQ3_XXS", 256, 98},
-    {type_id::iq1_s, "IQ1_S", 256, 50},
-    {type_id::iq4_nl, "IQ4_NL", 32, 18},
-    {type_id::iq3_s, "IQ3_S", 256, 110},
-    {type_id::iq2_s, "IQ2_S", 256, 82},
-    {type_id::iq4_xs, "IQ4_XS", 256, 136},
-    {type_id::i8, "I8", 1, 1},
-    {type_id::i16, "I16", 1, 2},
-    {type_id::i32, "I32", 1, 4},
-    {type_id::i64, "I64", 1, 8},
-    {type_id::f64, "F64", 1, 8},
-    {type_id::iq1_m, "IQ1_M", 256, 56},
-    {type_id::bf16, "BF16", 1, 2},
-    {type_id::tq1_0, "TQ1_0", 256, 54},
-    {type_id::tq2_0, "TQ2_0", 256, 66},
-    {type_id::mxfp4, "MXFP4", 32, 17},
-    {type_id::nvfp4, "NVFP4", 64, 36},
-    {type_id::q1_0, "Q1_0", 128, 18},
-    {type_id::q2_0, "Q2_0", 64, 18},
-});
+/// What is there without any format: numbers as they are, and what a tensor is until it is said otherwise.
+inline constexpr type_layout f32_layout{type_id::f32, "F32", 1, 4, {.file_type = 0, .is_mix = true}};
+
+/// The layout of this type, or null.
+[[nodiscard]] constexpr const type_layout* find_layout(std::span<const type_layout> layouts, type_id id) noexcept {
+    for (const type_layout& layout : layouts)
+        if (layout.id == id) return &layout;
+    return nullptr;
+}
 
 /// True for the types that hold whole numbers, which are never weights: ids, positions, tables of choices.
 [[nodiscard]] constexpr bool is_integer(type_id id) noexcept {
@@ -111,13 +92,6 @@ inline constexpr std::array type_layouts = std::to_array<type_layout>({
     for (std::size_t i = 0; i < a.size(); ++i)
         if (upper(a[i]) != upper(b[i])) return false;
     return true;
-}
-
-/// The layout of a type, or null when the id names none.
-[[nodiscard]] constexpr const type_layout* find_type(type_id id) noexcept {
-    for (const type_layout& layout : type_layouts)
-        if (layout.id == id) return &layout;
-    return nullptr;
 }
 
 }  // namespace tessera

@@ -89,8 +89,8 @@ struct tensor_curve {
 }
 
 // The curve that a tensor borrows when the forward pass does not reach it: that of the same part in the last layer that
-// has it, of the embeddings and the output for those that layers of further tokens have of their own, else one with
-// the median of all sensitivities. `measured` are in the order of the forward pass.
+// has it, of the embeddings and the output for those that layers for multi-token prediction have of their own, else one
+// with the median of all sensitivities. `measured` are in the order of the forward pass.
 [[nodiscard]] inline tensor_curve borrowed_curve(std::string_view name, std::span<const tensor_curve> measured) {
     const std::string_view part = part_of_layer(name);
     const auto is_lender = [&](const tensor_curve& other) {
@@ -324,7 +324,7 @@ private:
 /// tensors times measured points, hardly with formats. `fallback` has the types for rows that no format of the menu
 /// takes. Formats that cannot hold the sampled weights are left out.
 ///
-/// Tensors that the forward pass does not reach, such as those of layers that predict further tokens, borrow another
+/// Tensors that the forward pass does not reach, such as those of layers for multi-token prediction, borrow another
 /// tensor's curve, or a typical one, at the errors that formats make of themselves; their entries come last.
 ///
 /// Memory is that of the schedule, the activations of the windows, and the layer at work in the formats it is measured

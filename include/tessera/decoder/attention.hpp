@@ -44,7 +44,7 @@ void place_heads(const layer_run<Source>& run, std::span<const float> norm, std:
                 const std::span<float> head = row(heads, r).subspan(h, size);
                 if (!norm.empty()) rms_norm(head, norm, epsilon, head);
                 run.rope.apply(head.data(), static_cast<std::size_t>(r) % run.window);
-                if (!run.scope.unit_heads) continue;
+                if (!run.scope.norm_after_rope) continue;
                 const float scale = inverse_rms(head, epsilon);
                 for (float& x : head) x *= scale;
             }
@@ -102,18 +102,18 @@ void attend(const layer_run<Source>& run, const matrix& queries, const matrix& k
     });
 }
 
-/// Multiplies every query by what its position makes it grow.
+/// Multiplies every query by the attention temperature of its position.
 template <tensor_source Source>
-void grow_queries(const layer_run<Source>& run, matrix& queries) {
-    const query_growth& growth = run.scope.growth;
-    if (growth.step == 0) return;
+void apply_temperature(const layer_run<Source>& run, matrix& queries) {
+    const attention_temperature& temperature = run.scope.temperature;
+    if (temperature.step == 0) return;
     for (Eigen::Index r = 0; r < queries.rows(); ++r) {
-        const std::size_t steps = (static_cast<std::size_t>(r) % run.window + growth.offset) / growth.step;
-        queries.row(r) *= static_cast<float>(1.0 + growth.weight * std::log(static_cast<double>(steps) + 1.0));
+        const std::size_t steps = (static_cast<std::size_t>(r) % run.window + temperature.offset) / temperature.step;
+        queries.row(r) *= static_cast<float>(1.0 + temperature.weight * std::log(static_cast<double>(steps) + 1.0));
     }
 }
 
-/// mixed = mixed * sigmoid(gate), with the gate of each head behind its query.
+/// mixed = mixed * sigmoid(gate), with the gate of each head after its query.
 template <tensor_source Source>
 void apply_head_gates(const layer_run<Source>& run, const matrix& queries, matrix& mixed) {
     const std::size_t size = run.spec.value_size;
@@ -137,7 +137,7 @@ void mix(const layer_run<Source>& run, const attention_weights& weights, matrix&
     const matrix values = projected(run.source, weights.value, x, run.threads);
     place_heads(run, weights.query_norm, static_cast<std::size_t>(queries.cols()) / run.spec.heads, queries);
     place_heads(run, weights.key_norm, run.spec.head_size, keys);
-    grow_queries(run, queries);
+    apply_temperature(run, queries);
     attend(run, queries, keys, values, weights.sinks, x);
     if (run.spec.block.gated_attention) apply_head_gates(run, queries, x);
 }

@@ -77,7 +77,7 @@ void mix(const layer_run<Source>& run, const latent_weights& weights, matrix& x)
     }
     place_heads(run, {}, spec.head_size, queries);
     place_heads(run, {}, spec.head_size, state);
-    grow_queries(run, queries);
+    apply_temperature(run, queries);
     matrix mixed;
     attend(run, queries, state, state, {}, mixed);
 

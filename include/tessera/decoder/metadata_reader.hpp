@@ -39,7 +39,7 @@ public:
     /// A count, or `otherwise` where there is none or a list: loaders pass over lists here, whatever they say.
     [[nodiscard]] std::size_t period_or(std::string_view key, std::uint64_t otherwise) const {
         const metadata_value* value = properties_.find(name(key));
-        const bool is_list = value != nullptr && std::visit([](const auto& v) { return is_vector(v); }, *value);
+        const bool is_list = value != nullptr && is_array(*value);
         return is_list ? otherwise : count_or(key, otherwise, 0);
     }
     /// A float above `above`.
@@ -70,15 +70,6 @@ public:
     [[nodiscard]] std::string name(std::string_view key) const { return prefix_ + std::string(key); }
 
 private:
-    template <class T>
-    static constexpr bool is_vector(const std::vector<T>&) {
-        return true;
-    }
-    template <class T>
-    static constexpr bool is_vector(const T&) {
-        return false;
-    }
-
     // Some files give a count once per layer: that will do when all are equal.
     [[nodiscard]] std::optional<std::uint64_t> find_count(std::string_view key) const {
         const std::string whole = name(key);

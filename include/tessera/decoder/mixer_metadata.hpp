@@ -65,8 +65,9 @@ inline void read_latent(const metadata_reader& read, model_spec& spec) {
     if (rope.scaling == rope_scaling::yarn)
         m *= 1.0 + read.number_or_zero("rope.scaling.yarn_log_multiplier", 0.0f) * std::log(rope.factor);
     spec.attention_scale *= m * m;
-    spec.global.growth.weight = read.number_or_zero("attention.temperature_scale", 0.0f);
-    if (spec.global.growth.weight != 0) spec.global.growth.step = read.count("attention.temperature_length", 1);
+    spec.global.temperature.weight = read.number_or_zero("attention.temperature_scale", 0.0f);
+    if (spec.global.temperature.weight != 0)
+        spec.global.temperature.step = read.count("attention.temperature_length", 1);
 }
 
 /// A gated delta net.

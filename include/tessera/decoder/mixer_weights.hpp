@@ -116,7 +116,7 @@ delta_net_weights bind_delta_net(weight_binder<Source>& binder, const model_spec
 
 }  // namespace detail
 
-/// What moves information between tokens, and what brings its result back to hidden states.
+/// The token mixer and its output projection.
 struct mixer_weights {
     std::variant<attention_weights, latent_weights, delta_net_weights> heads;
     linear output;

@@ -100,7 +100,7 @@ public:
         run_layer(layer, make_ropes(state), state, observer);
     }
 
-    /// The logits that follow from hidden states behind the last layer: rows x width in, rows x vocabulary out.
+    /// The logits that follow from hidden states after the last layer: rows x width in, rows x vocabulary out.
     void logits(matrix_view hidden, mutable_matrix_view out) const {
         const serial_products guard;
         const matrix normed = output_input(hidden);
@@ -110,7 +110,7 @@ public:
             parallel_for(out.rows(), options_.threads, [&](std::size_t r) { soft_cap(out.row(r), spec_.logit_cap); });
     }
 
-    /// Shows the observer what the output matrix is multiplied with, given hidden states behind the last layer.
+    /// Shows the observer what the output matrix is multiplied with, given hidden states after the last layer.
     void observe_output(matrix_view hidden, input_observer observer) const {
         const linear* const output = &weights_.output;
         const matrix normed = output_input(hidden);
@@ -162,7 +162,7 @@ private:
     }
 
     void require_finite_behind(const tensor_info& tensor, std::size_t l, const activations& state) const {
-        require_finite(state.values, state.window, concat("layer ", l, ", behind ", tensor.name), options_.threads);
+        require_finite(state.values, state.window, concat("layer ", l, ", after ", tensor.name), options_.threads);
     }
 
     // residual += norm(what `add` adds), or just what it adds when there is no norm.

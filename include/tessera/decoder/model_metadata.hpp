@@ -29,9 +29,9 @@ inline void read_layers(const metadata_reader& read, const architecture& row, mo
     }
     if (pattern.chunk != 0) {  // any window but 0 stands for the architecture's own
         spec.local.chunk = read.count_or("attention.sliding_window", pattern.chunk, 0) == 0 ? 0 : pattern.chunk;
-        spec.local.unit_heads = spec.experts.count != 128;
+        spec.local.norm_after_rope = spec.experts.count != 128;
         spec.global.rope.dims = 0;
-        spec.global.growth = {.step = pattern.chunk, .offset = 1};
+        spec.global.temperature = {.step = pattern.chunk, .offset = 1};
         if (spec.local.chunk == 0) pattern.period = 0;
     } else if (pattern.others == mixer_kind::local_attention) {
         spec.local.window = read.count_or("attention.sliding_window", pattern.window, 0);
@@ -42,7 +42,7 @@ inline void read_layers(const metadata_reader& read, const architecture& row, mo
         pattern.period = read.count_or("full_attention_interval", pattern.period, 1);
     }
 
-    const std::size_t blocks = spec.layers.size() + spec.unused_layers;
+    const std::size_t blocks = spec.layers.size() + spec.mtp_layers;
     const std::size_t dense = read.count_or("leading_dense_block_count", 0, 0, blocks);
     const std::size_t step = read.count_or("interleave_moe_layer_step", 1, 1, blocks);
     for (std::size_t l = 0; l < spec.layers.size(); ++l) {
@@ -64,8 +64,8 @@ inline void read_layers(const metadata_reader& read, const architecture& row, mo
     spec.block = row.block;
     spec.width = read.count("embedding_length", 1);
     const std::size_t blocks = read.count("block_count", 1, 512);
-    spec.unused_layers = read.count_or("nextn_predict_layers", 0, 0, blocks - 1);
-    spec.layers.resize(blocks - spec.unused_layers);
+    spec.mtp_layers = read.count_or("nextn_predict_layers", 0, 0, blocks - 1);
+    spec.layers.resize(blocks - spec.mtp_layers);
     const auto* tokens = properties.get<std::vector<std::string>>("tokenizer.ggml.tokens");
     spec.vocabulary = read.count_or("vocab_size", tokens == nullptr ? 0 : tokens->size(), 1);
     if (tokens != nullptr && tokens->size() != spec.vocabulary)

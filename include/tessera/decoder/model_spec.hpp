@@ -10,7 +10,7 @@ namespace tessera::decoder {
 /// Which two numbers of a head a rotation turns: neighbours (2i, 2i+1), or (i, i + dims/2). ("NORM" and "NEOX" in ggml)
 enum class rope_pairing { adjacent, halves };
 
-/// How positions beyond the trained context are squeezed.
+/// How rotary embedding is scaled for positions beyond the trained context.
 enum class rope_scaling { none, linear, yarn };
 
 /// Rotary position embedding. Angle i at position p is p * base^(-2i/dims), divided by the model's factor i if it has
@@ -21,14 +21,14 @@ struct rope_spec {
     std::size_t dims = 0;   ///< numbers of a head that are turned; the rest stays
     double base = 10000;
     rope_scaling scaling = rope_scaling::none;
-    double factor = 1;            ///< linear and yarn: positions are squeezed by this
-    double original_context = 0;  ///< positions the model was trained for before it was stretched
+    double factor = 1;            ///< linear and yarn: the context is longer by this
+    double original_context = 0;  ///< positions the model was trained for before scaling
     double magnitude = 1;         ///< multiplies every rotated number
 };
 
-/// Queries grow with their position p, by the factor 1 + weight ln(floor((p + offset) / step) + 1). Step 0: they do
-/// not.
-struct query_growth {
+/// Attention temperature: queries at position p are multiplied by 1 + weight ln(floor((p + offset) / step) + 1). Step
+/// 0: by nothing.
+struct attention_temperature {
     std::size_t step = 0;
     std::size_t offset = 0;
     double weight = 0.1;
@@ -36,11 +36,11 @@ struct query_growth {
 
 /// Which keys a query sees and how positions enter. No query sees later keys.
 struct attention_scope {
-    rope_spec rope = {};      ///< 0 dims: no rotation
-    std::size_t window = 0;   ///< keys that a query sees, its own included; 0: no such limit
-    std::size_t chunk = 0;    ///< a query sees the keys of its chunk of so many positions; 0: no such limit
-    bool unit_heads = false;  ///< queries and keys are scaled to a mean square of 1 behind the rotation
-    query_growth growth = {};
+    rope_spec rope = {};           ///< 0 dims: no rotation
+    std::size_t window = 0;        ///< keys that a query sees, its own included; 0: no such limit
+    std::size_t chunk = 0;         ///< a query sees the keys of its chunk of so many positions; 0: no such limit
+    bool norm_after_rope = false;  ///< RMS norms without weights of each head's query and key, after the rotation
+    attention_temperature temperature = {};
 };
 
 /// Attention over a compressed state of `rank` numbers per token that all heads share (MLA; DeepSeek-V2, 2024). Heads
@@ -55,7 +55,7 @@ struct latent_spec {
 /// Which of K key heads value head h of V works with: h / (V/K), or h mod K.
 enum class head_order { grouped, tiled };
 
-/// A gated delta net behind a short causal convolution (Yang et al., 2024).
+/// A gated delta net after a short causal convolution (Yang et al., 2024).
 struct delta_net_spec {
     std::size_t kernel = 0;  ///< tokens that the convolution sees, the current one included
     std::size_t key_heads = 0, value_heads = 0;
@@ -105,15 +105,16 @@ struct block_spec {
     block_norms norms = block_norms::before;
     presence attention_bias = presence::optional;  ///< of queries, keys and values
     presence head_norms = presence::absent;        ///< RMS norms of each head's query and key before the rotation
-    presence sinks = presence::absent;             ///< a logit per head that takes its share of attention to nothing
-    presence expert_bias = presence::absent;       ///< numbers that count when experts are chosen, not when weighted
+    presence sinks =
+        presence::absent;  ///< attention sinks: a logit per head that takes part in the softmax and has no value
+    presence expert_bias = presence::absent;  ///< numbers that count when experts are chosen, not when weighted
     bool gated_attention = false;  ///< what attention yields is multiplied by sigmoid(gate); attn_q has the gates, too
     bool gated_shared = false;     ///< the shared expert's result is multiplied by sigmoid(gate . x)
     bool fused_gate = false;       ///< ffn_up holds gate and up, one after the other
     decoder::activation activation = activation::silu;
 };
 
-/// What moves information between tokens in a layer.
+/// The token mixer of a layer.
 enum class mixer_kind { attention, local_attention, delta_net };
 
 /// What a layer is made of.
@@ -127,9 +128,9 @@ struct layer_spec {
 struct model_spec {
     std::string architecture;
     std::vector<layer_spec> layers;
-    std::size_t unused_layers = 0;  ///< behind the last one: there to guess more than one token, not run
-    std::size_t width = 0;          ///< numbers in a hidden state ("embedding length")
-    std::size_t vocabulary = 0;     ///< tokens, rows of the embedding
+    std::size_t mtp_layers = 0;  ///< for multi-token prediction, after the last one; not run
+    std::size_t width = 0;       ///< numbers in a hidden state ("embedding length")
+    std::size_t vocabulary = 0;  ///< tokens, rows of the embedding
     std::size_t heads = 0;
     std::size_t kv_heads = 0;      ///< each serves heads / kv_heads query heads
     std::size_t head_size = 0;     ///< numbers in a query or key of one head; latent: rank + rope dims
@@ -138,7 +139,7 @@ struct model_spec {
     double norm_epsilon = 0;
     double embedding_scale = 1;
     double attention_scale = 1;  ///< multiplies query . key
-    double attention_cap = 0;    ///< then they go through cap tanh(x / cap); 0: they do not
+    double attention_cap = 0;    ///< soft cap of these, cap tanh(x / cap); 0: none
     double logit_cap = 0;        ///< the same for the logits
     attention_scope global;      ///< of layers with mixer_kind::attention
     attention_scope local;       ///< of layers with mixer_kind::local_attention

@@ -79,7 +79,7 @@ template <tensor_source Source>
     weights.long_rope_factors = detail::bind_rope_factors(binder, spec, "rope_factors_long.weight");
     for (std::size_t l = 0; l < spec.layers.size(); ++l)
         weights.layers.push_back(detail::bind_layer(binder, spec, spec.layers[l], block_name(l)));
-    for (std::size_t l = 0; l < spec.unused_layers; ++l) binder.ignore(block_name(spec.layers.size() + l));
+    for (std::size_t l = 0; l < spec.mtp_layers; ++l) binder.ignore(block_name(spec.layers.size() + l));
     weights.output_norm = binder.values("output_norm.weight", {spec.width});
     weights.output = binder.has("output.weight") ? binder.matrix("output", spec.width, spec.vocabulary)
                                                  : linear{weights.embedding, 0, spec.vocabulary, {}};

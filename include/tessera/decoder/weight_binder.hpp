@@ -65,7 +65,7 @@ public:
         source_.read(info, 0, info.rows(), std::span<float>(all));
         return all;
     }
-    /// The same, or nothing: where the part is absent, a tensor of that name stays behind and is reported.
+    /// The same, or nothing: where the part is absent, a tensor of that name is left over and reported.
     std::vector<float> values_if(presence part, const std::string& name, shape wanted) {
         const bool wants = part == presence::required || (part == presence::optional && has(name));
         return wants ? values(name, wanted) : std::vector<float>();

@@ -8,6 +8,7 @@
 #include <span>
 #include <vector>
 
+#include "tessera/encode/fitted_search.hpp"
 #include "tessera/encode/lattice_search.hpp"
 #include "tessera/encode/scale_search.hpp"
 #include "tessera/format/concepts.hpp"
@@ -16,11 +17,13 @@
 
 namespace tessera {
 
-/// A format that error_feedback can round: scales first, then codes, through one of the searches.
+/// A format that error_feedback can round: scales first, then codes, through one of the searches. Of a lattice's scales
+/// those that its search has stored are loaded again.
 template <class F>
 concept rounds_in_columns =
-    (scaled_format<F> || rounds_to_lattice<F>) && requires(const typename F::block& in, typename F::scales& s,
-                                                           typename F::code_array& codes) { F::load(in, s, codes); };
+    scaled_format<F> || fitted_format<F> ||
+    (rounds_to_lattice<F> && requires(const typename F::block& in, typename F::scales& s,
+                                      typename F::code_array& codes) { F::load(in, s, codes); });
 
 /// Rounds `Rows` rows of whole blocks, F::group columns at a time and in any order of the groups.
 ///   start(columns)                           so many, at most as many as the constructor was given
@@ -146,6 +149,56 @@ private:
     typename F::template rounder<Rows, Arch> find_;
     lattice_factors<Rows> factors_;
     std::array<typename F::code, Rows> found_;
+};
+
+/// Formats of one's own, a group of a row at a time.
+template <fitted_format F, std::size_t Rows, class Arch>
+class column_rounding<F, Rows, Arch> {
+public:
+    explicit column_rounding(std::size_t columns)
+        : blocks_(columns / F::block_size), scales_(Rows * blocks_, of_zeros()), codes_(Rows * blocks_) {}
+
+    void start(std::size_t columns) noexcept { blocks_ = columns / F::block_size; }
+    [[nodiscard]] std::span<typename F::scales> scales(std::size_t row, std::size_t rows) noexcept {
+        return std::span(scales_).subspan(row * blocks_, rows * blocks_);
+    }
+
+    void take_scales() noexcept {}
+
+    void round(std::size_t column, const float* aims, std::span<const float, F::group> importance, float* values) {
+        const std::size_t block = column / F::block_size, first = column % F::block_size;
+        for (std::size_t r = 0; r < Rows; ++r) {
+            const typename F::scales& s = scales_[r * blocks_ + block];
+            auto& code = codes_[r * blocks_ + block][first / F::group];
+            if constexpr (F::group == 1) {
+                code = F::round(s, first, aims[r]);
+                values[r] = F::value(s, first, code);
+            } else {
+                std::array<float, F::group> x;
+                for (std::size_t j = 0; j < F::group; ++j) x[j] = aims[j * Rows + r];
+                code = F::round(s, first, x, importance);
+                const std::array<float, F::group> value = F::value(s, first, code);
+                for (std::size_t j = 0; j < F::group; ++j) values[j * Rows + r] = value[j];
+            }
+        }
+    }
+
+    void store(std::size_t row, std::span<typename F::block> out) const noexcept {
+        for (std::size_t b = 0; b < blocks_; ++b)
+            F::store(scales_[row * blocks_ + b], codes_[row * blocks_ + b], out[b]);
+    }
+
+private:
+    // For rows that are not there.
+    [[nodiscard]] static typename F::scales of_zeros() {
+        std::array<float, F::block_size> zeros{}, even;
+        even.fill(1.0f);
+        return F::fit(zeros, even);
+    }
+
+    std::size_t blocks_;
+    std::vector<typename F::scales> scales_;     // rows x blocks
+    std::vector<typename F::code_array> codes_;  // rows x blocks
 };
 
 }  // namespace tessera

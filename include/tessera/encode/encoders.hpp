@@ -11,9 +11,11 @@
 #include "tessera/config.hpp"
 #include "tessera/core/view.hpp"
 #include "tessera/encode/exact_scales.hpp"
+#include "tessera/encode/fitted_search.hpp"
 #include "tessera/encode/knowledge.hpp"
 #include "tessera/encode/lattice_search.hpp"
 #include "tessera/encode/scale_search.hpp"
+#include "tessera/format/check.hpp"
 #include "tessera/format/concepts.hpp"
 #include "tessera/format/registry.hpp"
 
@@ -63,8 +65,8 @@ struct nearest {
 };
 
 /// Scales that minimise the squared error, each column weighed by its importance; of weights that lie on the grid of a
-/// format built from scales and levels those that lose nothing. Formats that are built neither from scales and levels
-/// nor from codewords are encoded as by `nearest`.
+/// format built from scales and levels those that lose nothing. Formats of one's own are searched through the stages
+/// that two_stage_format asks for, and never end worse than by `nearest`; formats without stages are encoded as by it.
 struct weighted {
     static constexpr std::string_view name = "weighted";
     static constexpr encoder_needs needs{};
@@ -104,7 +106,19 @@ struct weighted {
             for (std::size_t b = 0; b < out.size(); ++b)
                 search(std::span<const float, F::block_size>(row.data() + b * F::block_size, F::block_size),
                        importance.empty() ? importance : importance.subspan(b * F::block_size, F::block_size), out[b]);
+        } else if constexpr (two_stage_format<F>) {
+            fitted_search<F> search;
+            std::array<float, F::block_size> reference;
+            for (std::size_t b = 0; b < out.size(); ++b) {
+                const std::span<const float, F::block_size> block(row.data() + b * F::block_size, F::block_size);
+                search(block, importance.empty() ? importance : importance.subspan(b * F::block_size, F::block_size));
+                F::encode(block, out[b]);
+                F::decode(out[b], reference);
+                if (search.error() < search.error_of(reference)) F::store(search.scales(), search.codes(), out[b]);
+            }
         } else {
+            if constexpr (requires { typename F::scales; })
+                static_assert(check_two_stage_format<F>(), "a format with scales has all that a search of them needs");
             nearest{}(format, rows, known, out);
         }
     }

@@ -22,9 +22,10 @@
 
 namespace tessera {
 
-/// A format that a span of the factor's columns holds whole blocks of.
+/// A format that a span of the factor's columns holds whole blocks of, and a unit of them whole groups.
 template <class F>
-concept fits_spans = rounds_in_columns<F> && gram_factor::span % F::block_size == 0;
+concept fits_spans =
+    rounds_in_columns<F> && gram_factor::span % F::block_size == 0 && gram_factor::unit % F::group == 0;
 
 /// Encodes some rows with error feedback; reusable for any number of them.
 ///

@@ -141,8 +141,9 @@ private:
                (lower.diagonal().array() > 0.0f && lower.diagonal().array().isFinite()).all();
     }
 
-    // Makes pivots and spans of the Cholesky factor.
-    void divide(const matrix& lower, int threads) {
+    // Makes pivots and spans of the Cholesky factor. (A template, as decompose is: compiled where a factor is made.)
+    template <class Lower>
+    void divide(const Lower& lower, int threads) {
         pivots_.resize(order_.size());
         for (std::size_t t = 0; t < order_.size(); ++t) {
             const float root = lower(reversed(t), reversed(t));
@@ -164,13 +165,14 @@ private:
     }
 
     // The Cholesky decomposition in place, in panels: Eigen's own runs on one thread.
-    [[nodiscard]] static bool decompose(matrix& lower, int threads) {
+    template <class Lower>
+    [[nodiscard]] static bool decompose(Lower& lower, int threads) {
         constexpr Eigen::Index width = 256;
         const Eigen::Index n = lower.rows();
         for (Eigen::Index k = 0; k < n; k += width) {
             const Eigen::Index size = std::min(width, n - k), below = k + size;
             auto corner = lower.block(k, k, size, size);
-            if (Eigen::LLT<Eigen::Ref<matrix>>(corner).info() != Eigen::Success) return false;
+            if (Eigen::LLT<Eigen::Ref<Lower>>(corner).info() != Eigen::Success) return false;
             const auto tiles = static_cast<std::size_t>((n - below + width - 1) / width);
             const auto rows_of = [&](std::size_t tile) {
                 const Eigen::Index first = below + static_cast<Eigen::Index>(tile) * width;

@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <span>
 
+#include "tessera/encode/fitted_search.hpp"
 #include "tessera/encode/lattice_search.hpp"
 #include "tessera/encode/scale_search.hpp"
 
@@ -72,6 +73,32 @@ private:
     lattice_search<F> search_;
     typename F::block packed_;
     typename F::code_array codes_;
+};
+
+template <fitted_format F>
+class scale_fit<F> {
+public:
+    static constexpr std::size_t blocks = 1;
+
+    void search(std::span<const float> x, std::span<const float> importance, std::span<typename F::scales> scales) {
+        for (std::size_t b = 0; b < scales.size(); ++b) {
+            search_(block_of(x, b), block_of(importance, b));
+            scales[b] = search_.scales();
+        }
+    }
+    void improve(std::span<const float> x, std::span<const float> importance, std::span<typename F::scales> scales) {
+        for (std::size_t b = 0; b < scales.size(); ++b) {
+            search_.improve(block_of(x, b), block_of(importance, b), scales[b]);
+            scales[b] = search_.scales();
+        }
+    }
+
+private:
+    [[nodiscard]] static std::span<const float, F::block_size> block_of(std::span<const float> values, std::size_t b) {
+        return std::span<const float, F::block_size>(values.data() + b * F::block_size, F::block_size);
+    }
+
+    fitted_search<F> search_;
 };
 
 }  // namespace tessera

@@ -12,6 +12,7 @@
 
 #include "tessera/encode/sub_block_tiles.hpp"
 #include "tessera/format/concepts.hpp"
+#include "tessera/format/parts.hpp"
 #include "tessera/format/scaling.hpp"
 #include "tessera/kernels/residual_moments.hpp"
 #include "tessera/kernels/simd.hpp"
@@ -20,11 +21,9 @@ namespace tessera {
 
 /// A two-stage format built from scaling and codebook: what scale_search can work on.
 template <class F>
-concept scaled_format = two_stage_format<F> && requires {
-    typename F::scaling;
-    typename F::codebook;
-    { F::sub_block_size } -> std::convertible_to<std::size_t>;
-};
+concept scaled_format =
+    two_stage_format<F> && scaling_for<typename F::scaling, typename F::block> &&
+    scalar_codebook<typename F::codebook> && std::convertible_to<decltype(F::sub_block_size), std::size_t>;
 
 /// Searches scales (and minimums) that minimise  sum w (x - decoded)^2  over blocks of F.
 ///
@@ -48,7 +47,7 @@ class scale_search {
     static constexpr std::size_t sub_blocks = tiling::sub_blocks;
     static constexpr std::size_t sub_size = tiling::sub_size;
     static constexpr std::size_t tiles = tiling::tiles;
-    static constexpr std::size_t units = tiling::units;
+    static constexpr std::size_t units = tiling::blocks * tiling::sub_blocks;  ///< that belong to a block
     static constexpr bool has_min = scaling::has_min;
 
 public:
@@ -194,13 +193,13 @@ private:
 
     void settle_independent(std::array<scales, blocks>& out) noexcept {
         for (std::size_t b = 0; b < blocks; ++b) out[b] = scaling::quantize(scale_.of_block(b), min_.of_block(b));
-        if constexpr (requires { scaling::scalar::highest_bits; }) try_neighbours(out);
+        if constexpr (!has_min && requires(scales& s) { s.stored[0].bits = scaling::scalar::highest_bits; })
+            try_neighbours(out);
     }
 
     // A scale of a coarse type may move to the next value below or above: the error decides.
     void try_neighbours(std::array<scales, blocks>& out) noexcept {
         using scalar = typename scaling::scalar;
-        static_assert(!has_min);
         std::array<scalar, units> start{}, tried{};
         for (std::size_t u = 0; u < units; ++u) start[u] = out[u / sub_blocks].stored[u % sub_blocks];
         unit_array least;
@@ -405,7 +404,7 @@ private:
     tiling tiles_;
     unit_array scale_, min_, error_;
     // Of scales in two levels: sums behind the present codes, integers and block values spread over the units.
-    unit_array rr_, rq_, qq_, r_, q_, sub_scale_, sub_min_, super_scale_{}, super_min_{};
+    unit_array rr_, rq_, qq_, r_, q_, sub_scale_, sub_min_, super_scale_, super_min_;
     std::array<scales, blocks> current_;
     std::array<float, blocks> best_error_;
 };

@@ -11,8 +11,9 @@
 
 namespace tessera {
 
-/// As many blocks of F as fill a register with their sub-blocks, or one block in several tiles of `lanes` sub-blocks.
-/// Sub-blocks count through all blocks as "units": unit u is lane u % lanes of tile u / lanes.
+/// As many blocks of F as fit a register with their sub-blocks, or one block in several tiles of `lanes` sub-blocks.
+/// Sub-blocks count through all blocks as "units": unit u is lane u % lanes of tile u / lanes. Lanes that are left
+/// over, where the number of sub-blocks is no power of two, are units of zeros behind the last block.
 template <class F, class Arch>
 class sub_block_tiles {
     using batch = kernels::float_batch<Arch>;
@@ -22,12 +23,12 @@ public:
     static constexpr std::size_t sub_blocks = F::scaling::sub_blocks;
     static constexpr std::size_t sub_size = F::sub_block_size;
     static constexpr std::size_t blocks = std::max<std::size_t>(1, lanes / sub_blocks);
-    static constexpr std::size_t units = blocks * sub_blocks;
-    static constexpr std::size_t tiles = units / lanes;
-    static_assert(units % lanes == 0, "sub-blocks and lanes are powers of two");
+    static constexpr std::size_t tiles = (blocks * sub_blocks + lanes - 1) / lanes;
+    static constexpr std::size_t units = tiles * lanes;
 
-    /// One number for each unit.
+    /// One number for each unit, 0 at first.
     struct alignas(kernels::simd_alignment<Arch>) unit_array : std::array<float, units> {
+        unit_array() noexcept : std::array<float, units>{} {}
         [[nodiscard]] batch tile(std::size_t t) const noexcept { return batch::load_aligned(this->data() + t * lanes); }
         void set_tile(std::size_t t, batch values) noexcept { values.store_aligned(this->data() + t * lanes); }
         [[nodiscard]] std::span<const float, sub_blocks> of_block(std::size_t b) const noexcept {
@@ -40,7 +41,7 @@ public:
     /// importance 0 become 0.
     void load(std::span<const float> x, std::span<const float> importance) noexcept {
         const std::size_t count = x.size() / F::block_size;
-        if (count < blocks) {
+        if (count * sub_blocks < units) {
             x_.fill(0.0f);
             w_.fill(1.0f);
         }

@@ -19,7 +19,7 @@
 #include "tessera/core/tied_table.hpp"
 #include "tessera/files/json_file.hpp"
 #include "tessera/files/model_identity.hpp"
-#include "tessera/safetensors/json.hpp"
+#include "tessera/json/parse.hpp"
 #include "tessera/select/damage_table.hpp"
 
 namespace tessera {
@@ -53,7 +53,7 @@ inline constexpr std::string_view damage_file_kind = "tessera damage table";
 /// number from 0 up.
 [[nodiscard]] inline select::damage_table damage_from_json(std::string_view text, std::string_view where,
                                                            std::span<const tensor_info> tensors) {
-    const nlohmann::json parsed = safetensors::parse_json(text, where);
+    const nlohmann::json parsed = parse_json(text, where);
     const detail::json_place file(parsed, std::string(where));
     detail::require_json_file(file, damage_file_kind, identify(tensors));
     const tensor_index known(tensors, where);

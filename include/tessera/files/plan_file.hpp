@@ -27,8 +27,8 @@
 #include "tessera/files/json_file.hpp"
 #include "tessera/files/model_identity.hpp"
 #include "tessera/gguf/layout.hpp"
+#include "tessera/json/parse.hpp"
 #include "tessera/quantize/output_metadata.hpp"
-#include "tessera/safetensors/json.hpp"
 #include "tessera/select/plan.hpp"
 #include "tessera/select/rules.hpp"
 
@@ -131,7 +131,7 @@ namespace detail {
 /// format that does not take its rows.
 [[nodiscard]] inline select::plan plan_from_json(std::string_view text, std::string_view where,
                                                  std::span<const tensor_info> tensors) {
-    const nlohmann::json parsed = safetensors::parse_json(text, where);
+    const nlohmann::json parsed = parse_json(text, where);
     const detail::json_place file(parsed, std::string(where));
     detail::require_json_file(file, plan_file_kind, identify(tensors));
 

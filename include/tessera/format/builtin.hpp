@@ -1,6 +1,10 @@
 // The list of built-in formats. Adding one: its header, one entry here, its test.
 #pragma once
 
+#include <algorithm>
+#include <array>
+
+#include "tessera/core/type_id.hpp"
 #include "tessera/format/fp4.hpp"
 #include "tessera/format/iq1.hpp"
 #include "tessera/format/iq2.hpp"
@@ -22,7 +26,20 @@ using builtin_formats =
 /// What a file may hold: the types of plain storage, too.
 using stored_formats = builtin_formats::extend<f64, i8, i16, i32, i64>;
 
-/// For rows that are not whole blocks of a format of 256: what stock tools fall back to.
-using fallback_formats = format_list<f32, f16, bf16, q8_0, q5_1, q5_0, iq4_nl>;
+/// For rows that are no whole blocks of a format of 256.
+using fallback_formats = builtin_formats::fallbacks;
+
+/// Every type that a GGUF file may name. Those behind the formats are what llama.cpp rounds activations to: no file
+/// holds them, and nothing here decodes them.
+inline constexpr auto type_layouts = [] {
+    std::array<type_layout, stored_formats::size + 2> all{};
+    std::ranges::copy(stored_formats::layouts, all.begin());
+    all[stored_formats::size] = {type_id{9}, "Q8_1", 32, 36};
+    all[stored_formats::size + 1] = {type_id{15}, "Q8_K", 256, 292};
+    return all;
+}();
+
+/// The layout of a type of GGUF, or null when the id names none.
+[[nodiscard]] constexpr const type_layout* find_type(type_id id) noexcept { return find_layout(type_layouts, id); }
 
 }  // namespace tessera

@@ -37,37 +37,61 @@ concept gguf_format = block_format<F> && std::same_as<std::remove_cv_t<decltype(
 namespace detail {
 
 template <class F>
-concept rounds_weights = F::group == 1 && requires(const typename F::scales& s, std::size_t i, float x) {
-    { F::value(s, i, F::round(s, i, x)) } -> std::convertible_to<float>;
-};
+concept rounds_weights =
+    F::group == 1 && requires(const typename F::scales& s, std::size_t i, float x, typename F::code_array& codes) {
+        codes[i] = F::round(s, i, x);
+        { F::value(s, i, codes[i]) } -> std::convertible_to<float>;
+    };
 
 template <class F>
-concept rounds_groups =
-    (F::group > 1) && requires(const typename F::scales& s, std::size_t i, std::span<const float, F::group> x) {
-        { F::value(s, i, F::round(s, i, x, x)) } -> std::convertible_to<std::array<float, F::group>>;
-    };
+concept rounds_groups = (F::group > 1) && F::block_size % F::group == 0 &&
+                        requires(const typename F::scales& s, std::size_t i, std::span<const float, F::group> x,
+                                 typename F::code_array& codes) {
+                            codes[i] = F::round(s, i, x, x);
+                            { F::value(s, i, codes[i]) } -> std::convertible_to<std::array<float, F::group>>;
+                        };
 
 }  // namespace detail
 
 /// A format whose encoding falls into two stages: `scales` for a block first, then codes under those scales, `group`
 /// weights at a time. `value` is what a code decodes to; `store` puts both into bytes. How scales are chosen is an
-/// encoder's business (encode/).
+/// encoder's business (encode/); `fit(x, importance)` is where it begins: scales that suit a block, and suit the same
+/// block made larger when they are made larger alike. Importances are none below 0 and not all 0; a plain `fit` ignores
+/// them.
 ///
 /// A weight that is rounded by itself has the code round(scales, i, x), the nearest one whatever the importance.
 /// Weights that share a code are rounded together: round(scales, i, x, importance) takes `group` of them, beginning
 /// with weight i of the block, minimises their squared error weighed by importance, and `value` returns as many.
+/// codes[i] belongs to the i-th group of the block.
 template <class F>
 concept two_stage_format = block_format<F> && (detail::rounds_weights<F> || detail::rounds_groups<F>) &&
+                           std::default_initializable<typename F::code_array> && std::semiregular<typename F::scales> &&
                            requires(const typename F::scales& s, const typename F::code_array& codes,
-                                    typename F::block& out) { F::store(s, codes, out); };
+                                    typename F::block& out, std::span<const float, F::block_size> x) {
+                               { F::fit(x, x) } noexcept -> std::same_as<typename F::scales>;
+                               F::store(s, codes, out);
+                           };
 
 /// Bits a weight takes, scales included.
 template <block_format F>
 inline constexpr double bits_per_weight = 8.0 * sizeof(typename F::block) / F::block_size;
 
+/// What llama.cpp's tools do with a format, where it says that: F::stock.
+template <block_format F>
+inline constexpr stock_facts stock_of = [] {
+    if constexpr (requires { stock_facts(F::stock); })
+        return stock_facts(F::stock);
+    else
+        return stock_facts{};
+}();
+
+/// Whether rows that are no whole blocks of another format may be stored in this one, as it says: F::is_fallback.
+template <block_format F>
+inline constexpr bool is_fallback = requires { requires F::is_fallback; };
+
 /// The layout of a format, as the container needs it.
 template <gguf_format F>
-inline constexpr type_layout layout_of{F::type, F::name, F::block_size, sizeof(typename F::block)};
+inline constexpr type_layout layout_of{F::type, F::name, F::block_size, sizeof(typename F::block), stock_of<F>};
 
 /// Decodes consecutive blocks. Precondition: out.size() == blocks.size() * F::block_size.
 template <block_format F>

@@ -23,6 +23,7 @@ struct mxfp4 {
                                      .metal = {6096, "August 2025"},
                                      .vulkan = {6096, "August 2025"},
                                      .sycl = {7406, "December 2025"}};
+    static constexpr stock_facts stock{.file_type = 38};
 
     struct block {
         power_of_two<128> scale;             // e
@@ -42,6 +43,7 @@ struct nvfp4 {
                                      .cuda = {8534, "March 2026"},
                                      .vulkan = {8785, "April 2026"},
                                      .sycl = {8615, "April 2026"}};
+    static constexpr stock_facts stock{.file_type = 39};
 
     struct block {
         std::array<unsigned_e4m3<8>, 4> scales;  // d

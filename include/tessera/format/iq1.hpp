@@ -15,6 +15,8 @@ struct iq1_s {
                                      .metal = {2404, "March 2024"},
                                      .vulkan = {4720, "February 2025"},
                                      .sycl = {2620, "April 2024"}};
+    static constexpr stock_facts stock{
+        .file_type = 24, .is_mix = true, .substitute = type_id::iq4_nl, .needs_importances = true};
 
     struct block {
         half super_scale;                          // d
@@ -59,6 +61,8 @@ struct iq1_m {
                                      .metal = {2539, "March 2024"},
                                      .vulkan = {4720, "February 2025"},
                                      .sycl = {2620, "April 2024"}};
+    static constexpr stock_facts stock{
+        .file_type = 31, .is_mix = true, .substitute = type_id::iq4_nl, .needs_importances = true};
 
     struct block {
         std::array<std::uint8_t, 32> low_indices;  // qs: the low eight bits of the codewords

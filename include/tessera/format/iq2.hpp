@@ -14,6 +14,8 @@ struct iq2_xxs {
                                      .metal = {1792, "January 2024"},
                                      .vulkan = {4588, "January 2025"},
                                      .sycl = {2620, "April 2024"}};
+    static constexpr stock_facts stock{
+        .file_type = 19, .is_mix = true, .substitute = type_id::iq4_nl, .needs_importances = true};
 
     // 32 weights: four codewords, then from the low bits up four times seven signs and the sub-scale.
     struct part {
@@ -60,6 +62,8 @@ struct iq2_xs {
                                      .metal = {1827, "January 2024"},
                                      .vulkan = {4588, "January 2025"},
                                      .sycl = {2620, "April 2024"}};
+    static constexpr stock_facts stock{
+        .file_type = 20, .is_mix = true, .substitute = type_id::iq4_nl, .needs_importances = true};
 
     struct block {
         half super_scale;                        // d
@@ -95,6 +99,7 @@ struct iq2_s {
                                      .metal = {2275, "February 2024"},
                                      .vulkan = {4588, "January 2025"},
                                      .sycl = {2620, "April 2024"}};
+    static constexpr stock_facts stock{.file_type = 29, .substitute = type_id::iq4_nl, .needs_importances = true};
 
     struct block {
         half super_scale;                          // d

@@ -15,6 +15,8 @@ struct iq3_xxs {
                                      .metal = {2015, "January 2024"},
                                      .vulkan = {4588, "January 2025"},
                                      .sycl = {2620, "April 2024"}};
+    static constexpr stock_facts stock{
+        .file_type = 23, .is_mix = true, .substitute = type_id::iq4_nl, .needs_importances = true};
 
     struct block {
         half super_scale;                      // d
@@ -58,6 +60,7 @@ struct iq3_s {
                                      .metal = {2316, "March 2024"},
                                      .vulkan = {4588, "January 2025"},
                                      .sycl = {2620, "April 2024"}};
+    static constexpr stock_facts stock{.file_type = 26, .is_mix = true, .substitute = type_id::iq4_nl};
 
     struct block {
         half super_scale;                          // d

@@ -49,6 +49,8 @@ struct iq4_nl {
                                      .metal = {2221, "February 2024"},
                                      .vulkan = {3445, "July 2024"},
                                      .sycl = {2620, "April 2024"}};
+    static constexpr stock_facts stock{.file_type = 25, .is_mix = true};
+    static constexpr bool is_fallback = true;
 
     struct block {
         half scale;                          // d
@@ -69,6 +71,7 @@ struct iq4_xs {
                                      .metal = {2281, "February 2024"},
                                      .vulkan = {4648, "February 2025"},
                                      .sycl = {2620, "April 2024"}};
+    static constexpr stock_facts stock{.file_type = 30, .is_mix = true, .substitute = type_id::iq4_nl};
 
     struct block {
         half super_scale;                            // d

@@ -95,6 +95,7 @@ struct q2_k {
     static constexpr type_id type = type_id::q2_k;
     static constexpr std::size_t block_size = 256;
     static constexpr engines runs_on = all_engines;
+    static constexpr stock_facts stock{.file_type = 10, .is_mix = true, .substitute = type_id::q4_0};
 
     struct block {
         std::array<std::uint8_t, 16> sub_scales;  // scales
@@ -113,6 +114,7 @@ struct q3_k {
     static constexpr type_id type = type_id::q3_k;
     static constexpr std::size_t block_size = 256;
     static constexpr engines runs_on = all_engines;
+    static constexpr stock_facts stock{.file_type = 11, .substitute = type_id::q4_0};
 
     struct block {
         std::array<std::uint8_t, 32> third_bits;  // hmask
@@ -131,6 +133,7 @@ struct q4_k {
     static constexpr type_id type = type_id::q4_k;
     static constexpr std::size_t block_size = 256;
     static constexpr engines runs_on = all_engines;
+    static constexpr stock_facts stock{.file_type = 14, .substitute = type_id::q5_0};
 
     struct block {
         half super_scale;                         // d
@@ -149,6 +152,7 @@ struct q5_k {
     static constexpr type_id type = type_id::q5_k;
     static constexpr std::size_t block_size = 256;
     static constexpr engines runs_on = all_engines;
+    static constexpr stock_facts stock{.file_type = 16, .substitute = type_id::q5_1};
 
     struct block {
         half super_scale;                         // d
@@ -168,6 +172,7 @@ struct q6_k {
     static constexpr type_id type = type_id::q6_k;
     static constexpr std::size_t block_size = 256;
     static constexpr engines runs_on = all_engines;
+    static constexpr stock_facts stock{.file_type = 18, .is_mix = true, .substitute = type_id::q8_0};
 
     struct block {
         std::array<std::uint8_t, 128> codes;     // ql

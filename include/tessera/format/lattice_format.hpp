@@ -81,12 +81,8 @@ struct lattice_format : Layout {
     }
 
     static void encode(std::span<const float, block_size> x, block& out) noexcept {
-        std::array<float, block_size> bounded;
-        std::transform(x.begin(), x.end(), bounded.begin(), bounded_weight);
         rounder<groups> find;
-        static constexpr std::array<float, group> even{1, 1, 1, 1, 1, 1, 1, 1};
-        for (std::size_t g = 0; g < groups; ++g) find.load(g, bounded.data() + g * group, even.data());
-        const scales s = nearest_scales(bounded, find);
+        const scales s = nearest_scales(x, find);
         code_array codes;
         find.round(factors(s), codes);
         store(s, codes, out);
@@ -97,6 +93,12 @@ struct lattice_format : Layout {
     /// Searches for the codes of many groups at once.
     template <std::size_t Groups, class Arch = kernels::default_arch>
     using rounder = lattice_rounder<codebook, signs, Groups, Arch>;
+
+    /// The scales of the plain reference, whatever the importances.
+    [[nodiscard]] static scales fit(std::span<const float, block_size> x, std::span<const float, block_size>) noexcept {
+        rounder<groups> find;
+        return nearest_scales(x, find);
+    }
 
     /// What a level of sub-block u is multiplied by.
     [[nodiscard]] static float scale(const scales& s, std::size_t u) noexcept {
@@ -185,8 +187,14 @@ struct lattice_format : Layout {
     }
 
 private:
-    // For every sub-block the best of the scales that take its largest magnitude to a level.
-    [[nodiscard]] static scales nearest_scales(std::span<const float, block_size> x, rounder<groups>& find) noexcept {
+    // For every sub-block the best of the scales that take its largest magnitude to a level. Loads the weights, evenly
+    // important and cut to what can be squared, into `find`.
+    [[nodiscard]] static scales nearest_scales(std::span<const float, block_size> weights,
+                                               rounder<groups>& find) noexcept {
+        std::array<float, block_size> x;
+        std::transform(weights.begin(), weights.end(), x.begin(), bounded_weight);
+        static constexpr std::array<float, group> even{1, 1, 1, 1, 1, 1, 1, 1};
+        for (std::size_t g = 0; g < groups; ++g) find.load(g, x.data() + g * group, even.data());
         scales s{};
         std::array<float, sub_blocks> largest{}, best{}, best_gain{};
         for (std::size_t i = 0; i < block_size; ++i)

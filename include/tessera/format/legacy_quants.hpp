@@ -12,6 +12,7 @@ struct q4_0 {
     static constexpr type_id type = type_id::q4_0;
     static constexpr std::size_t block_size = 32;
     static constexpr engines runs_on = all_engines;
+    static constexpr stock_facts stock{.file_type = 2, .is_mix = true};
 
     struct block {
         half scale;                          // d
@@ -28,6 +29,7 @@ struct q4_1 {
     static constexpr type_id type = type_id::q4_1;
     static constexpr std::size_t block_size = 32;
     static constexpr engines runs_on = all_engines;
+    static constexpr stock_facts stock{.file_type = 3, .is_mix = true};
 
     struct block {
         half scale;                          // d
@@ -45,6 +47,8 @@ struct q5_0 {
     static constexpr type_id type = type_id::q5_0;
     static constexpr std::size_t block_size = 32;
     static constexpr engines runs_on = all_engines;
+    static constexpr stock_facts stock{.file_type = 8, .is_mix = true};
+    static constexpr bool is_fallback = true;
 
     struct block {
         half scale;                              // d
@@ -62,6 +66,8 @@ struct q5_1 {
     static constexpr type_id type = type_id::q5_1;
     static constexpr std::size_t block_size = 32;
     static constexpr engines runs_on = all_engines;
+    static constexpr stock_facts stock{.file_type = 9, .is_mix = true};
+    static constexpr bool is_fallback = true;
 
     struct block {
         half scale;                              // d
@@ -80,6 +86,8 @@ struct q8_0 {
     static constexpr type_id type = type_id::q8_0;
     static constexpr std::size_t block_size = 32;
     static constexpr engines runs_on = all_engines;
+    static constexpr stock_facts stock{.file_type = 7, .is_mix = true};
+    static constexpr bool is_fallback = true;
 
     struct block {
         half scale;                          // d

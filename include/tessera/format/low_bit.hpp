@@ -72,6 +72,7 @@ struct q1_0 {
                                      .metal = {8712, "April 2026"},
                                      .vulkan = {8742, "April 2026"},
                                      .sycl = {9699, "June 2026"}};
+    static constexpr stock_facts stock{.file_type = 40, .is_mix = true};
 
     struct block {
         half scale;                          // d
@@ -85,13 +86,15 @@ struct q1_0 {
 
 struct q2_0 {
     static constexpr std::string_view name = "Q2_0";
-    static constexpr type_id type = type_id::q2_0;
+    static constexpr type_id type{42};
     static constexpr std::size_t block_size = 64;
     static constexpr engines runs_on{.cpu = {9913, "July 2026"},
                                      .cuda = {10190, "July 2026"},
                                      .metal = {9994, "July 2026"},
                                      .vulkan = {10058, "July 2026"},
                                      .sycl = {10203, "July 2026"}};
+    static constexpr stock_facts stock{
+        .file_type = 41, .is_mix = true, .substitute = type_id::q4_0, .embedding = type_id::q4_k};
 
     struct block {
         half scale;                          // d
@@ -108,6 +111,8 @@ struct tq1_0 {
     static constexpr type_id type = type_id::tq1_0;
     static constexpr std::size_t block_size = 256;
     static constexpr engines runs_on{.cpu = {3672, "September 2024"}};
+    static constexpr stock_facts stock{
+        .file_type = 36, .is_mix = true, .substitute = type_id::q4_0, .embedding = type_id::q4_k};
 
     struct block {
         std::array<std::uint8_t, 48> fives;  // qs
@@ -126,6 +131,8 @@ struct tq2_0 {
     static constexpr std::size_t block_size = 256;
     static constexpr engines runs_on{
         .cpu = {3672, "September 2024"}, .metal = {10414, "August 2026"}, .vulkan = {10384, "August 2026"}};
+    static constexpr stock_facts stock{
+        .file_type = 37, .is_mix = true, .substitute = type_id::q4_0, .embedding = type_id::q4_k};
 
     struct block {
         std::array<std::uint8_t, 64> codes;  // qs

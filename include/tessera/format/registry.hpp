@@ -9,12 +9,15 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <tuple>
+#include <type_traits>
 #include <utility>
 
 #include "tessera/core/bytes.hpp"
 #include "tessera/core/error.hpp"
 #include "tessera/core/tensor_info.hpp"
 #include "tessera/core/type_id.hpp"
+#include "tessera/format/check.hpp"
 #include "tessera/format/concepts.hpp"
 #include "tessera/format/engines.hpp"
 
@@ -26,15 +29,62 @@ struct format_tag {
     using type = F;
 };
 
-/// A list of formats: the one place that dispatch, names and tests read.
-template <gguf_format... Formats>
+template <class... Formats>
+struct format_list;
+
+namespace detail {
+
+// Whether any two of the layouts are alike.
+template <std::size_t N, class Alike>
+[[nodiscard]] constexpr bool has_twins(const std::array<type_layout, N>& layouts, Alike alike) noexcept {
+    for (std::size_t a = 0; a < N; ++a)
+        for (std::size_t b = 0; b < a; ++b)
+            if (alike(layouts[a], layouts[b])) return true;
+    return false;
+}
+
+// The formats of several lists in one.
+template <class... Lists>
+struct joined {
+    using list = format_list<>;
+};
+template <class... Formats>
+struct joined<format_list<Formats...>> {
+    using list = format_list<Formats...>;
+};
+template <class... First, class... Second, class... Rest>
+struct joined<format_list<First...>, format_list<Second...>, Rest...> {
+    using list = typename joined<format_list<First..., Second...>, Rest...>::list;
+};
+
+template <class Result, class F, class Function>
+Result call_with(Function& f) {
+    static_assert(std::is_same_v<Result, decltype(f(format_tag<F>{}))>, "returns the same type for every format");
+    return f(format_tag<F>{});
+}
+
+}  // namespace detail
+
+/// A list of formats: the one place that dispatch, names and tests read. No two have the same id or name.
+template <class... Formats>
 struct format_list {
+    static_assert((check_gguf_format<Formats>() && ...));
+
     /// The same list and more formats behind it.
-    template <gguf_format... More>
+    template <class... More>
     using extend = format_list<Formats..., More...>;
+
+    /// A list of those that say that they take rows which are no whole blocks of another format.
+    using fallbacks =
+        typename detail::joined<std::conditional_t<is_fallback<Formats>, format_list<Formats>, format_list<>>...>::list;
 
     static constexpr std::size_t size = sizeof...(Formats);
     static constexpr std::array<type_layout, size> layouts{layout_of<Formats>...};
+    static_assert(!detail::has_twins(layouts, [](const auto& a, const auto& b) { return a.id == b.id; }),
+                  "no two formats of a list have the same type id: those of your own count from first_private");
+    static_assert(!detail::has_twins(layouts,
+                                     [](const auto& a, const auto& b) { return same_format_name(a.name, b.name); }),
+                  "no two formats of a list have the same name, whatever the case of its letters");
 
     /// The layout of the format with this id or name, or null.
     [[nodiscard]] static constexpr const type_layout* find(type_id id) noexcept {
@@ -68,7 +118,20 @@ struct format_list {
     /// none.
     template <class Function>
     static decltype(auto) dispatch(type_id id, Function&& f) {
-        return dispatch_in<Function, Formats...>(id, f);
+        using result = decltype(f(format_tag<std::tuple_element_t<0, std::tuple<Formats...>>>{}));
+        // One row per format, all of one type: nothing nests, and nothing is inlined into one large function.
+        static constexpr std::array<result (*)(std::remove_reference_t<Function>&), size> calls{
+            &detail::call_with<result, Formats, std::remove_reference_t<Function>>...};
+        for (std::size_t i = 0; i < size; ++i)
+            if (layouts[i].id == id) return calls[i](f);
+        refuse(id);
+    }
+    /// The same for the type of a tensor, whose name stands in what is thrown.
+    template <class Function>
+    static decltype(auto) dispatch(const type_layout& layout, Function&& f) {
+        if (find(layout.id) == nullptr)
+            fail("format ", layout.name, ": wanted one of ", names(), ", got one that this program does not have");
+        return dispatch(layout.id, std::forward<Function>(f));
     }
 
     /// Calls f(format_tag<F>{}) for every format, in order.
@@ -115,16 +178,9 @@ private:
         return found;
     }();
 
-    template <class Function, gguf_format First, gguf_format... Rest>
-    static decltype(auto) dispatch_in(type_id id, Function& f) {
-        if (id == First::type) return f(format_tag<First>{});
-        if constexpr (sizeof...(Rest) > 0)
-            return dispatch_in<Function, Rest...>(id, f);
-        else {
-            const type_layout* known = find_type(id);
-            fail("format ", known ? std::string(known->name) : std::to_string(static_cast<std::uint32_t>(id)),
-                 ": wanted one of ", names(), ", got one this program cannot decode");
-        }
+    [[noreturn]] static void refuse(type_id id) {
+        fail("tensor type ", static_cast<std::uint32_t>(id), ": wanted one of ", names(),
+             ", got one that this program has no format for");
     }
 };
 

@@ -13,6 +13,7 @@
 #include "tessera/format/codebook.hpp"
 #include "tessera/format/concepts.hpp"
 #include "tessera/format/engines.hpp"
+#include "tessera/format/parts.hpp"
 #include "tessera/format/planes.hpp"
 #include "tessera/format/scaling.hpp"
 #include "tessera/kernels/extremes.hpp"
@@ -33,8 +34,11 @@ struct scalar_format : Layout {
     using codebook = typename Layout::codebook;
 
     static constexpr std::size_t block_size = Layout::block_size;
+    static_assert(check_planes<planes, block, block_size>() && check_scaling<scaling, block>() &&
+                  check_codebook<codebook>());
     static constexpr std::size_t sub_block_size = block_size / scaling::sub_blocks;
-    static_assert(sub_block_size % 16 == 0, "registers of up to 16 floats hold weights of one sub-block only");
+    static_assert(block_size % (16 * scaling::sub_blocks) == 0,
+                  "a block is sub_blocks parts of a multiple of 16 weights: registers hold weights of one part only");
     using code_array = std::array<std::uint8_t, block_size>;
 
     template <class Arch = kernels::default_arch>
@@ -59,6 +63,11 @@ struct scalar_format : Layout {
 
     using scales = typename scaling::scales;
     static constexpr std::size_t group = 1;  ///< weights that are rounded together
+
+    /// Where a search may begin: scales that hold the extremes. Importances change nothing about these.
+    [[nodiscard]] static scales fit(std::span<const float, block_size> x, std::span<const float, block_size>) noexcept {
+        return nearest_scales(x);
+    }
 
     /// The code of weight i of the block, given the block's scales.
     [[nodiscard]] static std::uint8_t round(const scales& s, std::size_t i, float x) noexcept {

@@ -68,6 +68,7 @@ struct scale_per_sub_block {
     static constexpr bool has_sub_scales = false;
     static constexpr bool scale_has_sign = has_sign<scalar>;
     static constexpr bool min_has_sign = true;
+    static_assert(!has_min || scale_has_sign, "offsets have either sign: their type is half or bfloat16");
 
     struct scales {
         std::array<scalar, sub_blocks> stored;

@@ -18,6 +18,7 @@
 #include "tessera/core/metadata.hpp"
 #include "tessera/core/tensor_info.hpp"
 #include "tessera/core/type_id.hpp"
+#include "tessera/format/builtin.hpp"
 #include "tessera/gguf/cursor.hpp"
 #include "tessera/gguf/layout.hpp"
 #include "tessera/gguf/rules.hpp"
@@ -52,7 +53,8 @@ inline std::uint32_t take_version(cursor& in) {
     return version;
 }
 
-inline tessera::metadata take_metadata(cursor& in, std::uint64_t entries) {
+template <class = void>
+tessera::metadata take_metadata(cursor& in, std::uint64_t entries) {
     tessera::metadata properties;
     for (std::uint64_t i = 0; i < entries; ++i) {
         const std::string_view key = in.take_text(concat("key ", i, " of ", entries));

@@ -1,4 +1,5 @@
-// Where everything lies in the files of a model, known before a byte is written.
+// Where everything lies in the files of a model, known before a byte is written. Templates without arguments: whoever
+// only reads files does not compile how they are laid out.
 #pragma once
 
 #include <cstddef>
@@ -9,6 +10,7 @@
 #include <string>
 #include <string_view>
 #include <utility>
+#include <variant>
 #include <vector>
 
 #include "tessera/core/checked.hpp"
@@ -35,6 +37,7 @@ struct file_layout {
     std::uint64_t bytes = 0;  ///< of the whole file, padding included
 
     /// Everything before the data.
+    template <class = void>
     [[nodiscard]] std::vector<std::byte> header() const {
         byte_buffer out;
         put_metadata(out, tensors.size(), properties);
@@ -49,11 +52,13 @@ namespace detail {
 /// Adds up the size of a file tensor by tensor.
 class file_size_sum {
 public:
+    template <class = void>
     explicit file_size_sum(const tessera::metadata& properties) {
         byte_counter counter;
         put_metadata(counter, 0, properties);
         header_ = counter.count;
     }
+    template <class = void>
     void add(const tensor_info& info) {
         byte_counter counter;
         put_tensor(counter, info, 0);
@@ -75,7 +80,8 @@ private:
     std::uint64_t offset_ = 0;
 };
 
-inline file_layout plan_file(std::span<const tensor_info> tensors, tessera::metadata properties) {
+template <class = void>
+file_layout plan_file(std::span<const tensor_info> tensors, tessera::metadata properties) {
     file_size_sum size(properties);
     std::vector<std::uint64_t> offsets;
     for (const tensor_info& info : tensors) {
@@ -86,14 +92,18 @@ inline file_layout plan_file(std::span<const tensor_info> tensors, tessera::meta
 }
 
 /// The metadata a file of ours carries: without the keys that are true of another file only.
-inline tessera::metadata own_metadata(tessera::metadata properties) {
+template <class = void>
+tessera::metadata own_metadata(tessera::metadata properties) {
     erase_split(properties);
-    const metadata_value* alignment = properties.find(alignment_key);
-    if (alignment != nullptr && *alignment != metadata_value(default_alignment)) properties.erase(alignment_key);
+    if (const metadata_value* alignment = properties.find(alignment_key)) {
+        const auto* number = std::get_if<std::uint32_t>(alignment);
+        if (number == nullptr || *number != default_alignment) properties.erase(alignment_key);
+    }
     return properties;
 }
 
-inline void set_split(tessera::metadata& properties, std::size_t number, std::size_t count, std::size_t tensors) {
+template <class = void>
+void set_split(tessera::metadata& properties, std::size_t number, std::size_t count, std::size_t tensors) {
     gguf::set_split(properties, split_number, static_cast<std::uint16_t>(number));
     gguf::set_split(properties, split_count, static_cast<std::uint16_t>(count));
     gguf::set_split(properties, split_tensors, static_cast<std::int32_t>(tensors));
@@ -102,16 +112,16 @@ inline void set_split(tessera::metadata& properties, std::size_t number, std::si
 }  // namespace detail
 
 /// The exact size of the file that the writer makes of these tensors and this metadata, when it makes a single one.
-[[nodiscard]] inline std::uint64_t file_size(std::span<const tensor_info> tensors,
-                                             const tessera::metadata& properties) {
+template <class = void>
+[[nodiscard]] std::uint64_t file_size(std::span<const tensor_info> tensors, const tessera::metadata& properties) {
     detail::file_size_sum size(detail::own_metadata(properties));
     for (const tensor_info& info : tensors) size.add(info);
     return size.bytes();
 }
 
 /// What that file holds before the first tensor's data: it depends on the tensors' names and ranks, not on their types.
-[[nodiscard]] inline std::uint64_t header_size(std::span<const tensor_info> tensors,
-                                               const tessera::metadata& properties) {
+template <class = void>
+[[nodiscard]] std::uint64_t header_size(std::span<const tensor_info> tensors, const tessera::metadata& properties) {
     detail::file_size_sum size(detail::own_metadata(properties));
     for (const tensor_info& info : tensors) size.add(info);
     return size.data_offset();
@@ -120,8 +130,9 @@ inline void set_split(tessera::metadata& properties, std::size_t number, std::si
 /// Lays a model out in files of at most `max_bytes` each (0: no limit): one file when all fit in, else shards that take
 /// the tensors in order, the first with all metadata. A shard holds at least one tensor, so one that is larger than
 /// the limit makes a larger file. The layouts refer to `tensors`. Throws when there would be more than 65535 shards.
-[[nodiscard]] inline std::vector<file_layout> plan_files(std::span<const tensor_info> tensors,
-                                                         const tessera::metadata& properties, std::uint64_t max_bytes) {
+template <class = void>
+[[nodiscard]] std::vector<file_layout> plan_files(std::span<const tensor_info> tensors,
+                                                  const tessera::metadata& properties, std::uint64_t max_bytes) {
     tessera::metadata first = detail::own_metadata(properties);
     if (file_layout whole = detail::plan_file(tensors, first);
         max_bytes == 0 || whole.bytes <= max_bytes || tensors.size() < 2)

@@ -27,7 +27,8 @@ void set_split(tessera::metadata& properties, split_key<T> key, T value) {
 }
 
 /// Removes what says that a model is split: true of its files, not of the model.
-inline void erase_split(tessera::metadata& properties) {
+template <class = void>
+void erase_split(tessera::metadata& properties) {
     for (const std::string_view name : {split_number.name, split_count.name, split_tensors.name})
         properties.erase(name);
 }

@@ -117,8 +117,9 @@ void put_value(Out& out, const std::vector<T>& values) {
 }  // namespace detail
 
 /// The next type number and value. Throws on unknown types, arrays of arrays, bools other than 0 and 1, and lengths
-/// beyond the end.
-[[nodiscard]] inline metadata_value take_value(cursor& in, std::string_view what) {
+/// beyond the end. (A template without arguments: compiled where a header is read.)
+template <class = void>
+[[nodiscard]] metadata_value take_value(cursor& in, std::string_view what) {
     auto number = in.take<std::uint32_t>(what);
     const bool is_array = number == detail::array_number;
     if (is_array) number = in.take<std::uint32_t>(what);

@@ -44,6 +44,7 @@ public:
     /// Plans and creates the files. The split keys and an alignment other than 32 in `properties` are dropped. Throws
     /// before anything is created when a name, key or shape is not fit for a file, a name repeats, a file is in the
     /// way, or the disk has too little room.
+    template <class = void>
     void begin(std::span<const tensor_info> tensors, const tessera::metadata& properties) {
         const std::string where = path_.string();
         if (!paths_.empty()) fail(where, ": begin: wanted one call, got a second");

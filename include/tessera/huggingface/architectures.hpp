@@ -21,7 +21,7 @@
 namespace tessera::huggingface {
 
 /// Every architecture that can be converted.
-inline constexpr std::array hf_architectures{
+inline constexpr std::array architectures{
     llama,
     first_llama,
     internlm3,
@@ -62,19 +62,19 @@ inline constexpr std::array hf_architectures{
 };
 
 /// The row of a name, or null.
-[[nodiscard]] inline const hf_architecture* find_hf_architecture(std::string_view name) {
-    const auto found = std::find_if(hf_architectures.begin(), hf_architectures.end(),
-                                    [&](const hf_architecture& row) { return row.hf_name == name; });
-    return found == hf_architectures.end() ? nullptr : &*found;
+[[nodiscard]] inline const architecture_row* find_architecture(std::string_view name) {
+    const auto found = std::find_if(architectures.begin(), architectures.end(),
+                                    [&](const architecture_row& row) { return row.name == name; });
+    return found == architectures.end() ? nullptr : &*found;
 }
 
 /// The architecture that config.json names. Throws when it names none or none of the table's.
-[[nodiscard]] inline const hf_architecture& find_hf_architecture(const hf_config& config) {
+[[nodiscard]] inline const architecture_row& find_architecture(const model_config& config) {
     const std::vector<std::string> named = config.texts("architectures");
     if (!named.empty())
-        if (const hf_architecture* found = find_hf_architecture(named.front())) return *found;
+        if (const architecture_row* found = find_architecture(named.front())) return *found;
     std::string known;
-    for (const hf_architecture& row : hf_architectures) known += (known.empty() ? "" : ", ") + std::string(row.hf_name);
+    for (const architecture_row& row : architectures) known += (known.empty() ? "" : ", ") + std::string(row.name);
     config.reject("architectures", "wanted one of ", known, ", got ", named.empty() ? "nothing" : named.front());
 }
 

@@ -20,18 +20,18 @@
 #include <nlohmann/json.hpp>
 
 #include "tessera/core/error.hpp"
-#include "tessera/safetensors/json.hpp"
+#include "tessera/json/parse.hpp"
+#include "tessera/json/text.hpp"
 
 namespace tessera::huggingface {
 
 /// An object of config.json or a file like it. Keys with the value null count as absent, as they do for transformers.
 /// Every function throws tessera::error naming file and key when a value is not of the type asked for. The object keeps
 /// in mind which keys have been asked for, so that what nobody understands can be told.
-class hf_config {
+class model_config {
 public:
-    explicit hf_config(const std::filesystem::path& file)
-        : hf_config(safetensors::load_json(file, {.numbers = safetensors::json_numbers::as_python}),
-                    file.string() + ": ") {}
+    explicit model_config(const std::filesystem::path& file)
+        : model_config(load_json(file, {.numbers = json_numbers::as_python}), file.string() + ": ") {}
 
     [[nodiscard]] bool contains(std::string_view key) const { return find(key) != nullptr; }
 
@@ -106,25 +106,25 @@ public:
     }
 
     /// An object inside this one.
-    [[nodiscard]] std::optional<hf_config> object(std::string_view key) const {
+    [[nodiscard]] std::optional<model_config> object(std::string_view key) const {
         const nlohmann::json* value = find(key);
         if (value == nullptr) return std::nullopt;
         if (!value->is_object()) wrong(key, "an object", *value);
-        return hf_config(*value, concat(where_, key, "."));  // with a memory of its own of what is read
+        return model_config(*value, concat(where_, key, "."));  // with a memory of its own of what is read
     }
 
     /// This object with the values of another one laid over it. Precondition: `part` comes out of it, so that messages
     /// name the same file.
-    [[nodiscard]] hf_config overlaid_with(const hf_config& part) const {
-        hf_config merged = *this;
+    [[nodiscard]] model_config overlaid_with(const model_config& part) const {
+        model_config merged = *this;
         for (const auto& [name, value] : part.json_.items())
             if (!value.is_null()) merged.json_[name] = value;
         return merged;
     }
     /// This object with the values of `defaults`, a JSON object, for keys that it lacks. Precondition: it is valid
     /// JSON.
-    [[nodiscard]] hf_config completed_with(std::string_view defaults) const {
-        hf_config completed = *this;
+    [[nodiscard]] model_config completed_with(std::string_view defaults) const {
+        model_config completed = *this;
         const nlohmann::json values = nlohmann::json::parse(defaults);
         for (const auto& [key, value] : values.items())
             if (look_up(key) == nullptr) {
@@ -160,7 +160,7 @@ public:
         return names;
     }
     /// The keys that hold something here and something else in `part`.
-    [[nodiscard]] std::vector<std::string> differences(const hf_config& part) const {
+    [[nodiscard]] std::vector<std::string> differences(const model_config& part) const {
         std::vector<std::string> names;
         for (const auto& [key, value] : json_.items())
             if (const nlohmann::json* other = part.look_up(key);
@@ -186,14 +186,12 @@ public:
     static constexpr std::uint64_t default_limit = std::numeric_limits<std::uint32_t>::max();
 
 private:
-    hf_config(nlohmann::json json, std::string where) : json_(std::move(json)), where_(std::move(where)) {
+    model_config(nlohmann::json json, std::string where) : json_(std::move(json)), where_(std::move(where)) {
         if (!json_.is_object()) fail(where_, "wanted an object, got ", json_.type_name());
     }
 
     // In ASCII alone: what a file says must not move the cursor of whoever reads a message.
-    static std::string printed(const nlohmann::json& value) {
-        return value.dump(-1, ' ', true, nlohmann::json::error_handler_t::replace);
-    }
+    static std::string printed(const nlohmann::json& value) { return json_text(value, json_characters::ascii); }
 
     const nlohmann::json* find(std::string_view key) const {
         read_->insert(std::string(key));

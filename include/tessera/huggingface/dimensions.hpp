@@ -11,7 +11,7 @@ namespace tessera::huggingface {
 
 /// What tensor shapes and row maps are made of. 0 stands for what a model does not have; the first group is always
 /// there.
-struct hf_dimensions {
+struct model_dimensions {
     std::uint64_t one = 1;  ///< rows of a vector
     std::uint64_t layers = 0;
     std::uint64_t embedding = 0;
@@ -35,9 +35,10 @@ struct hf_dimensions {
     std::uint64_t leading_dense = 0;              ///< layers before the first with experts
     std::uint64_t sparse_step = 1;                ///< every how many layers there are experts
 
-    // Layers behind the last that predict further tokens. They are found by their tensors, not in config.json.
-    std::uint64_t next_layers = 0;
-    std::uint64_t blocks = 0;             ///< layers + next_layers
+    // Layers for multi-token prediction, after the last ordinary one. They are found by their tensors, not in
+    // config.json.
+    std::uint64_t mtp_layers = 0;
+    std::uint64_t blocks = 0;             ///< layers + mtp_layers
     std::uint64_t doubled_embedding = 0;  ///< their input
 
     // Attention through a latent vector (DeepSeek).
@@ -66,10 +67,10 @@ struct hf_dimensions {
     /// Far above any real head: what is computed per head stays small, whatever a file says.
     static constexpr std::uint64_t max_head_size = 65536;
 
-    hf_dimensions() = default;
+    model_dimensions() = default;
 
     /// Throws naming the key when a size is missing, out of range, or does not go with another one.
-    explicit hf_dimensions(const hf_config& config)
+    explicit model_dimensions(const model_config& config)
         : layers(config.require_count("num_hidden_layers", 512)),
           embedding(config.require_count("hidden_size")),
           vocabulary(config.require_count("vocab_size")),
@@ -86,22 +87,22 @@ struct hf_dimensions {
         read_linear_attention(config);
     }
 
-    /// Appends layers that predict further tokens.
-    void append_next_layers(std::uint64_t count) {
-        next_layers = count;
+    /// Appends layers for multi-token prediction.
+    void append_mtp_layers(std::uint64_t count) {
+        mtp_layers = count;
         blocks = layers + count;
     }
 
 private:
     // The value of the first key that is there, else of the last, which must be.
-    static std::uint64_t first_of(const hf_config& config, std::initializer_list<std::string_view> keys,
-                                  std::uint64_t limit = hf_config::default_limit) {
+    static std::uint64_t first_of(const model_config& config, std::initializer_list<std::string_view> keys,
+                                  std::uint64_t limit = model_config::default_limit) {
         for (const std::string_view key : keys)
             if (config.contains(key)) return config.require_count(key, limit);
         return config.require_count(*(keys.end() - 1), limit);
     }
 
-    void read_heads(const hf_config& config) {
+    void read_heads(const model_config& config) {
         const bool is_given = config.contains("head_dim") && latent == 0;
         if (!is_given && latent == 0 && embedding % heads != 0)
             config.reject("num_attention_heads", "wanted a divisor of hidden_size, ", embedding, ", got ", heads);
@@ -128,7 +129,7 @@ private:
             config.reject("partial_rotary_factor", "wanted an even part of ", whole, " values, got ", part);
     }
 
-    void read_feed_forward(const hf_config& config) {
+    void read_feed_forward(const model_config& config) {
         std::string_view first;
         for (const std::string_view key : {"num_local_experts", "num_experts", "n_routed_experts"}) {
             const std::uint64_t count = config.count(key, 1024).value_or(0);
@@ -157,7 +158,7 @@ private:
             static_cast<void>(config.require_count("num_experts_per_tok", experts));  // no more than there are
     }
 
-    void read_latent_attention(const hf_config& config) {
+    void read_latent_attention(const model_config& config) {
         if (!config.contains("kv_lora_rank")) return;
         latent = config.require_count("kv_lora_rank", max_head_size);
         if (config.contains("q_lora_rank")) query_rank = config.require_count("q_lora_rank", max_head_size);
@@ -170,7 +171,7 @@ private:
         value_rows = heads * value_size;
     }
 
-    void read_linear_attention(const hf_config& config) {
+    void read_linear_attention(const model_config& config) {
         if (!config.contains("linear_num_key_heads")) return;
         attention_interval = config.require_count("full_attention_interval");
         linear_kernel = config.require_count("linear_conv_kernel_dim", max_head_size);
@@ -191,9 +192,9 @@ private:
 };
 
 /// One of the dimensions, with how config.json calls it.
-struct hf_dimension {
+struct named_dimension {
     std::string_view name = {};
-    std::uint64_t hf_dimensions::* value = nullptr;
+    std::uint64_t model_dimensions::* value = nullptr;
 };
 
 }  // namespace tessera::huggingface

@@ -13,7 +13,7 @@ namespace tessera::huggingface {
 
 /// A field and the values, a JSON list, under which a model computes what GGUF's loaders assume. An absent field and
 /// null are always among them: what a class of transformers has in their place is in the defaults of an architecture.
-struct hf_field {
+struct config_field {
     enum class scope { all, experts };
     std::string_view name;
     std::string_view values;
@@ -23,7 +23,7 @@ struct hf_field {
 /// Every field that changes the forward pass of some class of transformers, beyond sizes and rotary embedding. The
 /// values are those of a model that does not have the thing. An architecture takes part in a field when one of its
 /// rules or its row names it; for every other one, another value than these is refused.
-inline constexpr std::array hf_optional_fields = std::to_array<hf_field>({
+inline constexpr std::array optional_fields = std::to_array<config_field>({
     // Biases.
     {"attention_bias", "[false]"},
     {"mlp_bias", "[false]"},
@@ -89,13 +89,13 @@ inline constexpr std::array hf_optional_fields = std::to_array<hf_field>({
     {"layers_block_type", "[]"},
     {"parallel_attn", "[false]"},
     {"use_parallel_residual", "[false]"},
-    {"first_k_dense_replace", "[0]", hf_field::scope::experts},
-    {"interleave_moe_layer_step", "[1]", hf_field::scope::experts},
-    {"moe_layers", "[]", hf_field::scope::experts},
-    {"moe_layer_freq", "[1]", hf_field::scope::experts},
-    {"decoder_sparse_step", "[1]", hf_field::scope::experts},
-    {"mlp_only_layers", "[[]]", hf_field::scope::experts},
-    {"moe_every_n_layers", "[1]", hf_field::scope::experts},
+    {"first_k_dense_replace", "[0]", config_field::scope::experts},
+    {"interleave_moe_layer_step", "[1]", config_field::scope::experts},
+    {"moe_layers", "[]", config_field::scope::experts},
+    {"moe_layer_freq", "[1]", config_field::scope::experts},
+    {"decoder_sparse_step", "[1]", config_field::scope::experts},
+    {"mlp_only_layers", "[[]]", config_field::scope::experts},
+    {"moe_every_n_layers", "[1]", config_field::scope::experts},
     // Networks.
     {"swiglu_limit", "[]"},
     {"swiglu_alpha", "[]"},
@@ -111,21 +111,21 @@ inline constexpr std::array hf_optional_fields = std::to_array<hf_field>({
     {"num_experts", "[0]"},
     {"n_routed_experts", "[0]"},
     {"enable_moe_block", "[false]"},
-    {"moe_intermediate_size", "[]", hf_field::scope::experts},
-    {"moe_latent_size", "[0]", hf_field::scope::experts},
-    {"shared_expert_intermediate_size", "[0]", hf_field::scope::experts},
-    {"shared_intermediate_size", "[0]", hf_field::scope::experts},
-    {"n_shared_experts", "[0]", hf_field::scope::experts},
-    {"num_shared_experts", "[0]", hf_field::scope::experts},
-    {"norm_topk_prob", "[false]", hf_field::scope::experts},
-    {"moe_renormalize", "[true]", hf_field::scope::experts},
-    {"scoring_func", "[\"softmax\"]", hf_field::scope::experts},
-    {"topk_method", "[\"greedy\"]", hf_field::scope::experts},
-    {"n_group", "[1]", hf_field::scope::experts},
-    {"topk_group", "[1]", hf_field::scope::experts},
-    {"routed_scaling_factor", "[1]", hf_field::scope::experts},
-    {"moe_routed_scaling_factor", "[1]", hf_field::scope::experts},
-    {"use_routing_bias", "[false]", hf_field::scope::experts},
+    {"moe_intermediate_size", "[]", config_field::scope::experts},
+    {"moe_latent_size", "[0]", config_field::scope::experts},
+    {"shared_expert_intermediate_size", "[0]", config_field::scope::experts},
+    {"shared_intermediate_size", "[0]", config_field::scope::experts},
+    {"n_shared_experts", "[0]", config_field::scope::experts},
+    {"num_shared_experts", "[0]", config_field::scope::experts},
+    {"norm_topk_prob", "[false]", config_field::scope::experts},
+    {"moe_renormalize", "[true]", config_field::scope::experts},
+    {"scoring_func", "[\"softmax\"]", config_field::scope::experts},
+    {"topk_method", "[\"greedy\"]", config_field::scope::experts},
+    {"n_group", "[1]", config_field::scope::experts},
+    {"topk_group", "[1]", config_field::scope::experts},
+    {"routed_scaling_factor", "[1]", config_field::scope::experts},
+    {"moe_routed_scaling_factor", "[1]", config_field::scope::experts},
+    {"use_routing_bias", "[false]", config_field::scope::experts},
     // Multipliers.
     {"embedding_multiplier", "[1]"},
     {"residual_multiplier", "[1]"},
@@ -237,7 +237,7 @@ inline constexpr std::array hf_optional_fields = std::to_array<hf_field>({
 }
 
 /// The message for a field whose value GGUF has no counterpart to.
-[[noreturn]] inline void refuse_field(const hf_config& config, std::string_view field, std::string_view wanted) {
+[[noreturn]] inline void refuse_field(const model_config& config, std::string_view field, std::string_view wanted) {
     config.reject(field, "wanted ", wanted, ", as loaders of GGUF take it to be in this architecture, got ",
                   config.shown(field));
 }
@@ -250,7 +250,7 @@ inline constexpr std::array hf_optional_fields = std::to_array<hf_field>({
 }
 
 /// Throws naming the field when it is there and holds none of the values.
-inline void require_field(const hf_config& config, const hf_field& field) {
+inline void require_field(const model_config& config, const config_field& field) {
     if (config.contains(field.name) && !config.is_one_of(field.name, field.values))
         refuse_field(config, field.name, values_text(field.values));
 }

@@ -21,9 +21,9 @@ namespace tessera::huggingface {
 
 /// Compares these fields with what the name of the architecture implies in GGUF. Throws naming the first that differs;
 /// a difference that shows only in long texts becomes a note.
-class hf_layer_check {
+class layer_check {
 public:
-    hf_layer_check(const hf_config& config, const hf_architecture& row, const hf_dimensions& dimensions)
+    layer_check(const model_config& config, const architecture_row& row, const model_dimensions& dimensions)
         : config_(config), row_(row), decoder_(decoder::find_architecture(row.gguf_name)), dimensions_(dimensions) {
         const decoder::mixer_kind others = decoder_.pattern.others;
         period_ = others == decoder::mixer_kind::delta_net ? dimensions.attention_interval : decoder_.pattern.period;
@@ -72,7 +72,7 @@ private:
         if (*scalar != assumed) refuse_field(config_, "query_pre_attn_scalar", concat(assumed));
     }
 
-    // Compares element l of a list with wanted(l). A list may go on behind the last layer.
+    // Compares element l of a list with wanted(l). A list may go on after the last layer.
     template <class Wanted>
     void check_list(std::string_view key, Wanted&& wanted) const {
         const nlohmann::json* list = config_.value(key);
@@ -91,7 +91,7 @@ private:
     }
 
     void check_layer_types() const {
-        const bool is_narrowed = row_.window != hf_window::ignored;  // in transformers; a note says so
+        const bool is_narrowed = row_.window != window_use::ignored;  // in transformers; a note says so
         check_list("layer_types", [&](std::uint64_t l) -> nlohmann::json {
             if (sees_everything(l)) {
                 const nlohmann::json& own = (*config_.value("layer_types"))[l];
@@ -129,15 +129,15 @@ private:
 
     void check_window(std::vector<std::string>& notes) const {
         const std::uint64_t window = config_.count("sliding_window").value_or(0);
-        const bool asked = config_.flag("use_sliding_window").value_or(row_.window == hf_window::always);
+        const bool asked = config_.flag("use_sliding_window").value_or(row_.window == window_use::always);
         const std::uint64_t first = config_.count("max_window_layers").value_or(0);
-        if (decoder_.pattern.others != decoder::mixer_kind::attention || row_.window == hf_window::ignored ||
+        if (decoder_.pattern.others != decoder::mixer_kind::attention || row_.window == window_use::ignored ||
             window == 0 || !asked)
             return;
         const nlohmann::json* types = config_.value("layer_types");
         const bool is_used = types != nullptr && types->is_array()
                                  ? std::find(types->begin(), types->end(), "sliding_attention") != types->end()
-                                 : row_.window == hf_window::always || first < dimensions_.layers;
+                                 : row_.window == window_use::always || first < dimensions_.layers;
         if (is_used && window < config_.count("max_position_embeddings").value_or(0))
             notes.push_back(
                 concat("sliding_window ", window,
@@ -145,10 +145,10 @@ private:
                        " tokens"));
     }
 
-    const hf_config& config_;
-    const hf_architecture& row_;
+    const model_config& config_;
+    const architecture_row& row_;
     const decoder::architecture& decoder_;
-    const hf_dimensions& dimensions_;
+    const model_dimensions& dimensions_;
     std::uint64_t period_ = 1;
 };
 

@@ -24,7 +24,7 @@
 namespace tessera::huggingface {
 
 /// What a model is called: the last part of config.json's _name_or_path, else of the directory.
-[[nodiscard]] inline std::string hf_model_name(const hf_config& config, const std::filesystem::path& directory) {
+[[nodiscard]] inline std::string model_name(const model_config& config, const std::filesystem::path& directory) {
     const auto last_part = [](const std::filesystem::path& path) {
         const std::filesystem::path normal = path.lexically_normal();
         return (normal.has_filename() ? normal : normal.parent_path()).filename().string();
@@ -56,14 +56,14 @@ namespace tessera::huggingface {
 }
 
 /// Sets `prefix` + key for every rule. Throws naming the key when config.json lacks a required one or has a wrong type.
-inline void apply_metadata_rules(metadata& properties, const std::string& prefix, const hf_config& config,
-                                 const hf_dimensions& dimensions, hf_metadata_rules rules) {
-    using kind = hf_metadata_rule::kind;
-    const auto set = [&](const hf_metadata_rule& rule, auto value) {
+inline void apply_metadata_rules(metadata& properties, const std::string& prefix, const model_config& config,
+                                 const model_dimensions& dimensions, metadata_rules rules) {
+    using kind = metadata_rule::kind;
+    const auto set = [&](const metadata_rule& rule, auto value) {
         properties.set(prefix + std::string(rule.gguf), value);
     };
-    for (const hf_metadata_rule& rule : rules) {
-        const bool is_required = rule.need == hf_need::required;
+    for (const metadata_rule& rule : rules) {
+        const bool is_required = rule.need == presence::required;
         if (rule.type == kind::size) {
             const std::uint64_t value = dimensions.*rule.dimension;
             if (value == 0 && is_required) config.reject(rule.config, "wanted an integer from 1 on, got nothing");
@@ -93,10 +93,10 @@ inline void apply_metadata_rules(metadata& properties, const std::string& prefix
 }
 
 /// Sets tokenizer.ggml.*_token_id for the roles that no token has yet, as far as the vocabulary has their texts.
-inline void apply_special_tokens(metadata& properties, std::span<const hf_special_token> special_tokens) {
+inline void apply_special_tokens(metadata& properties, std::span<const special_token> special_tokens) {
     if (special_tokens.empty()) return;
     const auto tokens = properties.require<std::vector<std::string>>("tokenizer.ggml.tokens");
-    for (const hf_special_token& special : special_tokens) {
+    for (const special_token& special : special_tokens) {
         std::string key = concat("tokenizer.ggml.", special.role, "_token_id");
         const auto found = std::find(tokens.begin(), tokens.end(), special.text);
         if (!properties.contains(key) && found != tokens.end())
@@ -119,7 +119,7 @@ inline void apply_sampling(metadata& properties, const std::filesystem::path& di
         }
     };
     hint([&] {
-        const hf_config config(file);
+        const model_config config(file);
         hint([&] {
             constexpr double most = std::numeric_limits<std::int32_t>::max();
             const auto top_k = config.number_or_digits("top_k");

@@ -18,10 +18,10 @@
 #include "tessera/core/metadata.hpp"
 #include "tessera/core/tensor_info.hpp"
 #include "tessera/huggingface/architectures.hpp"
+#include "tessera/huggingface/conversion_reader.hpp"
+#include "tessera/huggingface/conversions.hpp"
 #include "tessera/huggingface/dimensions.hpp"
 #include "tessera/huggingface/metadata.hpp"
-#include "tessera/huggingface/recipe_reader.hpp"
-#include "tessera/huggingface/recipes.hpp"
 #include "tessera/huggingface/settings.hpp"
 #include "tessera/huggingface/vocabulary.hpp"
 #include "tessera/safetensors/reader.hpp"
@@ -31,13 +31,13 @@
 namespace tessera::huggingface {
 
 /// Which output matrix counts where config.json ties it to the embeddings and a different one is there all the same.
-enum class hf_output {
+enum class output_matrix {
     as_config_says,  ///< the embeddings: what transformers ran until version 5
     untied,          ///< the one that is there
 };
 
-struct hf_options {
-    hf_output output = hf_output::as_config_says;
+struct model_options {
+    output_matrix output = output_matrix::as_config_says;
 };
 
 /// A directory with config.json, safetensors and a tokenizer, seen as the GGUF model it converts to.
@@ -46,13 +46,13 @@ struct hf_options {
 /// asks for. Matrices keep their source's type (8-bit floats appear as F32); vectors, norms and routers are F32. Of
 /// models of text and pictures, it is the text part.
 /// general.file_type is left to whoever writes a file. Reading is thread-safe.
-class hf_model {
+class model {
 public:
     /// Throws tessera::error naming file and key or tensor: when the architecture is not in the table; when a value of
     /// config.json is missing, of the wrong type or contradicts another; when a tensor is missing, unknown to the
     /// architecture or of another shape; when the tokenizer cannot be read.
-    explicit hf_model(const std::filesystem::path& directory, const hf_options& options = {})
-        : hf_model(directory, hf_settings(directory), options) {}
+    explicit model(const std::filesystem::path& directory, const model_options& options = {})
+        : model(directory, model_settings(directory), options) {}
 
     /// In the order of the model: embeddings, layers, output.
     [[nodiscard]] std::span<const tensor_info> tensors() const noexcept { return table_.tensors(); }
@@ -66,52 +66,52 @@ public:
 
     /// Decodes rows into `out`, rows * columns floats. Throws when the rows or `out` do not fit.
     void read(const tensor_info& info, std::uint64_t first_row, std::uint64_t rows, std::span<float> out) const {
-        const hf_recipe& recipe = recipes_[table_.locate(info, first_row, rows)];
+        const tensor_conversion& conversion = conversions_[table_.locate(info, first_row, rows)];
         if (out.size() != rows * info.columns())
             fail(table_.where(), ": tensor ", info.name, ": wanted room for ", rows, " x ", info.columns(),
                  " floats, got ", out.size());
-        const hf_recipe_reader reader(source_);
-        reader.read(recipe, first_row, rows, out);
+        const conversion_reader reader(source_);
+        reader.read(conversion, first_row, rows, out);
         // Transforms take many small reads: no single one has given its memory back.
         if (rows * info.columns() * sizeof(half) >= safetensors::reader::release_bytes)
-            reader.release(recipe, first_row, rows);
+            reader.release(conversion, first_row, rows);
     }
 
     /// Rows as they are stored; empty when they are stored in another type, or do not follow each other in one tensor.
     [[nodiscard]] byte_view packed(const tensor_info& info, std::uint64_t first_row, std::uint64_t rows) const {
-        return hf_recipe_reader(source_).packed(recipes_[table_.locate(info, first_row, rows)], first_row, rows);
+        return conversion_reader(source_).packed(conversions_[table_.locate(info, first_row, rows)], first_row, rows);
     }
 
     /// The bytes of rows that are stored in the type of `info`, but laid out otherwise; none for other tensors.
     [[nodiscard]] std::vector<std::byte> repacked(const tensor_info& info, std::uint64_t first_row,
                                                   std::uint64_t rows) const {
-        const hf_recipe& recipe = recipes_[table_.locate(info, first_row, rows)];
-        if (!recipe.block_scales) return {};
+        const tensor_conversion& conversion = conversions_[table_.locate(info, first_row, rows)];
+        if (!conversion.block_scales) return {};
         std::vector<std::byte> bytes(rows * info.row_bytes());
-        hf_recipe_reader(source_).repack(recipe, first_row, rows, bytes);
+        conversion_reader(source_).repack(conversion, first_row, rows, bytes);
         return bytes;
     }
 
     /// Lets the system take back the memory of rows that are done with; they can be read again. read() does this by
     /// itself after large reads, users of packed() who walk over a large model do it here.
     void release(const tensor_info& info, std::uint64_t first_row, std::uint64_t rows) const {
-        const hf_recipe& recipe = recipes_[table_.locate(info, first_row, rows)];
-        if (rows > 0) hf_recipe_reader(source_).release(recipe, first_row, rows);
+        const tensor_conversion& conversion = conversions_[table_.locate(info, first_row, rows)];
+        if (rows > 0) conversion_reader(source_).release(conversion, first_row, rows);
     }
 
 private:
-    hf_model(const std::filesystem::path& directory, hf_settings settings, const hf_options& options)
+    model(const std::filesystem::path& directory, model_settings settings, const model_options& options)
         : source_(directory, {.block = settings.block()}), notes_(settings.notes()) {
-        const hf_architecture& architecture = settings.architecture();
-        hf_recipe_maker maker(source_, settings.dimensions(), settings.text(), directory.string());
+        const architecture_row& architecture = settings.architecture();
+        conversion_maker maker(source_, settings.dimensions(), settings.text(), directory.string());
         leave_out(architecture, maker);
-        find_next_layers(settings, maker);
+        find_mtp_layers(settings, maker);
 
-        // Checked before the tensors are, written behind general.*.
+        // Checked before the tensors are, written after general.*.
         const tessera::metadata keys = settings.keys();
-        recipes_ = make_recipes(settings, options, maker);
+        conversions_ = make_conversions(settings, options, maker);
         std::vector<tensor_info> infos;
-        for (const hf_recipe& recipe : recipes_) infos.push_back(recipe.info);
+        for (const tensor_conversion& conversion : conversions_) infos.push_back(conversion.info);
         table_ = tensor_table(std::move(infos), directory.string());
 
         metadata_.set("general.architecture", std::string(architecture.gguf_name));
@@ -120,13 +120,13 @@ private:
         metadata_.set("general.size_label", make_size_label(settings.dimensions().experts));
         apply_sampling(metadata_, directory, notes_);
         for (const auto& [key, value] : keys) metadata_.set(key, value);
-        for (const auto& [key, value] : text::tokenizer_metadata(directory, settings.dimensions().vocabulary))
+        for (const auto& [key, value] : tokenizer_metadata(directory, settings.dimensions().vocabulary))
             metadata_.set(key, value);
         apply_special_tokens(metadata_, architecture.special_tokens);
     }
 
     // Parts of a model that are not text, and what the architecture does not convert.
-    void leave_out(const hf_architecture& architecture, hf_recipe_maker& maker) {
+    void leave_out(const architecture_row& architecture, conversion_maker& maker) {
         for (const std::string_view prefix : architecture.left_out) maker.skip(prefix);
         std::string parts;
         std::uint64_t count = 0;
@@ -141,25 +141,25 @@ private:
                 concat("only the text part is converted: ", count, " tensors of ", parts, " are left out"));
     }
 
-    // Takes the layers behind the last into the dimensions, or leaves them out, if the checkpoint has them at all.
-    static void find_next_layers(hf_settings& settings, hf_recipe_maker& maker) {
-        const hf_next_token& next = settings.architecture().next_token;
-        if (next.what == hf_next_token::fate::none) return;
+    // Takes the layers for multi-token prediction into the dimensions, or leaves them out, if the checkpoint has them.
+    static void find_mtp_layers(model_settings& settings, conversion_maker& maker) {
+        const mtp_rule& mtp = settings.architecture().mtp;
+        if (mtp.what == mtp_rule::fate::none) return;
         const std::uint64_t layers = settings.dimensions().layers;
-        for (std::uint64_t n = 0; n < settings.next_layers(); ++n) {
-            const std::string prefix = hf_layer_prefix(next.prefix, settings.dimensions(), layers + n);
+        for (std::uint64_t n = 0; n < settings.mtp_layers(); ++n) {
+            const std::string prefix = layer_prefix(mtp.prefix, settings.dimensions(), layers + n);
             if (!maker.has(prefix)) return;
-            if (next.what == hf_next_token::fate::kept)
-                settings.append_next_layers(n + 1);
+            if (mtp.what == mtp_rule::fate::kept)
+                settings.append_mtp_layers(n + 1);
             else
                 maker.skip(prefix);
         }
     }
 
-    std::vector<hf_recipe> make_recipes(const hf_settings& settings, const hf_options& options,
-                                        hf_recipe_maker& maker) {
-        const hf_architecture& architecture = settings.architecture();
-        const hf_dimensions& dimensions = settings.dimensions();
+    std::vector<tensor_conversion> make_conversions(const model_settings& settings, const model_options& options,
+                                                    conversion_maker& maker) {
+        const architecture_row& architecture = settings.architecture();
+        const model_dimensions& dimensions = settings.dimensions();
         const auto add_factors = [&](const char* name, std::vector<float> factors) {
             if (!factors.empty()) maker.add(name, std::move(factors));
         };
@@ -168,11 +168,11 @@ private:
         add_factors("rope_factors_short.weight", settings.rope().short_factors(dimensions.rotary));
         maker.add(first_tensors);
         for (std::uint64_t layer = 0; layer < dimensions.blocks; ++layer)
-            for (const hf_layer_rules& group : architecture.layer)
+            for (const layer_rules& group : architecture.layer)
                 if (!group.applies || group.applies(dimensions, layer))
                     maker.add(group.rules, "blk." + std::to_string(layer) + ".",
-                              hf_layer_prefix(group.prefix, dimensions, layer));
-        for (const hf_tensor_rule& rule : architecture.last) {
+                              layer_prefix(group.prefix, dimensions, layer));
+        for (const tensor_rule& rule : architecture.last) {
             const tensor_info* copy = nullptr;
             if (settings.is_tied() && rule.gguf == "output.weight") {
                 copy = maker.find(std::string(rule.source));
@@ -187,7 +187,7 @@ private:
     }
 
     // Loaders use the embeddings where there is no output matrix. A stored copy would take bytes and say nothing new.
-    bool keeps_output(const tensor_info& copy, const tensor_info& original, const hf_options& options) {
+    bool keeps_output(const tensor_info& copy, const tensor_info& original, const model_options& options) {
         bool is_equal = copy.dims == original.dims;
         const std::uint64_t step = std::max<std::uint64_t>(1, (1 << 20) / original.columns());
         for (std::uint64_t row = 0; is_equal && row < original.rows(); row += step) {
@@ -198,7 +198,7 @@ private:
             is_equal = std::memcmp(a.data(), b.data(), a.size() * sizeof(float)) == 0;
         }
         if (is_equal) return false;
-        if (options.output == hf_output::untied) return true;
+        if (options.output == output_matrix::untied) return true;
         notes_.push_back(
             concat("tensor ", copy.name, " differs from ", original.name,
                    ", to which tie_word_embeddings in config.json ties it: the latter is used, and the other "
@@ -208,20 +208,20 @@ private:
 
     std::string make_size_label(std::uint64_t experts) const {
         std::uint64_t shared = 0, stacked = 0;
-        for (const hf_recipe& recipe : recipes_) {
-            const bool is_of_experts = recipe.info.name.find("_exps.") != std::string::npos;
-            (is_of_experts ? stacked : shared) += recipe.parts.empty() ? 0 : recipe.info.weights();
+        for (const tensor_conversion& conversion : conversions_) {
+            const bool is_of_experts = conversion.info.name.find("_exps.") != std::string::npos;
+            (is_of_experts ? stacked : shared) += conversion.parts.empty() ? 0 : conversion.info.weights();
         }
         return size_label(shared, stacked, experts);
     }
 
     safetensors::reader source_;
-    std::vector<hf_recipe> recipes_;  // in the order of table_; they point into source_'s list of tensors
+    std::vector<tensor_conversion> conversions_;  // in the order of table_; they point into source_'s list of tensors
     tensor_table table_;
     tessera::metadata metadata_;
     std::vector<std::string> notes_;
 };
 
-static_assert(packed_tensor_source<hf_model>);
+static_assert(packed_tensor_source<model>);
 
 }  // namespace tessera::huggingface

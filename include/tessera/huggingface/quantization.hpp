@@ -16,23 +16,23 @@ namespace tessera::huggingface {
 
 namespace detail {
 
-[[noreturn]] inline void refuse_quantization(const hf_config& quantization, std::string_view key) {
+[[noreturn]] inline void refuse_quantization(const model_config& quantization, std::string_view key) {
     quantization.reject(key, "wanted weights in full precision, in 8-bit floats or in gpt-oss's MXFP4, got ",
                         quantization.shown(key),
                         ": these have lost what a better quantization needs; take the checkpoint they were made from");
 }
 
 // Where a checkpoint says how it is quantized; nothing when it is not.
-inline std::optional<hf_config> find_quantization(const hf_config& text, const std::filesystem::path& directory) {
+inline std::optional<model_config> find_quantization(const model_config& text, const std::filesystem::path& directory) {
     for (const std::string_view key : {"quantization_config", "compression_config", "quantization"})
         if (auto found = text.object(key)) return found;
     const std::filesystem::path file = directory / "hf_quant_config.json";  // of ModelOpt
     std::error_code ignored;
-    return std::filesystem::exists(file, ignored) ? hf_config(file).object("quantization") : std::nullopt;
+    return std::filesystem::exists(file, ignored) ? model_config(file).object("quantization") : std::nullopt;
 }
 
 // The shape of blocks that share a scale, in the list `key`.
-inline safetensors::scale_block block_in(const hf_config& quantization, std::string_view key) {
+inline safetensors::scale_block block_in(const model_config& quantization, std::string_view key) {
     const std::vector<std::uint64_t> block = quantization.counts(key);
     if (block.empty()) return {};
     if (block.size() != 2) quantization.reject(key, "wanted rows and columns, got ", block.size(), " numbers");
@@ -40,7 +40,7 @@ inline safetensors::scale_block block_in(const hf_config& quantization, std::str
 }
 
 // Of compressed-tensors: groups of layers, each with a type. All must be 8-bit floats.
-inline safetensors::scale_block block_of_groups(const hf_config& quantization) {
+inline safetensors::scale_block block_of_groups(const model_config& quantization) {
     safetensors::scale_block block;
     const auto groups = quantization.object("config_groups");
     if (!groups) return block;
@@ -60,7 +60,7 @@ inline safetensors::scale_block block_of_groups(const hf_config& quantization) {
 /// How many weights share a scale in a checkpoint of 8-bit floats; the default for one in full precision or, but for
 /// tensors that the architecture names, in MXFP4. Throws naming the key for all others: their weights lack what this
 /// library needs.
-[[nodiscard]] inline safetensors::scale_block read_quantization(const hf_config& text,
+[[nodiscard]] inline safetensors::scale_block read_quantization(const model_config& text,
                                                                 const std::filesystem::path& directory) {
     const auto quantization = detail::find_quantization(text, directory);
     if (!quantization) return {};

@@ -25,7 +25,7 @@ namespace tessera::huggingface {
 /// Config.json has rotary embedding in `rope_scaling` and `rope_theta`, or all in `rope_parameters`, there perhaps once
 /// for each kind of layer, or in both: brings it to `rope_theta`, `partial_rotary_factor` and one of the objects.
 /// Throws naming the key when two places differ.
-inline void gather_rope(hf_config& config) {
+inline void gather_rope(model_config& config) {
     const auto is_there = [](const nlohmann::json* value) { return value != nullptr && value->is_object(); };
     const nlohmann::json* older = config.value("rope_scaling");
     const nlohmann::json* newer = config.value("rope_parameters");
@@ -55,11 +55,11 @@ inline void gather_rope(hf_config& config) {
 }
 
 /// The rotary embedding of a model.
-class hf_rope {
+class rotary_embedding {
 public:
     /// `config` has been through gather_rope. Throws naming the key when a value is missing or out of range, or GGUF
     /// has no counterpart to it in models of this style. What loaders of GGUF pass over becomes a note.
-    hf_rope(const hf_config& config, hf_rope_style style, std::vector<std::string>& notes) : style_(style) {
+    rotary_embedding(const model_config& config, rope_style style, std::vector<std::string>& notes) : style_(style) {
         constexpr const char* original = "original_max_position_embeddings";
         if (config.contains(original)) original_context_ = config.require_count(original);
         context_ = config.require_count("max_position_embeddings");
@@ -77,15 +77,15 @@ public:
         if (scaling_ && scaling_->contains(original)) original_context_ = scaling_->require_count(original);
         sections_ = (scaling_ && scaling_->contains("mrope_section") ? *scaling_ : config).counts("mrope_section");
         if (scaling_) read_scaling(config, notes);
-        if (style == hf_rope_style::none) {
+        if (style == rope_style::none) {
             if (type_ != kind::plain) scaling_->reject("rope_type", "wanted default or nothing, got another type");
             if (base_.value_or(10000.0) != 10000.0) refuse_field(config, "rope_theta", "10000");
         }
     }
 
-    /// Sets the keys of rotary embedding, each behind `prefix` ("llama.").
+    /// Sets the keys of rotary embedding, each after `prefix` ("llama.").
     void write(metadata& properties, const std::string& prefix) const {
-        if (style_ == hf_rope_style::none) return;
+        if (style_ == rope_style::none) return;
         const auto set = [&](const char* key, auto value) { properties.set(prefix + "rope." + key, value); };
         if (base_) set("freq_base", static_cast<float>(*base_));
         if (local_base_) set("freq_base_swa", static_cast<float>(*local_base_));
@@ -95,7 +95,7 @@ public:
                 sections[i] = static_cast<std::int32_t>(sections_[i]);
             set("dimension_sections", std::move(sections));
         }
-        if (style_ == hf_rope_style::long_and_short) {  // the loader tells the type from the factors
+        if (style_ == rope_style::long_and_short) {  // the loader tells the type from the factors
             if (original_context_)
                 set("scaling.original_context_length", static_cast<std::uint32_t>(*original_context_));
             if (type_ != kind::plain) set("scaling.attn_factor", static_cast<float>(attention_factor()));
@@ -107,11 +107,11 @@ public:
         set("scaling.factor", static_cast<float>(factor_));
         if (type_ == kind::linear) return;
         if (original_context_) set("scaling.original_context_length", static_cast<std::uint32_t>(*original_context_));
-        if (const auto all = scaling_->number("mscale_all_dim"); all && style_ == hf_rope_style::latent)
+        if (const auto all = scaling_->number("mscale_all_dim"); all && style_ == rope_style::latent)
             set("scaling.yarn_log_multiplier", static_cast<float>(0.1 * *all));
         // Loaders multiply this with YaRN's own factor.
         if (const double rest = attention_factor() / yarn_growth(1.0);
-            style_ != hf_rope_style::latent && std::abs(rest - 1.0) > 1e-6)
+            style_ != rope_style::latent && std::abs(rest - 1.0) > 1e-6)
             set("scaling.attn_factor", static_cast<float>(rest));
         for (const auto& [gguf, config] :
              {std::pair("scaling.yarn_beta_fast", "beta_fast"), std::pair("scaling.yarn_beta_slow", "beta_slow")})
@@ -153,17 +153,17 @@ private:
     enum class kind { plain, linear, yarn, llama3, longrope };
 
     // Of layers with a sliding window. Loaders do not scale these.
-    void read_local(const hf_config& local) {
+    void read_local(const model_config& local) {
         local_base_ = local.require_positive("rope_theta");
         const char* key = local.contains("rope_type") ? "rope_type" : "type";
         if (local.text(key).value_or("default") != "default") refuse_field(local, key, "default or nothing");
     }
 
-    void read_scaling(const hf_config& config, std::vector<std::string>& notes) {
+    void read_scaling(const model_config& config, std::vector<std::string>& notes) {
         const char* key = scaling_->contains("rope_type") ? "rope_type" : "type";
         const std::string type = scaling_->text(key).value_or("default");
         static_cast<void>(scaling_->value("type"));  // older files have both names
-        const bool has_long = style_ == hf_rope_style::long_and_short;
+        const bool has_long = style_ == rope_style::long_and_short;
         // "dynamic" starts beyond the context of the model and has no counterpart in GGUF.
         if (type == "default" || type == "dynamic")
             return;
@@ -171,13 +171,13 @@ private:
             type_ = kind::linear;
         else if (type == "yarn")
             type_ = kind::yarn;
-        else if (type == "llama3" && style_ == hf_rope_style::with_factors)
+        else if (type == "llama3" && style_ == rope_style::with_factors)
             type_ = kind::llama3;
         else if ((type == "longrope" || type == "su") && has_long)
             type_ = kind::longrope;
         else
             scaling_->reject(key, "wanted default, dynamic, ", has_long ? "longrope, su" : "linear",
-                             style_ == hf_rope_style::with_factors ? ", llama3" : "", " or yarn, got ", type);
+                             style_ == rope_style::with_factors ? ", llama3" : "", " or yarn, got ", type);
         if (has_long) {
             read_factors(config);
         } else {
@@ -207,7 +207,7 @@ private:
         if (scaling_->number("extrapolation_factor").value_or(1.0) != 1.0)
             refuse_field(*scaling_, "extrapolation_factor", "1");
         static_cast<void>(attention_factor());
-        if (style_ != hf_rope_style::latent) return;
+        if (style_ != rope_style::latent) return;
         // Loaders multiply queries and keys as mscale_all_dim says, and leave the rotation as it is.
         const double all = scaling_->require_positive("mscale_all_dim");
         if (scaling_->number("mscale").value_or(0.0) != all)
@@ -216,7 +216,7 @@ private:
     }
 
     // Phi-3's scaling is given by how much longer the context has become.
-    void read_factors(const hf_config& config) {
+    void read_factors(const model_config& config) {
         if (!original_context_ || *original_context_ < 2)
             config.reject("original_max_position_embeddings", "wanted an integer from 2 on, got nothing that will do");
         factor_ = static_cast<double>(context_) / static_cast<double>(*original_context_);
@@ -239,7 +239,7 @@ private:
     }
 
     std::vector<float> listed_factors(std::string_view key, std::uint64_t turned) const {
-        if (style_ != hf_rope_style::long_and_short || type_ == kind::plain) return {};
+        if (style_ != rope_style::long_and_short || type_ == kind::plain) return {};
         const std::vector<double> factors = scaling_->positive_numbers(key);
         if (factors.size() != turned / 2)
             scaling_->reject(key, "wanted ", turned / 2, " numbers, got ", factors.size());
@@ -248,7 +248,7 @@ private:
         return floats;
     }
 
-    hf_rope_style style_;
+    rope_style style_;
     kind type_ = kind::plain;
     std::optional<double> base_;
     std::optional<double> local_base_;  // of layers with a sliding window
@@ -256,7 +256,7 @@ private:
     std::uint64_t context_ = 0;
     std::optional<std::uint64_t> original_context_;
     std::vector<std::uint64_t> sections_;
-    std::optional<hf_config> scaling_;
+    std::optional<model_config> scaling_;
 };
 
 }  // namespace tessera::huggingface

@@ -11,7 +11,7 @@ namespace tessera::huggingface {
 /// Maps each of its rows to a row of a source tensor: the row number is read as digits, slowest first, and every digit
 /// moves the source row by its stride, from an offset on. Interleaving, splitting and reordering of heads and slices of
 /// fused tensors are all of this kind. Columns are mapped in the same way.
-class hf_row_map {
+class row_map {
 public:
     struct digit {
         std::uint64_t extent = 1;
@@ -19,9 +19,9 @@ public:
     };
 
     /// `rows` rows as they are, from the source's row `offset` on.
-    explicit constexpr hf_row_map(std::uint64_t rows, std::uint64_t offset = 0) noexcept
+    explicit constexpr row_map(std::uint64_t rows, std::uint64_t offset = 0) noexcept
         : digits_{{{}, {}, {rows, 1}}}, offset_(offset) {}
-    constexpr hf_row_map(const digit& slow, const digit& middle, const digit& fast, std::uint64_t offset = 0) noexcept
+    constexpr row_map(const digit& slow, const digit& middle, const digit& fast, std::uint64_t offset = 0) noexcept
         : digits_{slow, middle, fast}, offset_(offset) {}
 
     [[nodiscard]] constexpr std::uint64_t rows() const noexcept {
@@ -46,30 +46,30 @@ private:
 };
 
 /// Maps whose rows follow one another.
-using hf_row_maps = std::vector<hf_row_map>;
+using row_maps = std::vector<row_map>;
 
 /// Rows 2j and 2j + 1 of every head are rows j and j + head_size / 2 of it in the source: from Hugging Face's rotary
 /// embedding, which turns (j, j + head_size / 2), to GGUF's, which turns neighbours.
-[[nodiscard]] constexpr hf_row_map interleaved_halves(std::uint64_t heads, std::uint64_t head_size) noexcept {
+[[nodiscard]] constexpr row_map interleaved_halves(std::uint64_t heads, std::uint64_t head_size) noexcept {
     return {{heads, head_size}, {head_size / 2, 1}, {2, head_size / 2}};
 }
 
 /// Of `matrices` matrices of `pitch` rows each, `rows` rows from `offset` on: a slice out of each.
-[[nodiscard]] constexpr hf_row_map slices(std::uint64_t matrices, std::uint64_t pitch, std::uint64_t rows,
-                                          std::uint64_t offset) noexcept {
+[[nodiscard]] constexpr row_map slices(std::uint64_t matrices, std::uint64_t pitch, std::uint64_t rows,
+                                       std::uint64_t offset) noexcept {
     return {{}, {matrices, pitch}, {rows, 1}, offset};
 }
 
 /// As slices, but every second row: what alternates in the source.
-[[nodiscard]] constexpr hf_row_map every_second(std::uint64_t matrices, std::uint64_t pitch, std::uint64_t rows,
-                                                std::uint64_t offset) noexcept {
+[[nodiscard]] constexpr row_map every_second(std::uint64_t matrices, std::uint64_t pitch, std::uint64_t rows,
+                                             std::uint64_t offset) noexcept {
     return {{}, {matrices, pitch}, {rows, 2}, offset};
 }
 
 /// From heads in groups (all of group 0 first) to heads in turns (the first of every group first), `head_rows` rows
 /// each, from the source's row `offset` on.
-[[nodiscard]] constexpr hf_row_map in_turns(std::uint64_t groups, std::uint64_t heads_of_group, std::uint64_t head_rows,
-                                            std::uint64_t offset) noexcept {
+[[nodiscard]] constexpr row_map in_turns(std::uint64_t groups, std::uint64_t heads_of_group, std::uint64_t head_rows,
+                                         std::uint64_t offset) noexcept {
     return {{heads_of_group, head_rows}, {groups, heads_of_group * head_rows}, {head_rows, 1}, offset};
 }
 

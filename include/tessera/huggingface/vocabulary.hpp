@@ -22,30 +22,30 @@
 #include "tessera/huggingface/vocabulary/token_claims.hpp"
 #include "tessera/huggingface/vocabulary/tokenizer_json.hpp"
 
-namespace tessera::text {
+namespace tessera::huggingface {
 
 namespace detail {
 
 // Tokens added on top of a tokenizer.model: { "text": id, ... }.
-inline std::vector<hf::added_token> read_added_tokens_file(const std::filesystem::path& path) {
-    const hf::json content = hf::read_json_object_if_there(path);
-    std::vector<hf::added_token> added;
+inline std::vector<added_token> read_added_tokens_file(const std::filesystem::path& path) {
+    const json content = read_json_object_if_there(path);
+    std::vector<added_token> added;
     for (auto entry = content.begin(); entry != content.end(); ++entry)
         added.push_back(
-            {.id = hf::json_value(entry.value(), concat(path.string(), ": ", entry.key())).id(), .text = entry.key()});
+            {.id = json_value(entry.value(), concat(path.string(), ": ", entry.key())).id(), .text = entry.key()});
     return added;
 }
 
 // tokenizer_config.json has them, too: { "added_tokens_decoder": { "id": { "content": ... }, ... } }.
-inline std::vector<hf::added_token> configured_tokens(const hf::json_value& tokenizer_config) {
-    std::vector<hf::added_token> added;
+inline std::vector<added_token> configured_tokens(const json_value& tokenizer_config) {
+    std::vector<added_token> added;
     const auto decoder = tokenizer_config.find("added_tokens_decoder");
     if (!decoder) return added;
     if (!decoder->get().is_object()) decoder->mismatch("an object");
     for (auto entry = decoder->get().begin(); entry != decoder->get().end(); ++entry) {
-        const hf::json_value token(entry.value(), concat(decoder->where(), ".", entry.key()));
-        const hf::json number = hf::json::parse(entry.key(), nullptr, false);
-        added.push_back({.id = hf::json_value(number, token.where()).id(),
+        const json_value token(entry.value(), concat(decoder->where(), ".", entry.key()));
+        const json number = json::parse(entry.key(), nullptr, false);
+        added.push_back({.id = json_value(number, token.where()).id(),
                          .text = token.at("content").string(),
                          .is_special = token.boolean_or("special", false)});
     }
@@ -54,24 +54,24 @@ inline std::vector<hf::added_token> configured_tokens(const hf::json_value& toke
 
 // Tokens on top of a trained vocabulary, by the file that has them.
 struct added_by_file {
-    std::vector<hf::added_token> file;        // added_tokens.json
-    std::vector<hf::added_token> configured;  // tokenizer_config.json
-    std::vector<hf::added_token> tokenizer;   // tokenizer.json
+    std::vector<added_token> file;        // added_tokens.json
+    std::vector<added_token> configured;  // tokenizer_config.json
+    std::vector<added_token> tokenizer;   // tokenizer.json
 
     // One more than the highest id; 0 without any.
     [[nodiscard]] std::size_t size() const {
         std::size_t most = 0;
         for (const auto* list : {&file, &configured, &tokenizer})
-            for (const hf::added_token& token : *list) most = std::max(most, token.id + 1);
+            for (const added_token& token : *list) most = std::max(most, token.id + 1);
         return most;
     }
 };
 
 // Every text that special_tokens_map.json names is a token of some file.
-inline void require_known(const std::filesystem::path& path, const hf::token_claims& claims) {
-    const hf::json content = hf::read_json_object_if_there(path);
-    const hf::json_value root = hf::root_of(content, path);
-    const auto check = [&](const hf::json_value& token) {
+inline void require_known(const std::filesystem::path& path, const token_claims& claims) {
+    const json content = read_json_object_if_there(path);
+    const json_value root = root_of(content, path);
+    const auto check = [&](const json_value& token) {
         const auto content_of = token.get().is_object() ? token.find("content") : std::optional(token);
         if (!content_of || !content_of->get().is_string()) return;
         const std::string& text = content_of->string();
@@ -89,36 +89,38 @@ inline void require_known(const std::filesystem::path& path, const hf::token_cla
 }
 
 // Throws when two files of a directory contradict each other.
-inline void require_agreement(const std::filesystem::path& directory, const hf::vocabulary_draft& draft, bool has_model,
-                              const hf::json_value& tokenizer_root, const added_by_file& added) {
+inline void require_agreement(const std::filesystem::path& directory, const vocabulary_draft& draft, bool has_model,
+                              const json_value& tokenizer_root, const added_by_file& added) {
     const auto name = [&](std::string_view file) { return (directory / file).string(); };
     const std::string model = name("tokenizer.model"), tokenizer = name("tokenizer.json"),
                       file = name("added_tokens.json"), configured = name("tokenizer_config.json");
-    hf::token_claims claims;
+    token_claims claims;
     for (std::size_t i = 0; has_model && i < draft.trained; ++i) claims.add(i, draft.tokens[i], model);
     const auto trained = tokenizer_root.find("model");
     const auto vocabulary = trained ? trained->find("vocab") : std::nullopt;
     if (vocabulary && vocabulary->get().is_object())
         for (auto entry = vocabulary->get().begin(); entry != vocabulary->get().end(); ++entry)
             claims.add(vocabulary->at(entry.key()).id(), entry.key(), tokenizer);
-    for (const hf::added_token& token : added.tokenizer) claims.add(token.id, token.text, tokenizer);
-    for (const hf::added_token& token : added.configured) claims.add(token.id, token.text, configured);
-    for (const hf::added_token& token : added.file) claims.add(token.id, token.text, file);
+    for (const added_token& token : added.tokenizer) claims.add(token.id, token.text, tokenizer);
+    for (const added_token& token : added.configured) claims.add(token.id, token.text, configured);
+    for (const added_token& token : added.file) claims.add(token.id, token.text, file);
     require_known(directory / "special_tokens_map.json", claims);
 }
 
 // Puts added tokens in their places. Where two files have one, tokenizer_config.json tells best what it is for.
-inline void place_all(const added_by_file& added, hf::vocabulary_draft& draft, bool has_model) {
+inline void place_all(const added_by_file& added, vocabulary_draft& draft, bool has_model) {
     const auto score = has_model ? std::optional(-1000.0f) : std::nullopt;
-    const auto is_steering = [](token_type type) { return type == token_type::control || type == token_type::unknown; };
-    std::vector<hf::added_token> from_tokenizer;
-    for (const hf::added_token& token : added.tokenizer) {
+    const auto is_steering = [](text::token_type type) {
+        return type == text::token_type::control || type == text::token_type::unknown;
+    };
+    std::vector<added_token> from_tokenizer;
+    for (const added_token& token : added.tokenizer) {
         const bool is_there = has_model && token.id < draft.trained && draft.tokens[token.id] == token.text;
         if (!is_there || !is_steering(draft.types[token.id])) from_tokenizer.push_back(token);
     }
-    hf::place(added.file, draft, score);
-    hf::place(from_tokenizer, draft, score);
-    hf::place(added.configured, draft, score);
+    place(added.file, draft, score);
+    place(from_tokenizer, draft, score);
+    place(added.configured, draft, score);
 }
 
 inline void require_different(const std::vector<std::string>& tokens, const std::filesystem::path& directory) {
@@ -141,9 +143,8 @@ inline void require_different(const std::vector<std::string>& tokens, const std:
 /// other.
 [[nodiscard]] inline metadata tokenizer_metadata(const std::filesystem::path& directory, std::uint64_t vocab_size) {
     namespace fs = std::filesystem;
-    if (vocab_size > hf::max_vocabulary_size)
-        fail(directory.string(), ": wanted a vocabulary of at most ", hf::max_vocabulary_size, " tokens, got ",
-             vocab_size);
+    if (vocab_size > max_vocabulary_size)
+        fail(directory.string(), ": wanted a vocabulary of at most ", max_vocabulary_size, " tokens, got ", vocab_size);
     const fs::path model_path = directory / "tokenizer.model";
     const fs::path json_path = directory / "tokenizer.json";
     const fs::path added_path = directory / "added_tokens.json";
@@ -154,21 +155,20 @@ inline void require_different(const std::vector<std::string>& tokens, const std:
     if (!has_model && !has_json)
         fail(directory.string(), ": wanted a tokenizer.model or a tokenizer.json, got neither");
 
-    const hf::json tokenizer_json = hf::read_json_object_if_there(json_path);
-    const hf::json tokenizer_config = hf::read_json_object_if_there(tokenizer_config_path);
-    hf::json config = hf::read_json_object_if_there(config_path);
+    const json tokenizer_json = read_json_object_if_there(json_path);
+    const json tokenizer_config = read_json_object_if_there(tokenizer_config_path);
+    json config = read_json_object_if_there(config_path);
     // Models of text and pictures have what belongs to the text in a part of its own.
     if (const auto text = config.find("text_config"); text != config.end() && text->is_object())
-        config.update(hf::json(*text));
-    const hf::json_value tokenizer_root = hf::root_of(tokenizer_json, json_path);
-    const hf::json_value tokenizer_config_root = hf::root_of(tokenizer_config, tokenizer_config_path);
+        config.update(json(*text));
+    const json_value tokenizer_root = root_of(tokenizer_json, json_path);
+    const json_value tokenizer_config_root = root_of(tokenizer_config, tokenizer_config_path);
     const detail::added_by_file added{detail::read_added_tokens_file(added_path),
-                                      detail::configured_tokens(tokenizer_config_root),
-                                      hf::added_tokens(tokenizer_root)};
+                                      detail::configured_tokens(tokenizer_config_root), added_tokens(tokenizer_root)};
 
     const std::uint64_t own_size = vocab_size == 0 ? added.size() : 0;
-    hf::vocabulary_draft draft = has_model ? hf::read_sentence_piece_file(model_path, vocab_size, own_size)
-                                           : hf::read_tokenizer_json(tokenizer_root, vocab_size);
+    vocabulary_draft draft = has_model ? read_sentence_piece_file(model_path, vocab_size, own_size)
+                                       : read_tokenizer_json(tokenizer_root, vocab_size);
     if (has_model && draft.trained < draft.tokens.size() && added.size() <= draft.trained)
         fail(model_path.string(), ": wanted ", draft.tokens.size(), " pieces, one a row of the model's embedding, got ",
              draft.trained, " and no added tokens for the rest: the file may be cut short");
@@ -179,13 +179,13 @@ inline void require_different(const std::vector<std::string>& tokens, const std:
     metadata out;
     out.set("tokenizer.ggml.model", draft.model);
     out.set("tokenizer.ggml.pre", draft.pre);
-    hf::add_special_ids(tokenizer_config_root, hf::root_of(config, config_path), tokenizer_root, draft, out);
+    add_special_ids(tokenizer_config_root, root_of(config, config_path), tokenizer_root, draft, out);
     if (draft.model == "llama") {
         const auto configured = tokenizer_config_root.find("add_prefix_space");
         if (configured) draft.adds_space_prefix = configured->boolean();
         if (draft.adds_space_prefix) out.set("tokenizer.ggml.add_space_prefix", *draft.adds_space_prefix);
     }
-    hf::add_chat_templates(directory, tokenizer_config_root, out);
+    add_chat_templates(directory, tokenizer_config_root, out);
     std::vector<std::int32_t> types(draft.types.size());
     for (std::size_t i = 0; i < types.size(); ++i) types[i] = static_cast<std::int32_t>(draft.types[i]);
     out.set("tokenizer.ggml.tokens", std::move(draft.tokens));
@@ -195,4 +195,4 @@ inline void require_different(const std::vector<std::string>& tokens, const std:
     return out;
 }
 
-}  // namespace tessera::text
+}  // namespace tessera::huggingface

@@ -1,5 +1,5 @@
-// The methods of mappings and lists. Those that change one are refused by the sandbox of transformers, but models use
-// them.
+// The methods of mappings and lists. Those that change one are refused by the sandbox of transformers, but published
+// templates use them.
 #pragma once
 
 #include <algorithm>

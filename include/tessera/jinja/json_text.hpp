@@ -1,20 +1,16 @@
-// Values to JSON text and back: the filter `tojson`, and what the caller hands in.
+// Values as JSON text: the filter `tojson`.
 #pragma once
 
 #include <algorithm>
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
-#include <limits>
 #include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
 #include <vector>
 
-#include <nlohmann/json.hpp>
-
-#include "tessera/core/error.hpp"
 #include "tessera/core/utf8.hpp"
 #include "tessera/jinja/operations.hpp"
 #include "tessera/jinja/print.hpp"
@@ -23,40 +19,6 @@
 #include "tessera/jinja/value.hpp"
 
 namespace tessera::jinja {
-
-/// JSON as a value. Throws, starting with `where`, for what no template can hold: integers beyond 64 bits, strings that
-/// are no UTF-8, more than `levels` of nesting.
-[[nodiscard]] inline value from_json(const nlohmann::ordered_json& json, std::string_view where, std::size_t levels) {
-    if (levels == 0) fail(where, ": wanted JSON nested less deeply");
-    const auto checked = [&](const std::string& text) {
-        if (valid_utf8_prefix(text) != text.size())
-            fail(where, ": wanted UTF-8, got ", repaired_utf8(text.substr(0, 80)));
-        return value(text);
-    };
-    switch (json.type()) {
-        case nlohmann::ordered_json::value_t::null: return none{};
-        case nlohmann::ordered_json::value_t::boolean: return json.get<bool>();
-        case nlohmann::ordered_json::value_t::number_float: return json.get<double>();
-        case nlohmann::ordered_json::value_t::string: return checked(json.get_ref<const std::string&>());
-        case nlohmann::ordered_json::value_t::number_integer: return json.get<std::int64_t>();
-        case nlohmann::ordered_json::value_t::number_unsigned:
-            if (json.get<std::uint64_t>() > static_cast<std::uint64_t>(std::numeric_limits<std::int64_t>::max()))
-                fail(where, ": wanted integers of 64 bits with sign, got ", json.get<std::uint64_t>());
-            return json.get<std::int64_t>();
-        case nlohmann::ordered_json::value_t::array: {
-            std::vector<value> items;
-            for (const auto& item : json) items.push_back(from_json(item, where, levels - 1));
-            return make_sequence(std::move(items));
-        }
-        case nlohmann::ordered_json::value_t::object: {
-            std::vector<std::pair<value, value>> entries;
-            for (auto entry = json.begin(); entry != json.end(); ++entry)
-                entries.emplace_back(checked(entry.key()), from_json(entry.value(), where, levels - 1));
-            return make_mapping(std::move(entries));
-        }
-        default: fail(where, ": wanted JSON, got ", json.type_name());
-    }
-}
 
 /// How JSON text is laid out.
 struct json_layout {

@@ -53,7 +53,8 @@ public:
     }
 
     [[nodiscard]] std::string_view type_name() const noexcept override { return "LoopContext"; }
-    [[nodiscard]] value attribute(runtime& run, std::string_view name) const override;
+    // Said to be inline here, too: a virtual function that is not would bring the class's table into every unit.
+    [[nodiscard]] inline value attribute(runtime& run, std::string_view name) const override;
 
     [[nodiscard]] value cycle(const invocation& c) const {
         if (c.given.empty()) c.run.fail("no items for cycling given");

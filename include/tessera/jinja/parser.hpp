@@ -80,7 +80,7 @@ private:
             into.push_back({filter_block_statement{std::move(filters), parse_body("endfilter")}, at});
         } else if (name == "with") {
             into.push_back({parse_with(), at});
-        } else if (name == "generation") {  // marks the model's own words; prints what is in it
+        } else if (name == "generation") {  // marks a part of the text; prints what is in it
             into.push_back({with_statement{{}, parse_body("endgeneration")}, at});
         } else if (name == "autoescape") {
             static_cast<void>(parse_expression());

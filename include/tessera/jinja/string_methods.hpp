@@ -35,7 +35,8 @@ namespace tessera::jinja {
     });
 }
 
-/// Calls visit(line) for the lines of Python's splitlines: \n, \r\n, \r and the other line ends of Unicode end them.
+/// Calls visit(line) for the lines of Python's splitlines: `\n`, `\r\n`, `\r` and the other line ends of Unicode end
+/// them.
 enum class line_ends { kept, dropped };
 template <class Visit>
 void for_each_line(std::string_view text, line_ends ends, Visit&& visit) {

@@ -5,45 +5,48 @@
 #include <string>
 #include <string_view>
 #include <utility>
-
-#include <nlohmann/json.hpp>
+#include <vector>
 
 #include "tessera/core/error.hpp"
 #include "tessera/jinja/evaluator.hpp"
-#include "tessera/jinja/json_text.hpp"
 #include "tessera/jinja/limits.hpp"
 #include "tessera/jinja/parser.hpp"
 #include "tessera/jinja/runtime.hpp"
 #include "tessera/jinja/source_text.hpp"
 #include "tessera/jinja/syntax.hpp"
+#include "tessera/jinja/value.hpp"
 
 namespace tessera::jinja {
+
+/// Names and what they stand for. Texts are UTF-8.
+using variables = std::vector<std::pair<std::string, value>>;
 
 struct render_options {
     std::tm now{};  ///< what strftime_now tells
     limits bounds{};
 };
 
-/// A template as Jinja2 understands it in the set-up of transformers: trim_blocks and lstrip_blocks on, break and
-/// continue, `generation` blocks, raise_exception, strftime_now, and tojson without escapes for HTML. No autoescape, no
-/// inclusion of other templates, integers of 64 bits. Rendering does not change it.
+/// A template as Jinja2 understands it with trim_blocks and lstrip_blocks, break and continue, `generation` blocks,
+/// raise_exception, strftime_now, and tojson without escapes for HTML: the environment that transformers sets up. No
+/// autoescape, no inclusion of other templates, integers of 64 bits. Rendering does not change it.
 class text_template {
 public:
     /// `name` stands in messages for where the source comes from. Throws with line and column when it does not parse.
     explicit text_template(std::string_view source, std::string name = "template")
         : source_(source, std::move(name)), tree_(parse(source_)) {}
 
-    /// The text for these variables, an object. Throws what the template raises (raised_error), where it does what
-    /// Python would not, and when it goes beyond the limits.
-    [[nodiscard]] std::string render(const nlohmann::ordered_json& variables,
-                                     const render_options& options = {}) const {
-        if (!variables.is_object())
-            fail(source_.name(), ": wanted an object of variables, got ", variables.type_name());
+    /// The text for these variables. Throws what the template raises (raised_error), where it does what Python would
+    /// not, and when it goes beyond the limits. A template can change the lists and mappings it is given; those that it
+    /// has changed are empty afterwards, so each rendering gets values of its own.
+    [[nodiscard]] std::string render(variables given, const render_options& options = {}) const {
         runtime run(source_, options.bounds, options.now);
         evaluator evaluate(run, tree_);
-        for (auto entry = variables.begin(); entry != variables.end(); ++entry)
-            evaluate.set(entry.key(), from_json(entry.value(), concat(source_.name(), ": variable ", entry.key()),
-                                                options.bounds.value_depth));
+        for (auto& [name, v] : given) {
+            if (height(v) > options.bounds.value_depth)
+                fail(source_.name(), ": variable ", name, ": wanted lists and mappings at most ",
+                     options.bounds.value_depth, " deep, got deeper ones");
+            evaluate.set(name, std::move(v));
+        }
         return evaluate.render();
     }
 

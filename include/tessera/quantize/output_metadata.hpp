@@ -12,7 +12,6 @@
 
 #include "tessera/calibrate/imatrix_file.hpp"
 #include "tessera/core/metadata.hpp"
-#include "tessera/gguf/file_type.hpp"
 #include "tessera/select/plan.hpp"
 
 namespace tessera {
@@ -21,18 +20,24 @@ namespace tessera {
 /// does not name a file type, it is that of the type that most weights of matrices have.
 [[nodiscard]] inline metadata output_metadata(const metadata& source, const select::plan& plan) {
     metadata properties = source;
-    std::map<type_id, std::uint64_t> weights_of;
+    struct share {
+        std::uint64_t weights = 0;
+        std::optional<std::uint32_t> file_type = {};
+    };
+    std::map<type_id, share> shares;
     bool quantized = false;
     for (const select::choice& choice : plan.choices) {
         if (choice.target.effective_rank() < 2) continue;
-        weights_of[choice.target.type()] += choice.target.weights();
+        share& of_type = shares[choice.target.type()];
+        of_type.weights += choice.target.weights();
+        of_type.file_type = choice.target.layout.stock.file_type;
         quantized = quantized || choice.target.layout.block_size > 1;
     }
     properties.erase("general.file_type");
-    const auto most = std::max_element(weights_of.begin(), weights_of.end(),
-                                       [](const auto& a, const auto& b) { return a.second < b.second; });
+    const auto most = std::max_element(
+        shares.begin(), shares.end(), [](const auto& a, const auto& b) { return a.second.weights < b.second.weights; });
     std::optional<std::uint32_t> file_type = plan.file_type;
-    if (!file_type && most != weights_of.end()) file_type = gguf::uniform_file_type(most->first);
+    if (!file_type && most != shares.end()) file_type = most->second.file_type;
     if (file_type) properties.set("general.file_type", *file_type);
     if (quantized) properties.set("general.quantization_version", std::uint32_t{2});
     return properties;

@@ -18,8 +18,8 @@
 #include "tessera/core/foreign_file.hpp"
 #include "tessera/core/metadata.hpp"
 #include "tessera/core/tensor_info.hpp"
+#include "tessera/json/parse.hpp"
 #include "tessera/safetensors/dtype.hpp"
-#include "tessera/safetensors/json.hpp"
 
 namespace tessera::safetensors {
 
@@ -80,7 +80,7 @@ inline stored_tensor parse_tensor(const std::string& name, const nlohmann::json&
     if (element == entry.end() || !element->is_string()) fail(place, "wanted dtype to be a string");
     tensor.element = find_dtype(element->get_ref<const std::string&>());
     if (tensor.element == nullptr) fail(place, "wanted a known dtype, got ", element->get_ref<const std::string&>());
-    tensor.info.layout = *find_type(tensor.element->type);
+    tensor.info.layout = tensor.element->layout;
 
     const auto shape = unsigned_list(entry, "shape");
     if (!shape) fail(place, "wanted shape to be an array of unsigned integers");

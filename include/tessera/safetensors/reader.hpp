@@ -182,7 +182,7 @@ private:
                  shape_text(weights.tensor.info), ", one in all, per row, or per ", block.rows, " x ", block.columns,
                  " block, got ", shape_text(info));
         weights.scales = {scales.file, scales.tensor, *grid};
-        weights.tensor.info.layout = *find_type(type_id::f32);
+        weights.tensor.info.layout = f32_layout;
     }
 
     byte_view stored_rows(const stored& own, std::uint64_t first_row, std::uint64_t rows) const {

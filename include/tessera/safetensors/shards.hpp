@@ -13,7 +13,7 @@
 #include <nlohmann/json.hpp>
 
 #include "tessera/core/error.hpp"
-#include "tessera/safetensors/json.hpp"
+#include "tessera/json/parse.hpp"
 
 namespace tessera::safetensors {
 

@@ -42,15 +42,23 @@ struct menu {
 /// A named menu. The names are part of the command line.
 struct menu_preset {
     std::string_view name;
-    std::string_view formats;  ///< separated by commas
+    std::string_view formats;  ///< separated by commas; those that a list lacks are left out
+
+    [[nodiscard]] bool has(std::string_view format) const noexcept {
+        for (std::string_view rest = formats; !rest.empty();) {
+            const std::string_view first = rest.substr(0, rest.find(','));
+            if (same_format_name(first, format)) return true;
+            rest.remove_prefix(std::min(rest.size(), first.size() + 1));
+        }
+        return false;
+    }
 };
 
 inline constexpr std::array menu_presets = std::to_array<menu_preset>({
-    {"kquants", "Q8_0,Q6_K,Q5_K,Q4_K,Q3_K,Q2_K,stored"},
-    {"kquants-iquants",
-     "Q8_0,Q6_K,Q5_K,Q4_K,IQ4_NL,IQ4_XS,Q3_K,IQ3_S,IQ3_XXS,Q2_K,IQ2_S,IQ2_XS,IQ2_XXS,IQ1_M,IQ1_S,stored"},
-    {"arm-friendly", "Q8_0,Q5_1,Q5_0,Q4_1,Q4_0,IQ4_NL,stored"},
-    {"legacy", "Q8_0,Q5_1,Q5_0,Q4_1,Q4_0,stored"},
+    {"kquants", "Q8_0,Q6_K,Q5_K,Q4_K,Q3_K,Q2_K"},
+    {"kquants-iquants", "Q8_0,Q6_K,Q5_K,Q4_K,IQ4_NL,IQ4_XS,Q3_K,IQ3_S,IQ3_XXS,Q2_K,IQ2_S,IQ2_XS,IQ2_XXS,IQ1_M,IQ1_S"},
+    {"arm-friendly", "Q8_0,Q5_1,Q5_0,Q4_1,Q4_0,IQ4_NL"},
+    {"legacy", "Q8_0,Q5_1,Q5_0,Q4_1,Q4_0"},
 });
 
 namespace detail {
@@ -59,8 +67,6 @@ namespace detail {
 struct menu_formats {
     std::span<const type_layout> all, portable;
 };
-
-inline void add_names(menu& chosen, std::string_view names, const menu_formats& formats);
 
 inline void add_name(menu& chosen, std::string_view name, const menu_formats& formats) {
     const auto add = [&](const type_layout& format) {
@@ -74,8 +80,14 @@ inline void add_name(menu& chosen, std::string_view name, const menu_formats& fo
         if (name != "stored") std::ranges::for_each(is_all ? formats.all : formats.portable, add);
         return;
     }
-    for (const menu_preset& preset : menu_presets)
-        if (preset.name == name) return add_names(chosen, preset.formats, formats);
+    for (const menu_preset& preset : menu_presets) {
+        const auto is_in_preset = [&](const type_layout& format) { return preset.has(format.name); };
+        if (preset.name != name || std::ranges::none_of(formats.all, is_in_preset)) continue;
+        chosen.stored = stored_type::allowed;
+        for (const type_layout& format : formats.all)
+            if (is_in_preset(format)) add(format);
+        return;
+    }
     for (const type_layout& format : formats.all)
         if (same_format_name(format.name, name)) return add(format);
     std::string known = formats.portable.empty() ? "newest, stored" : "portable, newest, stored";

@@ -24,9 +24,9 @@ enum class reason {
 
 /// One tensor's entry.
 struct choice {
-    tensor_info target;                    ///< the tensor as it will be written
-    type_layout source = type_layouts[0];  ///< as it is stored now
-    type_layout wanted = type_layouts[0];  ///< what was asked for; differs from the target's for reason::row_length
+    tensor_info target;               ///< the tensor as it will be written
+    type_layout source = f32_layout;  ///< as it is stored now
+    type_layout wanted = f32_layout;  ///< what was asked for; differs from the target's for reason::row_length
     reason why = reason::requested;
     std::optional<double> damage = {};  ///< predicted mean KL divergence in nats, where it is known
     std::string made_from = {};         ///< the source's tensor, where it has another name: a table written twice

@@ -79,8 +79,13 @@ namespace detail {
 // Decides tensor by tensor, in llama-quantize's order, because it counts.
 class mixer {
 public:
-    mixer(const mix& chosen, const mix_model& model, std::span<const tensor_info> tensors)
-        : mix_(chosen), usual_(*find_type(chosen.usual)), model_(model), is_tied_(tied_table(tensors) != nullptr) {
+    mixer(const mix& chosen, const mix_model& model, std::span<const tensor_info> tensors,
+          std::span<const type_layout> formats)
+        : mix_(chosen),
+          formats_(formats),
+          usual_(layout(chosen.usual)),
+          model_(model),
+          is_tied_(tied_table(tensors) != nullptr) {
         using namespace facts;
         const std::uint64_t group = model.kv_heads == 0 ? 0 : model.heads / model.kv_heads;
         model_facts_ = model.columns == mix_model::importances::present ? importance : no_importance;
@@ -100,17 +105,25 @@ public:
         tensor_role role = role_of(info.name);
         if (role == tensor_role::embedding && is_tied_) role = tensor_role::output;
         const type_layout& wanted =
-            *find_type(usual_.block_size == 1 ? mix_.usual : mixed(info, role, facts_of(info, role)));
+            layout(usual_.block_size == 1 ? mix_.usual : mixed(info, role, facts_of(info, role)));
         const std::uint64_t columns = info.columns();
         if (columns % wanted.block_size == 0) return {wanted, wanted};
-        const std::optional<type_id> substitute = mix_substitute(wanted.id);
+        const std::optional<type_id> substitute = mix_substitute(wanted);
         if (!substitute)
             fail("tensor ", info.name, ": rows of ", columns, " weights: ", mix_.name, " wants ", wanted.name,
                  ", which does not take them and has no substitute");
-        return {wanted, *find_type(columns % find_type(*substitute)->block_size == 0 ? *substitute : type_id::f16)};
+        return {wanted, layout(columns % layout(*substitute).block_size == 0 ? *substitute : type_id::f16)};
     }
 
 private:
+    [[nodiscard]] const type_layout& layout(type_id id) const {
+        const type_layout* found = find_layout(formats_, id);
+        if (found == nullptr)
+            fail("recipe ", mix_.name, ": wanted a list of formats with tensor type ", static_cast<std::uint32_t>(id),
+                 ", got one without it");
+        return *found;
+    }
+
     [[nodiscard]] type_id mixed(const tensor_info& info, tensor_role role, facts::set facts) const {
         if (mix_.usual == type_id::mxfp4 && role != tensor_role::output) {
             const bool is_network = role == tensor_role::up || role == tensor_role::gate || role == tensor_role::down;
@@ -120,6 +133,8 @@ private:
         for (const mix_rule& rule : mix_rules)
             if (rule.role == role && (rule.when & ~facts) == 0 && lists(rule.mixes, mix_.name))
                 return rule.type.value_or(mix_.usual);
+        const bool is_named_after_type = mix_.name == usual_.name;
+        if (role == tensor_role::embedding && is_named_after_type) return usual_.stock.embedding.value_or(mix_.usual);
         return mix_.usual;
     }
 
@@ -149,6 +164,7 @@ private:
     }
 
     const mix& mix_;
+    std::span<const type_layout> formats_;
     const type_layout& usual_;
     const mix_model& model_;
     bool is_tied_;
@@ -160,9 +176,10 @@ private:
 }  // namespace detail
 
 /// The type of every tensor in a mix, in the order of `tensors`; nothing for tensors that stay in full precision.
-/// Throws when no type takes a tensor's rows.
+/// Throws when no type takes a tensor's rows, or `formats` lacks one that the mix names.
 [[nodiscard]] inline std::vector<std::optional<mix_type>> mix_types(const mix& chosen, const mix_model& model,
-                                                                    std::span<const tensor_info> tensors) {
+                                                                    std::span<const tensor_info> tensors,
+                                                                    std::span<const type_layout> formats) {
     std::vector<std::size_t> order(tensors.size());  // llama-quantize's: those of no layer, then by layer and name
     for (std::size_t t = 0; t < order.size(); ++t) order[t] = t;
     std::sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) {
@@ -170,7 +187,7 @@ private:
         return std::tuple(block_index(x), std::string_view(x)) < std::tuple(block_index(y), std::string_view(y));
     });
     std::vector<std::optional<mix_type>> types(tensors.size());
-    detail::mixer next(chosen, model, tensors);
+    detail::mixer next(chosen, model, tensors, formats);
     for (const std::size_t t : order)
         if (!stays_full_precision(tensors[t])) types[t] = next(tensors[t]);
     return types;
@@ -194,8 +211,9 @@ private:
 class recipe {
 public:
     /// Throws as mix_types, and when the mix needs importances and there are none.
-    recipe(const mix& chosen, const mix_model& model, std::span<const tensor_info> tensors) {
-        const auto types = mix_types(chosen, model, tensors);
+    recipe(const mix& chosen, const mix_model& model, std::span<const tensor_info> tensors,
+           std::span<const type_layout> formats) {
+        const auto types = mix_types(chosen, model, tensors, formats);
         if (model.columns == mix_model::importances::absent)
             if (const tensor_info* needy = needs_importances(chosen, tensors, types))
                 fail("recipe ", chosen.name,

@@ -1,11 +1,14 @@
 // llama.cpp's standard mixes as data: which type a file type gives which tensor. Source: llama-quantize, August 2026.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "tessera/core/type_id.hpp"
 
@@ -18,19 +21,21 @@ struct mix {
     type_id usual;
 };
 
-inline constexpr std::array mixes = std::to_array<mix>({
-    {"F32", 0, type_id::f32},          {"F16", 1, type_id::f16},        {"BF16", 32, type_id::bf16},
-    {"Q4_0", 2, type_id::q4_0},        {"Q4_1", 3, type_id::q4_1},      {"Q5_0", 8, type_id::q5_0},
-    {"Q5_1", 9, type_id::q5_1},        {"Q8_0", 7, type_id::q8_0},      {"Q2_K", 10, type_id::q2_k},
-    {"Q2_K_S", 21, type_id::q2_k},     {"Q3_K_S", 11, type_id::q3_k},   {"Q3_K_M", 12, type_id::q3_k},
-    {"Q3_K_L", 13, type_id::q3_k},     {"Q4_K_S", 14, type_id::q4_k},   {"Q4_K_M", 15, type_id::q4_k},
-    {"Q5_K_S", 16, type_id::q5_k},     {"Q5_K_M", 17, type_id::q5_k},   {"Q6_K", 18, type_id::q6_k},
-    {"IQ1_S", 24, type_id::iq1_s},     {"IQ1_M", 31, type_id::iq1_m},   {"IQ2_XXS", 19, type_id::iq2_xxs},
-    {"IQ2_XS", 20, type_id::iq2_xs},   {"IQ2_S", 28, type_id::iq2_xs},  {"IQ2_M", 29, type_id::iq2_s},
-    {"IQ3_XXS", 23, type_id::iq3_xxs}, {"IQ3_XS", 22, type_id::iq3_s},  {"IQ3_S", 26, type_id::iq3_s},
-    {"IQ3_M", 27, type_id::iq3_s},     {"IQ4_NL", 25, type_id::iq4_nl}, {"IQ4_XS", 30, type_id::iq4_xs},
-    {"TQ1_0", 36, type_id::tq1_0},     {"TQ2_0", 37, type_id::tq2_0},   {"MXFP4_MOE", 38, type_id::mxfp4},
-    {"Q1_0", 40, type_id::q1_0},       {"Q2_0", 41, type_id::q2_0},
+/// The mixes that are not named after their usual type: those say so themselves (stock_facts::is_mix).
+inline constexpr std::array mixed_mixes = std::to_array<mix>({
+    {"Q2_K_S", 21, type_id::q2_k},
+    {"Q3_K_S", 11, type_id::q3_k},
+    {"Q3_K_M", 12, type_id::q3_k},
+    {"Q3_K_L", 13, type_id::q3_k},
+    {"Q4_K_S", 14, type_id::q4_k},
+    {"Q4_K_M", 15, type_id::q4_k},
+    {"Q5_K_S", 16, type_id::q5_k},
+    {"Q5_K_M", 17, type_id::q5_k},
+    {"IQ2_S", 28, type_id::iq2_xs},
+    {"IQ2_M", 29, type_id::iq2_s},
+    {"IQ3_XS", 22, type_id::iq3_s},
+    {"IQ3_M", 27, type_id::iq3_s},
+    {"MXFP4_MOE", 38, type_id::mxfp4},
 });
 
 /// What a tensor does, as far as the mixes care.
@@ -69,8 +74,8 @@ struct mix_rule {
     std::optional<type_id> type;
 };
 
-/// For each tensor the first rule that applies counts; without one it gets the mix's usual type. Tied tables have the
-/// role output. MXFP4_MOE has a rule of its own beside them.
+/// For each tensor the first rule that applies counts; without one it gets the mix's usual type, or what that has
+/// instead for embedding tables. Tied tables have the role output. MXFP4_MOE has a rule of its own beside them.
 inline constexpr std::array mix_rules = std::to_array<mix_rule>({
     {tensor_role::output, "MXFP4_MOE", facts::none, type_id::q8_0},
     {tensor_role::output, "*", facts::falcon, type_id::q8_0},
@@ -81,7 +86,6 @@ inline constexpr std::array mix_rules = std::to_array<mix_rule>({
 
     {tensor_role::embedding, "IQ1_S IQ1_M IQ2_XXS IQ2_XS", facts::none, type_id::q2_k},
     {tensor_role::embedding, "IQ2_S IQ2_M IQ3_XXS", facts::none, type_id::iq3_s},
-    {tensor_role::embedding, "TQ1_0 TQ2_0 Q2_0", facts::none, type_id::q4_k},
 
     {tensor_role::value, "IQ1_S IQ1_M IQ2_XXS IQ2_XS IQ2_S IQ2_M", facts::wide_groups, type_id::q4_k},
     {tensor_role::value, "IQ1_S IQ1_M IQ2_XXS IQ2_XS IQ2_S IQ2_M", facts::four_experts, type_id::q4_k},
@@ -150,43 +154,37 @@ inline constexpr std::array mix_rules = std::to_array<mix_rule>({
 /// What llama-quantize writes instead of a type whose blocks the rows do not fill: for blocks of 256 (or 64) a type of
 /// blocks of 32, for blocks of 32 or fewer F16. Nothing for types it has no substitute for. Until August 2026 it had
 /// none for blocks of 32 either, and refused such models.
-[[nodiscard]] constexpr std::optional<type_id> mix_substitute(type_id wanted) noexcept {
-    switch (wanted) {
-        case type_id::iq1_s:
-        case type_id::iq1_m:
-        case type_id::iq2_xxs:
-        case type_id::iq2_xs:
-        case type_id::iq2_s:
-        case type_id::iq3_xxs:
-        case type_id::iq3_s:
-        case type_id::iq4_xs: return type_id::iq4_nl;
-        case type_id::q2_0:
-        case type_id::q2_k:
-        case type_id::q3_k:
-        case type_id::tq1_0:
-        case type_id::tq2_0: return type_id::q4_0;
-        case type_id::q4_k: return type_id::q5_0;
-        case type_id::q5_k: return type_id::q5_1;
-        case type_id::q6_k: return type_id::q8_0;
-        default: break;
-    }
-    return find_type(wanted)->block_size <= 32 ? std::optional(type_id::f16) : std::nullopt;
+[[nodiscard]] constexpr std::optional<type_id> mix_substitute(const type_layout& wanted) noexcept {
+    if (wanted.stock.substitute) return wanted.stock.substitute;
+    return wanted.block_size <= 32 ? std::optional(type_id::f16) : std::nullopt;
 }
 
-/// "F32, F16, ...": for messages and help texts.
-[[nodiscard]] inline std::string mix_names() {
-    std::string all;
-    for (const mix& m : mixes) all += (all.empty() ? "" : ", ") + std::string(m.name);
+/// The mixes whose usual type is among these formats, by llama.cpp's numbers.
+[[nodiscard]] inline std::vector<mix> mixes_of(std::span<const type_layout> formats) {
+    std::vector<mix> all;
+    for (const type_layout& format : formats)
+        if (format.stock.is_mix && format.stock.file_type)
+            all.push_back({format.name, *format.stock.file_type, format.id});
+    for (const mix& m : mixed_mixes)
+        if (find_layout(formats, m.usual) != nullptr) all.push_back(m);
+    std::ranges::stable_sort(all, {}, &mix::file_type);
     return all;
 }
 
-/// The mix of a name, whatever its case; Q3_K, Q4_K and Q5_K mean their _M. Null when there is none.
-[[nodiscard]] inline const mix* find_mix(std::string_view name) {
-    for (const mix& m : mixes)
-        if (same_format_name(m.name, name)) return &m;
+/// "F32, F16, ...": for messages and help texts.
+[[nodiscard]] inline std::string mix_names(std::span<const type_layout> formats) {
+    std::string all;
+    for (const mix& m : mixes_of(formats)) all += (all.empty() ? "" : ", ") + std::string(m.name);
+    return all;
+}
+
+/// The mix of a name, whatever its case; Q3_K, Q4_K and Q5_K mean their _M. Nothing when there is none.
+[[nodiscard]] inline std::optional<mix> find_mix(std::string_view name, std::span<const type_layout> formats) {
+    for (const mix& m : mixes_of(formats))
+        if (same_format_name(m.name, name)) return m;
     for (const std::string_view alias : {"Q3_K", "Q4_K", "Q5_K"})
-        if (same_format_name(alias, name)) return find_mix(std::string(alias) + "_M");
-    return nullptr;
+        if (same_format_name(alias, name)) return find_mix(std::string(alias) + "_M", formats);
+    return std::nullopt;
 }
 
 }  // namespace tessera::select

@@ -168,8 +168,9 @@ private:
     }
 
     [[nodiscard]] bool is_better(const plan& draft, const plan& candidate) const {
+        const std::size_t most = measure->samples();
         for (std::size_t samples = std::max<std::size_t>(1, options.first_samples);; samples *= 2) {
-            samples = std::min(samples, measure->samples());
+            samples = std::min(samples, most);
             const std::vector<float> before = (*measure)(draft, samples), after = (*measure)(candidate, samples);
             double sum = 0, squares = 0;
             for (std::size_t t = 0; t < before.size(); ++t) {
@@ -179,7 +180,7 @@ private:
             }
             const auto n = static_cast<double>(before.size());
             const double error = std::sqrt(std::max(0.0, squares / n - sum / n * (sum / n)) / std::max(1.0, n - 1.0));
-            if (std::abs(sum / n) > options.significance * error || samples == measure->samples())
+            if (std::abs(sum / n) > options.significance * error || samples == most)
                 return sum / n < -options.significance * error;
         }
     }

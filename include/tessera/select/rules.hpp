@@ -63,7 +63,7 @@ namespace tessera::select {
 /// blocks hold. Whole numbers and F64, which it does not hold, stay what they are.
 [[nodiscard]] inline const type_layout& full_precision_layout(const tensor_info& info) noexcept {
     const bool is_wider = is_integer(info.type()) || info.type() == type_id::f64;
-    return is_wider ? info.layout : *find_type(type_id::f32);
+    return is_wider ? info.layout : f32_layout;
 }
 
 /// True where stock tools refuse to encode a tensor without importances: types of so few bits that plain rounding
@@ -71,15 +71,7 @@ namespace tessera::select {
 [[nodiscard]] inline bool needs_importances(const tensor_info& target) noexcept {
     for (const std::string_view name : {"token_embd.weight", "per_layer_token_embd.weight", "output.weight"})
         if (target.name == name) return false;
-    switch (target.type()) {
-        case type_id::iq1_s:
-        case type_id::iq1_m:
-        case type_id::iq2_xxs:
-        case type_id::iq2_xs:
-        case type_id::iq2_s:
-        case type_id::iq3_xxs: return true;
-        default: return false;
-    }
+    return target.layout.stock.needs_importances;
 }
 
 /// `wanted` where the tensor's rows are whole blocks of it. Where they are not: of the types in `available` that take

@@ -52,7 +52,7 @@ public:
     [[nodiscard]] tessera::metadata& metadata() noexcept { return metadata_; }
 
     void read(const tensor_info& info, std::uint64_t first_row, std::uint64_t rows, std::span<float> out) const {
-        decode_rows(info, rows, packed(info, first_row, rows), out, table_.where());
+        decode_rows<format_list<f32>>(info, rows, packed(info, first_row, rows), out, table_.where());
     }
     [[nodiscard]] byte_view packed(const tensor_info& info, std::uint64_t first_row, std::uint64_t rows) const {
         const std::span<const float> values = values_[table_.locate(info, first_row, rows)];

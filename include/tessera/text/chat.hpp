@@ -12,6 +12,8 @@
 
 #include "tessera/core/error.hpp"
 #include "tessera/core/metadata.hpp"
+#include "tessera/jinja/from_json.hpp"
+#include "tessera/jinja/limits.hpp"
 #include "tessera/jinja/text_template.hpp"
 #include "tessera/text/chat_layout.hpp"
 
@@ -58,7 +60,8 @@ public:
     chat_template(std::string_view source, std::string name, chat_tokens tokens)
         : template_(source, std::move(name)), tokens_(std::move(tokens)) {
         layout_ = find_chat_layout([&](const nlohmann::ordered_json& messages) {
-            return template_.render(variables_for({messages, probe_tools()}, {}), {.bounds = {.steps = 1 << 23}});
+            return jinja::render(template_, variables_for({messages, probe_tools()}, {}),
+                                 {.bounds = {.steps = 1 << 23}});
         });
     }
 
@@ -70,7 +73,8 @@ public:
                  talk.messages.is_array() ? "an empty one" : talk.messages.type_name());
         conversation adapted{talk.messages, talk.tools};
         for (auto& message : adapted.messages) adapt(message, layout_);
-        return template_.render(variables_for(adapted, options), {.now = options.now, .bounds = options.bounds});
+        return jinja::render(template_, variables_for(adapted, options),
+                             {.now = options.now, .bounds = options.bounds});
     }
 
     [[nodiscard]] const jinja::text_template& compiled() const noexcept { return template_; }

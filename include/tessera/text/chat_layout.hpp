@@ -9,7 +9,7 @@
 #include <nlohmann/json.hpp>
 
 #include "tessera/core/error.hpp"
-#include "tessera/text/bounded_json.hpp"
+#include "tessera/json/parse.hpp"
 
 namespace tessera::text {
 
@@ -47,7 +47,7 @@ inline void adapt_arguments(nlohmann::ordered_json& arguments, chat_layout::argu
     if (wanted == chat_layout::arguments::text && !arguments.is_string()) {
         arguments = arguments.dump();
     } else if (wanted == chat_layout::arguments::object && arguments.is_string()) {
-        auto parsed = parse_bounded_json(arguments.get_ref<const std::string&>());
+        auto parsed = find_json(arguments.get_ref<const std::string&>());
         if (parsed && parsed->is_object()) arguments = std::move(*parsed);
     }
 }

@@ -11,8 +11,9 @@
 #include <nlohmann/json.hpp>
 
 #include "tessera/core/error.hpp"
+#include "tessera/core/python_json.hpp"
 #include "tessera/core/utf8.hpp"
-#include "tessera/text/bounded_json.hpp"
+#include "tessera/json/parse.hpp"
 #include "tessera/text/chat.hpp"
 #include "tessera/text/chat_layout.hpp"
 
@@ -23,7 +24,7 @@ namespace detail {
 // A line of JSON as a conversation: an object with messages and perhaps tools, or the messages alone. Nothing where it
 // is none.
 inline std::optional<conversation> parse_conversation(std::string_view line) {
-    std::optional<nlohmann::ordered_json> parsed = parse_bounded_json(line);
+    std::optional<nlohmann::ordered_json> parsed = find_json(line);
     if (!parsed) return std::nullopt;
     conversation talk;
     if (parsed->is_object()) {

@@ -15,7 +15,7 @@ namespace tessera::text {
 class digit_groups {
 public:
     /// The regular expressions that are done so: groups by themselves; the same where no letter or the like follows the
-    /// run; cuts between groups, but none behind the last one nor before a first one of one or two digits.
+    /// run; cuts between groups, but none after the last one nor before a first one of one or two digits.
     static constexpr std::string_view apart = R"(\p{Nd}{1,3}(?=(?:\p{Nd}{3})*(?!\p{Nd})))";
     static constexpr std::string_view apart_from_words = R"(\p{Nd}{1,3}(?=(?:\p{Nd}{3})*(?![\p{L}\p{M}\p{Nd}\p{Pc}])))";
     static constexpr std::string_view between = R"((?=(?:\p{Nd}{3})+(?!\p{Nd})))";

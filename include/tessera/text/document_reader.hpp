@@ -44,7 +44,7 @@ public:
         std::string first_malformed{};
         std::size_t replaced = 0;  ///< halves of surrogate pairs that became U+FFFD
 
-        /// What was left out and what was replaced, kind by kind, to stand behind "N conversations in the model's chat
+        /// What was left out and what was replaced, kind by kind, to stand after "N conversations in the model's chat
         /// template"; empty when nothing was.
         [[nodiscard]] std::string losses() const {
             std::string text;

@@ -37,8 +37,8 @@ struct pattern_program {
 
 namespace detail {
 
-/// Reads what pre-tokenizers use of Perl's syntax: code points and sets of them, \p{}, \s, \S, alternatives, groups,
-/// greedy quantifiers, and a look-ahead (?!) of one code point.
+/// Reads what pre-tokenizers use of Perl's syntax: code points and sets of them, `\p{}`, `\s`, `\S`, alternatives,
+/// groups, greedy quantifiers, and a look-ahead (?!) of one code point.
 class pattern_parser {
 public:
     explicit pattern_parser(std::string_view source) : source_(source) {}

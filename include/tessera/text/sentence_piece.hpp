@@ -65,11 +65,11 @@ public:
     }
 
 private:
-    // Where a word starts that no token reaches into, at `from` or behind it; the text's size when there is no such
+    // Where a word starts that no token reaches into, at `from` or after it; the text's size when there is no such
     // place, or none that can be told from the bytes around it.
     std::size_t next_cut(std::string_view text, std::size_t from) const {
         for (std::size_t at = text.find(' ', from); at != std::string_view::npos; at = text.find(' ', at + 1)) {
-            // Four letters of ASCII: in text that is no UTF-8, too, a character begins behind them.
+            // Four letters of ASCII: in text that is no UTF-8, too, a character begins after them.
             const std::string_view before = text.substr(at - 4, 4);
             const bool is_plain =
                 std::all_of(before.begin(), before.end(), [](char c) { return static_cast<unsigned char>(c) < 0x80; });

@@ -24,7 +24,7 @@ inline constexpr std::uint64_t most_text_bytes = std::uint64_t{1} << 28;
 /// What had to be done to bytes so that they are plain text.
 struct text_changes {
     bool was_utf16 = false;             ///< the byte order mark said so
-    bool had_carriage_returns = false;  ///< \r\n became \n
+    bool had_carriage_returns = false;  ///< `\r\n` became `\n`
 };
 
 namespace detail {

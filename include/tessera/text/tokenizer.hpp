@@ -31,8 +31,8 @@ struct decode_options {
     bool show_special = false;  ///< control tokens appear by their text
 };
 
-/// A tokenizer, built from the `tokenizer.*` keys of GGUF. Behaves as llama.cpp does, normal forms apart. Its const
-/// functions may be used from several threads at once.
+/// A tokenizer, built from those keys of GGUF that begin with `tokenizer`. Behaves as llama.cpp does, normal forms
+/// apart. Its const functions may be used from several threads at once.
 class tokenizer {
 public:
     /// Throws when the metadata hold no vocabulary, one of an unknown kind, or one that contradicts itself.

@@ -85,7 +85,7 @@ public:
     [[nodiscard]] bool adds_bos() const noexcept { return adds_bos_; }
     [[nodiscard]] bool adds_eos() const noexcept { return adds_eos_; }
     [[nodiscard]] bool adds_space_prefix() const noexcept { return adds_space_prefix_; }
-    /// Whether white space behind this token, which is found by its text, belongs to it. GGUF has no key for that; it
+    /// Whether white space after this token, which is found by its text, belongs to it. GGUF has no key for that; it
     /// is so with the markers of turns in Phi-3, which llama.cpp tells by the model's name.
     [[nodiscard]] bool swallows_space(token_id id) const noexcept {
         return swallows_space_ && text(id) != "<unk>" && text(id) != "<s>" && text(id) != "<|endoftext|>";

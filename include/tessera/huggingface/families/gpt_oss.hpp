@@ -7,29 +7,29 @@
 
 namespace tessera::huggingface {
 
-inline constexpr std::array gpt_oss_attention = std::to_array<hf_tensor_rule>({
+inline constexpr std::array gpt_oss_attention = std::to_array<tensor_rule>({
     {"attn_output.bias", "self_attn.o_proj.bias", embedding, one},
     {"attn_sinks.weight", "self_attn.sinks", heads, one},
 });
 
 // Gate and up rows alternate. Checkpoints in full precision have matrices to be multiplied from the right.
 
-inline hf_row_maps even_rows(const hf_dimensions& d) {
+inline row_maps even_rows(const model_dimensions& d) {
     return {every_second(d.experts, d.fused_expert_feed_forward, d.expert_feed_forward, 0)};
 }
-inline hf_row_maps odd_rows(const hf_dimensions& d) {
+inline row_maps odd_rows(const model_dimensions& d) {
     return {every_second(d.experts, d.fused_expert_feed_forward, d.expert_feed_forward, 1)};
 }
-inline hf_row_maps even_columns_as_rows(const hf_dimensions& d) {
+inline row_maps even_columns_as_rows(const model_dimensions& d) {
     return {every_second(1, 0, d.expert_feed_forward, 0)};
 }
-inline hf_row_maps odd_columns_as_rows(const hf_dimensions& d) {
+inline row_maps odd_columns_as_rows(const model_dimensions& d) {
     return {every_second(1, 0, d.expert_feed_forward, 1)};
 }
-inline hf_row_map even_columns(const hf_dimensions& d) { return every_second(1, 0, d.expert_feed_forward, 0); }
-inline hf_row_map odd_columns(const hf_dimensions& d) { return every_second(1, 0, d.expert_feed_forward, 1); }
+inline row_map even_columns(const model_dimensions& d) { return every_second(1, 0, d.expert_feed_forward, 0); }
+inline row_map odd_columns(const model_dimensions& d) { return every_second(1, 0, d.expert_feed_forward, 1); }
 
-inline constexpr std::array gpt_oss_experts = std::to_array<hf_tensor_rule>({
+inline constexpr std::array gpt_oss_experts = std::to_array<tensor_rule>({
     {"ffn_gate_inp.weight", "mlp.router.weight", embedding, experts},
     {"ffn_gate_inp.bias", "mlp.router.bias", experts, one},
     {"ffn_gate_exps.weight",
@@ -40,7 +40,7 @@ inline constexpr std::array gpt_oss_experts = std::to_array<hf_tensor_rule>({
      {.rows = even_rows,
       .matrices = experts,
       .source = {embedding, fused_expert_feed_forward, experts},
-      .packed = hf_transform::packing::mxfp4}},
+      .packed = tensor_transform::packing::mxfp4}},
     {"ffn_gate_exps.weight",
      "mlp.experts.gate_up_proj",
      embedding,
@@ -61,7 +61,7 @@ inline constexpr std::array gpt_oss_experts = std::to_array<hf_tensor_rule>({
      expert_feed_forward,
      embedding,
      required,
-     {.matrices = experts, .packed = hf_transform::packing::mxfp4}},
+     {.matrices = experts, .packed = tensor_transform::packing::mxfp4}},
     {"ffn_down_exps.weight",
      "mlp.experts.down_proj",
      expert_feed_forward,
@@ -77,7 +77,7 @@ inline constexpr std::array gpt_oss_experts = std::to_array<hf_tensor_rule>({
      {.rows = odd_rows,
       .matrices = experts,
       .source = {embedding, fused_expert_feed_forward, experts},
-      .packed = hf_transform::packing::mxfp4}},
+      .packed = tensor_transform::packing::mxfp4}},
     {"ffn_up_exps.weight",
      "mlp.experts.gate_up_proj",
      embedding,
@@ -95,21 +95,21 @@ inline constexpr std::array gpt_oss_experts = std::to_array<hf_tensor_rule>({
      {.columns = odd_columns, .source = {fused_expert_feed_forward, experts, one}}},
 });
 
-inline constexpr std::array gpt_oss_metadata = std::to_array<hf_metadata_rule>({
-    size("expert_count", "num_local_experts", &hf_dimensions::experts),
+inline constexpr std::array gpt_oss_metadata = std::to_array<metadata_rule>({
+    size("expert_count", "num_local_experts", &model_dimensions::experts),
     {"expert_used_count", "num_experts_per_tok"},
-    size("expert_feed_forward_length", "intermediate_size", &hf_dimensions::expert_feed_forward),
+    size("expert_feed_forward_length", "intermediate_size", &model_dimensions::expert_feed_forward),
     {"attention.sliding_window", "sliding_window"},
 });
 
-inline constexpr std::array gpt_oss_fields = std::to_array<hf_field>({
+inline constexpr std::array gpt_oss_fields = std::to_array<config_field>({
     {"attention_bias", "[true]"},
     {"swiglu_limit", "[7]"},
     {"swiglu_alpha", "[1.702]"},
 });
 
-inline constexpr hf_architecture gpt_oss{
-    .hf_name = "GptOssForCausalLM",
+inline constexpr architecture_row gpt_oss{
+    .name = "GptOssForCausalLM",
     .gguf_name = "gpt-oss",
     .last = last_tensors,
     .layer = {{{attention_norm}, {biased_attention}, {gpt_oss_attention}, {post_attention_norm}, {gpt_oss_experts}}},

@@ -7,11 +7,11 @@
 
 namespace tessera::huggingface {
 
-inline hf_row_maps queries(const hf_dimensions& d) { return {interleaved_halves(d.heads, d.head_size)}; }
-inline hf_row_maps keys(const hf_dimensions& d) { return {interleaved_halves(d.key_heads, d.head_size)}; }
+inline row_maps queries(const model_dimensions& d) { return {interleaved_halves(d.heads, d.head_size)}; }
+inline row_maps keys(const model_dimensions& d) { return {interleaved_halves(d.key_heads, d.head_size)}; }
 
 // Llama's rotary embedding turns neighbours in GGUF, hence the row maps.
-inline constexpr std::array llama_attention = std::to_array<hf_tensor_rule>({
+inline constexpr std::array llama_attention = std::to_array<tensor_rule>({
     {"attn_norm.weight", "input_layernorm.weight", embedding, one},
     {"attn_q.weight", "self_attn.q_proj.weight", embedding, query_rows, required, {.rows = queries}},
     {"attn_q.bias", "self_attn.q_proj.bias", query_rows, one, optional, {.rows = queries}, "attention_bias"},
@@ -24,7 +24,7 @@ inline constexpr std::array llama_attention = std::to_array<hf_tensor_rule>({
     {"ffn_norm.weight", "post_attention_layernorm.weight", embedding, one},
 });
 
-inline constexpr std::array llama_feed_forward = std::to_array<hf_tensor_rule>({
+inline constexpr std::array llama_feed_forward = std::to_array<tensor_rule>({
     {"ffn_gate.weight", "mlp.gate_proj.weight", embedding, feed_forward},
     {"ffn_gate.bias", "mlp.gate_proj.bias", feed_forward, one, optional, {}, "mlp_bias"},
     {"ffn_down.weight", "mlp.down_proj.weight", feed_forward, embedding},
@@ -33,88 +33,88 @@ inline constexpr std::array llama_feed_forward = std::to_array<hf_tensor_rule>({
     {"ffn_up.bias", "mlp.up_proj.bias", feed_forward, one, optional, {}, "mlp_bias"},
 });
 
-inline constexpr std::array mixtral_experts = std::to_array<hf_tensor_rule>({
+inline constexpr std::array mixtral_experts = std::to_array<tensor_rule>({
     {"ffn_gate_inp.weight", "block_sparse_moe.gate.weight", embedding, experts},
     {"ffn_gate_exps.weight", "block_sparse_moe.experts.{expert}.w1.weight", embedding, feed_forward},
     {"ffn_down_exps.weight", "block_sparse_moe.experts.{expert}.w2.weight", feed_forward, embedding},
     {"ffn_up_exps.weight", "block_sparse_moe.experts.{expert}.w3.weight", embedding, feed_forward},
 });
 
-inline constexpr std::array mixtral_metadata = std::to_array<hf_metadata_rule>({
+inline constexpr std::array mixtral_metadata = std::to_array<metadata_rule>({
     {"expert_count", "num_local_experts"},
     {"expert_used_count", "num_experts_per_tok"},
 });
 
 // Loaders turn whole heads.
-inline constexpr std::array whole_heads = std::to_array<hf_field>({{"partial_rotary_factor", "[1]"}});
+inline constexpr std::array whole_heads = std::to_array<config_field>({{"partial_rotary_factor", "[1]"}});
 
-inline constexpr hf_architecture llama{
-    .hf_name = "LlamaForCausalLM",
+inline constexpr architecture_row llama{
+    .name = "LlamaForCausalLM",
     .gguf_name = "llama",
     .last = last_tensors,
     .layer = {{{llama_attention}, {llama_feed_forward}}},
     .metadata = {common_metadata, head_metadata, rotary_metadata},
-    .rope = hf_rope_style::with_factors,
+    .rope = rope_style::with_factors,
     .assumes = whole_heads,
 };
-inline constexpr hf_architecture first_llama = renamed(llama, "LLaMAForCausalLM");
-inline constexpr hf_architecture internlm3 = renamed(llama, "InternLM3ForCausalLM");
-inline constexpr hf_architecture iquest_coder = renamed(llama, "IQuestCoderForCausalLM");
+inline constexpr architecture_row first_llama = renamed(llama, "LLaMAForCausalLM");
+inline constexpr architecture_row internlm3 = renamed(llama, "InternLM3ForCausalLM");
+inline constexpr architecture_row iquest_coder = renamed(llama, "IQuestCoderForCausalLM");
 
 /// Mistral's sliding window is not written: GGUF's llama has none.
-inline constexpr hf_architecture mistral = [] {
-    hf_architecture row = renamed(llama, "MistralForCausalLM");
-    row.window = hf_window::always;
+inline constexpr architecture_row mistral = [] {
+    architecture_row row = renamed(llama, "MistralForCausalLM");
+    row.window = window_use::always;
     return row;
 }();
 
 // Models of text and something else, whose text part is a Llama or Mistral unless it names another architecture.
-inline constexpr std::array whole_heads_of_llama = std::to_array<hf_field>(
+inline constexpr std::array whole_heads_of_llama = std::to_array<config_field>(
     {{"partial_rotary_factor", "[1]"}, {"model_type", R"(["llama", "mistral", "llava", "voxtral"])"}});
 
-inline constexpr hf_architecture llava = [] {
-    hf_architecture row = renamed(mistral, "LlavaForConditionalGeneration");
+inline constexpr architecture_row llava = [] {
+    architecture_row row = renamed(mistral, "LlavaForConditionalGeneration");
     row.defaults = R"({"hidden_size": 4096, "intermediate_size": 11008, "num_hidden_layers": 32,
                        "num_attention_heads": 32, "vocab_size": 32000, "max_position_embeddings": 2048,
                        "rms_norm_eps": 1e-6})";
     row.assumes = whole_heads_of_llama;
     return row;
 }();
-inline constexpr hf_architecture voxtral = [] {
-    hf_architecture row = renamed(mistral, "VoxtralForConditionalGeneration");
+inline constexpr architecture_row voxtral = [] {
+    architecture_row row = renamed(mistral, "VoxtralForConditionalGeneration");
     row.assumes = whole_heads_of_llama;
     return row;
 }();
 
 inline constexpr std::array mixtral_fields =
-    std::to_array<hf_field>({{"partial_rotary_factor", "[1]"}, {"norm_topk_prob", "[true]"}});
+    std::to_array<config_field>({{"partial_rotary_factor", "[1]"}, {"norm_topk_prob", "[true]"}});
 
-inline constexpr hf_architecture mixtral{
-    .hf_name = "MixtralForCausalLM",
+inline constexpr architecture_row mixtral{
+    .name = "MixtralForCausalLM",
     .gguf_name = "llama",
     .last = last_tensors,
     .layer = {{{llama_attention}, {mixtral_experts}}},
     .metadata = {common_metadata, head_metadata, rotary_metadata, mixtral_metadata},
-    .rope = hf_rope_style::with_factors,
+    .rope = rope_style::with_factors,
     .defaults = R"({"rope_theta": 1e6})",
     .assumes = mixtral_fields,
-    .window = hf_window::always,
+    .window = window_use::always,
 };
 
 // Llama 4: rows are stored as GGUF wants them. Experts are matrices to be multiplied from the right: (input, output).
 
-inline hf_row_maps gate_columns(const hf_dimensions& d) { return {hf_row_map(d.expert_feed_forward)}; }
-inline hf_row_maps up_columns(const hf_dimensions& d) {
-    return {hf_row_map(d.expert_feed_forward, d.expert_feed_forward)};
+inline row_maps gate_columns(const model_dimensions& d) { return {row_map(d.expert_feed_forward)}; }
+inline row_maps up_columns(const model_dimensions& d) {
+    return {row_map(d.expert_feed_forward, d.expert_feed_forward)};
 }
 
-inline constexpr std::array llama4_feed_forward = std::to_array<hf_tensor_rule>({
+inline constexpr std::array llama4_feed_forward = std::to_array<tensor_rule>({
     {"ffn_gate.weight", "feed_forward.gate_proj.weight", embedding, feed_forward},
     {"ffn_down.weight", "feed_forward.down_proj.weight", feed_forward, embedding},
     {"ffn_up.weight", "feed_forward.up_proj.weight", embedding, feed_forward},
 });
 
-inline constexpr std::array llama4_experts = std::to_array<hf_tensor_rule>({
+inline constexpr std::array llama4_experts = std::to_array<tensor_rule>({
     {"ffn_gate_inp.weight", "feed_forward.router.weight", embedding, experts},
     {"ffn_gate_exps.weight",
      "feed_forward.experts.gate_up_proj",
@@ -145,15 +145,15 @@ inline constexpr std::array llama4_experts = std::to_array<hf_tensor_rule>({
     {"ffn_up_shexp.weight", "feed_forward.shared_expert.up_proj.weight", embedding, shared_feed_forward},
 });
 
-inline constexpr std::array llama4_metadata = std::to_array<hf_metadata_rule>({
-    size("expert_count", "num_local_experts", &hf_dimensions::experts),
+inline constexpr std::array llama4_metadata = std::to_array<metadata_rule>({
+    size("expert_count", "num_local_experts", &model_dimensions::experts),
     {"expert_used_count", "num_experts_per_tok"},
-    size("expert_feed_forward_length", "intermediate_size", &hf_dimensions::expert_feed_forward),
+    size("expert_feed_forward_length", "intermediate_size", &model_dimensions::expert_feed_forward),
     {"interleave_moe_layer_step", "interleave_moe_layer_step"},
 });
 
-// What loaders know: chunks of 8192 positions, queries that grow with every chunk, every fourth layer without rotation.
-inline constexpr std::array llama4_fields = std::to_array<hf_field>({
+// What loaders know: chunks of 8192 positions, attention temperature by chunks, every fourth layer without rotation.
+inline constexpr std::array llama4_fields = std::to_array<config_field>({
     {"partial_rotary_factor", "[1]"},
     {"attention_chunk_size", "[8192]"},
     {"attn_temperature_tuning", "[true, 1, 4]"},
@@ -164,8 +164,8 @@ inline constexpr std::array llama4_fields = std::to_array<hf_field>({
 inline constexpr std::array llama4_sizes =
     std::to_array<std::string_view>({"intermediate_size_mlp", "no_rope_layers", "moe_layers", "use_qk_norm"});
 
-inline constexpr hf_architecture llama4{
-    .hf_name = "Llama4ForCausalLM",
+inline constexpr architecture_row llama4{
+    .name = "Llama4ForCausalLM",
     .gguf_name = "llama4",
     .last = last_tensors,
     .layer = {{{attention_norm},
@@ -174,12 +174,12 @@ inline constexpr hf_architecture llama4{
                {llama4_feed_forward, in_dense_layers},
                {llama4_experts, in_sparse_layers}}},
     .metadata = {common_metadata, head_metadata, rotary_metadata, llama4_metadata},
-    .rope = hf_rope_style::with_factors,
+    .rope = rope_style::with_factors,
     .defaults = R"({"num_experts_per_tok": 1, "interleave_moe_layer_step": 1, "use_qk_norm": true})",
     .assumes = llama4_fields,
     .reads = llama4_sizes,
 };
 
-inline constexpr hf_architecture llama4_with_pictures = renamed(llama4, "Llama4ForConditionalGeneration");
+inline constexpr architecture_row llama4_with_pictures = renamed(llama4, "Llama4ForConditionalGeneration");
 
 }  // namespace tessera::huggingface

@@ -7,34 +7,34 @@
 
 namespace tessera::huggingface {
 
-inline constexpr hf_dimension fused_rows{"query, key and value rows", &hf_dimensions::fused_rows};
-inline constexpr hf_dimension fused_feed_forward{"2 * intermediate_size", &hf_dimensions::fused_feed_forward};
+inline constexpr named_dimension fused_rows{"query, key and value rows", &model_dimensions::fused_rows};
+inline constexpr named_dimension fused_feed_forward{"2 * intermediate_size", &model_dimensions::fused_feed_forward};
 
 // GGUF keeps both fused projections as they are.
-inline constexpr std::array phi3_attention = std::to_array<hf_tensor_rule>({
+inline constexpr std::array phi3_attention = std::to_array<tensor_rule>({
     {"attn_qkv.weight", "self_attn.qkv_proj.weight", embedding, fused_rows},
     {"attn_output.weight", "self_attn.o_proj.weight", query_rows, embedding},
 });
-inline constexpr std::array phi3_feed_forward = std::to_array<hf_tensor_rule>({
+inline constexpr std::array phi3_feed_forward = std::to_array<tensor_rule>({
     {"ffn_down.weight", "mlp.down_proj.weight", feed_forward, embedding},
     {"ffn_up.weight", "mlp.gate_up_proj.weight", embedding, fused_feed_forward},
 });
 
-inline constexpr std::array phi3_metadata = std::to_array<hf_metadata_rule>({
+inline constexpr std::array phi3_metadata = std::to_array<metadata_rule>({
     optional_count("attention.head_count_kv", "num_key_value_heads"),
     optional_count("attention.sliding_window", "sliding_window"),
 });
 
-inline constexpr hf_architecture phi3{
-    .hf_name = "Phi3ForCausalLM",
+inline constexpr architecture_row phi3{
+    .name = "Phi3ForCausalLM",
     .gguf_name = "phi3",
     .last = last_tensors,
     .layer = {{{attention_norm}, {phi3_attention}, {feed_forward_norm}, {phi3_feed_forward}}},
     .metadata = {common_metadata, rotary_metadata, phi3_metadata},
-    .rope = hf_rope_style::long_and_short,
+    .rope = rope_style::long_and_short,
     .defaults = R"({"sliding_window": 0})",
-    .window = hf_window::always,
+    .window = window_use::always,
 };
-inline constexpr hf_architecture phi4_with_pictures = renamed(phi3, "Phi4ForCausalLMV");
+inline constexpr architecture_row phi4_with_pictures = renamed(phi3, "Phi4ForCausalLMV");
 
 }  // namespace tessera::huggingface

@@ -12,11 +12,13 @@
 #include "tessera/huggingface/vocabulary/json.hpp"
 #include "tessera/text/text_file.hpp"
 
-namespace tessera::text::hf {
+namespace tessera::huggingface {
 
 namespace detail {
 
-inline std::string read_template(const std::filesystem::path& path) { return std::string(text_file(path).text()); }
+inline std::string read_template(const std::filesystem::path& path) {
+    return std::string(text::text_file(path).text());
+}
 
 // Templates by name: "default" is the one without a name of its own.
 using template_map = std::map<std::string, std::string>;
@@ -68,4 +70,4 @@ inline void add_chat_templates(const std::filesystem::path& directory, const jso
         out.set(name == "default" ? "tokenizer.chat_template" : "tokenizer.chat_template." + name, source);
 }
 
-}  // namespace tessera::text::hf
+}  // namespace tessera::huggingface

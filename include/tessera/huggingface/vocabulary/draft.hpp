@@ -13,14 +13,14 @@
 #include "tessera/core/replaced.hpp"
 #include "tessera/text/token.hpp"
 
-namespace tessera::text::hf {
+namespace tessera::huggingface {
 
 /// The arrays that become `tokenizer.ggml.*`.
 struct vocabulary_draft {
     std::string model;            ///< "llama" or "gpt2"
     std::string pre = "default";  ///< name of the pre-tokenizer
     std::vector<std::string> tokens;
-    std::vector<token_type> types;          ///< one a token
+    std::vector<text::token_type> types;    ///< one a token
     std::vector<float> scores;              ///< one a token for "llama", else empty
     std::vector<std::string> merges;        ///< for "gpt2"
     std::optional<bool> adds_space_prefix;  ///< when the files say so
@@ -30,7 +30,7 @@ struct vocabulary_draft {
     void reset(std::size_t size, float padding_score) {
         tokens.resize(size);
         for (std::size_t i = 0; i < size; ++i) tokens[i] = concat("[PAD", i, "]");
-        types.assign(size, token_type::unused);
+        types.assign(size, text::token_type::unused);
         scores.assign(size, padding_score);
     }
 };
@@ -58,10 +58,10 @@ inline void place(const std::vector<added_token>& added, vocabulary_draft& draft
     for (const added_token& token : added) {
         if (token.id >= draft.tokens.size()) continue;
         const bool is_control = token.is_special || looks_special(token.text);
-        draft.tokens[token.id] = is_control ? token.text : replaced(token.text, visible_space, " ");
-        draft.types[token.id] = is_control ? token_type::control : token_type::user_defined;
+        draft.tokens[token.id] = is_control ? token.text : replaced(token.text, text::visible_space, " ");
+        draft.types[token.id] = is_control ? text::token_type::control : text::token_type::user_defined;
         if (score) draft.scores[token.id] = *score;
     }
 }
 
-}  // namespace tessera::text::hf
+}  // namespace tessera::huggingface

@@ -15,10 +15,10 @@
 #include "tessera/core/bytes.hpp"
 #include "tessera/core/error.hpp"
 #include "tessera/core/foreign_file.hpp"
-#include "tessera/core/python_numbers.hpp"
+#include "tessera/json/parse.hpp"
 #include "tessera/text/text_file.hpp"
 
-namespace tessera::text::hf {
+namespace tessera::huggingface {
 
 using json = nlohmann::json;
 
@@ -28,17 +28,10 @@ inline constexpr std::uint64_t max_vocabulary_size = std::uint64_t{1} << 24;
 /// Parses a whole file, as Python would. Throws tessera::error naming the file when it cannot be read, is malformed or
 /// nests too deeply.
 [[nodiscard]] inline json read_json(const std::filesystem::path& path) {
-    constexpr int max_depth = 64;
-    const text_file file(path);
+    const text::text_file file(path);
     refuse_foreign(as_byte_view(std::span(file.text())), path.string(), "JSON");
-    try {
-        return json::parse(quote_python_numbers(file.text()), [&](int depth, json::parse_event_t, const json&) {
-            if (depth > max_depth) fail(path.string(), ": wanted JSON nested at most ", max_depth, " deep, got more");
-            return true;
-        });
-    } catch (const json::exception& problem) {
-        fail(path.string(), ": wanted JSON, got ", problem.what());
-    }
+    return parse_json(file.text(), path.string(),
+                      {.numbers = json_numbers::as_python, .keys = repeated_keys::last_counts});
 }
 
 /// As read_json for a file that must be an object; without the file, an empty one.
@@ -125,4 +118,4 @@ private:
     return {content, path.string() + ": "};
 }
 
-}  // namespace tessera::text::hf
+}  // namespace tessera::huggingface

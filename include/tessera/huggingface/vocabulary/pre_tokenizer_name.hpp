@@ -19,7 +19,7 @@
 #include "tessera/text/normalization.hpp"
 #include "tessera/text/pre_tokenizer_rules.hpp"
 
-namespace tessera::text::hf {
+namespace tessera::huggingface {
 
 namespace detail {
 
@@ -133,9 +133,9 @@ inline const std::vector<named_cuts>& known_cuts() {
         {"afmoe",
          {R"(\p{Nd}{1,510}(?=(?>\p{Nd}{510})*(?:\P{Nd}|$))|\G\p{Nd}{510})", R"(\A\p{Nd}{1,2}(?=\p{Nd}{3}+\z))",
           R"(\A\p{Nd}{3}|\G\p{Nd}{3})",
-          "(?:[一-鿿぀-ゟ゠-ヿ㐀-䶿\uf900-\ufaff･-ﾟ⼀-⿟]+|[\u0e00-\u0e7f]+|[\u0e80-\u0eff]+|[\u1780-\u17ff]+|"
-          "["
-          "\u1000-\u109f\uaa60-\uaa7f\ua9e0-\ua9ff]+|[가-\ud7af\u1100-\u11ff]+)",
+          "(?:[一-鿿぀-ゟ゠-ヿ㐀-䶿\uf900-\ufaff･-ﾟ⼀-⿟]+|[\u0e00-\u0e7f]+|"
+          "[\u0e80-\u0eff]+|[\u1780-\u17ff]+|[\u1000-\u109f\uaa60-\uaa7f\ua9e0-\ua9ff]+|"
+          "[가-\ud7af\u1100-\u11ff]+)",
           R"([!"#$%&'()*+,\-./:;<=>?@\[\\\]^_`{|}~][A-Za-z]+|[^\r\n\p{L}\p{P}\p{S}]?[\p{L}\p{M}]+| ?[\p{P}\p{S}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+)"}},
         {"bloom", {bloom_words}},
         {"viking", {bloom_words, R"(\p{N})"}},
@@ -156,7 +156,7 @@ inline std::string_view nearest_cuts(const std::vector<std::string>& cuts) {
         return out.substr(0, 2000);
     };
     const std::string wanted = together(cuts);
-    const auto distance = [&](const named_cuts& known) { return edit_distance(wanted, together(known.cuts)); };
+    const auto distance = [&](const named_cuts& known) { return text::edit_distance(wanted, together(known.cuts)); };
     const auto& known = known_cuts();
     return std::min_element(known.begin(), known.end(),
                             [&](const named_cuts& a, const named_cuts& b) { return distance(a) < distance(b); })
@@ -170,7 +170,7 @@ inline std::string_view nearest_cuts(const std::vector<std::string>& cuts) {
 /// and the nearest names, when none of the known pre-tokenizers cuts so.
 [[nodiscard]] inline std::string pre_tokenizer_name(const json_value& pre_tokenizer, const json_value& model,
                                                     const std::optional<json_value>& post_processor,
-                                                    normalization form) {
+                                                    text::normalization form) {
     std::vector<std::string> cuts;
     detail::collect_cuts(pre_tokenizer, cuts);
     const auto& known = detail::known_cuts();
@@ -185,15 +185,15 @@ inline std::string_view nearest_cuts(const std::vector<std::string>& cuts) {
     }
     // Names tell more than the cuts: whether merges are always obeyed, and the normal form.
     const bool ignores_merges = model.boolean_or("ignore_merges", false);
-    const auto agreement = [&](const pre_tokenizer_rules& rules) {
+    const auto agreement = [&](const text::pre_tokenizer_rules& rules) {
         return (rules.ignore_merges == ignores_merges ? 2 : 0) + (rules.form == form ? 1 : 0);
     };
-    const pre_tokenizer_rules* best = &find_pre_tokenizer(found->name);
-    for (const pre_tokenizer_rules& rules : pre_tokenizers)
+    const text::pre_tokenizer_rules* best = &text::find_pre_tokenizer(found->name);
+    for (const text::pre_tokenizer_rules& rules : text::pre_tokenizers)
         if (rules.patterns.data() == best->patterns.data() && agreement(rules) > agreement(*best)) best = &rules;
     const bool is_roberta = post_processor && post_processor->string_or("type", "") == "RobertaProcessing";
     if (is_roberta && best->name == "gpt-2") return "roberta-bpe";
     return std::string(best->name);
 }
 
-}  // namespace tessera::text::hf
+}  // namespace tessera::huggingface

@@ -16,7 +16,7 @@
 #include "tessera/huggingface/vocabulary/draft.hpp"
 #include "tessera/huggingface/vocabulary/json.hpp"
 
-namespace tessera::text::hf {
+namespace tessera::huggingface {
 
 /// Walks the fields of one protocol buffer message.
 class message_reader {
@@ -73,7 +73,7 @@ namespace detail {
 struct sentence_piece {
     std::string text;
     float score = 0.0f;
-    token_type type = token_type::normal;
+    text::token_type type = text::token_type::normal;
 };
 
 inline sentence_piece read_piece(byte_view message, const std::string& where) {
@@ -89,11 +89,11 @@ inline sentence_piece read_piece(byte_view message, const std::string& where) {
             // SentencePiece numbers its types as GGUF does. What it calls user-defined merges like any other piece.
             switch (field->value) {
                 case 1:
-                case 4: piece.type = token_type::normal; break;
+                case 4: piece.type = text::token_type::normal; break;
                 case 2:
                 case 3:
                 case 5:
-                case 6: piece.type = static_cast<token_type>(field->value); break;
+                case 6: piece.type = static_cast<text::token_type>(field->value); break;
                 default: fail(where, ": wanted a piece of type 1 to 6, got ", field->value);
             }
     }
@@ -144,7 +144,7 @@ inline std::optional<std::uint64_t> read_number(byte_view message, std::uint64_t
         }
     }
     if (pieces.empty()) fail(where, ": wanted a SentencePiece model, got one without pieces");
-    if (!has_trainer)  // every file has this, behind the pieces
+    if (!has_trainer)  // every file has this, after the pieces
         fail(where, ": wanted a SentencePiece model with the settings of its trainer, got ", pieces.size(),
              " pieces and none of these: the file may be cut short");
 
@@ -159,4 +159,4 @@ inline std::optional<std::uint64_t> read_number(byte_view message, std::uint64_t
     return draft;
 }
 
-}  // namespace tessera::text::hf
+}  // namespace tessera::huggingface

@@ -13,7 +13,7 @@
 #include "tessera/huggingface/vocabulary/json.hpp"
 #include "tessera/text/token.hpp"
 
-namespace tessera::text::hf {
+namespace tessera::huggingface {
 
 namespace detail {
 
@@ -64,8 +64,9 @@ inline void add_special_ids(const json_value& tokenizer_config, const json_value
                                      {"pad", "padding"}, {"cls", "cls"}, {"mask", "mask"}};
     std::unordered_map<std::string_view, std::size_t> specials;
     for (std::size_t i = 0; i < draft.tokens.size(); ++i) {
-        const token_type type = draft.types[i];
-        if (type == token_type::control || type == token_type::unknown || type == token_type::user_defined)
+        const text::token_type type = draft.types[i];
+        if (type == text::token_type::control || type == text::token_type::unknown ||
+            type == text::token_type::user_defined)
             specials.emplace(draft.tokens[i], i);
     }
     const auto set = [&](std::string_view key, std::size_t id) {
@@ -116,4 +117,4 @@ inline void add_special_ids(const json_value& tokenizer_config, const json_value
     if (adds_eos) out.set("tokenizer.ggml.add_eos_token", *adds_eos);
 }
 
-}  // namespace tessera::text::hf
+}  // namespace tessera::huggingface

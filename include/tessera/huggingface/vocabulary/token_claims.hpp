@@ -13,7 +13,7 @@
 #include "tessera/text/byte_map.hpp"
 #include "tessera/text/token.hpp"
 
-namespace tessera::text::hf {
+namespace tessera::huggingface {
 
 /// Whether a trained vocabulary keeps a token for later, so that one that is added may take its place.
 [[nodiscard]] inline bool stands_for_nothing(std::string_view text) {
@@ -61,10 +61,10 @@ private:
     static bool is_alike(const std::string& a, const std::string& b) {
         const auto plain = [](const std::string& text) {
             std::string out;
-            append_unspelled(out, text);
+            text::append_unspelled(out, text);
             return out;
         };
-        const auto spaced = [](const std::string& text) { return replaced(text, visible_space, " "); };
+        const auto spaced = [](const std::string& text) { return replaced(text, text::visible_space, " "); };
         return a == b || plain(a) == b || a == plain(b) || spaced(a) == spaced(b);
     }
 
@@ -72,4 +72,4 @@ private:
     std::unordered_map<std::string, place> by_text_;
 };
 
-}  // namespace tessera::text::hf
+}  // namespace tessera::huggingface

@@ -20,7 +20,7 @@
 #include "tessera/text/normalization.hpp"
 #include "tessera/text/token.hpp"
 
-namespace tessera::text::hf {
+namespace tessera::huggingface {
 
 namespace detail {
 
@@ -52,13 +52,13 @@ inline bool prepends_space(const json_value& root) {
 }
 
 // The normal form that text is brought into. Throws when more is done to it than tokenizers here know of.
-inline normalization normal_form(const json_value& root, bool is_byte_level) {
-    auto form = normalization::none;
+inline text::normalization normal_form(const json_value& root, bool is_byte_level) {
+    auto form = text::normalization::none;
     any_step(root.find("normalizer"), "normalizers", [&](const std::string& type, const json_value& step) {
         if (is_byte_level && type == "NFC") {
-            form = normalization::nfc;
+            form = text::normalization::nfc;
         } else if (!is_byte_level && type == "Replace") {
-            if (step.at("pattern").string_or("String", "") != " " || step.at("content").string() != visible_space)
+            if (step.at("pattern").string_or("String", "") != " " || step.at("content").string() != text::visible_space)
                 step.mismatch("a normalizer that makes spaces visible");
         } else if (is_byte_level || type != "Prepend") {
             step.at("type").mismatch(concat("a normalizer known for this kind of model instead of ", type));
@@ -84,7 +84,7 @@ inline std::pair<std::string, std::string> merge_parts(const json_value& merges,
 inline void score_by_merges(const json_value& merges, vocabulary_draft& draft) {
     std::unordered_map<std::string_view, std::size_t> ids;
     for (std::size_t i = 0; i < draft.tokens.size(); ++i) ids.emplace(draft.tokens[i], i);
-    draft.scores = merge_scores(draft.tokens.size(), merges.get().size(), [&](std::size_t rank) {
+    draft.scores = text::merge_scores(draft.tokens.size(), merges.get().size(), [&](std::size_t rank) {
         const auto [left, right] = merge_parts(merges, rank);
         const auto made = ids.find(left + right);
         if (made == ids.end())
@@ -144,7 +144,7 @@ inline bool is_byte_text(std::string_view text) {
     }
 
     const bool is_byte_level = detail::is_byte_level(root);
-    const normalization form = detail::normal_form(root, is_byte_level);
+    const text::normalization form = detail::normal_form(root, is_byte_level);
     if (!is_byte_level && !model.boolean_or("byte_fallback", false))
         model.mismatch("a model on bytes (a ByteLevel pre-tokenizer, or byte_fallback)");
     vocabulary_draft draft;
@@ -152,10 +152,11 @@ inline bool is_byte_text(std::string_view text) {
     for (const auto& [id, text] : entries) {
         if (id >= size)
             fail(vocab.where(), ": wanted ids below the vocabulary's size ", size, ", got ", id, " for ", *text);
-        if (draft.types[id] != token_type::unused)
+        if (draft.types[id] != text::token_type::unused)
             fail(vocab.where(), ": wanted one token an id, got ", draft.tokens[id], " and ", *text, " for ", id);
         draft.tokens[id] = *text;
-        draft.types[id] = !is_byte_level && detail::is_byte_text(*text) ? token_type::byte : token_type::normal;
+        draft.types[id] =
+            !is_byte_level && detail::is_byte_text(*text) ? text::token_type::byte : text::token_type::normal;
     }
     if (is_byte_level) {
         draft.model = "gpt2";
@@ -174,4 +175,4 @@ inline bool is_byte_text(std::string_view text) {
     return draft;
 }
 
-}  // namespace tessera::text::hf
+}  // namespace tessera::huggingface

@@ -16,6 +16,7 @@
 #include "tessera/core/error.hpp"
 #include "tessera/core/tensor_info.hpp"
 #include "tessera/core/type_id.hpp"
+#include "tessera/format/fp4.hpp"
 #include "tessera/huggingface/config.hpp"
 #include "tessera/huggingface/dimensions.hpp"
 #include "tessera/huggingface/row_map.hpp"
@@ -26,16 +27,16 @@
 namespace tessera::huggingface {
 
 /// Some rows of a source tensor; one row for a vector. Of a transposed tensor, `rows` are columns of each matrix.
-struct hf_part {
+struct source_part {
     const tensor_info* source;  ///< belongs to the reader
-    hf_row_map rows;
+    row_map rows;
 };
 
 /// One GGUF tensor and where its rows come from.
-struct hf_recipe {
+struct tensor_conversion {
     tensor_info info;
-    std::vector<hf_part> parts;                 ///< stacked one after another
-    std::optional<hf_row_map> columns = {};     ///< of the source; none: as they are
+    std::vector<source_part> parts;             ///< stacked one after another
+    std::optional<row_map> columns = {};        ///< of the source; none: as they are
     float (*value)(float) = nullptr;            ///< none: as it is
     std::uint64_t transposed_rows = 0;          ///< of one matrix of the source; 0: not transposed
     const tensor_info* block_scales = nullptr;  ///< of MXFP4 blocks; `parts` then has their codes
@@ -48,12 +49,12 @@ struct hf_recipe {
     }
 };
 
-/// Turns rules into recipes and keeps count of what has been used.
-class hf_recipe_maker {
+/// Turns rules into conversions and keeps count of what has been used.
+class conversion_maker {
 public:
     /// `config` says which tensors there are whose rules name a field. It is kept, as the others are.
-    hf_recipe_maker(const safetensors::reader& source, const hf_dimensions& dimensions, const hf_config& config,
-                    std::string where)
+    conversion_maker(const safetensors::reader& source, const model_dimensions& dimensions, const model_config& config,
+                     std::string where)
         : source_(source),
           dimensions_(dimensions),
           config_(config),
@@ -77,7 +78,7 @@ public:
     /// Adds the tensors of some rules: of alternatives, the first whose source is there; nothing for optional ones that
     /// are not. The prefixes come before their names. Throws naming the tensor when it is missing, has another shape
     /// than config.json says, or holds no floats.
-    void add(hf_tensor_rules rules, const std::string& gguf_prefix = "", const std::string& source_prefix = "") {
+    void add(tensor_rules rules, const std::string& gguf_prefix = "", const std::string& source_prefix = "") {
         for (std::size_t i = 0; i < rules.size(); ++i) {
             const bool has_alternative = i + 1 < rules.size() && rules[i + 1].gguf == rules[i].gguf;
             if (has_alternative && find(source_prefix + part_name(rules[i], 0)) == nullptr) continue;
@@ -86,43 +87,42 @@ public:
         }
     }
 
-    void add(const hf_tensor_rule& rule, const std::string& gguf_prefix = "", const std::string& source_prefix = "") {
+    void add(const tensor_rule& rule, const std::string& gguf_prefix = "", const std::string& source_prefix = "") {
         if (!rule.flag.empty() && !is_flagged(rule, source_prefix)) return;
-        const hf_transform& transform = rule.transform;
+        const tensor_transform& transform = rule.transform;
         const std::vector<const tensor_info*> sources = find_sources(rule, source_prefix);
         if (sources.empty()) return;
         const std::uint64_t columns = dimensions_.*rule.columns.value;
         const std::uint64_t rows = dimensions_.*rule.rows.value;
-        const bool is_vector = rule.rows.value == &hf_dimensions::one;
+        const bool is_vector = rule.rows.value == &model_dimensions::one;
         const std::uint64_t matrices = transform.matrices.value ? dimensions_.*transform.matrices.value : 1;
 
-        hf_recipe recipe{.info = {.name = gguf_prefix + std::string(rule.gguf)}, .parts = {}};
-        recipe.info.dims = {columns, rows, is_stack(rule) ? sources.size() : matrices, 1};
-        recipe.info.rank = is_vector ? 1 : is_stack(rule) || transform.matrices.value ? 3 : 2;
-        recipe.value = transform.value;
-        if (transform.packed == hf_transform::packing::mxfp4)
-            recipe.block_scales = &require_blocks(*sources.front(), rule, source_prefix);
+        tensor_conversion conversion{.info = {.name = gguf_prefix + std::string(rule.gguf)}, .parts = {}};
+        conversion.info.dims = {columns, rows, is_stack(rule) ? sources.size() : matrices, 1};
+        conversion.info.rank = is_vector ? 1 : is_stack(rule) || transform.matrices.value ? 3 : 2;
+        conversion.value = transform.value;
+        if (transform.packed == tensor_transform::packing::mxfp4)
+            conversion.block_scales = &require_blocks(*sources.front(), rule, source_prefix);
         else
             for (const tensor_info* source : sources) require_shape(*source, rule);
-        recipe.info.layout = recipe.block_scales ? *find_type(type_id::mxfp4) : layout_for(recipe, sources);
-        if (transform.transposed.value) recipe.transposed_rows = dimensions_.*transform.transposed.value;
+        conversion.info.layout = conversion.block_scales ? layout_of<mxfp4> : layout_for(conversion, sources);
+        if (transform.transposed.value) conversion.transposed_rows = dimensions_.*transform.transposed.value;
 
-        if (transform.columns) recipe.columns = transform.columns(dimensions_);
-        if (transform.rows && is_vector) recipe.columns = transform.rows(dimensions_).front();
+        if (transform.columns) conversion.columns = transform.columns(dimensions_);
+        if (transform.rows && is_vector) conversion.columns = transform.rows(dimensions_).front();
         const std::uint64_t all_rows = transform.transposed.value ? rows : rows * matrices;
-        const hf_row_maps maps =
-            transform.rows && !is_vector ? transform.rows(dimensions_) : hf_row_maps{hf_row_map(all_rows)};
+        const row_maps maps = transform.rows && !is_vector ? transform.rows(dimensions_) : row_maps{row_map(all_rows)};
         for (const tensor_info* source : sources)
-            for (const hf_row_map& map : maps) recipe.parts.push_back({source, map});
-        recipes_.push_back(std::move(recipe));
+            for (const row_map& map : maps) conversion.parts.push_back({source, map});
+        conversions_.push_back(std::move(conversion));
     }
 
     /// Adds a vector that is computed, not read.
     void add(std::string name, std::vector<float> values) {
-        hf_recipe recipe{.info = {.name = std::move(name)}, .parts = {}};
-        recipe.info.dims[0] = values.size();
-        recipe.values = std::move(values);
-        recipes_.push_back(std::move(recipe));
+        tensor_conversion conversion{.info = {.name = std::move(name)}, .parts = {}};
+        conversion.info.dims[0] = values.size();
+        conversion.values = std::move(values);
+        conversions_.push_back(std::move(conversion));
     }
 
     /// Marks a tensor as deliberately left out.
@@ -143,19 +143,19 @@ public:
                            [&](const auto& entry) { return entry.first.starts_with(prefix); });
     }
 
-    /// The recipes, in the order they were added. Throws naming a tensor of the source that no rule has used.
-    [[nodiscard]] std::vector<hf_recipe> finish() {
+    /// The conversions, in the order they were added. Throws naming a tensor of the source that no rule has used.
+    [[nodiscard]] std::vector<tensor_conversion> finish() {
         for (const tensor_info& tensor : source_.tensors())
             if (!is_used_[position(tensor)] && !is_never_needed(tensor.name))
                 fail(where_, ": tensor ", tensor.name,
                      ": wanted tensors of the architecture only, got one that it does not have");
-        return std::move(recipes_);
+        return std::move(conversions_);
     }
 
 private:
-    static bool is_stack(const hf_tensor_rule& rule) { return rule.source.find(expert_mark) != std::string_view::npos; }
+    static bool is_stack(const tensor_rule& rule) { return rule.source.find(expert_mark) != std::string_view::npos; }
 
-    static std::string part_name(const hf_tensor_rule& rule, std::uint64_t expert) {
+    static std::string part_name(const tensor_rule& rule, std::uint64_t expert) {
         std::string name(rule.source);
         if (is_stack(rule)) name.replace(name.find(expert_mark), expert_mark.size(), std::to_string(expert));
         return name;
@@ -163,7 +163,7 @@ private:
 
     // What a field of config.json says of the rule's tensor. Where it says that there is none, transformers passes over
     // one that is there all the same, and a model with it would be another.
-    bool is_flagged(const hf_tensor_rule& rule, const std::string& prefix) const {
+    bool is_flagged(const tensor_rule& rule, const std::string& prefix) const {
         if (config_.flag(rule.flag).value_or(false)) return true;
         if (const tensor_info* found = find(prefix + std::string(rule.source)))
             fail(where_, ": tensor ", found->name, ": wanted none, as config.json has ", rule.flag, " ",
@@ -187,31 +187,31 @@ private:
         return *found;
     }
 
-    std::vector<const tensor_info*> find_sources(const hf_tensor_rule& rule, const std::string& prefix) {
+    std::vector<const tensor_info*> find_sources(const tensor_rule& rule, const std::string& prefix) {
         std::vector<const tensor_info*> sources;
         const std::uint64_t count = is_stack(rule) ? dimensions_.experts : 1;
         for (std::uint64_t expert = 0; expert < count; ++expert) {
             const std::string name = prefix + part_name(rule, expert);
-            if (rule.need == hf_need::optional && rule.flag.empty() && find(name) == nullptr) return {};
+            if (rule.need == presence::optional && rule.flag.empty() && find(name) == nullptr) return {};
             sources.push_back(&require(name));
         }
         return sources;
     }
 
     // What the rule says about the source's shape.
-    std::array<hf_dimension, 3> source_shape(const hf_tensor_rule& rule) const {
-        constexpr hf_dimension one{"1", &hf_dimensions::one};
+    std::array<named_dimension, 3> source_shape(const tensor_rule& rule) const {
+        constexpr named_dimension one{"1", &model_dimensions::one};
         if (rule.transform.source[0].value) return rule.transform.source;
         return {rule.columns, rule.rows, rule.transform.matrices.value ? rule.transform.matrices : one};
     }
 
-    void require_shape(const tensor_info& part, const hf_tensor_rule& rule) const {
+    void require_shape(const tensor_info& part, const tensor_rule& rule) const {
         std::array<std::uint64_t, 4> dims{1, 1, 1, 1};
         std::string names, numbers;
         std::size_t d = 0;
-        for (const hf_dimension& dimension : source_shape(rule)) {
+        for (const named_dimension& dimension : source_shape(rule)) {
             dims[d] = dimensions_.*dimension.value;
-            if (d == 2 && dimension.value == &hf_dimensions::one) break;
+            if (d == 2 && dimension.value == &model_dimensions::one) break;
             names += (d > 0 ? ", " : "") + std::string(dimension.name);
             numbers += (d > 0 ? ", " : "") + std::to_string(dims[d]);
             ++d;
@@ -226,7 +226,7 @@ private:
     }
 
     // The scales of MXFP4 blocks, whose shapes are checked: 16 bytes of codes and one of scale for 32 weights.
-    const tensor_info& require_blocks(const tensor_info& codes, const hf_tensor_rule& rule, const std::string& prefix) {
+    const tensor_info& require_blocks(const tensor_info& codes, const tensor_rule& rule, const std::string& prefix) {
         constexpr std::string_view suffix = "_blocks";
         const std::string_view name = rule.source.substr(0, rule.source.size() - suffix.size());
         const tensor_info& scales = require(prefix + std::string(name) + "_scales");
@@ -247,15 +247,16 @@ private:
 
     // GGUF's loaders want vectors, biases, norms, routers and convolutions in F32. Other tensors keep the type of their
     // source.
-    static type_layout layout_for(const hf_recipe& recipe, std::span<const tensor_info* const> parts) {
-        const type_layout& f32 = *find_type(type_id::f32);
+    static type_layout layout_for(const tensor_conversion& conversion, std::span<const tensor_info* const> parts) {
+        const type_layout& f32 = f32_layout;
         const type_layout& first = parts.front()->layout;
         const bool is_uniform =
             std::all_of(parts.begin(), parts.end(), [&](const tensor_info* p) { return p->type() == first.id; });
-        const std::string_view name = recipe.info.name;
-        const bool is_small = recipe.info.rank == 1 || !name.ends_with(".weight") || name.ends_with("_norm.weight") ||
-                              name.ends_with("ffn_gate_inp.weight") || name.ends_with("ssm_conv1d.weight");
-        return is_small || recipe.value || !is_uniform || first.id == type_id::f64 ? f32 : first;
+        const std::string_view name = conversion.info.name;
+        const bool is_small = conversion.info.rank == 1 || !name.ends_with(".weight") ||
+                              name.ends_with("_norm.weight") || name.ends_with("ffn_gate_inp.weight") ||
+                              name.ends_with("ssm_conv1d.weight");
+        return is_small || conversion.value || !is_uniform || first.id == type_id::f64 ? f32 : first;
     }
 
     std::size_t position(const tensor_info& tensor) const {
@@ -265,24 +266,24 @@ private:
     static constexpr std::string_view expert_mark = "{expert}";
 
     const safetensors::reader& source_;
-    const hf_dimensions& dimensions_;
-    const hf_config& config_;
+    const model_dimensions& dimensions_;
+    const model_config& config_;
     std::string where_;
     std::unordered_map<std::string, const tensor_info*> by_name_;
     std::vector<bool> is_used_;
-    std::vector<hf_recipe> recipes_;
+    std::vector<tensor_conversion> conversions_;
 };
 
 /// The prefix of a layer's names in the source.
-[[nodiscard]] inline std::string hf_layer_prefix(std::string_view pattern, const hf_dimensions& dimensions,
-                                                 std::uint64_t layer) {
+[[nodiscard]] inline std::string layer_prefix(std::string_view pattern, const model_dimensions& dimensions,
+                                              std::uint64_t layer) {
     std::string prefix(pattern);
     const auto insert = [&](std::string_view mark, std::uint64_t number) {
         if (const std::size_t at = prefix.find(mark); at != std::string::npos)
             prefix.replace(at, mark.size(), std::to_string(number));
     };
     insert("{layer}", layer);
-    insert("{next}", layer - dimensions.layers);  // where it occurs, the layer is behind the last
+    insert("{mtp}", layer - dimensions.layers);  // where it occurs, the layer is one of these
     return prefix;
 }
 

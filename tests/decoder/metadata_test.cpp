@@ -55,24 +55,24 @@ TEST_CASE("deepseek2 without a gating function: sigmoid in models of the size of
     CHECK(gating(latent(46, 154880)) == expert_gating::softmax);
     CHECK(gating(latent(49, 154880)) == expert_gating::softmax);
     CHECK(gating(latent(47, 129280)) == expert_gating::softmax);
-    metadata keys = latent(49, 154880);  // layers behind the last do not count
+    metadata keys = latent(49, 154880);  // layers for multi-token prediction do not count
     keys.set("deepseek2.nextn_predict_layers", std::uint32_t{1});
     CHECK(gating(keys) == expert_gating::sigmoid);
     keys.set("deepseek2.expert_gating_func", std::uint32_t{1});
     CHECK(gating(keys) == expert_gating::softmax);
 }
 
-TEST_CASE("deepseek2: queries that grow with their position, and YaRN with and without a weight") {
+TEST_CASE("deepseek2: attention temperature, and YaRN with and without a log multiplier") {
     metadata keys = latent(3, 40);
-    CHECK(decoder::make_model_spec(keys).global.growth.step == 0);
+    CHECK(decoder::make_model_spec(keys).global.temperature.step == 0);
     keys.set("deepseek2.attention.temperature_scale", 0.25f);
     CHECK_THROWS_WITH_AS(static_cast<void>(decoder::make_model_spec(keys)),
                          doctest::Contains("attention.temperature_length"), error);
     keys.set("deepseek2.attention.temperature_length", std::uint32_t{16});
-    const decoder::query_growth growth = decoder::make_model_spec(keys).global.growth;
-    CHECK(growth.step == 16);
-    CHECK(growth.offset == 0);
-    CHECK(growth.weight == 0.25);
+    const decoder::attention_temperature temperature = decoder::make_model_spec(keys).global.temperature;
+    CHECK(temperature.step == 16);
+    CHECK(temperature.offset == 0);
+    CHECK(temperature.weight == 0.25);
 
     const double plain = 1 / std::sqrt(20.0), grown = 0.1 * std::log(4.0) + 1;
     keys.set("deepseek2.rope.scaling.type", std::string("yarn"));
@@ -114,7 +114,7 @@ TEST_CASE("the width of dense networks is needed where there are some") {
                          "metadata key qwen3moe.feed_forward_length: wanted an integer, got nothing", error);
 }
 
-TEST_CASE("the period of layers that see everything: a number counts, a list is passed over") {
+TEST_CASE("the period of layers with global attention: a number counts, a list is passed over") {
     metadata keys = sized("gemma3", 6, 40);
     keys.set("gemma3.attention.sliding_window", std::uint32_t{4});
     const auto full_layers = [&] {

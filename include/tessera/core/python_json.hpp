@@ -1,15 +1,35 @@
-// JSON that nobody vouches for.
+// JSON as Python writes it and no JSON reader has to take it: NaN, Infinity and -Infinity, and halves of surrogate
+// pairs.
 #pragma once
 
 #include <cstddef>
-#include <optional>
 #include <string>
 #include <string_view>
-#include <utility>
 
-#include <nlohmann/json.hpp>
+namespace tessera {
 
-namespace tessera::text {
+/// A JSON text with Python's names of numbers in quotation marks: who asks for a number there gets a string, and can
+/// say so.
+[[nodiscard]] inline std::string quote_python_numbers(std::string_view text) {
+    std::string quoted;
+    std::size_t copied = 0;
+    for (std::size_t i = 0; i < text.size();) {
+        if (text[i] == '"') {
+            for (++i; i < text.size() && text[i] != '"';) i += text[i] == '\\' ? 2 : 1;
+            ++i;
+            continue;
+        }
+        std::size_t length = 0;
+        for (const std::string_view name : {"NaN", "-Infinity", "Infinity"})
+            if (text.substr(i).starts_with(name)) length = name.size();
+        if (length > 0) {
+            quoted.append(text.substr(copied, i - copied)).append("\"").append(text.substr(i, length)).append("\"");
+            copied = i + length;
+        }
+        i += length > 0 ? length : 1;
+    }
+    return quoted.append(text.substr(copied));
+}
 
 namespace detail {
 
@@ -44,18 +64,4 @@ inline std::size_t repair_surrogates(std::string& json) {
     return repaired;
 }
 
-/// A text as JSON with the order of its keys; nothing where it is none, or nests deeper than 64 levels (copying values
-/// takes stack for every level).
-[[nodiscard]] inline std::optional<nlohmann::ordered_json> parse_bounded_json(std::string_view text) {
-    constexpr int max_depth = 64;
-    bool is_too_deep = false;
-    const auto watch = [&](int depth, nlohmann::ordered_json::parse_event_t, const nlohmann::ordered_json&) {
-        is_too_deep = is_too_deep || depth > max_depth;
-        return !is_too_deep;
-    };
-    auto parsed = nlohmann::ordered_json::parse(text.begin(), text.end(), watch, false);
-    if (parsed.is_discarded() || is_too_deep) return std::nullopt;
-    return std::optional<nlohmann::ordered_json>(std::in_place, std::move(parsed));
-}
-
-}  // namespace tessera::text
+}  // namespace tessera

@@ -99,7 +99,7 @@ TEST_CASE("a vocabulary of another length than the embedding is refused") {
     CHECK(decoder::make_model_spec(keys).vocabulary == names.size());
 }
 
-TEST_CASE("the number of threads changes no bit") {
+TEST_CASE("results are the same bits for every number of threads") {
     // More tokens than a tile, windows longer than a block of queries, more outputs than a tile.
     for (const std::size_t experts : {0u, 4u}) {
         const tiny_shape shape{
@@ -121,7 +121,7 @@ TEST_CASE("the number of threads changes no bit") {
     Eigen::setNbThreads(before);
 }
 
-TEST_CASE("windows do not see each other, tokens do not see later ones") {
+TEST_CASE("attention is causal and stays within a window") {
     const tiny_shape shape;
     const memory_source source = make_tiny_model(shape);
     const decoder::model decoder(source);
@@ -136,7 +136,7 @@ TEST_CASE("windows do not see each other, tokens do not see later ones") {
     }
 }
 
-TEST_CASE("layer by layer is the whole run") {
+TEST_CASE("running layer by layer gives the result of a whole run") {
     const memory_source source = make_tiny_model({.layers = 3});
     const decoder::model decoder(source);
     const auto tokens = support::random_tokens(20, 50);

@@ -1,4 +1,4 @@
-// What llama.cpp's engines make of a template otherwise than Jinja does.
+// A linter: constructs of a template that other engines refuse, or take otherwise than Jinja does.
 #pragma once
 
 #include <algorithm>
@@ -44,9 +44,9 @@ inline bool gives_generator(const step* s) {
     return filter != nullptr && contains_name(lazy, filter->name);
 }
 
-class llama_check {
+class linter {
 public:
-    explicit llama_check(const text_template& checked) : source_(checked.source()) {
+    explicit linter(const text_template& checked) : source_(checked.source()) {
         syntax_walk walk(*this);
         walk(checked.tree().body);
         std::stable_sort(found_.begin(), found_.end(), [](const auto& a, const auto& b) { return a.first < b.first; });
@@ -79,10 +79,9 @@ public:
             with && source_.text().substr(s.at).starts_with("with"))
             add(s.at, "llama.cpp has no {% with %}", "{% set %} before what uses the name");
         if (source_.text().substr(s.at).starts_with("autoescape"))
-            add(s.at, "llama.cpp has no {% autoescape %}", "leave it out: chat templates escape nothing");
+            add(s.at, "llama.cpp has no {% autoescape %}", "leave it out: nothing is escaped anyway");
         if (const auto* set = std::get_if<set_block_statement>(&s.form); set && !set->filters.empty())
-            add(s.at, "llama.cpp has no filter behind {% set %}",
-                "{% set %} of the block, then {% set x = x|filter %}");
+            add(s.at, "llama.cpp has no filter after {% set %}", "{% set %} of the block, then {% set x = x|filter %}");
         if (const auto* loop = std::get_if<for_statement>(&s.form); loop && unpacks_twice(loop->item))
             add(s.at, "llama.cpp unpacks into names only", "one name, and x[0], x[1] for its parts");
         if (const auto* branches = std::get_if<if_statement>(&s.form))
@@ -269,8 +268,8 @@ private:
 /// Looks for constructs that llama.cpp's engines (minja until 2026, its own since) or transformers' sandbox are known
 /// to refuse or to take differently, in the order of the source. What depends on types that only show while rendering,
 /// such as printing a whole list, is not found.
-[[nodiscard]] inline std::vector<finding> check_for_llama(const text_template& checked) {
-    return detail::llama_check(checked).result();
+[[nodiscard]] inline std::vector<finding> lint(const text_template& checked) {
+    return detail::linter(checked).result();
 }
 
 }  // namespace tessera::jinja

@@ -107,7 +107,7 @@ TEST_CASE("metadata of every kind of layer are checked against each other and th
     }
 }
 
-TEST_CASE("parts that an architecture requires are asked for, parts that it lacks are not ignored") {
+TEST_CASE("parts that an architecture requires must be there, parts that it lacks are refused") {
     const auto folder = support::shared("golden/architectures");
     if (!folder) return;
     struct part {

@@ -1,5 +1,7 @@
+// Templates: what Jinja2 renders, what it refuses, and what an engine for files from strangers must not do.
 #include <algorithm>
 #include <cstddef>
+#include <cstdint>
 #include <ctime>
 #include <random>
 #include <string>
@@ -9,14 +11,13 @@
 #include <doctest/doctest.h>
 #include <nlohmann/json.hpp>
 
+#include "jinja/small_chat.hpp"
 #include "support/support.hpp"
-#include "tessera/jinja/check.hpp"
+#include "tessera/jinja/from_json.hpp"
 #include "tessera/jinja/text_template.hpp"
-#include "text/small_chat.hpp"
 
 using namespace tessera;
 using json = nlohmann::ordered_json;
-using jinja::check_for_llama;
 using jinja::raised_error;
 using jinja::text_template;
 using support::has;
@@ -36,7 +37,7 @@ std::tm golden_time() {
 }
 
 std::string render(std::string_view source, const json& variables = json::object()) {
-    return text_template(source).render(variables, {.now = golden_time()});
+    return jinja::render(text_template(source), variables, {.now = golden_time()});
 }
 
 std::string failure(std::string_view source, const json& variables = json::object()) {
@@ -136,15 +137,15 @@ constexpr rendering statements[] = {
 
 }  // namespace
 
-TEST_CASE("templates: expressions give what Jinja gives") {
+TEST_CASE("expressions render as in Jinja2") {
     for (const rendering& r : expressions) CHECK_MESSAGE(render(r.source, people) == r.wanted, r.source);
 }
 
-TEST_CASE("templates: statements and white space give what Jinja gives") {
+TEST_CASE("statements and white space render as in Jinja2") {
     for (const rendering& r : statements) CHECK_MESSAGE(render(r.source, people) == r.wanted, r.source);
 }
 
-TEST_CASE("templates: published ones render every golden conversation") {
+TEST_CASE("published templates render every golden conversation") {
     const auto golden = support::shared("golden/chat");
     if (!golden) return;
     const json index = json::parse(support::read_text(*golden / "index.json"));
@@ -155,7 +156,7 @@ TEST_CASE("templates: published ones render every golden conversation") {
         const json cases = json::parse(support::read_text(folder / "cases.json"));
         for (const json& c : cases) {
             INFO(entry["name"].get<std::string>(), " ", c["name"].get<std::string>());
-            const auto rendered = [&] { return compiled.render(c["vars"], {.now = golden_time()}); };
+            const auto rendered = [&] { return jinja::render(compiled, c["vars"], {.now = golden_time()}); };
             if (c.contains("rendered")) {
                 CHECK(rendered() == c["rendered"].get<std::string>());
             } else {
@@ -174,14 +175,14 @@ TEST_CASE("templates: published ones render every golden conversation") {
 
 // Where two engines disagree, what Python's does counts; changing a list is the one thing that we allow and it does
 // not.
-TEST_CASE("templates: where engines disagree, Python's decides") {
+TEST_CASE("where engines disagree, the result is that of Python") {
     const auto golden = support::shared("golden/chat");
     if (!golden) return;
     for (const json& c : json::parse(support::read_text(*golden / "disagreements.json"))) {
         const auto name = c["template"].get<std::string>();
         INFO(name, " ", c["case"].get<std::string>());
         const text_template compiled(support::read_text(*golden / name / "template.jinja"), name);
-        const auto rendered = [&] { return compiled.render(c["vars"], {.now = golden_time()}); };
+        const auto rendered = [&] { return jinja::render(compiled, c["vars"], {.now = golden_time()}); };
         if (c["python"].contains("ok"))
             CHECK(rendered() == c["python"]["ok"].get<std::string>());
         else if (!has(c["python"].dump(), "SecurityError"))
@@ -189,7 +190,25 @@ TEST_CASE("templates: where engines disagree, Python's decides") {
     }
 }
 
-TEST_CASE("templates: errors say where") {
+TEST_CASE("variables are values of the engine; JSON is one way to get them") {
+    const text_template source("{{ name }}: {{ numbers|sum }}{{ numbers.append(4) or numbers }}");
+    const auto numbers = [] { return jinja::make_sequence({std::int64_t{1}, std::int64_t{2}}); };
+    CHECK(source.render({{"name", std::string("x")}, {"numbers", numbers()}}) == "x: 3[1, 2, 4]");
+    CHECK(jinja::render(source, {{"name", "x"}, {"numbers", {1, 2}}}) == "x: 3[1, 2, 4]");
+    CHECK_THROWS_WITH_AS(jinja::render(source, json::array()), "template: wanted an object of variables, got array",
+                         error);
+
+    const auto nested = [&](std::size_t levels) {
+        jinja::value v = numbers();
+        for (std::size_t level = 1; level < levels; ++level) v = jinja::make_sequence({v});
+        return text_template("{{ v|length }}").render({{"v", v}}, {.bounds = {.value_depth = 7}});
+    };
+    CHECK(nested(7) == "1");
+    CHECK_THROWS_WITH_AS(nested(8), "template: variable v: wanted lists and mappings at most 7 deep, got deeper ones",
+                         error);
+}
+
+TEST_CASE("errors name line and column") {
     CHECK(failure("a\n {{ q.x }}") == "template: line 2, column 6: 'q' is undefined");
     CHECK(has(failure("{{ none.x.y }}"), "'None' has no attribute 'x'"));
     CHECK(has(failure("{{ 'a' + 1 }}"), "column 10: can only concatenate str (not \"int\") to str"));
@@ -209,11 +228,11 @@ TEST_CASE("templates: errors say where") {
                          "template: line 1, column 19: the template refuses: no 1", raised_error);
 }
 
-TEST_CASE("templates: what strangers write stays within limits") {
+TEST_CASE("hostile templates stay within the limits") {
     const auto limited = [](std::string_view source) {
         return support::message_of<error>([&] {
-            static_cast<void>(
-                text_template(source).render(json::object(), {.bounds = {.steps = 1 << 20, .output_bytes = 1 << 12}}));
+            static_cast<void>(jinja::render(text_template(source), json::object(),
+                                            {.bounds = {.steps = 1 << 20, .output_bytes = 1 << 12}}));
         });
     };
     CHECK(has(limited("{% for a in range(10000000000) %}{% endfor %}"), "steps"));
@@ -240,7 +259,7 @@ TEST_CASE("templates: what strangers write stays within limits") {
 
 // Mutations of templates that exercise every construct: an error or a text, but no crash and no endless loop. Values
 // that come to hold themselves are set free, which sanitizers watch.
-TEST_CASE("templates: mutations do no harm") {
+TEST_CASE("mutated templates render or fail, and do no more") {
     std::vector<std::string> seeds{support::small_chat()};
     for (const rendering& r : statements) seeds.emplace_back(r.source);
     for (const rendering& r : expressions) seeds.emplace_back(r.source);
@@ -262,8 +281,8 @@ TEST_CASE("templates: mutations do no harm") {
             }
         }
         try {
-            static_cast<void>(
-                text_template(source).render(variables, {.bounds = {.steps = 1 << 18, .output_bytes = 1 << 16}}));
+            static_cast<void>(jinja::render(text_template(source), variables,
+                                            {.bounds = {.steps = 1 << 18, .output_bytes = 1 << 16}}));
             ++texts;
         } catch (const error&) {
             ++errors;
@@ -271,60 +290,4 @@ TEST_CASE("templates: mutations do no harm") {
     }
     CHECK(texts > 400);
     CHECK(errors > 400);
-}
-
-TEST_CASE("templates: constructs that llama.cpp takes otherwise are pointed at") {
-    const auto found = [](std::string_view source) { return check_for_llama(text_template(source)); };
-    const auto split = found("{{ x }}\n{% set a = x.split('</think>', 1)[0] %}");
-    REQUIRE(split.size() == 1);
-    CHECK(split[0].line == 2);
-    CHECK(split[0].column == 13);
-    CHECK(has(split[0].problem, "split"));
-    CHECK(has(split[0].rewrite, "x.split(s)[1:]|join(s)"));
-    for (const std::string_view source : {"{{ x.split() }}",
-                                          "{{ x.replace('a', 'b', 1) }}",
-                                          "{{ x|unique }}",
-                                          "{{ x|map('upper')|join }}",
-                                          "{{ ', '.join(x) }}",
-                                          "{{ x.startswith(('a', 'b')) }}",
-                                          "{% with a = 1 %}{% endwith %}",
-                                          "{{ x.append(1) }}",
-                                          "{{ x[::2] }}",
-                                          "{{ 7 // 2 }}",
-                                          "{{ '%s' % x }}",
-                                          "{% if x|selectattr('a') %}{% endif %}",
-                                          "{{ x|selectattr('a')|length }}",
-                                          "{{ x|from_json }}",
-                                          "{{ -x }}",
-                                          "{{ x|tojson(sort_keys=true) }}",
-                                          "{{ x.find('a') }}",
-                                          "{{ x|sum }}",
-                                          "{{ x|indent(4) }}",
-                                          "{{ x|tojson(ensure_ascii=true) }}",
-                                          "{{ 1 < x < 3 }}",
-                                          "{% set a | trim %}b{% endset %}",
-                                          "{% for a, (b, c) in x %}{% endfor %}",
-                                          "{% macro m(a=x|max) %}{% endmacro %}"})
-        CHECK_MESSAGE(found(source).size() == 1, source);
-    for (const std::string_view source :
-         {"{{ x.split(',')[-1] }}", "{{ x[::-1] }}", "{{ x|map(attribute='a')|list|length }}",
-          "{{ x|tojson(indent=4, ensure_ascii=False) }}", "{% if x|selectattr('a', 'equalto', 1)|list %}{% endif %}",
-          "{% generation %}{{ x.strip() }}{% endgeneration %}"})
-        CHECK_MESSAGE(found(source).empty(), source);
-    CHECK(found(support::small_chat()).empty());
-}
-
-TEST_CASE("templates: of published ones those are pointed at that engines are known to disagree on") {
-    const auto golden = support::shared("golden/chat");
-    if (!golden) return;
-    const auto found = [&](const char* name) {
-        return check_for_llama(text_template(support::read_text(*golden / name / "template.jinja"), name));
-    };
-    for (const char* name : {"kimi-k2-instruct", "deepseek-v3.1", "deepseek-v3.2", "functionary-v3.2"})
-        CHECK_MESSAGE(!found(name).empty(), name);
-    for (const char* name : {"llama-3-8b-instruct", "qwen3-0.6b", "phi-4", "gemma-2-2b-it"})
-        CHECK_MESSAGE(found(name).empty(), name);
-    REQUIRE(found("deepseek-v3.2").size() == 1);
-    CHECK(found("deepseek-v3.2")[0].line == 90);
-    CHECK(has(found("deepseek-v3.2")[0].problem, "no filter from_json"));
 }

@@ -1,4 +1,4 @@
-#include "template_cost/work_counter.hpp"
+#include "jinja/work_counter.hpp"
 
 #include <cstddef>
 

@@ -1,5 +1,5 @@
-// The layers behind the last, which predict further tokens. The forward pass does not run them, and a model works
-// without.
+// The layers for multi-token prediction (MTP), which stand after the last ordinary one. The forward pass does not run
+// them, and a model works without.
 #pragma once
 
 #include <cstddef>
@@ -18,8 +18,8 @@
 
 namespace tessera::decoder {
 
-/// Which of a model's layers predict further tokens: the last `count`, from `first` on.
-struct next_token_layers {
+/// Which of a model's layers are for multi-token prediction: the last `count`, from `first` on.
+struct mtp_layers {
     std::uint64_t first = 0, count = 0;
 
     [[nodiscard]] bool contains(std::string_view tensor_name) const noexcept {
@@ -29,7 +29,7 @@ struct next_token_layers {
 };
 
 /// None where the metadata do not say. Throws naming the key when there are as many of them as layers in all.
-[[nodiscard]] inline next_token_layers find_next_token_layers(const metadata& properties) {
+[[nodiscard]] inline mtp_layers find_mtp_layers(const metadata& properties) {
     const std::string* architecture = properties.get<std::string>("general.architecture");
     if (architecture == nullptr) return {};
     const std::uint64_t count = properties.get_count(*architecture + ".nextn_predict_layers").value_or(0);
@@ -43,15 +43,16 @@ struct next_token_layers {
 
 /// The metadata of the same model without these layers: fewer layers, and lists of one number a layer as long as they
 /// are then.
-[[nodiscard]] inline metadata without_next_token_layers(const metadata& properties) {
-    const next_token_layers next = find_next_token_layers(properties);
-    if (next.count == 0) return properties;
+template <class = void>
+[[nodiscard]] metadata without_mtp_layers(const metadata& properties) {
+    const mtp_layers mtp = find_mtp_layers(properties);
+    if (mtp.count == 0) return properties;
     const std::string prefix = properties.require<std::string>("general.architecture") + ".";
     metadata result;
     for (const auto& [key, value] : properties) {
         if (key == prefix + "nextn_predict_layers") continue;
         metadata_value changed = value;
-        if (key == prefix + "block_count") changed = static_cast<std::uint32_t>(next.first);
+        if (key == prefix + "block_count") changed = static_cast<std::uint32_t>(mtp.first);
         // The sections of a rotation are a list, too, but not of layers.
         if (key.starts_with(prefix) && !key.starts_with(prefix + "rope."))
             std::visit(
@@ -61,7 +62,7 @@ struct next_token_layers {
                                       list.at(0);
                                   })
                         if constexpr (!std::is_same_v<std::remove_cvref_t<decltype(list)>, std::string>)
-                            if (list.size() == next.first + next.count) list.resize(next.first);
+                            if (list.size() == mtp.first + mtp.count) list.resize(mtp.first);
                 },
                 changed);
         result.set(key, std::move(changed));

@@ -1,0 +1,4 @@
+// Umbrella: what formats have to keep, for tests of one's own. Not part of tessera.hpp.
+#pragma once
+
+#include "tessera/testing/formats.hpp"
