@@ -7,6 +7,7 @@ set(tessera_modules
     "format         | core kernels                           |"
     "encode         | core kernels format                    |"
     "error_feedback | encode                                 | Eigen3"
+    "testing        | core format                            |"
     "tensor         | core format                            |"
     "gguf           | core tensor                            |"
     "safetensors    | core tensor                            | nlohmann_json"
