@@ -62,7 +62,9 @@ void print(const tessera::calibration& result, const calibration_text& text, con
 
 json to_json(const calibrate_options& options, const tessera::calibration& result, const calibration_text& text,
              const findings& found, double seconds) {
-    json report{{"model", options.model.string()},
+    json report{{"kind", "tessera calibration report"},
+                {"version", 1},
+                {"model", options.model.string()},
                 {"output", options.output.string()},
                 {"tokens", result.windows * result.window},
                 {"windows", result.windows},

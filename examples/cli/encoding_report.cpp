@@ -124,7 +124,8 @@ void print_encoding(const select::plan& plan, const encoding_report& report) {
 }
 
 std::string encoding_json(const select::plan& plan, const encoding_report& report) {
-    nlohmann::ordered_json file{{"encoder", name_of(report.encoder)}};
+    nlohmann::ordered_json file{
+        {"kind", "tessera encoding report"}, {"version", 1}, {"encoder", name_of(report.encoder)}};
     if (report.encoder == encoder_kind::feedback)
         file["feedback_inputs"] = report.inputs == feedback_inputs::quantized ? "quantized" : "original";
     file["tensors"] = nlohmann::ordered_json::array();

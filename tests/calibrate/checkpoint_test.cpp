@@ -40,6 +40,24 @@ std::string reading(const std::function<void(input_statistics&)>& change) {
 
 }  // namespace
 
+TEST_CASE("a checkpoint of another release is refused by its version") {
+    const support::scratch_dir folder;
+    constexpr calibration_identity same{.model = 7, .text = 8, .start = 9};
+    std::array<float, 1> activations{};
+    write_checkpoint(folder / "checkpoint", same, 1, {}, activations);
+    const std::string whole = support::read_text(folder / "checkpoint"), kind = "tessera calibration checkpoint ";
+    REQUIRE(whole.starts_with(kind + "2"));
+    const auto message = [&](const std::string& start) {
+        support::write_text(folder / "checkpoint", start + whole.substr(start.size()));
+        return support::message_of<checkpoint_error>(
+            [&] { (void)read_checkpoint(folder / "checkpoint", same, activations); });
+    };
+    const std::string wanted = (folder / "checkpoint").string() + ": wanted a checkpoint of version 2, got version ";
+    CHECK(message(kind + "1") == wanted + "1, which an earlier release wrote");
+    CHECK(message(kind + "3") == wanted + "3, which a later release wrote");
+    CHECK(support::has(message("tesserae"), ": wanted a checkpoint of a calibration, got something else"));
+}
+
 TEST_CASE("statistics in a checkpoint have all sums for the same columns") {
     const std::string wanted = ": wanted statistics of the same columns for each matrix, got others";
     CHECK(reading([](input_statistics&) {}) == "blk.0.ffn_up_exps.weight");

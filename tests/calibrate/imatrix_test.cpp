@@ -90,6 +90,8 @@ TEST_CASE("both formats come back as they were written") {
     const gguf::reader raw(folder / "x.gguf");  // the layout that stock readers expect
     CHECK(raw.metadata().require<std::string>("general.type") == "imatrix");
     CHECK(raw.metadata().require<std::uint32_t>("imatrix.chunk_size") == 64);
+    CHECK(raw.metadata().require<std::uint32_t>("tessera.calibration.version") == 1);
+    CHECK_FALSE(same.properties.contains("tessera.calibration.version"));
     REQUIRE(raw.tensors().size() == 6);
     CHECK(raw.tensors()[0].name == "blk.0.attn_k_b.weight.in_sum2");
     CHECK(raw.tensors()[0].dims == std::array<std::uint64_t, 4>{6, 1, 1, 1});
@@ -168,11 +170,13 @@ TEST_CASE("a GGUF that contradicts itself, or is something else, is refused") {
         std::string name;
         std::vector<float> values;
     };
-    const auto message = [&](const std::vector<tensor>& tensors, const char* type = "imatrix") {
+    const auto message = [&](const std::vector<tensor>& tensors, const char* type = "imatrix",
+                             std::uint32_t version = 1) {
         std::vector<tensor_info> infos;
         for (const tensor& t : tensors) infos.push_back({.name = t.name, .dims = {t.values.size(), 1, 1, 1}});
         metadata properties;
         properties.set("general.type", std::string(type));
+        if (version != 1) properties.set("tessera.calibration.version", version);
         gguf::writer out(folder / "x.gguf", {.existing = existing_file::replace});
         out.begin(infos, properties);
         for (std::size_t t = 0; t < tensors.size(); ++t)
@@ -199,6 +203,8 @@ TEST_CASE("a GGUF that contradicts itself, or is something else, is refused") {
     for (const float wrong : {-1.0f, nan, 1e30f})
         CHECK(message({{"a.in_sum2", {1}}, {"a.counts", {wrong}}}).find("count of tokens") != std::string::npos);
     const std::string named = (folder / "x.gguf").string() + ": ";
+    CHECK(message({}, "imatrix", 2) ==
+          named + "key tessera.calibration.version: wanted version 1, got 2, which a later release wrote");
     CHECK(message({{"a.in_sum2", {1, -2}}, {"a.counts", {1}}}).starts_with(named));
     CHECK(message({{"a.counts", {1, 2}}}).starts_with(named));
     support::write_text(folder / "short.gguf", support::read_text(folder / "x.gguf").substr(0, 60));

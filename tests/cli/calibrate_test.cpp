@@ -44,6 +44,7 @@ TEST_CASE("calibrate writes importances for every matrix, and a report") {
     CHECK(file.datasets == std::vector<std::string>{"fable-3m/generated_calibration.txt"});
     CHECK(file.properties.require<std::vector<std::int32_t>>("tessera.calibration.held_back").size() == 3 * 256);
     const json report = json::parse(read_text(folder / "x.json"));
+    CHECK(report["version"] == 1);
     CHECK(report["tokens"] == 7936);
     CHECK(report["held_back_windows"] == 3);
     CHECK(report["largest_activations"].size() == 5);

@@ -23,6 +23,7 @@ TEST_CASE("error feedback is the default where there is text, and loses less") {
     REQUIRE(made.status == 0);
     CHECK(has(made.out, "error feedback: 22 of 22 matrices; on text held back the outputs' squared error is 0."));
     const json report = json::parse(read_text(folder / "r.json"));
+    CHECK(report["version"] == 1);
     CHECK(report["encoder"] == "feedback");
     CHECK(report["feedback_inputs"] == "quantized");
     CHECK(report["tensors"].size() == 22);

@@ -62,7 +62,9 @@ TEST_CASE("a damage file that does not fit the model or makes no sense is refuse
     has(complaint("{"), "d.json: wanted JSON");
     has(complaint("[]"), "wanted an object");
     has(complaint(replaced(good, "damage table", "plan")), "of the kind");
-    has(complaint(replaced(good, "\"version\": 1", "\"version\": 2")), "wanted version 1, got 2");
+    has(complaint(replaced(good, "\"version\": 1", "\"version\": 2")),
+        "d.json: wanted version 1, got 2, which a later release wrote");
+    has(complaint(replaced(good, "\"version\": 1", "\"version\": 0")), "d.json: wanted version 1, got 0");
     has(complaint(replaced(good, "blk.0.ffn_up", "blk.1.ffn_up")),
         "wanted a tensor of the model, got blk.1.ffn_up.weight");
     has(complaint(replaced(good, "\"output.weight", "\"token_embd.weight")), "twice");

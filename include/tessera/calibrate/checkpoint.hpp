@@ -42,11 +42,13 @@ public:
 
 namespace detail {
 
-inline constexpr std::string_view checkpoint_magic = "tessera calibration checkpoint 2";
+inline constexpr std::string_view checkpoint_kind = "tessera calibration checkpoint ";
+inline constexpr char checkpoint_version = '2';
 
 // What stands in front of statistics and activations.
 struct checkpoint_head {
-    std::array<char, checkpoint_magic.size()> magic;
+    std::array<char, checkpoint_kind.size()> kind;
+    char version;  // a digit
     calibration_identity identity;
     std::uint64_t layers_done;
     std::uint64_t statistics_bytes;
@@ -145,14 +147,16 @@ inline void write_checkpoint(const std::filesystem::path& path, const calibratio
                              std::span<const float> activations) {
     const std::vector<std::byte> statistics = detail::statistics_bytes(inputs);
     const byte_view states = as_byte_view(activations);
-    detail::checkpoint_head head{{}, identity, layers_done, statistics.size(), states.size(), 0};
-    detail::checkpoint_magic.copy(head.magic.data(), head.magic.size());
+    detail::checkpoint_head head{
+        {}, detail::checkpoint_version, identity, layers_done, statistics.size(), states.size(), 0};
+    detail::checkpoint_kind.copy(head.kind.data(), head.kind.size());
     head.checksum = detail::checksum_of(head, statistics, states);
     write_file(path, {as_byte_view(std::span(&head, 1)), statistics, states}, {.existing = existing_file::replace});
 }
 
 /// Reads a checkpoint and puts its activations into `activations`. Throws checkpoint_error when the file was damaged or
-/// is of another model or text; the message says of which.
+/// is of another release, model or text; the message says of which. It belongs to one run of one program, so earlier
+/// versions are refused, too.
 [[nodiscard]] inline calibration_checkpoint read_checkpoint(const std::filesystem::path& path,
                                                             const calibration_identity& identity,
                                                             std::span<float> activations) {
@@ -162,8 +166,11 @@ inline void write_checkpoint(const std::filesystem::path& path, const calibratio
     detail::checkpoint_head head{};
     const byte_view bytes = file.bytes();
     if (bytes.size() >= sizeof head) std::memcpy(&head, bytes.data(), sizeof head);
-    if (std::string_view(head.magic.data(), head.magic.size()) != detail::checkpoint_magic)
-        refuse("a checkpoint of this version, got something else");
+    if (std::string_view(head.kind.data(), head.kind.size()) != detail::checkpoint_kind)
+        refuse("a checkpoint of a calibration, got something else");
+    if (head.version != detail::checkpoint_version)
+        refuse("a checkpoint of version ", detail::checkpoint_version, ", got version ", head.version, ", which ",
+               head.version > detail::checkpoint_version ? "a later" : "an earlier", " release wrote");
     const byte_view rest = bytes.subspan(sizeof head);
     const bool fits =
         head.statistics_bytes <= rest.size() && head.activation_bytes == rest.size() - head.statistics_bytes;

@@ -22,6 +22,9 @@ struct imatrix_file {
     metadata properties{};                ///< other keys; lost in the legacy format
 };
 
+/// Of the keys that begin with `tessera.calibration`, as they are written; a file without it is read as version 1.
+inline constexpr std::uint32_t calibration_keys_version = 1;
+inline constexpr std::string_view calibration_version_key = "tessera.calibration.version";
 /// Where `properties` keep the windows that importances are from: whole windows of token ids.
 inline constexpr std::string_view used_windows_key = "tessera.calibration.used";
 /// Where `properties` keep the windows that were held back from calibration: whole windows of token ids.

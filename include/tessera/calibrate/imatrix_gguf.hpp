@@ -16,6 +16,7 @@
 #include "tessera/calibrate/imatrix_file.hpp"
 #include "tessera/core/bytes.hpp"
 #include "tessera/core/error.hpp"
+#include "tessera/core/file_version.hpp"
 #include "tessera/core/output_rule.hpp"
 #include "tessera/core/tensor_info.hpp"
 #include "tessera/gguf/reader.hpp"
@@ -61,10 +62,14 @@ template <class Reader>
 [[nodiscard]] imatrix_file imatrix_of(const Reader& file) {
     imatrix_file result;
     for (const auto& [key, value] : file.metadata())
-        if (key != "general.type" && !key.starts_with("imatrix.")) result.properties.set(key, value);
+        if (key != "general.type" && key != calibration_version_key && !key.starts_with("imatrix."))
+            result.properties.set(key, value);
     const auto number = [&](const char* key, std::uint32_t otherwise) {
         return static_cast<std::uint32_t>(file.metadata().get_count(key).value_or(otherwise));
     };
+    require_version(concat("key ", calibration_version_key),
+                    file.metadata().get_count(calibration_version_key).value_or(calibration_keys_version),
+                    calibration_keys_version);
     result.chunk_count = number("imatrix.chunk_count", 0);
     result.chunk_size = number("imatrix.chunk_size", result.chunk_size);
     if (result.chunk_size == 0) fail("key imatrix.chunk_size: wanted at least 1, got 0");
@@ -110,6 +115,7 @@ inline void write_imatrix_gguf(const std::filesystem::path& path, const imatrix_
     properties.set("imatrix.chunk_count", file.chunk_count);
     properties.set("imatrix.chunk_size", file.chunk_size);
     for (const auto& [key, value] : file.properties) properties.set(key, value);
+    properties.set(std::string(calibration_version_key), calibration_keys_version);
 
     std::vector<tensor_info> tensors;
     const auto announce = [&](std::string name, std::uint64_t columns, std::uint64_t rows) {

@@ -11,6 +11,7 @@
 #include <nlohmann/json.hpp>
 
 #include "tessera/core/error.hpp"
+#include "tessera/core/file_version.hpp"
 #include "tessera/core/type_id.hpp"
 #include "tessera/files/model_identity.hpp"
 #include "tessera/format/builtin.hpp"
@@ -83,6 +84,8 @@ private:
     std::string where_;
 };
 
+/// Of plans and damage tables. It grows when files change so that the readers of today would take them otherwise; keys
+/// that are new, or may be missing, do not count.
 inline constexpr std::uint64_t json_file_version = 1;
 
 /// The first keys of a file: what it is and for which model.
@@ -92,12 +95,11 @@ inline constexpr std::uint64_t json_file_version = 1;
             {"model", {{"tensors", model.tensors}, {"weights", model.weights}, {"fingerprint", model.fingerprint}}}};
 }
 
-/// Throws when a file is of another kind, of a version that is not known, or made for another model.
+/// Throws when a file is of another kind, of a version that is not read, or made for another model.
 inline void require_json_file(const json_place& file, std::string_view kind, const model_identity& model) {
     if (const std::string& got = file["kind"].text(); got != kind)
         fail(file.where(), ": wanted a file of the kind \"", kind, "\", got \"", got, "\"");
-    if (const std::uint64_t got = file["version"].count(); got != json_file_version)
-        fail(file.where(), ": wanted version ", json_file_version, ", got ", got);
+    require_version(file.where(), file["version"].count(), json_file_version);
     const json_place made_for = file["model"];
     const model_identity got{made_for["tensors"].count(), made_for["weights"].count(), made_for["fingerprint"].text()};
     const auto describe = [](const model_identity& m) {

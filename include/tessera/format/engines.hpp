@@ -156,7 +156,7 @@ private:
             if (without.empty()) continue;
             const auto same = std::ranges::find(all, without, [](const auto& pair) { return pair.first; });
             if (same == all.end())
-                all.push_back({std::move(without), {f.format}});
+                all.push_back({without, {f.format}});
             else
                 same->second.push_back(f.format);
         }

@@ -29,7 +29,7 @@ namespace detail {
 /// The facts behind a recipe. Throws naming the key when one is missing or no count.
 [[nodiscard]] inline select::mix_model mix_model_of(const metadata& properties,
                                                     select::mix_model::importances columns) {
-    const std::string architecture = properties.require<std::string>("general.architecture");
+    const auto& architecture = properties.require<std::string>("general.architecture");
     const std::string prefix = architecture + ".";
     const std::uint64_t heads = detail::first_count(properties, prefix + "attention.head_count").value_or(0);
     return {.architecture = architecture,

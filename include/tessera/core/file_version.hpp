@@ -1,0 +1,18 @@
+// Versions of the files that this library writes.
+#pragma once
+
+#include <cstdint>
+#include <string_view>
+
+#include "tessera/core/error.hpp"
+
+namespace tessera {
+
+/// Throws where a file is of a version that nobody wrote or only a later release: versions 1 to `newest` are read.
+inline void require_version(std::string_view where, std::uint64_t got, std::uint64_t newest) {
+    if (got >= 1 && got <= newest) return;
+    fail(where, ": wanted version ", newest, newest > 1 ? " or an earlier one" : "", ", got ", got,
+         got > newest ? ", which a later release wrote" : "");
+}
+
+}  // namespace tessera
