@@ -36,8 +36,8 @@ struct findings {
 
 void print(const tessera::calibration& result, const calibration_text& text, const findings& found) {
     std::cout << result.windows * result.window << " tokens in " << result.windows << " windows of " << result.window;
-    if (!text.windows.held_back.empty())
-        std::cout << ", " << text.windows.held_back.size() / result.window << " held back";
+    if (!text.windows.held_out.empty())
+        std::cout << ", " << text.windows.held_out.size() / result.window << " held back";
     std::cout << "\ntext: " << tessera::printable(text.framing) << "\n\n";
     text_table sources({"source", ">tokens"});
     for (const auto& source : text.sources) sources.add({source.name, std::to_string(source.tokens)});
@@ -68,7 +68,7 @@ json to_json(const calibrate_options& options, const tessera::calibration& resul
                 {"tokens", result.windows * result.window},
                 {"windows", result.windows},
                 {"window", result.window},
-                {"held_back_windows", text.windows.held_back.size() / result.window},
+                {"held_back_windows", text.windows.held_out.size() / result.window},
                 {"chunks", options.chunks},
                 {"framing", text.framing},
                 {"seed", options.seed},
@@ -115,8 +115,8 @@ tessera::imatrix_file make_imatrix(const tessera::calibration& result, const cal
     file.properties.set("tessera.calibration.seed", text.seed);
     const auto used = text.windows.used.tokens();
     file.properties.set(std::string(tessera::used_windows_key), std::vector<std::int32_t>(used.begin(), used.end()));
-    if (!text.windows.held_back.empty())  // whole windows, for decisions that this text must not have made
-        file.properties.set(std::string(tessera::held_back_key), text.windows.held_back);
+    if (!text.windows.held_out.empty())  // whole windows, for decisions that this text must not have made
+        file.properties.set(std::string(tessera::held_back_key), text.windows.held_out);
     return file;
 }
 

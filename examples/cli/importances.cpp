@@ -87,7 +87,7 @@ tessera::imatrix_file calibrate_at_once(const importance_options& options, const
     const std::string made_from = origin(model)
                                       .add(text.windows.used.length())
                                       .add(text.windows.used.tokens())
-                                      .add(std::span<const std::int32_t>(text.windows.held_back))
+                                      .add(std::span<const std::int32_t>(text.windows.held_out))
                                       .text();
     const auto found = resume(kept, files.rule(), "--imatrix", [&] {
         tessera::imatrix_file file = tessera::read_imatrix(kept);

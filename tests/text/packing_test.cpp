@@ -121,16 +121,16 @@ TEST_CASE("weights are shares of the tokens") {
 TEST_CASE("windows are held out by the seed, each in one of the two sets") {
     const packed_windows packed = pack_windows(std::vector{numbered("a", 100, 300, 40)}, {.length = 32});
     const std::size_t windows = packed.windows.size();
-    const divided_windows divided = hold_back(packed.windows, 0.1, 1);
-    CHECK(divided.held_back.size() / 32 == (windows + 5) / 10);
-    CHECK(divided.used.size() + divided.held_back.size() / 32 == windows);
+    const divided_windows divided = hold_out(packed.windows, 0.1, 1);
+    CHECK(divided.held_out.size() / 32 == (windows + 5) / 10);
+    CHECK(divided.used.size() + divided.held_out.size() / 32 == windows);
     std::set<token_id> used(divided.used.tokens().begin(), divided.used.tokens().end());
-    for (const token_id token : divided.held_back) CHECK_FALSE(used.contains(token));
-    CHECK(hold_back(packed.windows, 0.1, 1).held_back == divided.held_back);
-    CHECK(hold_back(packed.windows, 0.1, 2).held_back != divided.held_back);
-    CHECK(hold_back(packed.windows, 0, 1).used.size() == windows);
-    CHECK(hold_back(packed.windows, 0.999999, 1).used.size() == 1);
-    CHECK_THROWS_AS((void)hold_back(packed.windows, 1, 1), error);
+    for (const token_id token : divided.held_out) CHECK_FALSE(used.contains(token));
+    CHECK(hold_out(packed.windows, 0.1, 1).held_out == divided.held_out);
+    CHECK(hold_out(packed.windows, 0.1, 2).held_out != divided.held_out);
+    CHECK(hold_out(packed.windows, 0, 1).used.size() == windows);
+    CHECK(hold_out(packed.windows, 0.999999, 1).used.size() == 1);
+    CHECK_THROWS_AS((void)hold_out(packed.windows, 1, 1), error);
 }
 
 TEST_CASE("texts too short for a window are refused") {
