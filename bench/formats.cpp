@@ -156,7 +156,8 @@ private:
         const auto [ours, error] = add_packing(name, [=](std::span<block> out) {
             constexpr std::size_t row_blocks = columns / F::block_size;
             for (std::size_t r = 0; r < rows.rows(); ++r)
-                encode_rows<F>(encoder, {rows.row(r), rows.columns()}, {.importance = importance}, out.subspan(r * row_blocks, row_blocks));
+                encode_rows<F>(encoder, {rows.row(r), rows.columns()}, {.importance = importance},
+                               out.subspan(r * row_blocks, row_blocks));
         });
         if (peer_ == nullptr || (importance.empty() && peer_->needs_importance(F::type))) return ours;
         const auto [theirs, peer_error] = add_packing(name + "/ggml", [=, peer = peer_](std::span<block> out) {

@@ -71,7 +71,7 @@ int main(int argc, char** argv) try {
         const tessera::mapped_file file(path);
         return tessera::text::cut_windows(tokenizer, tessera::as_text(file.bytes()), {.length = 128, .limit = limit});
     };
-    const auto text = tessera::text::hold_back(windows_of(argv[2], 64), 0.2, 1);
+    const auto text = tessera::text::hold_out(windows_of(argv[2], 64), 0.2, 1);
     const auto held_out = windows_of(argv[3], 16);
     const auto plan = tessera::select::make_plan(
         model.tensors(), tessera::select::uniform{tessera::layout_of<tessera::q4_0>}, formats::layouts);

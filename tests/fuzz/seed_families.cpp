@@ -29,7 +29,7 @@ int main(int argc, char** argv) {
     add("qwen3moe-fused", families::qwen3moe(families::experts_in::one_tensor));
     add("gemma2", families::gemma2());
     add("gemma3", families::gemma3());
-    add("gemma3-pictures", families::with_pictures(families::gemma3(), "model.language_model."));
+    add("gemma3-pictures", families::multimodal(families::gemma3(), "model.language_model."));
     add("phi3", families::phi3());
     add("glm4moe", families::glm4moe(1));
     add("llama4", families::llama4());

@@ -166,9 +166,9 @@ inline model_family gemma3(std::uint64_t layers = 7) {
     return family;
 }
 
-/// The same as the text part of a model with pictures; names of its tensors begin with `before`. What the text part's
+/// The same as the text part of a multimodal model; names of its tensors begin with `before`. What the text part's
 /// configuration leaves out has its defaults, or is outside.
-inline model_family with_pictures(const model_family& gemma3, const std::string& before) {
+inline model_family multimodal(const model_family& gemma3, const std::string& before) {
     model_family family("Gemma3ForConditionalGeneration", 0);
     nlohmann::json text = gemma3.directory.config;
     for (const char* key : {"architectures", "rms_norm_eps", "rope_theta"}) text.erase(key);

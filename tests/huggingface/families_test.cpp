@@ -55,7 +55,7 @@ TEST_CASE("Gemma 3, by itself and as the text part of a multimodal model") {
     family.convert_like("gemma3");
     family.break_config();
     for (const std::string before : {"language_model.model.", "model.language_model."}) {
-        const model_family pictured = families::with_pictures(family, before);
+        const model_family pictured = families::multimodal(family, before);
         pictured.convert_like("gemma3", {"gemma3.attention.layer_norm_rms_epsilon"});
         pictured.convert([](const huggingface::model& model) {
             CHECK(model.metadata().require<std::uint32_t>("tokenizer.ggml.bos_token_id") == 5);

@@ -115,7 +115,7 @@ inline model_family qwen35(bool has_experts) {
     family.add_ends();
 
     // Value head j of key head i goes from i * per_key + j to j * linear_keys + i.
-    const auto in_turns = [](const values& from, std::size_t head_values, std::size_t offset = 0) {
+    const auto interleaved = [](const values& from, std::size_t head_values, std::size_t offset = 0) {
         values to(from);
         for (std::size_t i = 0; i < linear_keys; ++i)
             for (std::size_t j = 0; j < per_key; ++j)
@@ -135,26 +135,26 @@ inline model_family qwen35(bool has_experts) {
         const std::string la = "linear_attn.";
         auto& wanted = family.wanted;
         const std::string& block = family.block;
-        wanted[block + "attn_qkv.weight"] = in_turns(family.in_layer(la + "in_proj_qkv.weight", {embedding, mixed}),
-                                                     linear_head * embedding, keys_end * embedding);
+        wanted[block + "attn_qkv.weight"] = interleaved(family.in_layer(la + "in_proj_qkv.weight", {embedding, mixed}),
+                                                        linear_head * embedding, keys_end * embedding);
         wanted[block + "attn_gate.weight"] =
-            in_turns(family.in_layer(la + "in_proj_z.weight", {embedding, linear_values * linear_head}),
-                     linear_head * embedding);
+            interleaved(family.in_layer(la + "in_proj_z.weight", {embedding, linear_values * linear_head}),
+                        linear_head * embedding);
         wanted[block + "ssm_beta.weight"] =
-            in_turns(family.in_layer(la + "in_proj_b.weight", {embedding, linear_values}), embedding);
+            interleaved(family.in_layer(la + "in_proj_b.weight", {embedding, linear_values}), embedding);
         wanted[block + "ssm_alpha.weight"] =
-            in_turns(family.in_layer(la + "in_proj_a.weight", {embedding, linear_values}), embedding);
-        wanted[block + "ssm_conv1d.weight"] = in_turns(family.in_layer(la + "conv1d.weight", {kernel, 1, mixed}),
-                                                       linear_head * kernel, keys_end * kernel);
-        wanted[block + "ssm_dt.bias"] = in_turns(family.in_layer(la + "dt_bias", {linear_values}), 1);
-        wanted[block + "ssm_a"] = negative_exp(in_turns(family.in_layer(la + "A_log", {linear_values}), 1));
+            interleaved(family.in_layer(la + "in_proj_a.weight", {embedding, linear_values}), embedding);
+        wanted[block + "ssm_conv1d.weight"] = interleaved(family.in_layer(la + "conv1d.weight", {kernel, 1, mixed}),
+                                                          linear_head * kernel, keys_end * kernel);
+        wanted[block + "ssm_dt.bias"] = interleaved(family.in_layer(la + "dt_bias", {linear_values}), 1);
+        wanted[block + "ssm_a"] = negative_exp(interleaved(family.in_layer(la + "A_log", {linear_values}), 1));
         family.same("ssm_norm.weight", la + "norm.weight", {linear_head});
         const std::size_t width = linear_values * linear_head;
         const values out = family.in_layer(la + "out_proj.weight", {width, embedding});
         values& turned = wanted[block + "ssm_out.weight"];
         for (std::size_t row = 0; row < embedding; ++row) {
             const auto begin = out.begin() + static_cast<std::ptrdiff_t>(row * width);
-            const values one = in_turns({begin, begin + static_cast<std::ptrdiff_t>(width)}, linear_head);
+            const values one = interleaved({begin, begin + static_cast<std::ptrdiff_t>(width)}, linear_head);
             turned.insert(turned.end(), one.begin(), one.end());
         }
     }

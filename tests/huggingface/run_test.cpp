@@ -161,8 +161,8 @@ TEST_CASE("runs: Gemma 2 and 3") {
     auto gemma3 = families::gemma3();
     check_run({.name = "Gemma3", .directory = gemma3.directory, .facts = facts});
     gemma3.directory.config["rms_norm_eps"] = 1e-6;  // the text part's default
-    check_run({.name = "Gemma3, with pictures",
-               .directory = families::with_pictures(gemma3, "model.language_model.").directory,
+    check_run({.name = "Gemma3, multimodal",
+               .directory = families::multimodal(gemma3, "model.language_model.").directory,
                .facts = facts,
                .plain = gemma3.directory});
 }

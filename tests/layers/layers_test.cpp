@@ -222,3 +222,20 @@ TEST_CASE("allowed includes are left alone") {
     CHECK(count("text/x.hpp", "#include <utf8proc.h>\n// #include \"tessera/decoder/model.hpp\"") == 0);
     CHECK(count("tessera.hpp", "#include \"tessera/format.hpp\"") == 0);
 }
+
+TEST_CASE("one mark: what is in these folders is in the namespace of the folder") {
+    const names marked{"decoder", "huggingface", "jinja", "kernels", "safetensors", "text"};
+    std::size_t opened = 0;
+    for_each_header([&](const fs::path& header, const std::string& text) {
+        const std::string folder = header.has_parent_path() ? header.begin()->string() : "";
+        if (!contains(marked, folder)) return;
+        const std::string wanted = "namespace tessera::" + folder + " {";
+        std::istringstream lines(text);
+        for (std::string line; std::getline(lines, line);) {
+            if (!line.starts_with("namespace tessera")) continue;
+            ++opened;
+            CHECK_MESSAGE(line == wanted, header << ": " << line);
+        }
+    });
+    CHECK(opened > 100);
+}

@@ -87,7 +87,8 @@ TEST_CASE("neither threads nor the size of a tile change the result") {
     const auto two = evaluate<recorder>(reference, candidate, {tokens, 40}, {.threads = 2}).result();
     CHECK(one == two);
     // 25 rows at a time; Eigen's kernels treat the last rows of a matrix apart, so bits may differ here.
-    const auto tiled = evaluate<recorder>(reference, candidate, {tokens, 40}, {.logits_bytes = 25 * 2 * 4 * 50}).result();
+    const auto tiled =
+        evaluate<recorder>(reference, candidate, {tokens, 40}, {.logits_bytes = 25 * 2 * 4 * 50}).result();
     REQUIRE(tiled.size() == one.size());
     for (std::size_t i = 0; i < one.size(); ++i) {
         CHECK(tiled[i].target == one[i].target);

@@ -330,7 +330,7 @@ TEST_CASE("weights that saturate a format's scales are named, and their errors a
     model.add("blk.0.ffn_up.weight", {256, 8}, std::vector<float>(256 * 8, 1e12f));
     memory_sink sink;
     const auto reports = quantize(model, plan_for(model, type_id::q8_0), weighted{}, from_importances{}, sink, {},
-                                 {.piece_weights = 300});
+                                  {.piece_weights = 300});
     CHECK(reports[0].error.saturated.blocks == 64);
     CHECK(reports[0].error.saturated.row == 0);
     CHECK(reports[0].error.saturated.column < 32);

@@ -121,16 +121,20 @@ TEST_CASE("weights are shares of the tokens") {
 TEST_CASE("windows are held out by the seed, each in one of the two sets") {
     const packed_windows packed = pack_windows(std::vector{numbered("a", 100, 300, 40)}, {.length = 32});
     const std::size_t windows = packed.windows.size();
-    const divided_windows divided = hold_back(packed.windows, 0.1, 1);
+    const divided_windows divided = hold_out(packed.windows, 0.1, 1);
     CHECK(divided.held_out->size() == (windows + 5) / 10);
     CHECK(divided.used.size() + divided.held_out->size() == windows);
     std::set<token_id> used(divided.used.tokens().begin(), divided.used.tokens().end());
     for (const token_id token : divided.held_out->tokens()) CHECK_FALSE(used.contains(token));
-    CHECK(hold_back(packed.windows, 0.1, 1).held_back == divided.held_out->tokens());
-    CHECK(hold_back(packed.windows, 0.1, 2).held_back != divided.held_out->tokens());
-    CHECK(hold_back(packed.windows, 0, 1).used.size() == windows);
-    CHECK(hold_back(packed.windows, 0.999999, 1).used.size() == 1);
-    CHECK_THROWS_AS((void)hold_back(packed.windows, 1, 1), error);
+    const auto held_out_by = [&](std::uint64_t seed) {
+        const auto tokens = hold_out(packed.windows, 0.1, seed).held_out->tokens();
+        return std::vector<token_id>(tokens.begin(), tokens.end());
+    };
+    CHECK(std::ranges::equal(held_out_by(1), divided.held_out->tokens()));
+    CHECK(held_out_by(2) != held_out_by(1));
+    CHECK(hold_out(packed.windows, 0, 1).used.size() == windows);
+    CHECK(hold_out(packed.windows, 0.999999, 1).used.size() == 1);
+    CHECK_THROWS_AS((void)hold_out(packed.windows, 1, 1), error);
 }
 
 TEST_CASE("texts too short for a window are refused") {

@@ -12,7 +12,7 @@
 
 namespace tessera::decoder {
 
-/// Of every `period` layers the last one has attention over everything; the others mix as `others` says.
+/// Of every `period` layers the last one has global attention; the others are as `others` says.
 struct layer_pattern {
     mixer_kind others = mixer_kind::attention;
     std::size_t period = 1;  ///< where the metadata have no other
@@ -50,7 +50,7 @@ struct architecture {
     bool always_tied = false;                   ///< stock readers refuse an output matrix
     bool scaled_embedding = false;              ///< by the square root of the width
     std::optional<float> local_rope_base = {};  ///< local layers have their own unscaled rope; where no key says more
-    std::optional<float> attention_cap = {};    ///< a cap, by key or this; nothing: never
+    std::optional<float> attention_cap = {};    ///< soft cap of scores, by key or this; nothing: never
     std::optional<float> logit_cap = {};        ///< as attention_cap
     std::size_t layers_with_width_scale = 0;    ///< models of so many layers scale attention by width / heads
 };

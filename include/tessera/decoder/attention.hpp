@@ -1,4 +1,4 @@
-// Causal attention within windows; query heads in groups that share keys and values.
+// Causal grouped-query attention within windows.
 #pragma once
 
 #include <algorithm>

@@ -1,4 +1,4 @@
-// Gated delta net: linear attention whose state forgets and corrects itself.
+// Gated delta net: linear attention with a decaying state that is updated by the delta rule (Yang et al., 2024).
 #pragma once
 
 #include <algorithm>
@@ -22,7 +22,7 @@ struct delta_net_weights {
     // Each in one piece or several.
     std::vector<linear> channels;     ///< -> K queries, K keys, V values
     std::vector<linear> gate;         ///< -> V x d
-    std::vector<linear> rate, decay;  ///< -> V numbers
+    std::vector<linear> rate, decay;  ///< -> V numbers: beta and alpha
     matrix kernel;                    ///< of the convolution: tokens x channels; the last row is for the current token
     std::vector<float> decay_bias, decay_scale;  ///< V numbers
     std::vector<float> head_norm;                ///< d numbers

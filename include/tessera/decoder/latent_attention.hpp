@@ -1,4 +1,4 @@
-// Attention over a compressed state that all heads share (MLA).
+// Multi-head latent attention (MLA): attention over a compressed state that all heads share.
 #pragma once
 
 #include <cstddef>
@@ -21,7 +21,7 @@ struct latent_weights {
     std::vector<float> state_norm;  ///< of the first rank numbers
     std::vector<linear> keys;       ///< per head, plain -> rank: what a key's plain part is made with, transposed
     std::vector<linear> values;     ///< per head, rank -> value
-    bool turned_keys = true;        ///< false: `keys` are rank -> plain, not transposed
+    bool transposed_keys = true;    ///< false: `keys` are rank -> plain, not transposed
 };
 
 namespace detail {
@@ -67,7 +67,7 @@ void mix(const layer_run<Source>& run, const latent_weights& weights, matrix& x)
         auto shared = queries.middleCols(h * (rank + rotated), rank);
         const auto plain = x.middleCols(h * own, own - rotated);
         const linear& key = weights.keys[static_cast<std::size_t>(h)];
-        if (weights.turned_keys) {
+        if (weights.transposed_keys) {
             run.observe(plain, {&key});
             project(run.source, key, plain, shared, run.threads);
         } else {

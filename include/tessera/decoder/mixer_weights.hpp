@@ -65,7 +65,7 @@ latent_weights bind_latent(weight_binder<Source>& binder, const model_spec& spec
             weights.keys.push_back(slice(all, h * both, plain));
             weights.values.push_back(slice(all, h * both + plain, latent.value_size));
         }
-        weights.turned_keys = false;
+        weights.transposed_keys = false;
         return weights;
     }
     weights.keys = binder.matrices(block + "attn_k_b", plain, latent.rank, spec.heads);

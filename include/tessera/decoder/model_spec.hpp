@@ -7,7 +7,8 @@
 
 namespace tessera::decoder {
 
-/// Which two numbers of a head a rotation turns: neighbours (2i, 2i+1), or (i, i + dims/2). ("NORM" and "NEOX" in ggml)
+/// Which two numbers of a head are rotated together: neighbours (2i, 2i+1), or (i, i + dims/2). ("NORM" and "NEOX" in
+/// ggml)
 enum class rope_pairing { adjacent, halves };
 
 /// How rotary embedding is scaled for positions beyond the trained context.
@@ -17,8 +18,8 @@ enum class rope_scaling { none, linear, yarn };
 /// factors, then scaled.
 struct rope_spec {
     rope_pairing pairing = rope_pairing::adjacent;
-    std::size_t first = 0;  ///< the first number of a head that is turned
-    std::size_t dims = 0;   ///< numbers of a head that are turned; the rest stays
+    std::size_t first = 0;  ///< the first number of a head that is rotated
+    std::size_t dims = 0;   ///< numbers of a head that are rotated; the rest stays
     double base = 10000;
     rope_scaling scaling = rope_scaling::none;
     double factor = 1;            ///< linear and yarn: the context is longer by this

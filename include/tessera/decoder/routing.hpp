@@ -1,4 +1,4 @@
-// Which token goes to which expert.
+// Routing: which token goes to which expert.
 #pragma once
 
 #include <algorithm>

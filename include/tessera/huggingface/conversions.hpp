@@ -63,7 +63,7 @@ public:
         for (const tensor_info& tensor : source.tensors()) by_name_.emplace(text_name(tensor.name), &tensor);
     }
 
-    /// The source tensor of this name, or null. In models of text and pictures, the text part's names are those of a
+    /// The source tensor of this name, or null. In multimodal models, the text part's names are those of a
     /// model of its own but for an inserted word, which is passed over.
     [[nodiscard]] const tensor_info* find(const std::string& name) const {
         const auto found = by_name_.find(name);

@@ -41,18 +41,18 @@ struct model_dimensions {
     std::uint64_t blocks = 0;             ///< layers + mtp_layers
     std::uint64_t doubled_embedding = 0;  ///< their input
 
-    // Attention through a latent vector (DeepSeek).
+    // Multi-head latent attention (MLA, DeepSeek).
     std::uint64_t query_rank = 0;
-    std::uint64_t latent = 0;         ///< the rank of keys and values
-    std::uint64_t plain_key = 0;      ///< values of a key without rotary embedding
-    std::uint64_t rotary_key = 0;     ///< and with it
-    std::uint64_t value_size = 0;     ///< of a head
-    std::uint64_t latent_key = 0;     ///< latent + rotary_key
-    std::uint64_t unfolded_head = 0;  ///< plain_key + value_size: rows that unfold the latent vector for one head
-    std::uint64_t unfolded_rows = 0;  ///< heads * unfolded_head
-    std::uint64_t value_rows = 0;     ///< heads * value_size
+    std::uint64_t latent = 0;      ///< kv_lora_rank: the rank of keys and values
+    std::uint64_t nope_key = 0;    ///< qk_nope_head_dim: values of a key without rotary embedding
+    std::uint64_t rope_key = 0;    ///< qk_rope_head_dim: and with it
+    std::uint64_t value_size = 0;  ///< of a head
+    std::uint64_t kv_a_rows = 0;   ///< latent + rope_key: of kv_a_proj_with_mqa
+    std::uint64_t kv_b_head = 0;   ///< nope_key + value_size: rows of kv_b_proj for one head
+    std::uint64_t kv_b_rows = 0;   ///< heads * kv_b_head
+    std::uint64_t value_rows = 0;  ///< heads * value_size
 
-    // Layers with linear attention (Qwen3-Next).
+    // Gated delta nets (Qwen3-Next).
     std::uint64_t attention_interval = 1;  ///< every how many layers there is full attention
     std::uint64_t linear_kernel = 0;
     std::uint64_t linear_head = 0;       ///< size of a head, of keys and values alike
@@ -60,9 +60,9 @@ struct model_dimensions {
     std::uint64_t linear_value_heads = 0;
     std::uint64_t linear_key_rows = 0;
     std::uint64_t linear_value_rows = 0;
-    std::uint64_t linear_mixed_rows = 0;    ///< queries, keys, values
-    std::uint64_t linear_fused_rows = 0;    ///< queries, keys, values, gates
-    std::uint64_t linear_control_rows = 0;  ///< two per value head
+    std::uint64_t linear_qkv_rows = 0;   ///< queries, keys, values
+    std::uint64_t linear_qkvz_rows = 0;  ///< queries, keys, values, gates
+    std::uint64_t linear_ba_rows = 0;    ///< two per value head: beta and alpha
 
     /// Far above any real head: what is computed per head stays small, whatever a file says.
     static constexpr std::uint64_t max_head_size = 65536;
@@ -106,12 +106,10 @@ private:
         const bool is_given = config.contains("head_dim") && latent == 0;
         if (!is_given && latent == 0 && embedding % heads != 0)
             config.reject("num_attention_heads", "wanted a divisor of hidden_size, ", embedding, ", got ", heads);
-        head_size = latent > 0 ? plain_key + rotary_key
-                    : is_given ? config.require_count("head_dim")
-                               : embedding / heads;
+        head_size = latent > 0 ? nope_key + rope_key : is_given ? config.require_count("head_dim") : embedding / heads;
         if (const auto given = config.count("head_dim");
-            latent > 0 && given && *given != rotary_key && *given != head_size)
-            config.reject("head_dim", "wanted qk_rope_head_dim, ", rotary_key, ", got ", *given);
+            latent > 0 && given && *given != rope_key && *given != head_size)
+            config.reject("head_dim", "wanted qk_rope_head_dim, ", rope_key, ", got ", *given);
         if (head_size % 2 != 0 || head_size > max_head_size)
             config.reject(is_given ? "head_dim" : "num_attention_heads", "wanted heads of an even size of at most ",
                           max_head_size, ", got ", head_size);
@@ -120,7 +118,7 @@ private:
         gated_query_rows = 2 * query_rows;
         fused_rows = query_rows + 2 * key_rows;
 
-        rotary = latent > 0 ? rotary_key : head_size;
+        rotary = latent > 0 ? rope_key : head_size;
         if (!config.contains("partial_rotary_factor")) return;
         const std::uint64_t whole = rotary;
         const double part = config.require_positive("partial_rotary_factor");
@@ -162,12 +160,12 @@ private:
         if (!config.contains("kv_lora_rank")) return;
         latent = config.require_count("kv_lora_rank", max_head_size);
         if (config.contains("q_lora_rank")) query_rank = config.require_count("q_lora_rank", max_head_size);
-        plain_key = config.require_count("qk_nope_head_dim", max_head_size);
-        rotary_key = config.require_count("qk_rope_head_dim", max_head_size);
+        nope_key = config.require_count("qk_nope_head_dim", max_head_size);
+        rope_key = config.require_count("qk_rope_head_dim", max_head_size);
         value_size = config.require_count("v_head_dim", max_head_size);
-        latent_key = latent + rotary_key;
-        unfolded_head = plain_key + value_size;
-        unfolded_rows = heads * unfolded_head;
+        kv_a_rows = latent + rope_key;
+        kv_b_head = nope_key + value_size;
+        kv_b_rows = heads * kv_b_head;
         value_rows = heads * value_size;
     }
 
@@ -185,9 +183,9 @@ private:
             config.reject("linear_value_head_dim", "wanted linear_key_head_dim, ", linear_head, ", got ", size);
         linear_key_rows = linear_key_heads * linear_head;
         linear_value_rows = linear_value_heads * linear_head;
-        linear_mixed_rows = 2 * linear_key_rows + linear_value_rows;
-        linear_fused_rows = linear_mixed_rows + linear_value_rows;
-        linear_control_rows = 2 * linear_value_heads;
+        linear_qkv_rows = 2 * linear_key_rows + linear_value_rows;
+        linear_qkvz_rows = linear_qkv_rows + linear_value_rows;
+        linear_ba_rows = 2 * linear_value_heads;
     }
 };
 

@@ -40,7 +40,7 @@ public:
         check_window(notes);
     }
 
-    /// Every how many layers one sees everything, where that is another number than the architecture's own; else 0.
+    /// The period of layers with global attention, where it is another than the architecture's own; else 0.
     [[nodiscard]] std::uint64_t own_period() const {
         return has_windows() && period_ != decoder_.pattern.period ? period_ : 0;
     }
@@ -85,17 +85,17 @@ private:
                                ", as loaders of GGUF take it to be in this architecture, got ", (*list)[l].dump());
     }
 
-    [[nodiscard]] bool sees_everything(std::uint64_t layer) const {
+    [[nodiscard]] bool is_global(std::uint64_t layer) const {
         return decoder_.pattern.others == decoder::mixer_kind::attention ||
                (period_ != 0 && (layer + 1) % period_ == 0);
     }
 
     void check_layer_types() const {
-        const bool is_narrowed = row_.window != window_use::ignored;  // in transformers; a note says so
+        const bool has_window = row_.window != window_use::ignored;  // in transformers; a note says so
         check_list("layer_types", [&](std::uint64_t l) -> nlohmann::json {
-            if (sees_everything(l)) {
+            if (is_global(l)) {
                 const nlohmann::json& own = (*config_.value("layer_types"))[l];
-                return is_narrowed && own == "sliding_attention" ? own : nlohmann::json("full_attention");
+                return has_window && own == "sliding_attention" ? own : nlohmann::json("full_attention");
             }
             return decoder_.pattern.others == decoder::mixer_kind::delta_net ? "linear_attention"
                    : has_chunks()                                            ? "chunked_attention"
@@ -105,7 +105,7 @@ private:
 
     void check_rotated_layers() const {
         check_list("no_rope_layers",
-                   [&](std::uint64_t l) -> nlohmann::json { return has_chunks() && sees_everything(l) ? 0 : 1; });
+                   [&](std::uint64_t l) -> nlohmann::json { return has_chunks() && is_global(l) ? 0 : 1; });
         // Loaders normalise the heads of every Llama 4 but those with 128 experts.
         if (has_chunks() && config_.flag("use_qk_norm").value_or(true) != (dimensions_.experts != 128))
             refuse_field(config_, "use_qk_norm", dimensions_.experts != 128 ? "true" : "false");

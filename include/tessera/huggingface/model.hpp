@@ -42,10 +42,10 @@ struct model_options {
 
 /// A directory with config.json, safetensors and a tokenizer, seen as the GGUF model it converts to.
 ///
-/// Nothing is converted ahead: a tensor is a list of source tensors and a map of rows, so memory stays at what a read
-/// asks for. Matrices keep their source's type (8-bit floats appear as F32); vectors, norms and routers are F32. Of
-/// models of text and pictures, it is the text part.
-/// general.file_type is left to whoever writes a file. Reading is thread-safe.
+/// Nothing is converted in advance: a tensor is a list of source tensors and a map of rows, so memory stays at what a
+/// read asks for. Matrices keep their source's type (8-bit floats appear as F32); vectors, norms and routers are F32.
+/// Of multimodal models, it is the text part. general.file_type is left to whoever writes a file. Reading is
+/// thread-safe.
 class model {
 public:
     /// Throws tessera::error naming file and key or tensor: when the architecture is not in the table; when a value of

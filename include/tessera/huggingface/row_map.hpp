@@ -68,8 +68,8 @@ using row_maps = std::vector<row_map>;
 
 /// From heads in groups (all of group 0 first) to heads in turns (the first of every group first), `head_rows` rows
 /// each, from the source's row `offset` on.
-[[nodiscard]] constexpr row_map in_turns(std::uint64_t groups, std::uint64_t heads_of_group, std::uint64_t head_rows,
-                                         std::uint64_t offset) noexcept {
+[[nodiscard]] constexpr row_map interleaved(std::uint64_t groups, std::uint64_t heads_of_group, std::uint64_t head_rows,
+                                            std::uint64_t offset) noexcept {
     return {{heads_of_group, head_rows}, {groups, heads_of_group * head_rows}, {head_rows, 1}, offset};
 }
 

@@ -158,7 +158,7 @@ inline void require_different(const std::vector<std::string>& tokens, const std:
     const json tokenizer_json = read_json_object_if_there(json_path);
     const json tokenizer_config = read_json_object_if_there(tokenizer_config_path);
     json config = read_json_object_if_there(config_path);
-    // Models of text and pictures have what belongs to the text in a part of its own.
+    // Multimodal models have what belongs to the text in a part of its own.
     if (const auto text = config.find("text_config"); text != config.end() && text->is_object())
         config.update(json(*text));
     const json_value tokenizer_root = root_of(tokenizer_json, json_path);

@@ -1,4 +1,4 @@
-// Merging neighbours in order of rank: the heart of both kinds of tokenizer.
+// Merging neighbours in order of rank, as SentencePiece and byte-pair tokenizers do.
 #pragma once
 
 #include <algorithm>

@@ -1,4 +1,4 @@
-// Names that were perhaps meant.
+// Suggestions for a name that is not known.
 #pragma once
 
 #include <algorithm>

@@ -53,49 +53,49 @@ struct packed_windows {
 namespace detail {
 
 // A document or a part of one, no longer than a window.
-struct piece {
+struct chunk {
     std::size_t source;
     std::vector<token_id> tokens;
 };
 
-inline std::vector<piece> cut_into_pieces(std::size_t source, const text_source& from, const packing_options& options) {
-    std::vector<piece> pieces;
+inline std::vector<chunk> cut_into_chunks(std::size_t source, const text_source& from, const packing_options& options) {
+    std::vector<chunk> chunks;
     for (const std::vector<token_id>& document : from.documents) {
         std::span<const token_id> rest = document;
         if (options.bos && !rest.empty() && rest.front() == *options.bos) rest = rest.subspan(1);
         while (!rest.empty()) {
-            piece next{source, {}};
+            chunk next{source, {}};
             if (options.bos) next.tokens.push_back(*options.bos);
             const std::size_t count = std::min(rest.size(), options.length - next.tokens.size());
             next.tokens.insert(next.tokens.end(), rest.begin(), rest.begin() + static_cast<std::ptrdiff_t>(count));
             rest = rest.subspan(count);
-            pieces.push_back(std::move(next));
+            chunks.push_back(std::move(next));
         }
     }
-    return pieces;
+    return chunks;
 }
 
-inline std::size_t total_tokens(std::span<const piece> pieces) {
-    return std::accumulate(pieces.begin(), pieces.end(), std::size_t{0},
-                           [](std::size_t sum, const piece& p) { return sum + p.tokens.size(); });
+inline std::size_t total_tokens(std::span<const chunk> chunks) {
+    return std::accumulate(chunks.begin(), chunks.end(), std::size_t{0},
+                           [](std::size_t sum, const chunk& p) { return sum + p.tokens.size(); });
 }
 
 // The most tokens that all sources together can give in these shares.
-inline double tokens_in_shares(std::span<const std::vector<piece>> pieces, std::span<const double> shares,
+inline double tokens_in_shares(std::span<const std::vector<chunk>> chunks, std::span<const double> shares,
                                const packing_options& options) {
     double total = options.limit > 0 ? static_cast<double>(options.limit * options.length)
                                      : std::numeric_limits<double>::infinity();
-    for (std::size_t s = 0; s < pieces.size(); ++s)
-        if (shares[s] > 0) total = std::min(total, static_cast<double>(total_tokens(pieces[s])) / shares[s]);
+    for (std::size_t s = 0; s < chunks.size(); ++s)
+        if (shares[s] > 0) total = std::min(total, static_cast<double>(total_tokens(chunks[s])) / shares[s]);
     return total;
 }
 
-// Each source's pieces in a random order, and of them as many as its weight allows.
-inline std::vector<piece> choose_pieces(std::span<const text_source> sources, const packing_options& options) {
-    std::vector<std::vector<piece>> pieces;
+// Each source's chunks in a random order, and of them as many as its weight allows.
+inline std::vector<chunk> choose_chunks(std::span<const text_source> sources, const packing_options& options) {
+    std::vector<std::vector<chunk>> chunks;
     for (std::size_t s = 0; s < sources.size(); ++s) {
-        pieces.push_back(cut_into_pieces(s, sources[s], options));
-        shuffle(pieces.back(), options.seed + s);
+        chunks.push_back(cut_into_chunks(s, sources[s], options));
+        shuffle(chunks.back(), options.seed + s);
     }
     if (std::ranges::any_of(sources, [](const text_source& s) { return s.weight.has_value(); })) {
         std::vector<double> shares;
@@ -104,17 +104,17 @@ inline std::vector<piece> choose_pieces(std::span<const text_source> sources, co
         if (!(sum > 0) || !std::isfinite(sum) || *std::ranges::min_element(shares) < 0)
             fail("weights of sources: wanted numbers of at least 0, not all of them 0, got a sum of ", sum);
         for (double& share : shares) share /= sum;
-        const double total = tokens_in_shares(pieces, shares, options);
+        const double total = tokens_in_shares(chunks, shares, options);
         for (std::size_t s = 0; s < sources.size(); ++s) {
             double taken = 0;
             std::size_t count = 0;
-            while (count < pieces[s].size() && taken + 0.5 < total * shares[s])
-                taken += static_cast<double>(pieces[s][count++].tokens.size());
-            pieces[s].resize(count);
+            while (count < chunks[s].size() && taken + 0.5 < total * shares[s])
+                taken += static_cast<double>(chunks[s][count++].tokens.size());
+            chunks[s].resize(count);
         }
     }
-    std::vector<piece> all;
-    for (std::vector<piece>& some : pieces) std::ranges::move(some, std::back_inserter(all));
+    std::vector<chunk> all;
+    for (std::vector<chunk>& some : chunks) std::ranges::move(some, std::back_inserter(all));
     shuffle(all, options.seed);
     return all;
 }
@@ -129,9 +129,9 @@ inline std::vector<piece> choose_pieces(std::span<const text_source> sources, co
                                                  const packing_options& options = {}) {
     constexpr std::size_t candidates = 64;
     if (options.length < 3) fail("windows: wanted a length of at least 3 tokens, got ", options.length);
-    std::vector<detail::piece> chosen = detail::choose_pieces(sources, options);
+    std::vector<detail::chunk> chosen = detail::choose_chunks(sources, options);
     const std::size_t available = detail::total_tokens(chosen);
-    std::deque<detail::piece> waiting(std::make_move_iterator(chosen.begin()), std::make_move_iterator(chosen.end()));
+    std::deque<detail::chunk> waiting(std::make_move_iterator(chosen.begin()), std::make_move_iterator(chosen.end()));
     const std::size_t most = options.limit > 0 ? options.limit : std::numeric_limits<std::size_t>::max();
 
     std::vector<token_id> tokens;
@@ -161,9 +161,9 @@ inline std::vector<piece> choose_pieces(std::span<const text_source> sources, co
     return {{std::move(tokens), options.length}, std::move(source_tokens)};
 }
 
-/// Holds a share of the windows back, chosen by the seed; at least one window is used.
-[[nodiscard]] inline divided_windows hold_back(const token_windows& all, double share, std::uint64_t seed) {
-    if (!(share >= 0 && share < 1)) fail("windows: wanted a share of 0 to 1 to hold back, got ", share);
+/// Holds out a share of the windows, chosen by the seed; at least one window is used.
+[[nodiscard]] inline divided_windows hold_out(const token_windows& all, double share, std::uint64_t seed) {
+    if (!(share >= 0 && share < 1)) fail("windows: wanted a share of 0 to 1 to hold out, got ", share);
     std::vector<char> is_held(all.size());
     const auto wanted = static_cast<std::size_t>(std::llround(share * static_cast<double>(all.size())));
     std::fill_n(is_held.begin(), std::min(wanted, all.size() - 1), 1);

@@ -12,16 +12,16 @@ namespace tessera::huggingface {
 
 inline constexpr named_dimension query_rank{"q_lora_rank", &model_dimensions::query_rank};
 inline constexpr named_dimension latent{"kv_lora_rank", &model_dimensions::latent};
-inline constexpr named_dimension latent_key{"kv_lora_rank + qk_rope_head_dim", &model_dimensions::latent_key};
-inline constexpr named_dimension plain_key{"qk_nope_head_dim", &model_dimensions::plain_key};
+inline constexpr named_dimension kv_a_rows{"kv_lora_rank + qk_rope_head_dim", &model_dimensions::kv_a_rows};
+inline constexpr named_dimension nope_key{"qk_nope_head_dim", &model_dimensions::nope_key};
 inline constexpr named_dimension value_size{"v_head_dim", &model_dimensions::value_size};
-inline constexpr named_dimension unfolded_head{"qk_nope_head_dim + v_head_dim", &model_dimensions::unfolded_head};
-inline constexpr named_dimension unfolded_rows{"num_attention_heads * (qk_nope_head_dim + v_head_dim)",
-                                               &model_dimensions::unfolded_rows};
+inline constexpr named_dimension kv_b_head{"qk_nope_head_dim + v_head_dim", &model_dimensions::kv_b_head};
+inline constexpr named_dimension kv_b_rows{"num_attention_heads * (qk_nope_head_dim + v_head_dim)",
+                                           &model_dimensions::kv_b_rows};
 inline constexpr named_dimension value_rows{"num_attention_heads * v_head_dim", &model_dimensions::value_rows};
 
-inline row_maps unfolded_values(const model_dimensions& d) {
-    return {slices(d.heads, d.unfolded_head, d.value_size, d.plain_key)};
+inline row_maps kv_b_values(const model_dimensions& d) {
+    return {slices(d.heads, d.kv_b_head, d.value_size, d.nope_key)};
 }
 
 constexpr bool has_low_rank_queries(const model_dimensions& d, std::uint64_t) { return d.query_rank > 0; }
@@ -36,23 +36,23 @@ inline constexpr std::array plain_queries = std::to_array<tensor_rule>({
     {"attn_q.weight", "self_attn.q_proj.weight", embedding, query_rows},
 });
 
-// What unfolds the latent vector is cut into two: keys, turned around so that they can be moved to the queries' side,
+// kv_b_proj is split into keys, transposed so that they can be applied to the queries (MLA with absorbed weights),
 // and values.
 inline constexpr std::array latent_attention = std::to_array<tensor_rule>({
-    {"attn_kv_a_mqa.weight", "self_attn.kv_a_proj_with_mqa.weight", embedding, latent_key},
+    {"attn_kv_a_mqa.weight", "self_attn.kv_a_proj_with_mqa.weight", embedding, kv_a_rows},
     {"attn_kv_a_norm.weight", "self_attn.kv_a_layernorm.weight", latent, one},
     {"attn_k_b.weight",
      "self_attn.kv_b_proj.weight",
-     plain_key,
+     nope_key,
      latent,
      required,
-     {.matrices = heads, .source = {latent, unfolded_rows, one}, .transposed = unfolded_head}},
+     {.matrices = heads, .source = {latent, kv_b_rows, one}, .transposed = kv_b_head}},
     {"attn_v_b.weight",
      "self_attn.kv_b_proj.weight",
      latent,
      value_size,
      required,
-     {.rows = unfolded_values, .matrices = heads, .source = {latent, unfolded_rows, one}}},
+     {.rows = kv_b_values, .matrices = heads, .source = {latent, kv_b_rows, one}}},
     {"attn_output.weight", "self_attn.o_proj.weight", value_rows, embedding},
 });
 
@@ -62,7 +62,7 @@ inline constexpr std::array optional_expert_bias = std::to_array<tensor_rule>({
 
 inline constexpr std::array latent_metadata = std::to_array<metadata_rule>({
     size("attention.head_count_kv", "kv_lora_rank", &model_dimensions::one),
-    size("attention.key_length", "kv_lora_rank", &model_dimensions::latent_key),
+    size("attention.key_length", "kv_lora_rank", &model_dimensions::kv_a_rows),
     size("attention.value_length", "kv_lora_rank", &model_dimensions::latent),
     size("attention.key_length_mla", "kv_lora_rank", &model_dimensions::head_size),
     size("attention.value_length_mla", "kv_lora_rank", &model_dimensions::value_size),
@@ -125,8 +125,8 @@ inline constexpr architecture_row deepseek3 = [] {
     row.settle = nullptr;
     return row;
 }();
-inline constexpr architecture_row kimi_with_pictures = renamed(deepseek3, "KimiVLForConditionalGeneration");
-inline constexpr architecture_row kimi25_with_pictures = renamed(deepseek3, "KimiK25ForConditionalGeneration");
+inline constexpr architecture_row kimi_multimodal = renamed(deepseek3, "KimiVLForConditionalGeneration");
+inline constexpr architecture_row kimi25_multimodal = renamed(deepseek3, "KimiK25ForConditionalGeneration");
 
 /// Without experts.
 inline constexpr std::array dense_latent_metadata = std::to_array<metadata_rule>({

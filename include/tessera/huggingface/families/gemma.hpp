@@ -54,6 +54,6 @@ inline constexpr architecture_row gemma3{
     .reads = gemma_layers,
 };
 
-inline constexpr architecture_row gemma3_with_pictures = renamed(gemma3, "Gemma3ForConditionalGeneration");
+inline constexpr architecture_row gemma3_multimodal = renamed(gemma3, "Gemma3ForConditionalGeneration");
 
 }  // namespace tessera::huggingface

@@ -64,7 +64,7 @@ inline constexpr architecture_row glm4moe{
     .mtp = {mtp_rule::fate::kept, "model.layers.{layer}."},
     .special_tokens = glm_special_tokens,
 };
-inline constexpr architecture_row glm4moe_with_pictures = renamed(glm4moe, "Glm4vMoeForConditionalGeneration");
+inline constexpr architecture_row glm4moe_multimodal = renamed(glm4moe, "Glm4vMoeForConditionalGeneration");
 
 inline constexpr architecture_row solar_open = [] {
     architecture_row row = renamed(glm4moe, "SolarOpenForCausalLM");

@@ -180,6 +180,6 @@ inline constexpr architecture_row llama4{
     .reads = llama4_sizes,
 };
 
-inline constexpr architecture_row llama4_with_pictures = renamed(llama4, "Llama4ForConditionalGeneration");
+inline constexpr architecture_row llama4_multimodal = renamed(llama4, "Llama4ForConditionalGeneration");
 
 }  // namespace tessera::huggingface

@@ -35,6 +35,6 @@ inline constexpr architecture_row phi3{
     .defaults = R"({"sliding_window": 0})",
     .window = window_use::always,
 };
-inline constexpr architecture_row phi4_with_pictures = renamed(phi3, "Phi4ForCausalLMV");
+inline constexpr architecture_row phi4_multimodal = renamed(phi3, "Phi4ForCausalLMV");
 
 }  // namespace tessera::huggingface

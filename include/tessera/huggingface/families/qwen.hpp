@@ -77,7 +77,7 @@ inline constexpr architecture_row qwen3{
     .assumes = qwen3_fields,
     .window = window_use::on_demand,
 };
-inline constexpr architecture_row step_with_pictures = renamed(qwen3, "StepVLForConditionalGeneration");
+inline constexpr architecture_row step_multimodal = renamed(qwen3, "StepVLForConditionalGeneration");
 
 inline constexpr architecture_row qwen3moe{
     .name = "Qwen3MoeForCausalLM",

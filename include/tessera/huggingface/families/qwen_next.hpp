@@ -19,11 +19,10 @@ inline constexpr named_dimension linear_head{"linear_key_head_dim", &model_dimen
 inline constexpr named_dimension linear_value_heads{"linear_num_value_heads", &model_dimensions::linear_value_heads};
 inline constexpr named_dimension linear_value_rows{"linear_num_value_heads * linear_value_head_dim",
                                                    &model_dimensions::linear_value_rows};
-inline constexpr named_dimension linear_mixed_rows{"query, key and value rows", &model_dimensions::linear_mixed_rows};
-inline constexpr named_dimension linear_fused_rows{"query, key, value and gate rows",
-                                                   &model_dimensions::linear_fused_rows};
-inline constexpr named_dimension linear_control_rows{"2 * linear_num_value_heads",
-                                                     &model_dimensions::linear_control_rows};
+inline constexpr named_dimension linear_qkv_rows{"query, key and value rows", &model_dimensions::linear_qkv_rows};
+inline constexpr named_dimension linear_qkvz_rows{"query, key, value and gate rows",
+                                                  &model_dimensions::linear_qkvz_rows};
+inline constexpr named_dimension linear_ba_rows{"2 * linear_num_value_heads", &model_dimensions::linear_ba_rows};
 
 constexpr bool in_full_layers(const model_dimensions& d, std::uint64_t layer) {
     return layer < d.layers && (layer + 1) % d.attention_interval == 0;
@@ -57,7 +56,7 @@ inline std::uint64_t value_rows_of_key_head(const model_dimensions& d) {
     return d.linear_value_rows / d.linear_key_heads;
 }
 inline row_map of_key_heads(const model_dimensions& d, std::uint64_t rows, std::uint64_t offset) {
-    return slices(d.linear_key_heads, d.linear_fused_rows / d.linear_key_heads, rows, offset);
+    return slices(d.linear_key_heads, d.linear_qkvz_rows / d.linear_key_heads, rows, offset);
 }
 inline row_maps unfused_mix(const model_dimensions& d) {
     return {of_key_heads(d, d.linear_head, 0), of_key_heads(d, d.linear_head, d.linear_head),
@@ -71,22 +70,22 @@ inline constexpr std::array fused_linear_attention = std::to_array<tensor_rule>(
     {"attn_qkv.weight",
      "linear_attn.in_proj_qkvz.weight",
      embedding,
-     linear_mixed_rows,
+     linear_qkv_rows,
      required,
-     {.rows = unfused_mix, .source = {embedding, linear_fused_rows, one}}},
+     {.rows = unfused_mix, .source = {embedding, linear_qkvz_rows, one}}},
     {"attn_gate.weight",
      "linear_attn.in_proj_qkvz.weight",
      embedding,
      linear_value_rows,
      required,
-     {.rows = unfused_gates, .source = {embedding, linear_fused_rows, one}}},
-    {"ssm_ba.weight", "linear_attn.in_proj_ba.weight", embedding, linear_control_rows},
+     {.rows = unfused_gates, .source = {embedding, linear_qkvz_rows, one}}},
+    {"ssm_ba.weight", "linear_attn.in_proj_ba.weight", embedding, linear_ba_rows},
     {"ssm_conv1d.weight",
      "linear_attn.conv1d.weight",
      linear_kernel,
-     linear_mixed_rows,
+     linear_qkv_rows,
      required,
-     {.source = {linear_kernel, one, linear_mixed_rows}}},
+     {.source = {linear_kernel, one, linear_qkv_rows}}},
     {"ssm_dt.bias", "linear_attn.dt_bias", linear_value_heads, one},
     {"ssm_a", "linear_attn.A_log", linear_value_heads, one, required, {.value = negative_exp}},
     {"ssm_norm.weight", "linear_attn.norm.weight", linear_head, one},
@@ -96,29 +95,24 @@ inline constexpr std::array fused_linear_attention = std::to_array<tensor_rule>(
 // Qwen3.5 has them apart. In GGUF, value head h belongs to key head h modulo the number of these; in the source, value
 // heads of a key head follow each other.
 
-inline row_map heads_in_turns(const model_dimensions& d, std::uint64_t head_rows, std::uint64_t offset) {
-    return in_turns(d.linear_key_heads, d.linear_value_heads / d.linear_key_heads, head_rows, offset);
+inline row_map interleaved_heads(const model_dimensions& d, std::uint64_t head_rows, std::uint64_t offset) {
+    return interleaved(d.linear_key_heads, d.linear_value_heads / d.linear_key_heads, head_rows, offset);
 }
-inline row_maps values_in_turns(const model_dimensions& d) { return {heads_in_turns(d, d.linear_head, 0)}; }
-inline row_map value_columns_in_turns(const model_dimensions& d) { return heads_in_turns(d, d.linear_head, 0); }
-inline row_maps controls_in_turns(const model_dimensions& d) { return {heads_in_turns(d, 1, 0)}; }
+inline row_maps interleaved_values(const model_dimensions& d) { return {interleaved_heads(d, d.linear_head, 0)}; }
+inline row_map value_columns_in_turns(const model_dimensions& d) { return interleaved_heads(d, d.linear_head, 0); }
+inline row_maps controls_in_turns(const model_dimensions& d) { return {interleaved_heads(d, 1, 0)}; }
 inline row_maps mix_in_turns(const model_dimensions& d) {
-    return {row_map(2 * d.linear_key_rows), heads_in_turns(d, d.linear_head, 2 * d.linear_key_rows)};
+    return {row_map(2 * d.linear_key_rows), interleaved_heads(d, d.linear_head, 2 * d.linear_key_rows)};
 }
 
 inline constexpr std::array linear_attention = std::to_array<tensor_rule>({
-    {"attn_qkv.weight",
-     "linear_attn.in_proj_qkv.weight",
-     embedding,
-     linear_mixed_rows,
-     required,
-     {.rows = mix_in_turns}},
+    {"attn_qkv.weight", "linear_attn.in_proj_qkv.weight", embedding, linear_qkv_rows, required, {.rows = mix_in_turns}},
     {"attn_gate.weight",
      "linear_attn.in_proj_z.weight",
      embedding,
      linear_value_rows,
      required,
-     {.rows = values_in_turns}},
+     {.rows = interleaved_values}},
     {"ssm_beta.weight",
      "linear_attn.in_proj_b.weight",
      embedding,
@@ -134,9 +128,9 @@ inline constexpr std::array linear_attention = std::to_array<tensor_rule>({
     {"ssm_conv1d.weight",
      "linear_attn.conv1d.weight",
      linear_kernel,
-     linear_mixed_rows,
+     linear_qkv_rows,
      required,
-     {.rows = mix_in_turns, .source = {linear_kernel, one, linear_mixed_rows}}},
+     {.rows = mix_in_turns, .source = {linear_kernel, one, linear_qkv_rows}}},
     {"ssm_dt.bias", "linear_attn.dt_bias", linear_value_heads, one, required, {.rows = controls_in_turns}},
     {"ssm_a",
      "linear_attn.A_log",
@@ -195,7 +189,7 @@ inline constexpr architecture_row qwen3next{
     .left_out = mtp_of_qwen3next,
 };
 
-/// With the dense feed-forward or with experts, and alone or as the text part of a model of text and pictures.
+/// With the dense feed-forward or with experts, and alone or as the text part of a multimodal model.
 inline constexpr std::string_view qwen35_defaults =
     R"({"head_dim": 256, "partial_rotary_factor": 0.25, "full_attention_interval": 4, "mrope_section": [11, 11, 10]})";
 inline constexpr std::string_view mtp_layer = "mtp.layers.{mtp}.";
@@ -238,9 +232,9 @@ inline constexpr architecture_row qwen35moe{
     .mtp = {mtp_rule::fate::kept, mtp_layer},
 };
 
-inline constexpr architecture_row qwen35_with_pictures = renamed(qwen35, "Qwen3_5ForConditionalGeneration");
-inline constexpr architecture_row qwen35moe_with_pictures = renamed(qwen35moe, "Qwen3_5MoeForConditionalGeneration");
-inline constexpr architecture_row minicpm_with_pictures = [] {
+inline constexpr architecture_row qwen35_multimodal = renamed(qwen35, "Qwen3_5ForConditionalGeneration");
+inline constexpr architecture_row qwen35moe_multimodal = renamed(qwen35moe, "Qwen3_5MoeForConditionalGeneration");
+inline constexpr architecture_row minicpm_multimodal = [] {
     architecture_row row = renamed(qwen35, "MiniCPMV4_6ForConditionalGeneration");
     row.mtp = {};
     row.left_out = mtp_of_qwen3next;
