@@ -101,7 +101,8 @@ for module in "${modules[@]}"; do
     [[ -f include/$header ]] || continue  # core and kernels have no umbrella
     bound=$limit
     if [[ $module == tessera ]]; then
-        bound=$limit_of_all heaviest app
+        bound=$limit_of_all
+        heaviest app
     else
         heaviest "$module"
     fi
