@@ -1,27 +1,29 @@
 # The modules of the library. A row: the module; the modules it uses; the packages it needs itself. A module is a folder
-# of include/tessera with its umbrella; error_feedback is what encode/ has beside its umbrella, for it alone needs Eigen.
-# Read by CMakeLists.txt, by the installed package, and by tests/layers, which compares it with the headers.
+# of include/tessera with its umbrella; error_feedback is that header of encode/, for it alone needs Eigen. Read by
+# CMakeLists.txt, by the installed package, and by tests/layers, which compares what comes with a module with what its
+# headers include.
 set(tessera_modules
-    "core           |                                        | Threads"
-    "kernels        | core                                   | xsimd"
-    "format         | core kernels                           |"
-    "encode         | core kernels format                    |"
-    "error_feedback | encode                                 | Eigen3"
-    "testing        | core format                            |"
-    "tensor         | core format                            |"
-    "gguf           | core tensor                            |"
-    "safetensors    | core tensor                            | nlohmann_json"
-    "jinja          | core                                   | nlohmann_json utf8proc"
-    "text           | core jinja                             | nlohmann_json utf8proc"
-    "decoder        | core kernels tensor                    | Eigen3"
-    "huggingface    | format safetensors text decoder        | nlohmann_json"
-    "calibrate      | error_feedback gguf decoder            | Eigen3"
-    "measure        | kernels tensor decoder                 |"
-    "select         | core format                            |"
-    "quantize       | calibrate measure select               |"
-    "damage         | quantize                               |"
-    "files          | safetensors quantize                   | nlohmann_json"
-    "app            | huggingface files                      |"
+    "core           |                                                  | Threads"
+    "kernels        |                                                  | xsimd"
+    "format         | core kernels                                     |"
+    "encode         | core kernels format                              |"
+    "error_feedback | core kernels format encode                       | Eigen3"
+    "testing        | core format                                      |"
+    "tensor         | core format                                      |"
+    "gguf           | core format tensor                               |"
+    "json           | core                                             | nlohmann_json"
+    "safetensors    | core format tensor json                          |"
+    "jinja          | core                                             | nlohmann_json utf8proc"
+    "text           | core json jinja                                  | utf8proc"
+    "decoder        | core kernels tensor                              | Eigen3"
+    "huggingface    | core format tensor json safetensors text decoder |"
+    "calibrate      | core kernels error_feedback tensor gguf decoder  | Eigen3"
+    "measure        | core kernels tensor decoder                      |"
+    "select         | core                                             |"
+    "quantize       | format encode decoder calibrate measure select   |"
+    "damage         | quantize                                         |"
+    "files          | gguf json quantize                               |"
+    "app            | huggingface files                                |"
 )
 
 # tessera_module(ROW NAME USES PACKAGES): the parts of a row, into three variables.

@@ -1,5 +1,6 @@
 # find_package(tessera [COMPONENTS format gguf ...]): these modules and those they use, and only what they need is looked
-# for. Without components: all, and the target tessera::tessera.
+# for. Without components: all, and the target tessera::tessera. The component compiled is all and tessera::compiled,
+# where that was installed.
 include(${CMAKE_CURRENT_LIST_DIR}/modules.cmake)
 
 set(tessera_wanted ${tessera_FIND_COMPONENTS})
@@ -19,7 +20,10 @@ foreach(tessera_row IN LISTS tessera_modules)
     endforeach()
     list(REMOVE_DUPLICATES tessera_all_${tessera_name})
 endforeach()
-set(tessera_all_tessera ${tessera_known})
+set(tessera_all_tessera ${tessera_known} tessera)
+if(EXISTS ${CMAKE_CURRENT_LIST_DIR}/modules/compiled.cmake)
+    set(tessera_all_compiled ${tessera_known} tessera compiled)
+endif()
 
 foreach(tessera_component IN LISTS tessera_wanted)
     set(tessera_lacking)
@@ -42,12 +46,9 @@ foreach(tessera_component IN LISTS tessera_wanted)
         continue()
     endif()
     set(tessera_${tessera_component}_FOUND TRUE)
-    foreach(tessera_name IN LISTS tessera_known)
+    foreach(tessera_name IN LISTS tessera_known ITEMS tessera compiled)
         if(tessera_name IN_LIST tessera_all_${tessera_component})
             include(${CMAKE_CURRENT_LIST_DIR}/modules/${tessera_name}.cmake)
         endif()
     endforeach()
-    if(tessera_component STREQUAL tessera)
-        include(${CMAKE_CURRENT_LIST_DIR}/modules/tessera.cmake)
-    endif()
 endforeach()

@@ -1,6 +1,9 @@
 // The layer rule: a folder of include/tessera includes only what this table allows.
 #include <algorithm>
 #include <filesystem>
+#include <iterator>
+#include <map>
+#include <set>
 #include <sstream>
 #include <string>
 #include <string_view>
@@ -157,7 +160,91 @@ std::vector<std::string> unused(const std::vector<layer>& table, const std::vect
     return found;
 }
 
+// A module of cmake/modules.cmake with all that comes with it.
+struct module_closure {
+    std::set<std::string> folders;   // of modules
+    std::set<std::string> packages;  // their own and those of the modules they use
+};
+
+std::map<std::string, module_closure> read_modules(const std::string& text) {
+    std::map<std::string, module_closure> modules;
+    std::istringstream lines(text);
+    for (std::string line; std::getline(lines, line);) {
+        const std::size_t open = line.find('"'), first = line.find('|'), second = line.find('|', first + 1);
+        if (!line.starts_with("    \"") || second == std::string::npos) continue;  // no row
+        const auto words = [](std::string part) {
+            std::replace(part.begin(), part.end(), '"', ' ');
+            std::istringstream in(part);
+            return std::vector<std::string>(std::istream_iterator<std::string>(in), {});
+        };
+        const std::string name = words(line.substr(open, first - open)).at(0);
+        module_closure& all = modules[name];
+        all.folders.insert(name);
+        for (const std::string& used : words(line.substr(first + 1, second - first - 1))) {
+            REQUIRE_MESSAGE(modules.contains(used), name << " uses " << used << ", which is no module before it");
+            all.folders.insert(modules[used].folders.begin(), modules[used].folders.end());
+            all.packages.insert(modules[used].packages.begin(), modules[used].packages.end());
+        }
+        for (const std::string& package : words(line.substr(second + 1))) all.packages.insert(package);
+    }
+    return modules;
+}
+
+/// What headers bring in, themselves and through others of the library.
+module_closure reached_from(const std::vector<std::string>& headers) {
+    const std::map<std::string, std::string> packages{
+        {"xsimd", "xsimd"}, {"Eigen", "Eigen3"}, {"nlohmann", "nlohmann_json"}, {"utf8proc.h", "utf8proc"}};
+    module_closure found;
+    std::set<std::string> seen(headers.begin(), headers.end());
+    for (std::vector<std::string> waiting = headers; !waiting.empty();) {
+        const std::string next = waiting.back();
+        waiting.pop_back();
+        const std::string text = support::read_text(support::project_dir() / "include" / next);
+        for_each_include(text, [&](std::string_view target, int) {
+            const std::string path(target.substr(1, target.size() - 2));
+            const std::string beginning = path.substr(0, path.find('/'));
+            if (beginning == "tessera") {
+                if (const std::size_t end = path.find('/', 8); end != std::string::npos)
+                    found.folders.insert(path.substr(8, end - 8));
+                if (seen.insert(path).second) waiting.push_back(path);
+            } else if (const auto package = packages.find(beginning); package != packages.end()) {
+                found.packages.insert(package->second);
+            }
+        });
+    }
+    return found;
+}
+
 }  // namespace
+
+TEST_CASE("the target of a module brings what its headers include") {
+    const auto modules = read_modules(support::read_text(support::project_dir() / "cmake/modules.cmake"));
+    std::set<std::string> named;
+    for (const auto& [name, all] : modules) {
+        CAPTURE(name);
+        named.insert(name);
+        std::vector<std::string> headers;
+        if (name == "encode" || name == "error_feedback") {  // two modules of one folder
+            headers.push_back(name == "encode" ? "tessera/encode.hpp" : "tessera/encode/error_feedback.hpp");
+        } else {
+            for_each_header([&](const fs::path& header, const std::string&) {
+                if (header.has_parent_path() && *header.begin() == name)
+                    headers.push_back("tessera/" + header.string());
+            });
+        }
+        CHECK(!headers.empty());
+        const module_closure reached = reached_from(headers);
+        for (const std::string& folder : reached.folders)
+            CHECK_MESSAGE(all.folders.contains(folder), name << " includes " << folder);
+        for (const std::string& package : reached.packages)
+            CHECK_MESSAGE(all.packages.contains(package), name << " includes " << package);
+    }
+    for (const layer& l : layers) CHECK_MESSAGE(named.contains(std::string(l.folder)), l.folder << " has no target");
+    for (const char* light : {"format", "encode", "tensor", "gguf"})  // whoever packs blocks needs xsimd only
+        CHECK(modules.at(light).packages == std::set<std::string>{"Threads", "xsimd"});
+    CHECK(modules.at("error_feedback").packages == std::set<std::string>{"Eigen3", "Threads", "xsimd"});
+    CHECK(modules.at("select").packages == std::set<std::string>{"Threads"});
+}
 
 TEST_CASE("every header keeps the layer rule") {
     std::size_t headers = 0;

@@ -9,12 +9,14 @@
 #include <string_view>
 
 #include "tessera/config.hpp"
+#include "tessera/core/type_id.hpp"
 #include "tessera/core/view.hpp"
 #include "tessera/encode/exact_scales.hpp"
 #include "tessera/encode/fitted_search.hpp"
 #include "tessera/encode/knowledge.hpp"
 #include "tessera/encode/lattice_search.hpp"
 #include "tessera/encode/scale_search.hpp"
+#include "tessera/format/builtin.hpp"
 #include "tessera/format/check.hpp"
 #include "tessera/format/concepts.hpp"
 #include "tessera/format/registry.hpp"
@@ -34,18 +36,47 @@ concept encoder_for = block_format<F> && requires(const E& e, matrix_view rows, 
     e(format_tag<F>{}, rows, known, out);
 };
 
-/// Encodes any number of rows of a matrix; `out` holds their blocks.
+namespace detail {
+
+/// As encode_rows, below, compiled here.
 template <block_format F, encoder_for<F> Encoder>
-void encode_rows(const Encoder& encoder, matrix_view rows, const matrix_knowledge& known,
-                 std::span<typename F::block> out) {
+void encode_rows_here(const Encoder& encoder, matrix_view rows, const matrix_knowledge& known,
+                      std::span<typename F::block> out) {
     const std::size_t columns = rows.columns(), row_blocks = columns / F::block_size;
-    TESSERA_ASSERT(columns == row_blocks * F::block_size && out.size() == rows.rows() * row_blocks,
-                   "rows are whole blocks");
     for (std::size_t r = 0; r < rows.rows(); r += Encoder::rows_at_once) {
         const std::size_t count = std::min(std::size_t{Encoder::rows_at_once}, rows.rows() - r);
         encoder(format_tag<F>{}, matrix_view(rows.values().subspan(r * columns, count * columns), columns), known,
                 out.subspan(r * row_blocks, count * row_blocks));
     }
+}
+
+/// The same for a format of a list by its id: one function that encodes to all of them.
+template <class Formats, class Encoder>
+void encode_rows_of(type_id format, const Encoder& encoder, matrix_view rows, const matrix_knowledge& known,
+                    std::span<std::byte> out) {
+    Formats::dispatch(format, [&]<class F>(format_tag<F>) {
+        using block = typename F::block;
+        encode_rows_here<F>(encoder, rows, known,
+                            std::span(reinterpret_cast<block*>(out.data()), out.size() / sizeof(block)));
+    });
+}
+
+/// Whether tessera::compiled has that function of an encoder for the built-in formats.
+template <class Encoder>
+inline constexpr bool is_compiled = false;
+
+}  // namespace detail
+
+/// Encodes any number of rows of a matrix; `out` holds their blocks.
+template <block_format F, encoder_for<F> Encoder>
+void encode_rows(const Encoder& encoder, matrix_view rows, const matrix_knowledge& known,
+                 std::span<typename F::block> out) {
+    TESSERA_ASSERT(rows.columns() % F::block_size == 0 && out.size() == rows.rows() * (rows.columns() / F::block_size),
+                   "rows are whole blocks");
+    if constexpr (detail::is_compiled<Encoder> && builtin_formats::contains<F>)
+        detail::encode_rows_of<builtin_formats>(F::type, encoder, rows, known, std::as_writable_bytes(out));
+    else
+        detail::encode_rows_here<F>(encoder, rows, known, out);
 }
 
 /// The format's own plain reference: scales that hold the extremes, every weight to the nearest level.
@@ -123,5 +154,12 @@ struct weighted {
         }
     }
 };
+
+#ifdef TESSERA_COMPILED  // see compiled/
+template <>
+inline constexpr bool detail::is_compiled<weighted> = true;
+extern template void detail::encode_rows_of<builtin_formats>(type_id, const weighted&, matrix_view,
+                                                             const matrix_knowledge&, std::span<std::byte>);
+#endif
 
 }  // namespace tessera

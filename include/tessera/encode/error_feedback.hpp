@@ -194,4 +194,11 @@ struct error_feedback {
     }
 };
 
+#ifdef TESSERA_COMPILED  // see compiled/
+template <>
+inline constexpr bool detail::is_compiled<error_feedback> = true;
+extern template void detail::encode_rows_of<builtin_formats>(type_id, const error_feedback&, matrix_view,
+                                                             const matrix_knowledge&, std::span<std::byte>);
+#endif
+
 }  // namespace tessera

@@ -94,7 +94,8 @@ public:
 
     /// "llama.cpp from b2281 (February 2024), on Vulkan from b4648 (February 2025); no CUDA or SYCL for TQ2_0": the
     /// build that reads the formats, back ends that came to it later, and those that lack some. Formats are in the
-    /// order they were added.
+    /// order they were added. (A template: sorting and searching are compiled where the sentence is asked for.)
+    template <class = void>
     [[nodiscard]] std::string text() const {
         std::string unread;
         for (const entry& f : formats_)
@@ -125,6 +126,7 @@ private:
     }
 
     // Back ends that run everything, but from a later build on, the oldest first.
+    template <class = void>
     [[nodiscard]] std::string later_text(engine_build read) const {
         struct later {
             engine_build from;
@@ -147,6 +149,7 @@ private:
     }
 
     // Formats that lack the same back ends come together.
+    template <class = void>
     [[nodiscard]] std::string lacking_text() const {
         std::vector<std::pair<std::vector<std::string_view>, std::vector<std::string_view>>> all;
         for (const entry& f : formats_) {

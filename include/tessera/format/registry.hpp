@@ -78,6 +78,10 @@ struct format_list {
     using fallbacks =
         typename detail::joined<std::conditional_t<is_fallback<Formats>, format_list<Formats>, format_list<>>...>::list;
 
+    /// Whether a format is in the list.
+    template <class F>
+    static constexpr bool contains = (std::is_same_v<F, Formats> || ...);
+
     static constexpr std::size_t size = sizeof...(Formats);
     static constexpr std::array<type_layout, size> layouts{layout_of<Formats>...};
     static_assert(!detail::has_twins(layouts, [](const auto& a, const auto& b) { return a.id == b.id; }),

@@ -143,7 +143,10 @@ public:
     [[nodiscard]] bool is_one_of(std::string_view key, std::string_view values) const {
         const nlohmann::json* own = find(key);
         const nlohmann::json list = nlohmann::json::parse(values);
-        return own != nullptr && std::find(list.begin(), list.end(), *own) != list.end();
+        if (own == nullptr) return false;
+        for (const nlohmann::json& value : list)
+            if (value == *own) return true;
+        return false;
     }
     /// A value as messages show it.
     [[nodiscard]] std::string shown(std::string_view key) const {

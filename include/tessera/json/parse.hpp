@@ -59,18 +59,19 @@ template <class Json = nlohmann::json>
     }
 }
 
-/// As parse_json, for a whole file.
-[[nodiscard]] inline nlohmann::json load_json(const std::filesystem::path& path, const json_limits& limits = {}) {
+/// As parse_json, for a whole file. (A template, as find_json is: the parser is compiled where somebody calls it.)
+template <class Json = nlohmann::json>
+[[nodiscard]] Json load_json(const std::filesystem::path& path, const json_limits& limits = {}) {
     const mapped_file file(path);
     refuse_foreign(file.bytes(), path.string(), "JSON");
-    return parse_json(as_text(file.bytes()), path.string(), limits);
+    return parse_json<Json>(as_text(file.bytes()), path.string(), limits);
 }
 
 /// A text as JSON in the order of its keys; nothing where it is none within the default depth.
-[[nodiscard]] inline std::optional<nlohmann::ordered_json> find_json(std::string_view text) {
+template <class Json = nlohmann::ordered_json>
+[[nodiscard]] std::optional<Json> find_json(std::string_view text) {
     try {
-        return std::optional<nlohmann::ordered_json>(
-            std::in_place, parse_json<nlohmann::ordered_json>(text, "", {.keys = repeated_keys::last_counts}));
+        return std::optional<Json>(std::in_place, parse_json<Json>(text, "", {.keys = repeated_keys::last_counts}));
     } catch (const error&) {
         return std::nullopt;
     }

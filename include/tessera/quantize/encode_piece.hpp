@@ -117,7 +117,7 @@ encoding_error encode_piece(const tensor_info& target, std::uint64_t first_row, 
         for (std::size_t first = 0; first < weights.rows(); first += at_once) {
             const std::size_t count = std::min(at_once, weights.rows() - first);
             const matrix_view rows(weights.values().subspan(first * columns, count * columns), columns);
-            encoder(format_tag<F>{}, rows, known, std::span<block>(packed).first(count * row_blocks));
+            encode_rows<F>(encoder, rows, known, std::span<block>(packed).first(count * row_blocks));
             for (std::size_t r = 0; r < count; ++r) {
                 const std::span<const float> row = rows.row(r);
                 decode_blocks<F>(std::span<const block>(packed).subspan(r * row_blocks, row_blocks), decoded);

@@ -23,7 +23,7 @@ template <block_format F, encoder_for<F> Encoder = weighted>
         const std::size_t first = i * at_once, rows = std::min(at_once, weights.rows() - first);
         const matrix_view piece(weights.values().subspan(first * weights.columns(), rows * weights.columns()),
                                 weights.columns());
-        encoder(format_tag<F>{}, piece, known, packed.rows(first, rows));
+        encode_rows<F>(encoder, piece, known, packed.rows(first, rows));
     });
     return packed;
 }

@@ -25,4 +25,9 @@ void decode_rows(const tensor_info& info, std::uint64_t rows, byte_view bytes, s
     Formats::decode(info.type(), bytes, out);
 }
 
+#ifdef TESSERA_COMPILED  // see compiled/
+extern template void decode_rows<stored_formats>(const tensor_info&, std::uint64_t, byte_view, std::span<float>,
+                                                 std::string_view);
+#endif
+
 }  // namespace tessera
