@@ -15,6 +15,7 @@
 #include "tessera/format.hpp"
 #include "tessera/gguf.hpp"
 #include "tessera/kernels/rounding.hpp"
+#include "tessera/quantize/quantize.hpp"
 #include "tessera/select.hpp"
 #include "tessera/tensor.hpp"
 #include "tessera/testing.hpp"

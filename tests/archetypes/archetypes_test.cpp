@@ -16,6 +16,7 @@
 #include "support/random.hpp"
 #include "tessera/core/function_ref.hpp"
 #include "tessera/core/progress.hpp"
+#include "tessera/core/token_windows.hpp"
 #include "tessera/encode/encoders.hpp"
 #include "tessera/encode/saturation.hpp"
 #include "tessera/format/builtin.hpp"
@@ -228,12 +229,11 @@ static_assert(metric<least_metric> && !std::copyable<least_metric>);
 
 struct least_logits : pinned_down {
     using pinned_down::pinned_down;
-    std::vector<std::int32_t> ids = std::vector<std::int32_t>(16, 1);
+    token_windows cut{std::vector<std::int32_t>(16, 1), 8};
 
     const char* role() const { return "least"; }
     std::uint32_t vocabulary() const { return 4; }
-    const std::vector<std::int32_t>& tokens() const { return ids; }
-    std::uint16_t window() const { return 8; }
+    const token_windows& windows() const { return cut; }
     void logits(std::size_t, mutable_matrix_view out) const {
         for (std::size_t r = 0; r < out.rows(); ++r) std::ranges::fill(out.row(r), 2.0f);
     }

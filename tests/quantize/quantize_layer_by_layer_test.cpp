@@ -48,11 +48,13 @@ encoded_model quantized(const memory_source& model, std::span<const std::int32_t
                         int threads = 2) {
     const select::plan plan =
         select::make_plan(model.tensors(), select::uniform{*few_formats::find(type_id::q4_0)}, few_formats::layouts);
-    const std::size_t used = tokens.size() / tokens_in_window * 3 / 4 * tokens_in_window;
+    const std::size_t windows = tokens.size() / tokens_in_window;
+    const std::size_t used = std::max<std::size_t>(1, windows * 3 / 4) * tokens_in_window;
     const auto part = [&](std::span<const std::int32_t> of) {
         return token_windows({of.begin(), of.end()}, tokens_in_window);
     };
-    const divided_windows text{part(tokens.first(used)), part(tokens.subspan(used))};
+    divided_windows text{part(tokens.first(used))};
+    if (windows > 1) text.held_out = part(tokens.subspan(used));
     const best_of encoder{weighted{}, error_feedback{}};
     encoded_model result;
     const auto run = [&](const auto& schedule) {
