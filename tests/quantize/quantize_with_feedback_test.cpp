@@ -20,6 +20,7 @@
 #include "tessera/encode/output_error.hpp"
 #include "tessera/format/legacy_quants.hpp"
 #include "tessera/format/plain.hpp"
+#include "tessera/measure/evaluate.hpp"
 #include "tessera/quantize/encoding_job.hpp"
 #include "tessera/quantize/from_quantized_inputs.hpp"
 #include "tessera/quantize/from_text.hpp"
@@ -251,6 +252,25 @@ struct coordinate_descent {
 };
 
 }  // namespace
+
+TEST_CASE("every encoder gets rows that make good what its inputs have lost, whether it learns or not") {
+    const tiny_shape shape = of_whole_blocks(0);
+    const memory_source model = support::make_tiny_model(shape);
+    const auto tokens = support::random_tokens(window_length * windows, shape.vocabulary);
+    const auto plan =
+        select::make_plan(model.tensors(), select::uniform{*short_list::find(type_id::q4_0)}, short_list::layouts);
+    const divided_windows text =
+        text_of(std::span(tokens).first(window_length * 30), std::span(tokens).subspan(window_length * 30));
+    const auto divergence_with = [&](const auto& schedule) {
+        memory_sink sink;
+        (void)quantize<short_list>(model, plan, weighted{}, schedule, sink, model.metadata());
+        return evaluate(model, sink, text.used).result().mean.value;
+    };
+    const double moved = divergence_with(from_quantized_inputs{text}), original = divergence_with(from_text{text});
+    CAPTURE(moved / original);
+    CHECK(moved < original);
+    CHECK(moved > 0.1 * original);
+}
 
 TEST_CASE("an encoder of one's own learns from the inputs, with every schedule") {
     const tiny_shape shape = of_whole_blocks(0);

@@ -149,7 +149,7 @@ struct from_quantized_inputs {
             std::vector<plan_matrix> matrices = pass.waiting_for(input);
             std::erase_if(matrices, [&](const plan_matrix& m) { return job.encode_exact(m); });
             if (matrices.empty()) return;
-            const input_knowledge learned = pass.learn(input, matrices);
+            const input_knowledge learned = pass.learn(input, matrices, {.gram = true});
             matrix_knowledge known = learned.known();
             decoder::matrix correction;
             if (!pass.is_table(matrices.front()))  // an embedding is not to be moved

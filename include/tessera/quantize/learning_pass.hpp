@@ -36,10 +36,11 @@ public:
     // Whether a matrix is a table that is embedding and output at once.
     [[nodiscard]] bool is_table(const plan_matrix& m) const { return job_.target(m.tensor).name == embedding_name; }
 
-    [[nodiscard]] input_knowledge learn(const decoder::linear_input& input,
-                                        std::span<const plan_matrix> matrices) const {
+    // What the input teaches: what the encoder needs, and what the schedule does beside that.
+    [[nodiscard]] input_knowledge learn(const decoder::linear_input& input, std::span<const plan_matrix> matrices,
+                                        const encoder_needs& more = {}) const {
         const double damping = is_table(matrices.front()) ? options_.table_damping : options_.damping;
-        return {input, used(input), Job::needs(), damping, options_.rare, job_.threads()};
+        return {input, used(input), Job::needs() | more, damping, options_.rare, job_.threads()};
     }
 
     void encode(std::span<const plan_matrix> matrices, const matrix_knowledge& known) {
