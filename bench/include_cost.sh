@@ -116,4 +116,12 @@ for module in "${modules[@]}"; do
     printf '%-16s %8s %8d %6d M   %s (%s, %d M)%s\n' "$module" "$seconds" $((rss / 1024)) "${memory%.*}" "$ratio" \
         "$heaviest_name" "${heaviest_memory%.*}" "$note"
 done
+
+# A whole program in one unit, with a list of four formats: model directory, text, three encoders, evaluation.
+if (($# == 0)); then
+    program=examples/own_encoder.cpp
+    /usr/bin/time -o "$work/time" -f '%U %M' "$cxx" "${flags[@]}" -c $program -o "$work/program.o"
+    read -r seconds rss <"$work/time"
+    printf '%-16s %8s %8d   %s\n' "one unit" "$seconds" $((rss / 1024)) "($program)"
+fi
 exit $status

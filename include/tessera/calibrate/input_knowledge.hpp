@@ -46,7 +46,9 @@ struct learning_options {
 /// The statistics of one input that encoders ask for: of the rows learned from, and of those held out.
 class input_knowledge {
 public:
-    /// The first `used` rows are learned from, the others are held out. `damping` is the factor's.
+    /// The first `used` rows are learned from, the others are held out. `damping` is the factor's. (A template: Gram
+    /// matrices and their factors are compiled where somebody learns.)
+    template <class = void>
     input_knowledge(const decoder::linear_input& input, Eigen::Index used, const encoder_needs& needs, double damping,
                     const rare_experts& rare, int threads)
         : tokens_(static_cast<std::uint64_t>(used)) {
