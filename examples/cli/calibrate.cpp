@@ -118,7 +118,7 @@ tessera::imatrix_file make_imatrix(const tessera::calibration& result, const cal
     file.properties.set(std::string(tessera::used_windows_key), std::vector<std::int32_t>(used.begin(), used.end()));
     if (text.windows.held_out) {  // whole windows, for decisions that this text must not have made
         const auto held_out = text.windows.held_out->tokens();
-        file.properties.set(std::string(tessera::held_back_key),
+        file.properties.set(std::string(tessera::held_out_windows_key),
                             std::vector<std::int32_t>(held_out.begin(), held_out.end()));
     }
     return file;

@@ -18,7 +18,7 @@ using support::shell;
 using support::fs::exists;
 using support::fs::file_size;
 
-TEST_CASE("a target is reached from calibration to file, and keeps what it promises") {
+TEST_CASE("a target size is met from calibration to file, and its predictions hold") {
     const scratch_dir folder;
     REQUIRE(program(folder, "calibrate fable-3m --text fable-3m/generated_calibration.txt --tokens 8000 -o i.gguf")
                 .status == 0);

@@ -150,7 +150,7 @@ TEST_CASE("whole numbers pass through every command") {
     CHECK(has(refused.err, "wanted whole numbers to stay what they are"));
 }
 
-TEST_CASE("numbers that are none and weights that are too large are named") {
+TEST_CASE("NaN, infinity and weights that are too large are named") {
     const scratch_dir folder;
     const auto write = [&](const std::string& name, float norm, float weight) {
         memory_source model;
@@ -199,7 +199,7 @@ TEST_CASE("numbers that are none and weights that are too large are named") {
     CHECK(has(program(folder, "quantize tiny.gguf -f Q4_0 -o s.gguf").out, "warning: next to nothing is left"));
 }
 
-TEST_CASE("layers for multi-token prediction are priced, or left out") {
+TEST_CASE("layers for multi-token prediction get formats within the budget, or are left out") {
     const scratch_dir folder;
     REQUIRE(program(folder, "convert fable-3m --type BF16 -o fable.gguf").status == 0);
     memory_source base, full;  // a small model with fable-3m's tokenizer, without such a layer and with one

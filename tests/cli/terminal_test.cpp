@@ -64,7 +64,7 @@ void write_hostile_model(const fs::path& path) {
 
 }  // namespace
 
-TEST_CASE("nothing foreign that a command prints acts on a terminal") {
+TEST_CASE("nothing from files that a command prints acts on a terminal") {
     const scratch_dir folder;
     write_hostile_model(folder / "model.gguf");
     write_text(folder / "text.txt", "Once upon a time. " + hostile);

@@ -188,7 +188,7 @@ TEST_CASE("options for llama-quantize match one tensor each") {
     CHECK_FALSE(std::regex_search("blk.0xffn_up.weight", expression));
 }
 
-TEST_CASE("the facts behind a recipe come from the metadata") {
+TEST_CASE("the facts that a mix depends on come from the metadata") {
     metadata p = properties();
     using enum select::mix_model::importances;
     CHECK(mix_model_of(p, present).kv_heads == 8);

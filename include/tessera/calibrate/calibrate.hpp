@@ -1,4 +1,4 @@
-// A model runs over windows of tokens, and statistics of what its matrices are multiplied with remain.
+// Calibration: a model runs over windows of tokens, and statistics of its matrices' inputs are collected.
 #pragma once
 
 #include <algorithm>
@@ -61,7 +61,7 @@ namespace detail {
 
 }  // namespace detail
 
-/// Sends windows of tokens through all layers, one layer after the other, and gathers the statistics of
+/// Sends windows of tokens through all layers, one layer after the other, and collects the calibration statistics of
 /// every matrix's input, the output matrix's included. Memory is the activations and what the layer at work needs. The
 /// result is the same bits for every number of threads, and whether or not the run was interrupted.
 ///

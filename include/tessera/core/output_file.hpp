@@ -76,11 +76,11 @@ public:
     /// Writes at a place, from any thread.
     void write_at(std::uint64_t offset, byte_view bytes) const {
         while (!bytes.empty()) {
-            const std::size_t piece = std::min(bytes.size(), std::size_t{1} << 30);  // one call takes less than 2^31
-            const ::ssize_t written = ::pwrite(descriptor_, bytes.data(), piece, static_cast<::off_t>(offset));
+            const std::size_t part = std::min(bytes.size(), std::size_t{1} << 30);  // one call takes less than 2^31
+            const ::ssize_t written = ::pwrite(descriptor_, bytes.data(), part, static_cast<::off_t>(offset));
             if (written < 0 && errno == EINTR) continue;
             if (written <= 0)
-                fail(partial_.string(), ": cannot write ", piece, " bytes at offset ", offset, ": ",
+                fail(partial_.string(), ": cannot write ", part, " bytes at offset ", offset, ": ",
                      written < 0 ? std::strerror(errno) : "no room");
             offset += static_cast<std::uint64_t>(written);
             bytes = bytes.subspan(static_cast<std::size_t>(written));
