@@ -29,7 +29,7 @@ struct calibrate_options {
     int threads = 0;  ///< 0: all of the machine's
     gram_matrices gram = gram_matrices::none;
     /// Where the work is saved after every layer, so that a run that was interrupted goes on from there; empty:
-    /// nowhere. As large as the activations. Whoever keeps the result removes the file.
+    /// nowhere. As large as the activations. The caller removes the file.
     std::filesystem::path checkpoint{};
     /// What to do about a checkpoint that cannot be gone on from, as one of another model or text.
     existing_file unfit_checkpoint = existing_file::refuse;

@@ -113,8 +113,8 @@ private:
             ::unlink(partial.c_str());
             fail(partial, ": cannot create: the process is about to end");
         }
-        // One that clears up may have come before the lock: the file is its then. File systems without locks have files
-        // that nobody clears up.
+        // A process that cleans up may have come before the lock: the file is its then. On file systems without locks
+        // nothing is cleaned up.
         struct ::stat status{};
         if ((::flock(descriptor, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK) ||
             (::fstat(descriptor, &status) == 0 && status.st_nlink == 0)) {

@@ -100,8 +100,8 @@ template <class F>
 
 }  // namespace detail
 
-/// Encodes rows of a matrix, from `first_row` of the tensor on, to `bytes` in the type of `target`; returns what they
-/// lost. Throws naming the place when a weight does not fit its type.
+/// Encodes rows of a matrix, from `first_row` of the tensor on, to `bytes` in the type of `target`; returns their
+/// error. Throws naming the place when a weight does not fit its type.
 template <class Formats, class Encoder>
 encoding_error encode_tile(const tensor_info& target, std::uint64_t first_row, matrix_view weights,
                            const matrix_knowledge& known, const Encoder& encoder, std::vector<std::byte>& bytes) {

@@ -131,7 +131,7 @@ public:
         return true;
     }
 
-    /// Who wants to see what is written; called from several threads.
+    /// Sets an observer of what is written; it is called from several threads.
     using write_observer = function_ref<void(const tensor_info& target, std::uint64_t first_row, byte_view bytes)>;
     void watch(write_observer observer) { observer_ = observer; }
 
@@ -207,7 +207,7 @@ private:
         f(weighted{});
     }
 
-    // For every matrix the place of the encoder that loses least on sampled rows.
+    // For every matrix the place of the encoder with the least error on sampled rows.
     [[nodiscard]] std::vector<std::size_t> choose(std::span<const known_matrix> matrices)
     requires choosing_encoder<Encoder>
     {
