@@ -32,7 +32,7 @@ run build/release/tessera calibrate $model --text $model/generated_calibration.t
 printf "\n2. llama.cpp's mixes, encoded by Tessera with these importances:\n"
 mixes=(Q2_K Q3_K_M Q4_K_M)
 for mix in "${mixes[@]}"; do
-    run build/release/tessera quantize $model --recipe "$mix" --encoder weighted --imatrix $out/imatrix.gguf -o "$out/$mix.gguf"
+    run build/release/tessera quantize $model --mix "$mix" --encoder weighted --imatrix $out/imatrix.gguf -o "$out/$mix.gguf"
 done
 
 printf '\n3. Files of the same sizes, in which every tensor has the format that is best for the whole, and errors are made good\n'

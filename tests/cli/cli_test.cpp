@@ -45,6 +45,7 @@ TEST_CASE("help ends with 0, wrong command lines end with 2") {
         const outcome help = program(folder, std::string(command) + " --help");
         CHECK(help.status == 0);
         CHECK(has(help.out, "Examples:"));
+        for (const char* earlier : {"--held-back", "--recipe"}) CHECK_FALSE(has(help.out, earlier));  // they still work
     }
     for (const char* wrong : {"", "paint", "inspect", "inspect fable-3m --colour", "quantize fable-3m -o x.gguf",
                               "quantize fable-3m -f Q4_K", "quantize fable-3m -f Q9_Z -o x.gguf",
@@ -52,7 +53,7 @@ TEST_CASE("help ends with 0, wrong command lines end with 2") {
                               "quantize fable-3m -f Q4_K -o x.gguf --pin 'ffn_down=Q9_Z'",
                               "quantize fable-3m -f Q4_K -o x.gguf --pin '(=Q8_0'", "calibrate fable-3m -o x.gguf",
                               "calibrate fable-3m --text x", "calibrate fable-3m --text x -o x.gguf --chunks torn",
-                              "calibrate fable-3m --text x -o x.gguf --held-back 1",
+                              "calibrate fable-3m --text x -o x.gguf --held-out 1",
                               "convert fable-3m -o x.gguf --type Q4_0", "convert fable-3m -o x.gguf --threads -1",
                               "evaluate fable-3m fable-3m", "evaluate fable-3m fable-3m --text x --window 2"}) {
         CAPTURE(wrong);

@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "tessera/core/metadata.hpp"
-#include "tessera/select/recipe.hpp"
+#include "tessera/select/standard_mix.hpp"
 
 namespace tessera {
 
