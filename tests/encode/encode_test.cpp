@@ -1,4 +1,4 @@
-// Encoders, over all formats: as good as they claim to be, and at peace with every row of floats.
+// Encoders, over all formats: bounds on errors, and finite results for every row of floats.
 #include <algorithm>
 #include <array>
 #include <cmath>

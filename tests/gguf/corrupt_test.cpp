@@ -1,4 +1,4 @@
-// Files that lie: each must cost one clear error, no crash, no memory.
+// Corrupt files: each gives one clear error, no crash, and takes no memory.
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>

@@ -1,4 +1,4 @@
-// Error feedback on the outputs of quantized layers: what they lost is made good, everything is written once.
+// Error feedback on the outputs of quantized layers: their error is compensated, everything is written once.
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>

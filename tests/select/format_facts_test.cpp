@@ -1,4 +1,4 @@
-// What a format says of itself reaches whoever decides about formats, with no other place to name it.
+// The facts in a format's struct reach all that chooses formats, with no other place to name it.
 #include <algorithm>
 #include <cctype>
 #include <cstdint>
