@@ -1,5 +1,5 @@
-// Error feedback: lower errors in the metric of the inputs, exact where there is nothing to gain, calm where the
-// metric is of no use.
+// Error feedback: lower errors in the metric of the inputs, exact where there is nothing to gain, finite where the
+// metric is degenerate.
 #include <algorithm>
 #include <cmath>
 #include <cstddef>
