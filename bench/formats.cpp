@@ -60,7 +60,7 @@ struct workload {
 
     [[nodiscard]] matrix_view rows() const { return {weights, columns}; }
 
-    /// Root of the mean squared error, weighed by importance, relative to that of all zeros.
+    /// Root of the mean squared error, weighted by importance, relative to that of all zeros.
     [[nodiscard]] double relative_error(std::span<const float> decoded) const {
         double error = 0, norm = 0;
         for (std::size_t i = 0; i < weights.size(); ++i) {

@@ -1,4 +1,4 @@
-// An encoder of one's own that knows what its matrices are multiplied with, run layer by layer and compared:
+// An encoder of one's own that uses the Gram matrix of the inputs, run layer by layer and compared:
 //   own_encoder MODEL CALIBRATION_TEXT HELD_OUT_TEXT
 #include <cstddef>
 #include <cstdio>
@@ -50,7 +50,7 @@ struct coordinate_descent {
         for (std::size_t b = 0; b < out.size(); ++b) F::store(scales[b], codes[b], out[b]);
     }
 
-    // Numbers that are no codes, as of F16, have nothing to descend on.
+    // Formats without codes, as F16.
     template <tessera::block_format F>
     void operator()(tessera::format_tag<F> format, tessera::matrix_view rows, const tessera::matrix_knowledge& known,
                     std::span<typename F::block> out) const {

@@ -92,7 +92,7 @@ int main(int argc, char** argv) try {
     error.add_row(weights.values, decoded);
     std::printf("%s: %s, error %.2f %%\n", argv[3], info.layout.name.data(), 100 * error.relative());
 
-    // Where nobody knows the format, its values do: as F16, which every program reads.
+    // For programs that do not know the format: its values, as F16.
     tessera::memory_sink values;  // or a gguf::writer
     auto simulated = tessera::simulate<formats, tessera::f16>(values);
     tessera::quantize<formats>(model, plan, tessera::weighted{}, tessera::from_importances{}, simulated,

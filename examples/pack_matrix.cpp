@@ -25,7 +25,7 @@ int main() {
                 tessera::bits_per_weight<tessera::q4_k>);
     const double before = tessera::measure_error(weights, plain, importance).relative();
     const double after = tessera::measure_error(weights, aware, importance).relative();
-    std::printf("error weighed by importance: %.2f %% when columns count alike, %.2f %% when it is known\n",
+    std::printf("error weighted by importance: %.2f %% when columns count alike, %.2f %% when it is known\n",
                 100 * before, 100 * after);
     return after < before ? 0 : 1;
 }

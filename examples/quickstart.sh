@@ -26,17 +26,17 @@ out=build/quickstart
 rm -rf "$out"
 mkdir "$out"
 
-printf '\n1. The model reads a text of the kind it is for: how much does each column of its matrices matter?\n'
+printf '\n1. Calibration on a text of the kind the model is for: the importance of each column of its matrices\n'
 run build/release/tessera calibrate $model --text $model/generated_calibration.txt -o $out/imatrix.gguf
 
 printf "\n2. llama.cpp's mixes, encoded by Tessera with these importances:\n"
 mixes=(Q2_K Q3_K_M Q4_K_M)
 for mix in "${mixes[@]}"; do
-    run build/release/tessera quantize $model --recipe "$mix" --encoder weighted --imatrix $out/imatrix.gguf -o "$out/$mix.gguf"
+    run build/release/tessera quantize $model --mix "$mix" --encoder weighted --imatrix $out/imatrix.gguf -o "$out/$mix.gguf"
 done
 
-printf '\n3. Files of the same sizes, in which every tensor has the format that is best for the whole, and errors are made good\n'
-printf '   by what is rounded later. What errors cost is measured once and kept:\n'
+printf '\n3. Files of the same sizes, in which every tensor has the format that is best for the whole, with error feedback.\n'
+printf '   The damage of each tensor is measured once and kept:\n'
 candidates=()
 for mix in "${mixes[@]}"; do
     size=$(stat -c %s "$out/$mix.gguf")
@@ -45,6 +45,6 @@ for mix in "${mixes[@]}"; do
     candidates+=("$out/$mix.gguf" "$out/ours-$size.gguf")
 done
 
-printf '\n4. How far is each from the original, on a text that was not used so far? The KLD ratio is that of ours to the mix:\n'
+printf '\n4. The divergence of each from the original, on held-out text. The KLD ratio is that of ours to the mix:\n'
 run build/release/tessera evaluate $model "${candidates[@]}" --pairs --text $model/generated_heldout.txt
 printf '\nThe files are in %s.\n' "$out"

@@ -36,7 +36,7 @@ struct findings {
 
 void print(const tessera::calibration& result, const calibration_text& text, const findings& found) {
     std::cout << result.windows * result.window << " tokens in " << result.windows << " windows of " << result.window;
-    if (text.windows.held_out) std::cout << ", " << text.windows.held_out->size() << " held back";
+    if (text.windows.held_out) std::cout << ", " << text.windows.held_out->size() << " held out";
     std::cout << "\ntext: " << tessera::printable(text.framing) << "\n\n";
     text_table sources({"source", ">tokens"});
     for (const auto& source : text.sources) sources.add({source.name, std::to_string(source.tokens)});
@@ -69,7 +69,7 @@ json to_json(const calibrate_options& options, const tessera::calibration& resul
                 {"tokens", result.windows * result.window},
                 {"windows", result.windows},
                 {"window", result.window},
-                {"held_back_windows", text.windows.held_out ? text.windows.held_out->size() : 0},
+                {"held_out_windows", text.windows.held_out ? text.windows.held_out->size() : 0},
                 {"chunks", options.chunks},
                 {"framing", text.framing},
                 {"seed", options.seed},
@@ -118,7 +118,7 @@ tessera::imatrix_file make_imatrix(const tessera::calibration& result, const cal
     file.properties.set(std::string(tessera::used_windows_key), std::vector<std::int32_t>(used.begin(), used.end()));
     if (text.windows.held_out) {  // whole windows, for decisions that this text must not have made
         const auto held_out = text.windows.held_out->tokens();
-        file.properties.set(std::string(tessera::held_back_key),
+        file.properties.set(std::string(tessera::held_out_windows_key),
                             std::vector<std::int32_t>(held_out.begin(), held_out.end()));
     }
     return file;

@@ -41,11 +41,11 @@ packed_windows cut_contiguously(const text_sources& texts, std::size_t length, s
 calibration_text read_calibration_text(const tessera::metadata& properties, const calibrate_options& options) {
     const text_sources texts = read_text_sources(properties, options.texts);
     const bool is_packed = options.chunks == "packed";
-    const double held_back = options.held_back.value_or(is_packed ? 0.1 : 0.0);
+    const double held_out = options.held_out.value_or(is_packed ? 0.1 : 0.0);
     const std::size_t length = options.window > 0 ? options.window : default_window(properties);
-    std::size_t limit = 0;  // so that what is used, without what is held back, is within --tokens
+    std::size_t limit = 0;  // so that what is used, without what is held out, is within --tokens
     if (options.tokens > 0) {
-        limit = static_cast<std::size_t>(static_cast<double>(options.tokens / length) / (1 - held_back) + 1e-9);
+        limit = static_cast<std::size_t>(static_cast<double>(options.tokens / length) / (1 - held_out) + 1e-9);
         if (limit == 0) tessera::fail("--tokens: wanted at least one window of ", length, ", got ", options.tokens);
     }
     const packed_windows packed = with_framing(texts.framing, [&] {
@@ -53,7 +53,7 @@ calibration_text read_calibration_text(const tessera::metadata& properties, cons
                                         {.length = length, .limit = limit, .bos = texts.bos, .seed = options.seed})
                          : cut_contiguously(texts, length, limit);
     });
-    calibration_text text{{}, texts.framing, hold_out(packed.windows, held_back, options.seed), options.seed};
+    calibration_text text{{}, texts.framing, hold_out(packed.windows, held_out, options.seed), options.seed};
     require_memory(properties, text.windows.used.tokens().size(), "--tokens N takes a part of the texts");
     for (std::size_t s = 0; s < texts.sources.size(); ++s)
         text.sources.push_back({texts.sources[s].name, packed.source_tokens[s]});

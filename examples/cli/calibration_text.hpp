@@ -15,7 +15,7 @@ namespace cli {
 struct calibration_text {
     struct source {
         std::string name;
-        std::size_t tokens;  ///< in all windows, those held back included
+        std::size_t tokens;  ///< in all windows, those held out included
     };
     std::vector<source> sources;
     std::string framing;  ///< how the texts were read, as a sentence for people

@@ -66,16 +66,16 @@ struct importance_options {
     std::uint64_t enough_tokens = 64;       ///< experts that fewer reached are blended with the others
 };
 
-/// Formats chosen by name: pins first, then one format for all or a recipe of llama.cpp.
+/// Formats chosen by name: pins first, then one format for all or a mix of llama.cpp.
 struct named_formats {
-    std::string format;  ///< this or a recipe
-    std::string recipe;
+    std::string format;  ///< this or a mix
+    std::string mix;
     std::vector<pin> pins;
 };
 
 /// A text to measure on, how much of it, and how.
 struct measure_options {
-    std::string text;                ///< as in text_options; empty: the windows that the calibration held back
+    std::string text;                ///< as in text_options; empty: the windows that the calibration held out
     std::size_t tokens = 0;          ///< 0: as many as take minutes on two cores
     double minutes = 0;              ///< 0: no limit; else instead of a number of tokens
     std::string measure = "direct";  ///< or "noise"
@@ -143,7 +143,7 @@ void ablate(const ablate_options& options);
 
 /// Texts, and how they are read.
 struct text_options {
-    std::vector<std::string> texts{};      ///< files, directories, patterns, each perhaps with "=WEIGHT" behind it
+    std::vector<std::string> texts{};      ///< files, directories, patterns, each perhaps with "=WEIGHT" after it
     std::vector<std::string> token_ids{};  ///< the same for files of token ids
     std::string separator{};               ///< between documents of a plain text; empty: a file is a document
     bool parse_special = false;            ///< in plain texts; chat templates spell out special tokens anyway
@@ -156,9 +156,9 @@ struct calibrate_options {
     std::filesystem::path output;
     std::filesystem::path report;  ///< JSON; empty: none
     std::string chunks = "packed";
-    std::optional<double> held_back;  ///< share; nothing: 0.1 of packed windows, none of contiguous ones
-    std::size_t window = 0;           ///< tokens in a window; 0: 512 or the context the model was trained for
-    std::size_t tokens = 0;           ///< to work on at most; 0: all that the texts have
+    std::optional<double> held_out;  ///< share; nothing: 0.1 of packed windows, none of contiguous ones
+    std::size_t window = 0;          ///< tokens in a window; 0: 512 or the context the model was trained for
+    std::size_t tokens = 0;          ///< to work on at most; 0: all that the texts have
     std::uint64_t seed = 1;
     std::uint64_t enough_tokens = 64;  ///< experts that fewer reached are reported as rare
     bool restart = false;              ///< do not go on from where an interrupted run was

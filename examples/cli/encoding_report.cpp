@@ -101,7 +101,7 @@ void print_feedback(const select::plan& plan, const std::vector<tensor_report>& 
     if (all == 0) return;
     std::cout << "error feedback: " << with << " of " << all << " matrices";
     if (judged > 0)
-        std::cout << "; on text held back the outputs' squared error is "
+        std::cout << "; on held-out text the outputs' squared error is "
                   << fixed(std::exp(sum / static_cast<double>(judged)), 3) << " of weighted's, in the geometric mean";
     std::cout << '\n';
     print_named(without, "  weighted where that is better or no token came: ");
@@ -114,7 +114,7 @@ void print_encoding(const select::plan& plan, const encoding_report& report) {
     const bool is_moved = report.encoder == encoder_kind::feedback && report.inputs == feedback_inputs::quantized;
     print_errors(plan, report.tensors, &encoding_error::plain,
                  is_moved ? "relative error of the moved weights: " : "relative error of the weights: ");
-    print_errors(plan, report.tensors, &encoding_error::weighted, "  weighed by importance: ");
+    print_errors(plan, report.tensors, &encoding_error::weighted, "  weighted by importance: ");
     std::vector<std::string> exact;
     for (std::size_t t = 0; t < report.tensors.size(); ++t)
         if (is_exact(plan.choices[t], report.tensors[t].error)) exact.push_back(plan.choices[t].target.name);
@@ -137,7 +137,7 @@ std::string encoding_json(const select::plan& plan, const encoding_report& repor
                                      {"format", choice.target.layout.name},
                                      {"relative_error", error.plain.relative()},
                                      {"exact", is_exact(choice, error)}};
-        if (error.weighted.squared_norm > 0) entry["relative_error_weighed"] = error.weighted.relative();
+        if (error.weighted.squared_norm > 0) entry["relative_error_weighted"] = error.weighted.relative();
         if (const saturation& s = error.saturated; s.blocks > 0)
             entry["saturated"] = {
                 {"blocks", s.blocks}, {"row", s.row}, {"column", s.column}, {"weight", s.weight}, {"stored", s.stored}};
@@ -145,8 +145,8 @@ std::string encoding_json(const select::plan& plan, const encoding_report& repor
             const tensor_report& r = report.tensors[t];
             entry["matrices_with_feedback"] = r.matrices(error_feedback::name);
             entry["matrices_weighted"] = r.matrices(weighted::name);
-            entry["held_back_error_weighted"] = r.held_out_error(weighted::name);
-            entry["held_back_error_feedback"] = r.held_out_error(error_feedback::name);
+            entry["held_out_error_weighted"] = r.held_out_error(weighted::name);
+            entry["held_out_error_feedback"] = r.held_out_error(error_feedback::name);
             entry["damping"] = r.most_damping;
             entry["coupling"] = r.least_coupling;
         }

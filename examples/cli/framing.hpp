@@ -7,7 +7,7 @@
 
 namespace cli {
 
-/// Calls f and puts how the texts were read behind the message of an error: what was left out may be why there is too
+/// Calls f and puts how the texts were read after the message of an error: what was left out may be why there is too
 /// little.
 template <class Function>
 decltype(auto) with_framing(const std::string& framing, Function&& f) {

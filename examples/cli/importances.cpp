@@ -109,11 +109,11 @@ tessera::imatrix_file calibrate_at_once(const importance_options& options, const
 std::optional<tessera::divided_windows> loaded_importances::text() const {
     const auto windows = [&](std::string_view key) { return file.properties.get<std::vector<std::int32_t>>(key); };
     const std::vector<std::int32_t>* used = windows(tessera::used_windows_key);
-    const std::vector<std::int32_t>* held_back = windows(tessera::held_back_key);
+    const std::vector<std::int32_t>* held_out = windows(tessera::held_out_windows_key);
     if (used == nullptr || used->empty()) return std::nullopt;
     return about(path, [&] {
         tessera::divided_windows text{{*used, file.chunk_size}};
-        if (held_back != nullptr && !held_back->empty()) text.held_out.emplace(*held_back, file.chunk_size);
+        if (held_out != nullptr && !held_out->empty()) text.held_out.emplace(*held_out, file.chunk_size);
         return std::optional(std::move(text));
     });
 }

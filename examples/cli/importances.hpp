@@ -23,7 +23,7 @@ struct loaded_importances {
     std::uint64_t enough_tokens = 0;  ///< that these lack
     std::vector<tessera::rare_matrix> rare;
 
-    /// The text behind them: nothing in files of others.
+    /// The text they are from: nothing in files of others.
     [[nodiscard]] std::optional<tessera::divided_windows> text() const;
 };
 

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "commands.hpp"
+#include "earlier_options.hpp"
 #include "interrupts.hpp"
 #include "options.hpp"
 #include "terminal.hpp"
@@ -24,7 +25,7 @@ constexpr std::size_t most_bytes = 8192;  // of an error's message: what it quot
 
 constexpr const char* text_help =
     "Files, directories (*.txt, *.md, *.jsonl) or quoted patterns, UTF-8 or, with a byte\norder mark, UTF-16; \\r\\n "
-    "counts as \\n. =WEIGHT behind one sets its share of the tokens.\n"
+    "counts as \\n. =WEIGHT after one sets its share of the tokens.\n"
     "Conversations, a line of JSON each ({\"messages\": [...]}), are rendered with\nthe model's chat template; without "
     "one they are plain text";
 
@@ -89,7 +90,7 @@ void add_quantize(CLI::App& app, cli::quantize_options& options) {
         "  tessera quantize fable-3m-F16.gguf -f Q4_K -o fable-3m-Q4_K.gguf\n"
         "  tessera quantize models/fable-3m -f Q4_K -o out.gguf --pin 'ffn_down=Q6_K' --pin '^token_embd=Q8_0'\n"
         "  tessera quantize models/fable-3m -f IQ3_XXS -o out.gguf --imatrix imatrix.gguf\n"
-        "  tessera quantize models/fable-3m --recipe Q4_K_M -o out.gguf --dry-run\n"
+        "  tessera quantize models/fable-3m --mix Q4_K_M -o out.gguf --dry-run\n"
         "  tessera quantize models/fable-3m --plan plan.json -o out.gguf");
     command->callback([&options] { cli::quantize(options); });
 }
@@ -132,7 +133,7 @@ void add_plan(CLI::App& app, cli::plan_options& options) {
         "plan.json\n"
         "  tessera plan model-BF16.gguf --damage damage.json --target-bpw 4.5 --formats arm-friendly -o plan.json\n"
         "  tessera plan model-BF16.gguf --damage damage.json --curve --svg curve.svg\n"
-        "  tessera plan models/fable-3m --recipe Q4_K_M --tensor-types options.txt");
+        "  tessera plan models/fable-3m --mix Q4_K_M --tensor-types options.txt");
     command->callback([&options] { cli::plan(options); });
 }
 
@@ -174,7 +175,7 @@ void add_ablate(CLI::App& app, cli::ablate_options& options) {
 
 void add_calibrate(CLI::App& app, cli::calibrate_options& options) {
     CLI::App* command =
-        app.add_subcommand("calibrate", "Measure on texts how much each column of a model's matrices matters");
+        app.add_subcommand("calibrate", "Measure on texts the importance of each column of a model's matrices");
     command->add_option("MODEL", options.model, "A full-precision GGUF file or Hugging Face model directory")
         ->required()
         ->type_name("");
@@ -187,11 +188,11 @@ void add_calibrate(CLI::App& app, cli::calibrate_options& options) {
     sources->require_option(1, 2);
     command
         ->add_option("-o,--output", options.output,
-                     "The importance matrix to write: GGUF, or the older format if it ends in .dat")
+                     "The importance matrix to write: GGUF, or the legacy format if it ends in .dat")
         ->required()
         ->check(cli::is_file_name)
         ->type_name("FILE");
-    command->add_option("--report", options.report, "Write what was found as JSON, too")
+    command->add_option("--report", options.report, "Write the findings as JSON, too")
         ->check(cli::is_file_name)
         ->type_name("FILE");
     command
@@ -214,12 +215,12 @@ void add_calibrate(CLI::App& app, cli::calibrate_options& options) {
                      "\\n is a line's end (default: a file is one document)")
         ->type_name("TEXT");
     command
-        ->add_option(
-            "--held-back", options.held_back,
-            "Share of the windows left for later decisions and kept in the GGUF file\n(default: 0.1, contiguous 0)")
+        ->add_option("--held-out", options.held_out,
+                     "Share of the windows held out: later decisions are judged by them, and the GGUF file\nkeeps them "
+                     "(default: 0.1, contiguous 0)")
         ->check(CLI::Range(0.0, 0.9).description(""))
         ->type_name("SHARE");
-    command->add_option("--seed", options.seed, "Decides the order of documents and the windows held back")
+    command->add_option("--seed", options.seed, "Decides the order of documents and the windows held out")
         ->type_name("N")
         ->capture_default_str();
     command->add_flag("--parse-special", options.texts.parse_special,
@@ -280,7 +281,8 @@ void add_evaluate(CLI::App& app, cli::evaluate_options& options) {
 
 int main(int argc, char** argv) {
     const cli::guarded_output guarded_out(std::cout), guarded_errors(std::cerr);
-    CLI::App app("Turns full-precision language models into smaller GGUF files and measures what was lost.", "tessera");
+    CLI::App app("Turns full-precision language models into smaller GGUF files and measures their divergence.",
+                 "tessera");
     app.set_version_flag("--version", std::string("tessera ") + tessera::version);
     app.require_subcommand(1);
     app.failure_message([](const CLI::App* self, const CLI::Error& error) {
@@ -309,7 +311,7 @@ int main(int argc, char** argv) {
 
     cli::catch_interrupts();
     try {
-        app.parse(argc, argv);
+        app.parse(cli::arguments_of(std::span<char* const>(argv, static_cast<std::size_t>(argc))));
         std::cout.flush();
         if (!std::cout) throw std::runtime_error("cannot write to standard output");
         return 0;

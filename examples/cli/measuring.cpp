@@ -81,10 +81,10 @@ token_windows measuring_windows(const any_model& model, const measure_options& o
         return scored.windows;
     }
     if (importances != nullptr)
-        if (const auto* held_back = importances->file.properties.get<std::vector<std::int32_t>>(held_back_key))
-            return about(importances->path, [&] { return token_windows(*held_back, importances->file.chunk_size); });
+        if (const auto* held_out = importances->file.properties.get<std::vector<std::int32_t>>(held_out_windows_key))
+            return about(importances->path, [&] { return token_windows(*held_out, importances->file.chunk_size); });
     fail(
-        "measuring: wanted a text (--measure-text FILE) or an importance matrix of tessera calibrate that holds back "
+        "measuring: wanted a text (--measure-text FILE) or an importance matrix of tessera calibrate with held-out "
         "windows, got neither");
 }
 

@@ -19,7 +19,7 @@
 
 namespace cli {
 
-/// The windows to measure on: those of the options' text, or else those that the calibration held back. Throws when
+/// The windows to measure on: those of the options' text, or else those that the calibration held out. Throws when
 /// there are neither.
 tessera::token_windows measuring_windows(const tessera::any_model& model, const measure_options& options,
                                          const loaded_importances* importances);

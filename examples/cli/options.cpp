@@ -10,7 +10,7 @@
 #include "tessera/core/byte_count.hpp"
 #include "tessera/core/error.hpp"
 #include "tessera/format/builtin.hpp"
-#include "tessera/select/recipe.hpp"
+#include "tessera/select/standard_mix.hpp"
 
 namespace cli {
 
@@ -51,14 +51,14 @@ namespace {
 using tessera::builtin_formats;
 
 /// llama.cpp's own spelling of its mixes.
-const CLI::Validator is_recipe(
+const CLI::Validator is_mix(
     [](std::string& name) -> std::string {
         const auto found = tessera::select::find_mix(name, builtin_formats::layouts);
         if (!found) return "wanted one of " + tessera::select::mix_names(builtin_formats::layouts) + ", got " + name;
         name = found->name;
         return {};
     },
-    "", "recipe");
+    "", "mix");
 
 pin parse_pin(const std::string& text) {
     const std::size_t equals = text.rfind('=');
@@ -96,9 +96,8 @@ void add_names(CLI::Option_group& group, named_formats& names) {
         ->transform(is_format)
         ->type_name("FORMAT");
     group
-        .add_option("--recipe", names.recipe,
-                    "A mix of llama.cpp's: " + tessera::select::mix_names(builtin_formats::layouts))
-        ->transform(is_recipe)
+        .add_option("--mix", names.mix, "A mix of llama.cpp's: " + tessera::select::mix_names(builtin_formats::layouts))
+        ->transform(is_mix)
         ->type_name("NAME");
 }
 
@@ -152,12 +151,12 @@ void add_importances(CLI::App& command, importance_options& importances) {
     command
         .add_option("--text", importances.texts,
                     "Texts or conversations (JSONL) to make one from at once, as tessera calibrate does;\n"
-                    "=WEIGHT behind one sets its share of the tokens")
+                    "=WEIGHT after one sets its share of the tokens")
         ->excludes("--imatrix")
         ->type_name("PATH[=WEIGHT]");
     command
         .add_option("--enough-tokens", importances.enough_tokens,
-                    "What experts that fewer tokens reached are encoded by is blended with the average of all")
+                    "Importances of experts that fewer tokens reached are blended with the average of all experts")
         ->check(CLI::Range(std::uint64_t{0}, std::uint64_t{1} << 32).description(""))
         ->type_name("N")
         ->capture_default_str();
@@ -169,8 +168,8 @@ void add_encoder(CLI::App& command, std::optional<encoder_kind>& encoder) {
     command
         .add_option_function<std::string>(
             "--encoder", [&encoder](const std::string& name) { encoder = kinds.at(name); },
-            "feedback: errors of a column are made good by those that follow;\n"
-            "weighted: columns count by their importance; nearest: plain rounding\n"
+            "feedback: error feedback (GPTQ, LDLQ), the error of a column is compensated by later ones;\n"
+            "weighted: scales searched, columns weighted by importance; nearest: round to nearest (RTN)\n"
             "(default: feedback with --text or an importance matrix that holds its text, else weighted)")
         ->check(CLI::IsMember(kinds).description(""))
         ->type_name("KIND");
@@ -182,18 +181,19 @@ void add_feedback_inputs(CLI::App& command, std::optional<feedback_inputs>& inpu
     command
         .add_option_function<std::string>(
             "--feedback-inputs", [&inputs](const std::string& name) { inputs = kinds.at(name); },
-            "quantized: each layer learns from what the quantized layers before it leave, and makes good what they "
-            "lost;\n"
-            "original: from the original's inputs, in less than half the time (default: quantized)")
+            "quantized: each layer is calibrated on the inputs that the quantized layers before it leave, and\n"
+            "compensates their error; original: on the original's inputs, in less than half the time\n"
+            "(default: quantized)")
         ->check(CLI::IsMember(kinds).description(""))
         ->type_name("KIND");
 }
 
 void add_measuring(CLI::App& command, measure_options& measuring) {
     command
-        .add_option("--measure-text", measuring.text,
-                    "A text or conversations (JSONL) to measure on, never what to judge on\n(default: the windows held "
-                    "back in the importance matrix)")
+        .add_option(
+            "--measure-text", measuring.text,
+            "A text or conversations (JSONL) to measure damage on, not one to evaluate on\n(default: the windows held "
+            "out in the importance matrix)")
         ->check(is_file_name)
         ->type_name("FILE");
     CLI::Option* tokens =
@@ -229,7 +229,7 @@ void add_target(CLI::App& command, CLI::Option_group& group, target_options& tar
     add_menu(command, target.menu);
     command
         .add_option("--damage", target.damage,
-                    "What each format costs each tensor: read if the file is there, else measured and written\n"
+                    "The damage of each format in each tensor: read if the file is there, else measured and written\n"
                     "(default: measured, and kept in OUTPUT.damage.json until all is done)")
         ->check(is_file_name)
         ->type_name("FILE");

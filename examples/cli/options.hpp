@@ -10,7 +10,7 @@
 
 namespace cli {
 
-/// --format and --recipe: members of a group of which exactly one is to be given.
+/// --format and --mix: members of a group of which exactly one is to be given.
 void add_names(CLI::Option_group& group, named_formats& names);
 void add_pins(CLI::App& command, std::vector<pin>& pins);
 void add_without_mtp(CLI::App& command, mtp_layers& further);

@@ -4,7 +4,7 @@
 
 #include "tessera/format/builtin.hpp"
 #include "tessera/select/mix_model.hpp"
-#include "tessera/select/recipe.hpp"
+#include "tessera/select/standard_mix.hpp"
 #include "tessera/select/strategies.hpp"
 
 namespace cli {
@@ -36,13 +36,13 @@ select::plan draft_with(const pinned_by_name& pins, std::span<const tensor_info>
 select::plan plan_by_name(const any_model& model, const named_formats& names, select::mix_model::importances columns) {
     const auto tensors = model.tensors();
     const pinned_by_name pins(names.pins, tensors);
-    if (names.recipe.empty()) {
+    if (names.mix.empty()) {
         const select::first_match rule(pins, select::uniform{*builtin_formats::find(names.format)});
         return select::make_plan(tensors, rule, fallback_formats::layouts);
     }
-    const select::mix mix = *select::find_mix(names.recipe, builtin_formats::layouts);
+    const select::mix mix = *select::find_mix(names.mix, builtin_formats::layouts);
     const auto facts = mix_model_of(model.metadata(), columns);
-    const select::first_match rule(pins, select::recipe(mix, facts, tensors, builtin_formats::layouts));
+    const select::first_match rule(pins, select::standard_mix(mix, facts, tensors, builtin_formats::layouts));
     select::plan plan = select::make_plan(tensors, rule, fallback_formats::layouts);
     plan.file_type = mix.file_type;
     return plan;

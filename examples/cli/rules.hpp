@@ -1,4 +1,4 @@
-// Formats chosen by name: pins, one format for all, and recipes. What `plan` and `quantize` share.
+// Formats chosen by name: pins, one format for all, and mixes. What `plan` and `quantize` share.
 #pragma once
 
 #include <optional>
@@ -10,7 +10,7 @@
 #include "name_pattern.hpp"
 #include "tessera/app/open_model.hpp"
 #include "tessera/select/plan.hpp"
-#include "tessera/select/recipe.hpp"
+#include "tessera/select/standard_mix.hpp"
 
 namespace cli {
 
@@ -33,7 +33,7 @@ private:
 /// A plan in which the pins have decided, and everything else is open.
 tessera::select::plan draft_with(const pinned_by_name& pins, std::span<const tessera::tensor_info> tensors);
 
-/// One format for all tensors, or what a recipe of llama.cpp gives them; pins come first. Recipes depend on whether
+/// One format for all tensors, or what a mix of llama.cpp gives them; pins come first. Mixes depend on whether
 /// there are importances.
 tessera::select::plan plan_by_name(const tessera::any_model& model, const named_formats& names,
                                    tessera::select::mix_model::importances columns);

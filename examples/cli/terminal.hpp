@@ -37,7 +37,7 @@ private:
 /// A path, for a sentence.
 std::string path_text(const std::filesystem::path& path);
 
-/// A number with `digits` digits behind the point.
+/// A number with `digits` digits after the point.
 std::string fixed(double value, int digits);
 
 /// A number of bytes, exact and in round figures: "1,632,992 bytes (1.63 MB)".

@@ -67,7 +67,7 @@ public:
         return source;
     }
 
-    // What was changed on the way, to stand behind how the texts were read.
+    // What was changed on the way, to follow how the texts were read.
     [[nodiscard]] std::string changes() const {
         return (utf16_ > 0 ? ", " + counted(utf16_, "file") + " converted from UTF-16" : "") +
                (carriage_returns_ > 0

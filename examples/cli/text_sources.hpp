@@ -23,7 +23,7 @@ struct text_sources {
     std::string framing;                         ///< how they were read, as a sentence for people
 };
 
-/// The files that an argument stands for: a file, a directory or a pattern, perhaps with "=WEIGHT" behind it. Throws
+/// The files that an argument stands for: a file, a directory or a pattern, perhaps with "=WEIGHT" after it. Throws
 /// when there are none.
 std::vector<std::filesystem::path> files_of_text(const std::string& argument);
 

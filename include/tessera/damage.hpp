@@ -1,4 +1,4 @@
-// Umbrella: what errors of tensors cost at the output of a model.
+// Umbrella: the damage that errors of tensors do, in nats of KL divergence.
 #pragma once
 
 #include "tessera/damage/ablate.hpp"

@@ -1,4 +1,4 @@
-// Umbrella: measures of candidate weights and models against their references.
+// Umbrella: how far candidate weights and models are from their references.
 #pragma once
 
 #include "tessera/measure/compare.hpp"

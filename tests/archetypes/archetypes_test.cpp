@@ -275,12 +275,12 @@ struct least_rule {
 };
 static_assert(select::type_rule<least_rule> && !select::selection_strategy<least_rule>);
 
-struct least_plan_measure : pinned_down {
+struct least_plan_meter : pinned_down {
     using pinned_down::pinned_down;
     std::vector<float> operator()(const select::plan&, std::size_t n) { return std::vector<float>(n, 1.0f); }
     std::uint16_t samples() { return 1; }
 };
-static_assert(select::plan_measure<least_plan_measure>);
+static_assert(select::meter_of_plans<least_plan_meter>);
 
 }  // namespace
 
@@ -354,11 +354,11 @@ TEST_CASE("selection: rules and strategies of the least are asked in turn") {
     CHECK(settled(least_rule(1)) == "Q8_0");
     CHECK(settled(least_strategy(1)) == "F32");
     CHECK(settled(select::first_match(least_rule(1), least_strategy(1))) == "Q8_0");
-    least_plan_measure measure(1);
+    least_plan_meter meter(1);
     select::plan draft = select::open_plan(tensors);
     const select::budget budget{
         .damage = {}, .limit = select::at_most_bytes{1 << 20}, .choices = {.formats = {layout_of<q8_0>}}};
-    select::refined<least_plan_measure>{.start = budget, .measure = &measure}.settle(draft, fallback_formats::layouts);
+    select::refined<least_plan_meter>{.start = budget, .meter = &meter}.settle(draft, fallback_formats::layouts);
     CHECK(draft.choices.size() == 1);
 }
 

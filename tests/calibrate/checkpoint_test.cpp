@@ -1,4 +1,4 @@
-// Checkpoints whose checksum is right and whose content cannot be.
+// Checkpoints whose checksum is right and whose content contradicts itself.
 #include <array>
 #include <functional>
 #include <string>

@@ -122,6 +122,17 @@ TEST_CASE("both formats come back as they were written") {
     CHECK_THROWS_AS((void)imatrix_legacy_bytes({}), error);
 }
 
+TEST_CASE("windows held out are found under the key of earlier versions") {
+    const support::scratch_dir folder;
+    imatrix_file file = example();
+    const std::vector<std::int32_t> windows{1, 2, 3, 4};
+    file.properties.set("tessera.calibration.held_back", windows);
+    write_imatrix(folder / "old.gguf", file);
+    const metadata properties = read_imatrix(folder / "old.gguf").properties;
+    CHECK(properties.require<std::vector<std::int32_t>>("tessera.calibration.held_out") == windows);
+    CHECK_FALSE(properties.contains("tessera.calibration.held_back"));
+}
+
 TEST_CASE("a file of llama.cpp's tool is read") {
     const auto path = support::shared("golden/imatrix/imatrix.dat");
     if (!path) return;
@@ -134,7 +145,7 @@ TEST_CASE("a file of llama.cpp's tool is read") {
     CHECK(down->mean_squares[0] == doctest::Approx(0.348).epsilon(0.01));
 }
 
-TEST_CASE("no length in a legacy file is believed") {
+TEST_CASE("every length in a legacy file is checked") {
     raw_legacy good;
     good.number(2).entry("a.weight", 4, {1, 2}).entry("b.weight", 0, {3}).number(4).text("text");
     CHECK(parse(good.bytes).importances.find("a.weight")->mean_squares == std::vector<float>{0.25f, 0.5f});

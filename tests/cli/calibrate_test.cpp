@@ -35,25 +35,26 @@ TEST_CASE("calibrate writes importances for every matrix, and a report") {
     const scratch_dir folder;
     const outcome run = program(folder, calibrate + "-o x.gguf --report x.json");
     REQUIRE(run.status == 0);
-    CHECK(has(run.out, "7936 tokens in 31 windows of 256, 3 held back"));
+    CHECK(has(run.out, "7936 tokens in 31 windows of 256, 3 held out"));
     const auto file = tessera::read_imatrix(folder / "x.gguf");
     CHECK(file.importances.size() == 22);  // seven of each of three layers, and the output
     for (const auto& [name, entry] : file.importances) CHECK(entry.tokens == std::vector<std::uint64_t>{7936});
     CHECK(file.chunk_size == 256);
     CHECK(file.chunk_count == 31);
     CHECK(file.datasets == std::vector<std::string>{"fable-3m/generated_calibration.txt"});
-    CHECK(file.properties.require<std::vector<std::int32_t>>("tessera.calibration.held_back").size() == 3 * 256);
+    CHECK(file.properties.require<std::vector<std::int32_t>>("tessera.calibration.held_out").size() == 3 * 256);
     const json report = json::parse(read_text(folder / "x.json"));
     CHECK(report["version"] == 1);
     CHECK(report["tokens"] == 7936);
-    CHECK(report["held_back_windows"] == 3);
+    CHECK(report["held_out_windows"] == 3);
     CHECK(report["largest_activations"].size() == 5);
     CHECK_FALSE(exists(folder / "x.gguf.checkpoint"));
 
     CHECK(program(folder, calibrate + "-o x.gguf").status == 1);  // it exists
     CHECK(program(folder, calibrate + "-o y.gguf --threads 1").status == 0);
     CHECK(read_text(folder / "x.gguf") == read_text(folder / "y.gguf"));
-    CHECK(program(folder, calibrate + "-o y.gguf --force --seed 2").status == 0);
+    CHECK(has(program(folder, calibrate + "-o y.gguf --force --seed 2 --held-back=0.2").out,
+              "30 windows of 256, 8 held out"));
     CHECK(read_text(folder / "x.gguf") != read_text(folder / "y.gguf"));
 }
 
@@ -65,7 +66,7 @@ TEST_CASE("quantize takes both kinds of importance matrix, and says what it miss
     REQUIRE(with.status == 0);
     CHECK_FALSE(has(with.out, "note:"));
     CHECK_FALSE(has(with.out, "warning:"));
-    CHECK(has(with.out, "weighed by importance: 0."));
+    CHECK(has(with.out, "weighted by importance: 0."));
     const json metadata = json::parse(program(folder, "inspect gguf.gguf --json").out)["metadata"];
     CHECK(metadata["quantize.imatrix.file"]["value"] == "x.gguf");
     CHECK(metadata["quantize.imatrix.entries_count"]["value"] == 22);

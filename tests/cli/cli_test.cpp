@@ -37,7 +37,7 @@ std::uint64_t bytes_after(const std::string& text, std::string_view start) {
 
 }  // namespace
 
-TEST_CASE("help is for people, wrong command lines end with 2") {
+TEST_CASE("help ends with 0, wrong command lines end with 2") {
     const scratch_dir folder;
     CHECK(program(folder, "--help").status == 0);
     CHECK(has(program(folder, "--version").out, "tessera 0."));
@@ -45,6 +45,7 @@ TEST_CASE("help is for people, wrong command lines end with 2") {
         const outcome help = program(folder, std::string(command) + " --help");
         CHECK(help.status == 0);
         CHECK(has(help.out, "Examples:"));
+        for (const char* earlier : {"--held-back", "--recipe"}) CHECK_FALSE(has(help.out, earlier));  // they still work
     }
     for (const char* wrong : {"", "paint", "inspect", "inspect fable-3m --colour", "quantize fable-3m -o x.gguf",
                               "quantize fable-3m -f Q4_K", "quantize fable-3m -f Q9_Z -o x.gguf",
@@ -52,7 +53,7 @@ TEST_CASE("help is for people, wrong command lines end with 2") {
                               "quantize fable-3m -f Q4_K -o x.gguf --pin 'ffn_down=Q9_Z'",
                               "quantize fable-3m -f Q4_K -o x.gguf --pin '(=Q8_0'", "calibrate fable-3m -o x.gguf",
                               "calibrate fable-3m --text x", "calibrate fable-3m --text x -o x.gguf --chunks torn",
-                              "calibrate fable-3m --text x -o x.gguf --held-back 1",
+                              "calibrate fable-3m --text x -o x.gguf --held-out 1",
                               "convert fable-3m -o x.gguf --type Q4_0", "convert fable-3m -o x.gguf --threads -1",
                               "evaluate fable-3m fable-3m", "evaluate fable-3m fable-3m --text x --window 2"}) {
         CAPTURE(wrong);
@@ -65,7 +66,7 @@ TEST_CASE("help is for people, wrong command lines end with 2") {
     CHECK(files_in(folder) == 0);
 }
 
-TEST_CASE("data and files that will not do end with 1 and one line that names them") {
+TEST_CASE("unusable data and files end with 1 and one line that names them") {
     const scratch_dir folder;
     write_text(folder / "broken.gguf", "GGUF no more");
     write_text(folder / "short.txt", "Once.");
@@ -216,7 +217,7 @@ TEST_CASE("evaluate ranks formats as their sizes do, and finds a model equal to 
     CHECK(program(folder, "evaluate fable-3m Q8_0.gguf --text fable-3m/generated_heldout.txt --windows 2").status == 0);
 }
 
-TEST_CASE("no expression of a user's takes long, and what is too large or of another dialect is refused at once") {
+TEST_CASE("users' expressions take linear time, and those that are too large or of another syntax are refused") {
     const scratch_dir folder;
     const auto pinned = [&](const std::string& expression) {
         return program(folder, "quantize fable-3m -f Q4_K -o x.gguf --dry-run --pin '" + expression + "=Q8_0'");
@@ -250,7 +251,7 @@ TEST_CASE("no expression of a user's takes long, and what is too large or of ano
     }
 }
 
-TEST_CASE("an interrupted run leaves nothing behind") {
+TEST_CASE("an interrupted run leaves no file") {
     const scratch_dir folder;
     // At the start, and when the output has been begun: again and again, until a signal has met the work.
     const auto has_begun = [&](::pid_t) { return files_in(folder) > 0; };

@@ -21,7 +21,7 @@ TEST_CASE("error feedback is the default where there is text, and loses less") {
                 .status == 0);
     const outcome made = program(folder, "quantize fable-3m --imatrix i.gguf -f Q3_K -o feedback.gguf --report r.json");
     REQUIRE(made.status == 0);
-    CHECK(has(made.out, "error feedback: 22 of 22 matrices; on text held back the outputs' squared error is 0."));
+    CHECK(has(made.out, "error feedback: 22 of 22 matrices; on held-out text the outputs' squared error is 0."));
     const json report = json::parse(read_text(folder / "r.json"));
     CHECK(report["version"] == 1);
     CHECK(report["encoder"] == "feedback");
@@ -30,7 +30,7 @@ TEST_CASE("error feedback is the default where there is text, and loses less") {
     for (const json& tensor : report["tensors"]) {
         CAPTURE(tensor);
         CHECK(tensor["matrices_with_feedback"] == 1);
-        CHECK(tensor["held_back_error_feedback"] < tensor["held_back_error_weighted"]);
+        CHECK(tensor["held_out_error_feedback"] < tensor["held_out_error_weighted"]);
         CHECK_FALSE(tensor["exact"]);
     }
 

@@ -72,7 +72,7 @@ TEST_CASE("every command says which rows do not fit, and what that costs") {
         CHECK(has(told.out, "note: rows of 1856 weights do not fit Q4_K; written as Q5_0: blk.0.ffn_down.weight\n"));
         CHECK(has(told.out, "note: for that reason it is 5.500 bits per weight instead of 4.500\n"));
     }
-    for (const char* command : {"quantize m.gguf --recipe Q4_K_M -o d.gguf", "plan m.gguf --recipe Q4_K_M -o d.json",
+    for (const char* command : {"quantize m.gguf --mix Q4_K_M -o d.gguf", "plan m.gguf --mix Q4_K_M -o d.json",
                                 "quantize m.gguf --plan d.json -o e.gguf"}) {
         CAPTURE(command);
         const outcome told = program(folder, command);
@@ -101,13 +101,13 @@ TEST_CASE("every command says which rows do not fit, and what that costs") {
     const outcome again = program(folder, "quantize m.gguf --plan f.json -o g.gguf");
     CHECK(has(again.out, "note: no damage is known of blk.0.ffn_down.weight"));
 
-    const outcome q8 = program(folder, "quantize m.gguf --recipe Q8_0 -o h.gguf");
+    const outcome q8 = program(folder, "quantize m.gguf --mix Q8_0 -o h.gguf");
     CHECK_FALSE(has(q8.out, "do not fit"));
     memory_source narrow;
     set_llama(narrow.metadata(), 1);
     narrow.add("blk.0.ffn_down.weight", {172, 64}, gaussian(172 * 64, 3));
     write_model(folder / "narrow.gguf", narrow);
-    const outcome f16 = program(folder, "quantize narrow.gguf --recipe Q8_0 -o i.gguf");
+    const outcome f16 = program(folder, "quantize narrow.gguf --mix Q8_0 -o i.gguf");
     CHECK(f16.status == 0);
     CHECK(has(f16.out, "note: rows of 172 weights do not fit Q8_0; written as F16: blk.0.ffn_down.weight\n"));
     CHECK(has(f16.out, "16.000 bits per weight instead of 8.500"));
@@ -131,7 +131,7 @@ TEST_CASE("whole numbers pass through every command") {
     model.finish();
     write_model(folder / "m.gguf", model);
     for (const char* command : {"convert m.gguf -o a.gguf", "convert m.gguf --type F32 -o b.gguf",
-                                "quantize m.gguf -f Q4_K -o c.gguf", "quantize m.gguf --recipe Q4_K_M -o d.gguf"}) {
+                                "quantize m.gguf -f Q4_K -o c.gguf", "quantize m.gguf --mix Q4_K_M -o d.gguf"}) {
         CAPTURE(command);
         REQUIRE(program(folder, command).status == 0);
         const std::string file = std::string(command).substr(std::string(command).rfind(' ') + 1);
@@ -150,7 +150,7 @@ TEST_CASE("whole numbers pass through every command") {
     CHECK(has(refused.err, "wanted whole numbers to stay what they are"));
 }
 
-TEST_CASE("numbers that are none and weights that are too large are named") {
+TEST_CASE("NaN, infinity and weights that are too large are named") {
     const scratch_dir folder;
     const auto write = [&](const std::string& name, float norm, float weight) {
         memory_source model;
@@ -199,7 +199,7 @@ TEST_CASE("numbers that are none and weights that are too large are named") {
     CHECK(has(program(folder, "quantize tiny.gguf -f Q4_0 -o s.gguf").out, "warning: next to nothing is left"));
 }
 
-TEST_CASE("layers for multi-token prediction are priced, or left out") {
+TEST_CASE("layers for multi-token prediction get formats within the budget, or are left out") {
     const scratch_dir folder;
     REQUIRE(program(folder, "convert fable-3m --type BF16 -o fable.gguf").status == 0);
     memory_source base, full;  // a small model with fable-3m's tokenizer, without such a layer and with one

@@ -167,7 +167,7 @@ TEST_CASE("importances made on the way are kept when a later step fails, and use
     CHECK_FALSE(fs::exists(folder / "x.gguf.imatrix.gguf"));
 }
 
-TEST_CASE("what is known to fail without work fails before it") {
+TEST_CASE("what can be seen to fail fails before the work") {
     const scratch_dir folder;
     write_text(folder / "text.txt", "Once upon a time.");  // too short to calibrate on, if that began
     for (const auto& [line, part] : std::initializer_list<std::pair<const char*, const char*>>{
@@ -220,7 +220,7 @@ TEST_CASE("a kill leaves files to the next run of the same output, which removes
     CHECK(files_in(folder.path()) == std::vector<std::string>{"r.json", "x.gguf"});
 }
 
-TEST_CASE("a signal ends work that asks nobody whether it may go on") {
+TEST_CASE("a signal ends work that reports no progress") {
     const scratch_dir folder;
     // Minutes of rendering: in each of many conversations little enough to be allowed.
     write_text(folder / "slow.jinja",

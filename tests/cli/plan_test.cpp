@@ -42,10 +42,10 @@ void write_damage(const scratch_dir& folder) {
 
 }  // namespace
 
-TEST_CASE("a recipe, its plan file and its options for llama-quantize say the same") {
+TEST_CASE("a mix, its plan file and its options for llama-quantize say the same") {
     const scratch_dir folder;
-    REQUIRE(program(folder, "quantize fable-3m --recipe q4_k_m -o a.gguf").status == 0);
-    const outcome planned = program(folder, "plan fable-3m --recipe Q4_K_M -o plan.json --tensor-types options.txt");
+    REQUIRE(program(folder, "quantize fable-3m --mix q4_k_m -o a.gguf").status == 0);
+    const outcome planned = program(folder, "plan fable-3m --mix Q4_K_M -o plan.json --tensor-types options.txt");
     REQUIRE(planned.status == 0);
     REQUIRE(program(folder, "quantize fable-3m --plan plan.json -o b.gguf").status == 0);
     CHECK(read_text(folder / "a.gguf") == read_text(folder / "b.gguf"));
@@ -60,10 +60,11 @@ TEST_CASE("a recipe, its plan file and its options for llama-quantize say the sa
     CHECK(has(options, "--tensor-type ^blk\\.2\\.attn_v\\.weight$=q6_k\n"));
     CHECK(std::count(options.begin(), options.end(), '\n') == 22);
 
-    const outcome pinned = program(folder, "plan fable-3m --recipe Q4_K_M --pin 'attn_v=Q8_0'");
+    const outcome pinned = program(folder, "plan fable-3m --mix Q4_K_M --pin 'attn_v=Q8_0'");
     CHECK(pinned.status == 0);
     CHECK(has(pinned.out, "Q8_0 [256, 128]"));
-    CHECK(has(program(folder, "plan fable-3m --recipe IQ2_M").err, "recipe IQ2_M: wanted importances"));
+    CHECK(has(program(folder, "plan fable-3m --mix IQ2_M").err, "mix IQ2_M: wanted importances"));
+    CHECK(program(folder, "plan fable-3m --recipe Q4_K_M").out == program(folder, "plan fable-3m --mix Q4_K_M").out);
 }
 
 TEST_CASE("a target size is never exceeded and nearly used up; the file has the size the plan says") {
@@ -113,10 +114,10 @@ TEST_CASE("plans are portable unless one asks for more, and every command says w
     const outcome curve = program(folder, "plan fable-3m --damage damage.json --curve --json");
     CHECK(json::parse(curve.out)[0]["predicted_kld"] > 1e-3);
 
-    // Named by a format, a pin, a recipe or a plan, of a plan or of a file.
+    // Named by a format, a pin, a mix or a plan, of a plan or of a file.
     CHECK(has(program(folder, "plan fable-3m -f Q4_K --pin ffn_down=TQ1_0 -o p.json").out,
               "warning: not portable: TQ1_0;"));
-    CHECK(has(program(folder, "plan fable-3m --recipe TQ1_0").out, "warning: not portable: TQ1_0;"));
+    CHECK(has(program(folder, "plan fable-3m --mix TQ1_0").out, "warning: not portable: TQ1_0;"));
     CHECK(has(program(folder, "quantize fable-3m --plan p.json -o x.gguf --dry-run").out,
               "no CUDA, Metal, Vulkan or SYCL for TQ1_0"));
     const outcome written = program(folder, "quantize fable-3m -f TQ2_0 --encoder nearest -o t.gguf");
@@ -187,8 +188,8 @@ TEST_CASE("plan says what is wrong, and replaces nothing by accident") {
     CHECK(program(folder, "quantize fable-3m --plan there.json -o out.gguf").status == 1);
     CHECK_FALSE(fs::exists(folder / "out.gguf"));
     for (const char* wrong :
-         {"plan fable-3m", "plan fable-3m -f Q4_K --recipe Q4_K_M", "plan fable-3m --target-size much",
-          "plan fable-3m --target-bpw -1", "plan fable-3m --target-kld nan", "plan fable-3m --recipe Q9",
+         {"plan fable-3m", "plan fable-3m -f Q4_K --mix Q4_K_M", "plan fable-3m --target-size much",
+          "plan fable-3m --target-bpw -1", "plan fable-3m --target-kld nan", "plan fable-3m --mix Q9",
           "plan fable-3m -f Q4_K --svg x.svg", "plan fable-3m --curve -o x.json",
           "quantize fable-3m -f Q4_K --plan damage.json -o x.gguf",
           "quantize fable-3m --plan damage.json --pin ffn=Q8_0 -o x.gguf"}) {

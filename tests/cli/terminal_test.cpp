@@ -64,7 +64,7 @@ void write_hostile_model(const fs::path& path) {
 
 }  // namespace
 
-TEST_CASE("nothing foreign that a command prints acts on a terminal") {
+TEST_CASE("nothing from files that a command prints acts on a terminal") {
     const scratch_dir folder;
     write_hostile_model(folder / "model.gguf");
     write_text(folder / "text.txt", "Once upon a time. " + hostile);
@@ -118,7 +118,7 @@ TEST_CASE("nothing foreign that a command prints acts on a terminal") {
                                     "convert fable-3m -o talks.gguf --chat-template raises.jinja",
                                     "quantize model.gguf -f Q4_K -o out.gguf",
                                     "quantize model.gguf -f Q4_K -o " + bad + " --force",
-                                    "quantize model.gguf --recipe Q4_K_M -o z.gguf --dry-run",
+                                    "quantize model.gguf --mix Q4_K_M -o z.gguf --dry-run",
                                     "quantize model.gguf -f " + bad + " -o z.gguf",
                                     "quantize model.gguf -f Q4_K -o z.gguf --pin " + bad,
                                     "quantize model.gguf -f Q4_K -o z.gguf --pin '" + hostile_bytes + "=Q8_0'",
@@ -126,7 +126,7 @@ TEST_CASE("nothing foreign that a command prints acts on a terminal") {
                                     "quantize model.gguf -f Q4_K -o z.gguf --imatrix " + name,
                                     "quantize fable-3m -f Q4_K -o z.gguf --dry-run --imatrix " + bad,
                                     "quantize model.gguf --plan plan.json -o z.gguf",
-                                    "plan model.gguf --recipe Q4_K_M",
+                                    "plan model.gguf --mix Q4_K_M",
                                     "plan model.gguf -f Q4_K -o " + bad + "plan",
                                     "plan model.gguf --damage damage.json --target-bpw 4",
                                     "plan model.gguf --target-bpw " + bad,

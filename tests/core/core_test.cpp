@@ -50,7 +50,7 @@ std::uint16_t nearest_half_by_search(float x) {
 
 }  // namespace
 
-TEST_CASE("half: every value survives the way to float and back") {
+TEST_CASE("half: every value comes back from float as it was") {
     for (std::uint32_t bits = 0; bits < 0x10000; ++bits) {
         half h;
         h.bits = static_cast<std::uint16_t>(bits);
@@ -118,7 +118,7 @@ TEST_CASE("tensor_info: sizes, soundness, change of layout") {
     CHECK(message == "tensor t: rows of 100 weights are no multiple of Q4_K's block of 256");
 }
 
-TEST_CASE("tensor_index finds names and refuses twins") {
+TEST_CASE("tensor_index finds names and refuses duplicates") {
     const std::vector<tensor_info> tensors{{.name = "a"}, {.name = "b"}};
     const tensor_index index(tensors, "here");
     CHECK(index.find("b") == 1);

@@ -80,7 +80,7 @@ importance_table importances_of(const memory_source& source) {
 
 }  // namespace
 
-TEST_CASE("an edit costs what the model with that tensor changed costs") {
+TEST_CASE("the damage of an edit is that of the model with that tensor changed") {
     for (const tiny_shape& shape : {shape_of(false), shape_of(true), shape_of(false, 4)}) {
         const memory_source source = make_tiny_model(shape);
         const auto tokens = support::random_tokens(4 * window, shape.vocabulary);
@@ -157,7 +157,7 @@ TEST_CASE("a damage table has what was measured, and curves between") {
     CHECK(mean_ratio < 2.5);
 }
 
-TEST_CASE("tensors that the forward pass does not reach are priced as others") {
+TEST_CASE("tensors that the forward pass does not reach borrow the damage of others") {
     memory_source source = make_tiny_model(shape_of(false));
     source.metadata().set("llama.block_count", std::uint32_t{3});
     source.metadata().set("llama.nextn_predict_layers", std::uint32_t{1});

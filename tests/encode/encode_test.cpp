@@ -1,4 +1,4 @@
-// Encoders, over all formats: as good as they claim to be, and at peace with every row of floats.
+// Encoders, over all formats: bounds on errors, and finite results for every row of floats.
 #include <algorithm>
 #include <array>
 #include <cmath>
@@ -216,14 +216,15 @@ TEST_CASE("the weighted encoder is no worse than the reference on the golden mat
         REQUIRE(static_cast<bool>(fields >> name >> with_importance >> bits >> rmse >> weighted_rmse));
         const type_layout* format = builtin_formats::find(name);
         if (format == nullptr) continue;
-        const bool weighed = with_importance == 1;
+        const bool by_importance = with_importance == 1;
         const auto decoded =
             encode_decode_rows(*format, weighted{}, weights, importance.size(),
-                               weighed ? std::span<const float>(importance) : std::span<const float>());
-        const double got = weighed ? std::sqrt(squared_error(decoded, weights, importances) /
-                                               energy(std::vector<float>(weights.size(), 1.0f), importances))
-                                   : std::sqrt(squared_error(decoded, weights) / static_cast<double>(weights.size()));
-        const double reference = weighed ? weighted_rmse : rmse;
+                               by_importance ? std::span<const float>(importance) : std::span<const float>());
+        const double got = by_importance
+                               ? std::sqrt(squared_error(decoded, weights, importances) /
+                                           energy(std::vector<float>(weights.size(), 1.0f), importances))
+                               : std::sqrt(squared_error(decoded, weights) / static_cast<double>(weights.size()));
+        const double reference = by_importance ? weighted_rmse : rmse;
         MESSAGE(name << " importance " << with_importance << ": error " << got << ", reference " << reference
                      << ", ratio " << got / reference);
         CHECK(got <= reference);
@@ -233,7 +234,7 @@ TEST_CASE("the weighted encoder is no worse than the reference on the golden mat
     CHECK(compared > 0);
 }
 
-TEST_CASE("weighted beats nearest on plain and on weighted error, and nothing beats Shannon") {
+TEST_CASE("weighted beats nearest in plain and weighted error, and no error is below Shannon's bound") {
     constexpr std::size_t columns = 1024, rows = 16;
     const auto x = gaussian(rows * columns, 1);
     const auto importance = log_normal(columns, 1.5f, 2);
@@ -241,10 +242,10 @@ TEST_CASE("weighted beats nearest on plain and on weighted error, and nothing be
     for_each_quantizing_format([&](const type_layout& format) {
         const auto plain = encode_decode_rows(format, nearest{}, x, columns, {});
         const auto searched = encode_decode_rows(format, weighted{}, x, columns, {});
-        const auto weighed = encode_decode_rows(format, weighted{}, x, columns, importance);
+        const auto by_importance = encode_decode_rows(format, weighted{}, x, columns, importance);
         CHECK(squared_error(searched, x) <= squared_error(plain, x));
-        CHECK(squared_error(weighed, x, importances) < 0.97 * squared_error(plain, x, importances));
-        CHECK(squared_error(weighed, x, importances) < squared_error(searched, x, importances));
+        CHECK(squared_error(by_importance, x, importances) < 0.97 * squared_error(plain, x, importances));
+        CHECK(squared_error(by_importance, x, importances) < squared_error(searched, x, importances));
         // Independent normal values cannot be coded with a relative error below 2^-bits.
         const double relative = std::sqrt(squared_error(searched, x) / energy(x));
         CAPTURE(relative * std::pow(2.0, codec::bits_per_weight(format)));

@@ -1,5 +1,5 @@
-// Error feedback: lower errors in the metric of the inputs, exact where there is nothing to gain, calm where the
-// metric is of no use.
+// Error feedback: lower errors in the metric of the inputs, exact where there is nothing to gain, finite where the
+// metric is degenerate.
 #include <algorithm>
 #include <cmath>
 #include <cstddef>
@@ -93,7 +93,7 @@ bool same_bytes(const auto& a, const auto& b) {
 
 }  // namespace
 
-TEST_CASE("the factor gives back the damped moments") {
+TEST_CASE("the product of the factor is the damped Gram matrix") {
     const matrix gram = correlated_gram();
     const gram_factor factor(gram, tokens, {.damping = 0.05});
     CHECK(factor.coupling() == 1.0);
@@ -148,7 +148,7 @@ TEST_CASE("a row may end with a part of a span") {
     CHECK(after > 0.01 * before);
 }
 
-TEST_CASE("columns that have nothing to do with each other are rounded as by weighted") {
+TEST_CASE("uncorrelated columns are rounded as by weighted") {
     matrix gram = matrix::Zero(columns, columns);
     for (Eigen::Index c = 0; c < gram.rows(); ++c) gram(c, c) = 1.0f + static_cast<float>(c % 5);
     const gram_factor factor(gram, tokens, {.damping = 0.0});
@@ -171,7 +171,7 @@ TEST_CASE("weights that lie on the grid of a format stay what they are") {
     CHECK(std::ranges::equal(weights, decoded));
 }
 
-TEST_CASE("useless statistics do no harm") {
+TEST_CASE("degenerate statistics do no harm") {
     const auto weights = support::gaussian(rows * columns, 6);
     const auto check = [&](const matrix& gram, std::uint64_t seen) {
         const gram_factor factor(gram, seen);

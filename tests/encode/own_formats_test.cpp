@@ -98,7 +98,7 @@ TEST_CASE("weighted searches hand-written formats of two stages") {
     });
 }
 
-TEST_CASE("hand-written formats: what fits exactly stays, and hostile weights do no harm") {
+TEST_CASE("hand-written formats: what fits exactly stays, and extreme weights do no harm") {
     const auto on_grid = encode_decode<support::own_nibbles>(nearest{}, gaussian(640, 3), {});
     CHECK(encode_decode<support::own_nibbles>(weighted{}, on_grid, log_normal(on_grid.size(), 4)) == on_grid);
     hand_written::for_each([]<class F>(format_tag<F>) {

@@ -188,7 +188,7 @@ TEST_CASE("options for llama-quantize match one tensor each") {
     CHECK_FALSE(std::regex_search("blk.0xffn_up.weight", expression));
 }
 
-TEST_CASE("the facts behind a recipe come from the metadata") {
+TEST_CASE("the facts that a mix depends on come from the metadata") {
     metadata p = properties();
     using enum select::mix_model::importances;
     CHECK(mix_model_of(p, present).kv_heads == 8);
@@ -203,7 +203,7 @@ TEST_CASE("the facts behind a recipe come from the metadata") {
           std::string::npos);
 }
 
-TEST_CASE("a recipe's file type is llama.cpp's number of it") {
+TEST_CASE("a mix's file type is llama.cpp's number of it") {
     select::plan plan = select::make_plan(tied, select::uniform{*find_type(type_id::q4_k)}, fallback_formats::layouts);
     plan.file_type = select::find_mix("Q4_K_M", builtin_formats::layouts)->file_type;
     CHECK(output_metadata(properties(), plan).require<std::uint32_t>("general.file_type") == 15);

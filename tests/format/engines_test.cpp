@@ -1,4 +1,4 @@
-// What engines the built-in formats need, and how that is told.
+// The engines that the built-in formats need, and the sentence about it.
 #include <array>
 #include <map>
 #include <string>

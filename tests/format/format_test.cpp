@@ -1,4 +1,4 @@
-// Typed over the registry: a format in the list is tested the same minute.
+// Typed over the registry: every format in the list is tested.
 #include <bit>
 #include <cctype>
 #include <cmath>

@@ -331,7 +331,7 @@ void seed_imatrix(fuzz::corpus& seeds) {
         write_imatrix(fuzz::folder() / name, file);
         seeds.add(file_bytes(fuzz::folder() / name));
     }
-    file.properties.set(std::string(held_back_key), std::vector<std::int32_t>{1, 2, 3, 4});
+    file.properties.set(std::string(held_out_windows_key), std::vector<std::int32_t>{1, 2, 3, 4});
     write_imatrix(fuzz::folder() / "more.gguf", file);
     seeds.add(file_bytes(fuzz::folder() / "more.gguf"));
     seeds.add_shared("golden/imatrix", "");

@@ -81,7 +81,7 @@ auto accepted(std::string_view where, Function&& f) -> std::optional<std::invoke
 /// Stands between the files of inputs that are several.
 inline constexpr std::string_view part_separator = "\n%%%%\n";
 
-/// The parts of an input, at most `most`; what is behind the last belongs to it.
+/// The parts of an input, at most `most`; what follows the last belongs to it.
 [[nodiscard]] inline std::vector<std::string_view> parts_of(std::string_view input, std::size_t most) {
     std::vector<std::string_view> parts;
     while (parts.size() + 1 < most) {

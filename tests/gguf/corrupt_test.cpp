@@ -1,4 +1,4 @@
-// Files that lie: each must cost one clear error, no crash, no memory.
+// Corrupt files: each gives one clear error, no crash, and takes no memory.
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
@@ -84,7 +84,7 @@ TEST_CASE("corrupt: a file cut anywhere before its last weight") {
     CHECK_FALSE(v.open(whole + "more"));
 }
 
-TEST_CASE("corrupt: every number of the header that lies about structure") {
+TEST_CASE("corrupt: every false number about structure in the header") {
     const victim v;
     const raw_gguf whole = sample_gguf();
     const auto ends_with = [](std::string_view text, std::string_view end) {
@@ -204,7 +204,7 @@ TEST_CASE("corrupt: shapes, types and places of tensors") {
               "tensor third: wanted offset 256, got 18446744073709551584");
 }
 
-TEST_CASE("corrupt: a lying count in a huge file takes no memory") {
+TEST_CASE("corrupt: a false count in a huge file takes no memory") {
     const support::scratch_dir dir;
     const auto path = dir / "huge.gguf";
     const auto open_huge = [&](std::string_view header) {

@@ -1,4 +1,4 @@
-// What the reader makes of sound files, and the way back through the writer.
+// The reader on sound files, and the way back through the writer.
 #include <unistd.h>
 
 #include <algorithm>

@@ -1,4 +1,4 @@
-// Formats that nobody else has, in files that everybody reads.
+// Values of formats of one's own in files of stock types.
 #include <cmath>
 #include <cstddef>
 #include <filesystem>

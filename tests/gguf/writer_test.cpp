@@ -1,4 +1,4 @@
-// How files come to be, and what must never happen to those that are there.
+// The writer: files that are written, and files that are there and must not change.
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>

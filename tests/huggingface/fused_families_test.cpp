@@ -53,7 +53,7 @@ TEST_CASE("gpt-oss as published: MXFP4 blocks are repacked without loss") {
         for (const auto& info : model.tensors()) plan.choices.push_back({.target = info, .source = info.layout});
         tessera::memory_sink sink;
         tessera::quantize(model, plan, tessera::weighted{}, tessera::from_importances{}, sink, model.metadata(),
-                          {.threads = 2, .piece_weights = 96});
+                          {.threads = 2, .tile_weights = 96});
         for (const std::size_t odd : {0u, 1u}) {
             const auto& info = *sink.find(odd ? "blk.0.ffn_up_exps.weight" : "blk.0.ffn_gate_exps.weight");
             REQUIRE(info.type() == tessera::type_id::mxfp4);

@@ -102,7 +102,7 @@ TEST_CASE("bytes become floats and floats bytes") {
                 wrong += stored<architecture>(wide_signed)[i] == static_cast<float>(as_signed[i]) ? 0 : 1;
                 wrong += narrowed[i] == bytes[first + i] && narrowed_signed[i] == bytes[first + i] ? 0 : 1;
             }
-            wrong += narrowed[lanes] == 0 ? 0 : 1;  // nothing behind the last lane is written
+            wrong += narrowed[lanes] == 0 ? 0 : 1;  // nothing after the last lane is written
         }
         CHECK(wrong == 0);
     });

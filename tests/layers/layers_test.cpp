@@ -272,7 +272,7 @@ TEST_CASE("the table allows no more than is used") {
     CHECK(unused(table, planted) == std::vector<std::string>{"decoder: text", "decoder: nlohmann/"});
 }
 
-TEST_CASE("the table only looks up") {
+TEST_CASE("the table allows only folders above") {
     for (std::size_t i = 0; i < layers.size(); ++i)
         for (const std::string_view other : layers[i].may_include) {
             const auto end = layers.begin() + static_cast<std::ptrdiff_t>(i);
@@ -310,7 +310,7 @@ TEST_CASE("allowed includes are left alone") {
     CHECK(count("tessera.hpp", "#include \"tessera/format.hpp\"") == 0);
 }
 
-TEST_CASE("one mark: what is in these folders is in the namespace of the folder") {
+TEST_CASE("what is in these folders is in the namespace of the folder") {
     const names marked{"decoder", "huggingface", "jinja", "kernels", "safetensors", "text"};
     std::size_t opened = 0;
     for_each_header([&](const fs::path& header, const std::string& text) {

@@ -1,4 +1,4 @@
-// Error feedback on the outputs of quantized layers: what they lost is made good, everything is written once.
+// Error feedback on the outputs of quantized layers: their error is compensated, everything is written once.
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
@@ -43,7 +43,7 @@ struct encoded_model {
     std::vector<tensor_report> reports;
 };
 
-// All in Q4_0, from a text of which a quarter is held back.
+// All in Q4_0, from a text of which a quarter is held out.
 encoded_model quantized(const memory_source& model, std::span<const std::int32_t> tokens, bool layer_by_layer,
                         int threads = 2) {
     const select::plan plan =
@@ -91,7 +91,7 @@ bool same_bytes(const memory_sink& a, const memory_sink& b) {
 
 }  // namespace
 
-TEST_CASE("weights that are moved make good what inputs have lost") {
+TEST_CASE("moved weights compensate the error of their inputs") {
     std::mt19937 random(3);
     std::normal_distribution<float> normal;
     const auto noise = [&](Eigen::Index rows, Eigen::Index columns) {
@@ -119,7 +119,7 @@ TEST_CASE("weights that are moved make good what inputs have lost") {
     CHECK(compensated(decoder::matrix::Zero(1000, columns), 900).size() == 0);
 }
 
-TEST_CASE("layers that know what was lost before them lose less") {
+TEST_CASE("layers calibrated on quantized inputs lose less") {
     double with = 0, without = 0;
     for (const std::uint32_t seed : {1u, 2u, 3u}) {
         const tiny_shape shape = small_shape(0, seed);
@@ -153,7 +153,7 @@ TEST_CASE("every matrix is encoded once, whatever the threads") {
     }
 }
 
-TEST_CASE("weights that lie on the grid stay there, whatever was lost before") {
+TEST_CASE("weights that lie on the grid stay there, whatever the error upstream") {
     const tiny_shape shape = small_shape();
     const auto tokens = support::random_tokens(tokens_in_window * 8, shape.vocabulary);
     const memory_source on_grid = decoded(quantized(support::make_tiny_model(shape), tokens, false).sink);
@@ -174,7 +174,7 @@ TEST_CASE("weights that lie on the grid stay there, whatever was lost before") {
     }
 }
 
-TEST_CASE("where nothing is lost nothing is moved") {
+TEST_CASE("without an error upstream no weight is moved") {
     for (const bool tied : {false, true}) {
         tiny_shape shape = small_shape();
         shape.tied = tied;

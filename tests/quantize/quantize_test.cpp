@@ -38,12 +38,12 @@ select::plan plan_for(const memory_source& model, type_id id) {
     return select::make_plan(model.tensors(), select::uniform{*builtin_formats::find(id)}, fallback_formats::layouts);
 }
 
-std::string quantized_file(const memory_source& model, type_id id, int threads, std::uint64_t piece_weights) {
+std::string quantized_file(const memory_source& model, type_id id, int threads, std::uint64_t tile_weights) {
     const support::scratch_dir dir;
     const select::plan plan = plan_for(model, id);
     gguf::writer file(dir / "out.gguf", {});
     quantize(model, plan, weighted{}, from_importances{}, file, output_metadata(model.metadata(), plan),
-             {.threads = threads, .piece_weights = piece_weights});
+             {.threads = threads, .tile_weights = tile_weights});
     return support::read_text(dir / "out.gguf");
 }
 
@@ -56,7 +56,7 @@ TEST_CASE("quantize writes what the plan says, with the error it reports") {
         const select::plan plan = plan_for(model, F::type);
         memory_sink sink;
         const auto reports = quantize(model, plan, weighted{}, from_importances{}, sink,
-                                      output_metadata(model.metadata(), plan), {.threads = 2, .piece_weights = 5000});
+                                      output_metadata(model.metadata(), plan), {.threads = 2, .tile_weights = 5000});
         REQUIRE(reports.size() == 4);
         for (std::size_t t = 0; t < 4; ++t) {
             const tensor_info& from = model.tensors()[t];
@@ -89,7 +89,7 @@ TEST_CASE("quantize writes what the plan says, with the error it reports") {
     });
 }
 
-TEST_CASE("every matrix is encoded with its own importances, whatever the pieces") {
+TEST_CASE("every matrix is encoded with its own importances, whatever the tiles") {
     const memory_source model = small_model();
     const tensor_info& stack = model.tensors()[2];
     importance_table importances;
@@ -100,7 +100,7 @@ TEST_CASE("every matrix is encoded with its own importances, whatever the pieces
     const select::plan plan = plan_for(model, type_id::q4_k);
     memory_sink sink;
     const auto reports = quantize(model, plan, weighted{}, from_importances{&importances}, sink, {},
-                                  {.threads = 2, .piece_weights = 512 * 7});
+                                  {.threads = 2, .tile_weights = 512 * 7});
     std::vector<float> weights(512 * 40);
     weight_error wanted;
     for (std::size_t m = 0; m < 4; ++m) {
@@ -145,7 +145,7 @@ TEST_CASE("a tensor may be written twice, in two types, from one of the source")
     const support::scratch_dir dir;
     gguf::writer file(dir / "out.gguf", {});
     const metadata properties = output_metadata(model.metadata(), plan);
-    quantize(model, plan, weighted{}, from_importances{}, file, properties, {.threads = 2, .piece_weights = 5000});
+    quantize(model, plan, weighted{}, from_importances{}, file, properties, {.threads = 2, .tile_weights = 5000});
     const gguf::reader written(dir / "out.gguf");
     CHECK(support::fs::file_size(dir / "out.gguf") == gguf::file_size(plan.targets(), properties));
     REQUIRE(written.tensors().size() == 5);
@@ -163,7 +163,7 @@ TEST_CASE("a tensor may be written twice, in two types, from one of the source")
     CHECK(table_error < 1000 * output_error);
 }
 
-TEST_CASE("the file is the same for any number of threads and size of pieces") {
+TEST_CASE("the file is the same for any number of threads and size of tiles") {
     const memory_source model = small_model();
     for (const type_id id : {type_id::q4_k, type_id::q6_k, type_id::q8_0, type_id::f16}) {
         const std::string one = quantized_file(model, id, 1, 1 << 20);
@@ -201,7 +201,7 @@ TEST_CASE("weights that are not finite are reported by tensor, row and column; n
     }
 }
 
-TEST_CASE("what is copied is looked at as well") {
+TEST_CASE("what is copied is checked as well") {
     for (const type_id stored :
          {type_id::f32, type_id::f16, type_id::bf16, type_id::f64, type_id::q8_0, type_id::q4_k}) {
         const type_layout& layout = *find_type(stored);
@@ -269,7 +269,7 @@ TEST_CASE("whole numbers and doubles that are kept keep every bit") {
         memory_sink sink;
         quantize(model,
                  select::make_plan(model.tensors(), select::uniform{*find_type(target)}, fallback_formats::layouts),
-                 weighted{}, from_importances{}, sink, {}, {.piece_weights = 13});
+                 weighted{}, from_importances{}, sink, {}, {.tile_weights = 13});
         for (const tensor_info& info : tensors) {
             REQUIRE(sink.find(info.name)->type() == info.type());
             CHECK(std::ranges::equal(sink.packed(info, 0, info.rows()), model.packed(info, 0, info.rows())));
@@ -312,8 +312,8 @@ TEST_CASE("weights that saturate a format's scales are named, and their errors a
             memory_sink sink;
             const select::plan plan = plan_for(model, o.format);
             const auto reports =
-                encoder == 0 ? quantize(model, plan, nearest{}, from_importances{}, sink, {}, {.piece_weights = 300})
-                             : quantize(model, plan, weighted{}, from_importances{}, sink, {}, {.piece_weights = 300});
+                encoder == 0 ? quantize(model, plan, nearest{}, from_importances{}, sink, {}, {.tile_weights = 300})
+                             : quantize(model, plan, weighted{}, from_importances{}, sink, {}, {.tile_weights = 300});
             const saturation& found = reports[0].error.saturated;
             CHECK(found.blocks == (o.is_held ? 0 : 1));
             CHECK(std::isfinite(reports[0].error.plain.squared_error));
@@ -325,12 +325,12 @@ TEST_CASE("weights that saturate a format's scales are named, and their errors a
             CHECK(std::fabs(found.stored) < 0.9f * std::fabs(o.weight));
         }
     }
-    // Of several blocks the first is named, whatever the pieces.
+    // Of several blocks the first is named, whatever the tiles.
     memory_source model;
     model.add("blk.0.ffn_up.weight", {256, 8}, std::vector<float>(256 * 8, 1e12f));
     memory_sink sink;
     const auto reports = quantize(model, plan_for(model, type_id::q8_0), weighted{}, from_importances{}, sink, {},
-                                  {.piece_weights = 300});
+                                  {.tile_weights = 300});
     CHECK(reports[0].error.saturated.blocks == 64);
     CHECK(reports[0].error.saturated.row == 0);
     CHECK(reports[0].error.saturated.column < 32);
@@ -364,7 +364,7 @@ TEST_CASE("progress never falls and ends at the total") {
         total = p.total;
     };
     quantize(model, plan_for(model, type_id::q8_0), nearest{}, from_importances{}, sink, {},
-             {.threads = 2, .piece_weights = 1000}, watch);
+             {.threads = 2, .tile_weights = 1000}, watch);
     CHECK(last == total);
     CHECK(total == 512 * 300 + 512 + 512 * 160 + 96 * 512);
 }

@@ -49,13 +49,13 @@ divided_windows text_of(std::span<const std::int32_t> used, std::span<const std:
     return text;
 }
 
-outcome run(const memory_source& model, std::span<const std::int32_t> used, std::span<const std::int32_t> held_back,
+outcome run(const memory_source& model, std::span<const std::int32_t> used, std::span<const std::int32_t> held_out,
             int threads) {
     outcome result{
         select::make_plan(model.tensors(), select::uniform{*short_list::find(type_id::q4_0)}, short_list::layouts),
         {},
         {}};
-    result.reports = quantize<short_list>(model, result.plan, encoder, from_text{text_of(used, held_back)}, result.sink,
+    result.reports = quantize<short_list>(model, result.plan, encoder, from_text{text_of(used, held_out)}, result.sink,
                                           model.metadata(), {.threads = threads});
     return result;
 }
@@ -93,7 +93,7 @@ TEST_CASE("matrices whose inputs are seen are encoded with feedback, the others 
     }
 }
 
-TEST_CASE("what the forward pass does not run is looked at before it is written") {
+TEST_CASE("what the forward pass does not run is checked before it is written") {
     const tiny_shape shape = of_whole_blocks(0);
     memory_source model = support::make_tiny_model(shape);
     model.metadata().set("llama.block_count", std::uint32_t{3});
@@ -133,13 +133,13 @@ TEST_CASE("large weights lose as much as their share says, without overflow") {
     CHECK(small.weights < 0.02 * norm);
 }
 
-TEST_CASE("text that was held back decides, and chooses feedback where it holds for more than the text used") {
+TEST_CASE("held-out text decides, and chooses feedback where its gain is not limited to the calibration text") {
     const tiny_shape shape = of_whole_blocks(0);
     const memory_source model = support::make_tiny_model(shape);
     const auto tokens = support::random_tokens(window_length * windows, shape.vocabulary);
     const auto used = std::span(tokens).first(window_length * 30),
-               held_back = std::span(tokens).subspan(window_length * 30);
-    const outcome one = run(model, used, held_back, 1), three = run(model, used, held_back, 3);
+               held_out = std::span(tokens).subspan(window_length * 30);
+    const outcome one = run(model, used, held_out, 1), three = run(model, used, held_out, 3);
     std::size_t chosen = 0;
     for (std::size_t t = 0; t < one.reports.size(); ++t) {
         const tensor_report& report = one.reports[t];
@@ -153,7 +153,7 @@ TEST_CASE("text that was held back decides, and chooses feedback where it holds 
     CHECK(chosen >= 5);
 }
 
-TEST_CASE("experts that only the text held back reaches are written as well") {
+TEST_CASE("experts that only held-out text reaches are written as well") {
     const tiny_shape shape = of_whole_blocks(40);
     const memory_source model = support::make_tiny_model(shape);
     const auto tokens = support::random_tokens(window_length * windows, shape.vocabulary);

@@ -46,7 +46,7 @@ TEST_CASE("a sound file opens, and every truncation of it fails") {
     CHECK(has(error_of(whole + '\0'), "wanted 32 bytes of data, got 33"));
 }
 
-TEST_CASE("lengths of the header lie") {
+TEST_CASE("false lengths of the header are refused") {
     for (const std::uint64_t length :
          {std::uint64_t{3}, std::uint64_t{100'000'001}, ~std::uint64_t{0}, std::uint64_t{1} << 63}) {
         std::string bytes(8, '\0');

@@ -242,7 +242,7 @@ TEST_CASE("what the writer writes, the reader reads: bytes, types, shapes, a lar
     CHECK(support::read_text(folder / "a.safetensors") == support::read_text(folder / "b.safetensors"));
 }
 
-TEST_CASE("the writer converts what has no bytes, refuses other types and leaves nothing behind") {
+TEST_CASE("the writer converts what has no bytes, refuses other types and leaves no file") {
     const support::scratch_dir folder;
     const st::reader codes =
         open_bytes(folder, R"({"w":{"dtype":"F8_E4M3","shape":[2,2],"data_offsets":[0,4]}})", "\x38\x40\x7e\x01");

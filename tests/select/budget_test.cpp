@@ -137,21 +137,21 @@ TEST_CASE("a limit out of reach says what is possible and which pins stand in th
     };
     select::budget budget{.damage = damage, .limit = select::at_most_bytes{300'000, 64}, .choices = few};
     const std::string small = complaint(budget);
-    const auto number_behind = [](const std::string& text, std::string_view word) {
+    const auto number_after = [](const std::string& text, std::string_view word) {
         return std::stoull(text.substr(text.find(word) + word.size()));
     };
     CHECK(small.find("wanted at most 300000 bytes") != std::string::npos);
     CHECK(small.find("pinned") == std::string::npos);
-    const std::uint64_t least = number_behind(small, "smallest possible is ");
+    const std::uint64_t least = number_after(small, "smallest possible is ");
     budget.limit = select::at_most_bytes{least, 64};
     CHECK(padded(select::make_plan(untied, budget, available)) + 64 == least);  // it is possible, and nothing less
     budget.limit = select::at_most_bytes{least - 1, 64};
-    CHECK(number_behind(complaint(budget), "smallest possible is ") == least);
+    CHECK(number_after(complaint(budget), "smallest possible is ") == least);
 
     const std::string pinned = complaint(select::first_match(pin, budget));
     CAPTURE(pinned);
     const std::uint64_t excess = 2 * 1000 * (544 - 168);  // two tables of Q8_0 that might be Q2_K
-    CHECK(number_behind(pinned, "smallest possible is ") == least + excess);
+    CHECK(number_after(pinned, "smallest possible is ") == least + excess);
     CHECK(pinned.find("stand in the way with " + std::to_string(excess) + " bytes: ") != std::string::npos);
     CHECK(pinned.find("output.weight (Q8_0, " + std::to_string(excess / 2) + " bytes)") != std::string::npos);
 

@@ -1,4 +1,4 @@
-// What a format says of itself reaches whoever decides about formats, with no other place to name it.
+// The facts in a format's struct reach all that chooses formats, with no other place to name it.
 #include <algorithm>
 #include <cctype>
 #include <cstdint>
@@ -14,7 +14,7 @@
 #include "support/support.hpp"
 #include "tessera/format/builtin.hpp"
 #include "tessera/select/menu.hpp"
-#include "tessera/select/recipe.hpp"
+#include "tessera/select/standard_mix.hpp"
 #include "tessera/select/strategies.hpp"
 
 using namespace tessera;
@@ -72,8 +72,8 @@ TEST_CASE("a format of a list is found, dispatched to, named, offered and chosen
                                            matrix("blk.0.ffn_up.weight", 64)};
     const select::mix_model model{
         .architecture = "llama", .layers = 1, .columns = select::mix_model::importances::present};
-    const select::plan plan =
-        select::make_plan(tensors, select::recipe(mix, model, tensors, formats::layouts), formats::fallbacks::layouts);
+    const select::plan plan = select::make_plan(tensors, select::standard_mix(mix, model, tensors, formats::layouts),
+                                                formats::fallbacks::layouts);
     CHECK(plan.choices[0].target.layout.name == "Q8_0");  // its own choice for embeddings
     CHECK(plan.choices[2].target.layout.name == "Q2_NEW");
     CHECK(select::needs_importances(plan.choices[2].target));

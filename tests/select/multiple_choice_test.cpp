@@ -90,7 +90,7 @@ double total(const problem& items, bool lightest) {
 
 }  // namespace
 
-TEST_CASE("small problems: the answer is the best there is, and its bound does not lie") {
+TEST_CASE("small problems: the answer is the best there is, and its bound holds") {
     std::mt19937 random(1);
     int checked = 0, impossible = 0;
     for (std::uint32_t round = 0; round < 600; ++round) {

@@ -42,7 +42,7 @@ double cost(std::size_t tensor, const type_layout& layout) {
 }
 
 /// Divergences of single tokens: the true costs, and noise that two plans have in common or each for itself.
-struct made_up_measure {
+struct made_up_meter {
     double common, own;
     std::size_t calls = 0, most = 0;
 
@@ -64,7 +64,7 @@ struct made_up_measure {
         return tokens;
     }
 };
-static_assert(select::plan_measure<made_up_measure>);
+static_assert(select::meter_of_plans<made_up_meter>);
 
 double total(const select::plan& plan) {
     double sum = 0;
@@ -112,48 +112,47 @@ TEST_CASE("a damage curve never falls, and needs no point") {
     CHECK(select::damage_curve({{0.1, 0.01, 0}})(0.3) == doctest::Approx(0.09));
 }
 
-TEST_CASE("measuring puts right what a wrong table misled the budget to") {
+TEST_CASE("measured swaps correct a plan made from a wrong table") {
     const auto infos = model();
     const select::budget start = misled();
     const select::plan before = select::make_plan(infos, start, {});
-    made_up_measure measure{.common = 0.5, .own = 0.0};
+    made_up_meter measure{.common = 0.5, .own = 0.0};
     select::refine_report report;
     const select::plan after =
-        select::make_plan(infos, select::refined<made_up_measure>{start, &measure, {.misses = 40}, &report}, {});
+        select::make_plan(infos, select::refined<made_up_meter>{start, &measure, {.misses = 40}, &report}, {});
     CHECK(total(after) < 0.5 * total(before));
     CHECK(after.bytes() <= std::get<select::at_most_bytes>(start.limit).bytes);
     CHECK(report.taken > 0);
     CHECK(report.tried >= report.taken);
 }
 
-TEST_CASE("tensors that the forward pass does not reach trade nothing: measuring would not feel it") {
+TEST_CASE("tensors that the forward pass does not reach trade nothing: measuring would not show it") {
     const auto infos = model();
     select::budget start = misled();
     start.damage.tensors.back().priced_as = start.damage.tensors.front().name;
     const select::plan before = select::make_plan(infos, start, {});
-    made_up_measure measure{.common = 0.5, .own = 0.0};
+    made_up_meter measure{.common = 0.5, .own = 0.0};
     select::refine_report report;
     const select::plan after =
-        select::make_plan(infos, select::refined<made_up_measure>{start, &measure, {.misses = 40}, &report}, {});
+        select::make_plan(infos, select::refined<made_up_meter>{start, &measure, {.misses = 40}, &report}, {});
     CHECK(report.tried > 0);
     CHECK(after.choices.back().target.type() == before.choices.back().target.type());
 }
 
-TEST_CASE("where the table is right, and where measuring is blind, the budget's plan stays") {
+TEST_CASE("the budget's plan stays where the table is right, and where measurements are too noisy") {
     const auto infos = model();
     select::budget start = misled();
-    made_up_measure blind{.common = 0.0, .own = 1e3};
+    made_up_meter blind{.common = 0.0, .own = 1e3};
     const select::plan before = select::make_plan(infos, start, {});
     const select::plan same =
-        select::make_plan(infos, select::refined<made_up_measure>{start, &blind, {.significance = 6}}, {});
+        select::make_plan(infos, select::refined<made_up_meter>{start, &blind, {.significance = 6}}, {});
     for (std::size_t i = 0; i < tensors; ++i) CHECK(same.choices[i].target.type() == before.choices[i].target.type());
     CHECK(blind.most == blind.samples());  // the sample grew before it gave up
 
     for (auto& option : start.damage.tensors.back().options) option.damage = cost(tensors - 1, option.layout);
-    made_up_measure exact{.common = 0.1, .own = 0.0};
+    made_up_meter exact{.common = 0.1, .own = 0.0};
     select::refine_report report;
-    const select::plan kept =
-        select::make_plan(infos, select::refined<made_up_measure>{start, &exact, {}, &report}, {});
+    const select::plan kept = select::make_plan(infos, select::refined<made_up_meter>{start, &exact, {}, &report}, {});
     CHECK(report.taken == 0);
     CHECK(report.tried > 0);
     CHECK(exact.most == 2);  // plain losses need no more than the first sample

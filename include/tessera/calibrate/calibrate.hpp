@@ -1,4 +1,4 @@
-// A model runs over windows of tokens, and statistics of what its matrices are multiplied with remain.
+// Calibration: a model runs over windows of tokens, and statistics of its matrices' inputs are collected.
 #pragma once
 
 #include <algorithm>
@@ -29,7 +29,7 @@ struct calibrate_options {
     int threads = 0;  ///< 0: all of the machine's
     gram_matrices gram = gram_matrices::none;
     /// Where the work is saved after every layer, so that a run that was interrupted goes on from there; empty:
-    /// nowhere. As large as the activations. Whoever keeps the result removes the file.
+    /// nowhere. As large as the activations. The caller removes the file.
     std::filesystem::path checkpoint{};
     /// What to do about a checkpoint that cannot be gone on from, as one of another model or text.
     existing_file unfit_checkpoint = existing_file::refuse;
@@ -61,7 +61,7 @@ namespace detail {
 
 }  // namespace detail
 
-/// Sends windows of tokens through all layers, one layer after the other, and gathers the statistics of
+/// Sends windows of tokens through all layers, one layer after the other, and collects the calibration statistics of
 /// every matrix's input, the output matrix's included. Memory is the activations and what the layer at work needs. The
 /// result is the same bits for every number of threads, and whether or not the run was interrupted.
 ///

@@ -25,7 +25,7 @@
 
 namespace tessera {
 
-/// What a calibration is of, in numbers that tell different ones apart.
+/// Checksums of what a calibration is of.
 struct calibration_identity {
     std::uint64_t model = 0;  ///< metadata, names, shapes and some weights
     std::uint64_t text = 0;   ///< the windows of tokens

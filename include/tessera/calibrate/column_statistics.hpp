@@ -1,4 +1,4 @@
-// What is kept of the rows that a matrix is multiplied with.
+// Calibration statistics of the inputs of one matrix, by column.
 #pragma once
 
 #include <algorithm>

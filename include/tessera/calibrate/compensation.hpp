@@ -1,4 +1,4 @@
-// Making good at a matrix what its inputs have lost before.
+// Compensating, in a matrix, the error of its inputs.
 #pragma once
 
 #include <algorithm>
@@ -15,11 +15,12 @@
 
 namespace tessera {
 
-/// M for which W + W M makes of inputs z what comes nearest to what a matrix W makes of inputs x: the ridge regression
-/// of x on z, less the identity, (x'z - z'z) (z'z + damping)^-1. Rows of x and z are the same tokens; the first `used`
-/// of them are learned from, and `gram` is their z'z. The damping is gram_factor's. The result is empty where the
-/// moments are not positive definite, or where the other rows do not confirm it: z + z M' has to be nearer to x than z
-/// is.
+/// M that brings (W + W M) z nearest to W x, for inputs z of quantized layers and original inputs x: the ridge
+/// regression of x on z, less the identity,
+///     M = (x'z - z'z) (z'z + damping)^-1.
+/// Rows of x and z are the same tokens. M is fitted to the first `used` of them, and `gram` is their z'z; the others
+/// are held out. The damping is gram_factor's. The result is empty where the moments are not positive definite, or
+/// where z + z M' is not nearer to x than z is on the rows held out.
 template <class = void>
 [[nodiscard]] decoder::matrix compensation(const activation_rows& x, const activation_rows& z, Eigen::Index used,
                                            const decoder::matrix& gram, double damping, int threads) {

@@ -1,4 +1,4 @@
-// What a person wants to know about a calibration.
+// Findings of a calibration, for reports: coverage of experts, dead columns, largest activations.
 #pragma once
 
 #include <algorithm>

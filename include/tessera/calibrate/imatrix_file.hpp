@@ -17,7 +17,7 @@ namespace tessera {
 struct imatrix_file {
     importance_table importances{};
     std::vector<std::string> datasets{};  ///< names of the texts
-    std::uint32_t chunk_size = 512;       ///< tokens in a window; legacy files do not tell: llama.cpp's default
+    std::uint32_t chunk_size = 512;       ///< tokens in a window; legacy files do not say: llama.cpp's default
     std::uint32_t chunk_count = 0;        ///< windows
     metadata properties{};                ///< other keys; lost in the legacy format
 };
@@ -27,8 +27,10 @@ inline constexpr std::uint32_t calibration_keys_version = 1;
 inline constexpr std::string_view calibration_version_key = "tessera.calibration.version";
 /// Where `properties` keep the windows that importances are from: whole windows of token ids.
 inline constexpr std::string_view used_windows_key = "tessera.calibration.used";
-/// Where `properties` keep the windows that were held back from calibration: whole windows of token ids.
-inline constexpr std::string_view held_back_key = "tessera.calibration.held_back";
+/// Where `properties` keep the windows that were held out of calibration: whole windows of token ids.
+inline constexpr std::string_view held_out_windows_key = "tessera.calibration.held_out";
+/// The same in files of earlier versions. What reads a file gives it the name of today.
+inline constexpr std::string_view old_held_out_windows_key = "tessera.calibration.held_back";
 
 namespace detail {
 

@@ -63,7 +63,7 @@ template <class Reader>
     imatrix_file result;
     for (const auto& [key, value] : file.metadata())
         if (key != "general.type" && key != calibration_version_key && !key.starts_with("imatrix."))
-            result.properties.set(key, value);
+            result.properties.set(std::string(key == old_held_out_windows_key ? held_out_windows_key : key), value);
     const auto number = [&](const char* key, std::uint32_t otherwise) {
         return static_cast<std::uint32_t>(file.metadata().get_count(key).value_or(otherwise));
     };

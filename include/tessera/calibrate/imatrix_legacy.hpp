@@ -37,7 +37,7 @@ namespace detail {
 }  // namespace detail
 
 /// Reads a legacy importance matrix: per entry the mean squares times the number of windows. `where` starts messages.
-/// Files do not tell how often each expert was used: all of an entry's matrices share one count, and those that no
+/// Files do not say how often each expert was used: all of an entry's matrices share one count, and those that no
 /// token reached have importances of 1. Throws at the first length, name or number that cannot be.
 [[nodiscard]] inline imatrix_file parse_imatrix_legacy(byte_view bytes, const std::string& where) {
     using namespace detail;
@@ -85,7 +85,7 @@ namespace detail {
     const auto count = std::ranges::count_if(file.importances, is_written);
     if (count == 0) fail("importance matrix: wanted entries to write, got none");
     put(static_cast<std::uint64_t>(count));
-    std::uint64_t most_windows = file.chunk_count;  // which files in the other format need not tell
+    std::uint64_t most_windows = file.chunk_count;  // which files in the other format need not say
     for (const auto& named : file.importances) {
         if (!is_written(named)) continue;
         const auto& [name, entry] = named;

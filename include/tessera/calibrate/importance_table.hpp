@@ -1,4 +1,4 @@
-// How much the columns of each tensor's matrices matter.
+// Importances: a weight for every column of every tensor's matrices.
 #pragma once
 
 #include <algorithm>
@@ -18,7 +18,7 @@
 
 namespace tessera {
 
-/// Mean squares of what the matrices of one tensor are multiplied with.
+/// Mean squares of the inputs of one tensor's matrices.
 struct tensor_importance {
     std::vector<float> mean_squares;    ///< matrices x columns
     std::vector<std::uint64_t> tokens;  ///< that went through each matrix, or one number for all of them

@@ -1,4 +1,4 @@
-// An observer of the decoder that gathers the statistics of a layer.
+// An observer of the decoder that collects the calibration statistics of a layer.
 #pragma once
 
 #include <algorithm>
@@ -17,10 +17,10 @@
 
 namespace tessera {
 
-/// Whether Gram matrices are gathered. They take columns^2 floats per input and some time.
+/// Whether Gram matrices are collected. They take columns^2 floats per input and some time.
 enum class gram_matrices { none, gathered };
 
-/// Gathers what linear layers get as input. Tensors that share an input share its statistics.
+/// Collects statistics of the inputs of linear layers. Tensors that share an input share its statistics.
 class input_collector {
 public:
     struct options {
@@ -42,7 +42,7 @@ public:
         if (options_.gram == gram_matrices::gathered) add_gram(statistics, input.rows, options_.threads);
     }
 
-    /// What was gathered, in the order in which the inputs were first seen; the collector begins anew.
+    /// What was collected, in the order in which the inputs were first seen; the collector begins anew.
     [[nodiscard]] std::vector<input_statistics> take() { return std::exchange(inputs_, {}); }
 
 private:

@@ -1,4 +1,4 @@
-// What an input of matrices teaches about them.
+// From an input of matrices to what encoders may know of them.
 #pragma once
 
 #include <algorithm>
@@ -23,11 +23,11 @@ namespace tessera {
 /// What is done about matrices of a stack (experts) that few tokens reached: their second moments are blended with what
 /// is known of the whole stack, as blend_rare_matrices does with importances.
 struct rare_experts {
-    std::uint64_t enough_tokens = 0;                ///< that are few no more
+    std::uint64_t enough_tokens = 0;                ///< fewer are few
     const importance_table* importances = nullptr;  ///< of all matrices, blended already; null: the matrices' own
 };
 
-/// How matrices are learned about from their inputs.
+/// How calibration statistics become what encoders know.
 struct learning_options {
     double damping = 0.1;  ///< see gram_factor_options
     /// The same for a table that is embedding and output at once: as embedding all its columns count alike.
@@ -43,10 +43,10 @@ struct learning_options {
     return std::ranges::lower_bound(input.routed, used, {}, &decoder::routed_token::token) - input.routed.begin();
 }
 
-/// The statistics of one input that encoders ask for: of the rows learned from, and of those held out.
+/// The statistics of one input that encoders ask for: of the rows calibrated on, and of those held out.
 class input_knowledge {
 public:
-    /// The first `used` rows are learned from, the others are held out. `damping` is the factor's. (A template: Gram
+    /// The first `used` rows are calibrated on, the others are held out. `damping` is the factor's. (A template: Gram
     /// matrices and their factors are compiled where somebody learns.)
     template <class = void>
     input_knowledge(const decoder::linear_input& input, Eigen::Index used, const encoder_needs& needs, double damping,

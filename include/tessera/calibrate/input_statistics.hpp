@@ -1,4 +1,4 @@
-// Statistics of what the matrices of a model are multiplied with, and the importances that follow.
+// Calibration statistics of the inputs of a model's matrices, and the importances that follow.
 #pragma once
 
 #include <algorithm>

@@ -18,9 +18,9 @@ struct rare_matrix {
     std::uint64_t tokens;
 };
 
-/// Mean squares over a few tokens say little: each matrix that fewer than `enough` tokens reached gets as many of its
-/// tensor's average token as it lacks. Where an expert's own columns mean something else than its neighbours' (what its
-/// down projection sees), that draws them towards what they have in common. Returns the matrices that were blended;
+/// Mean squares over a few tokens are uncertain: each matrix that fewer than `enough` tokens reached gets as many of
+/// its tensor's average token as it lacks. Where an expert's own columns mean something else than its neighbours' (what
+/// its down projection sees), that draws them towards what they have in common. Returns the matrices that were blended;
 /// they count as reached by `enough` tokens from then on. Tensors no token reached stay as they are, and so do entries
 /// with one count for all matrices.
 inline std::vector<rare_matrix> blend_rare_matrices(importance_table& table, std::uint64_t enough) {

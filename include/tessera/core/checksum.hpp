@@ -1,4 +1,4 @@
-// A number that tells whether bytes are still the same.
+// A checksum, to see whether bytes are still the same.
 #pragma once
 
 #include <algorithm>
@@ -8,8 +8,8 @@
 
 namespace tessera {
 
-/// A 64-bit checksum of the pieces of bytes that are appended; where one piece ends and the next begins counts, too. It
-/// finds accidents, not attacks.
+/// A 64-bit checksum of the byte strings that are appended; where one ends and the next begins counts, too. It finds
+/// accidents, not attacks.
 class checksum {
 public:
     void append(const void* data, std::size_t size) noexcept {

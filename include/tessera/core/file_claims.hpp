@@ -1,4 +1,4 @@
-// All files that a piece of work reads and writes, so that what clashes is found before it begins.
+// All files that some work reads and writes, so that what clashes is found before it begins.
 #pragma once
 
 #include <filesystem>

@@ -8,7 +8,8 @@
 
 namespace tessera {
 
-/// Throws where a file is of a version that nobody wrote or only a later release: versions 1 to `newest` are read.
+/// Throws unless the version of a file is one that is read: 1 to `newest`. The message says when a later release wrote
+/// it.
 inline void require_version(std::string_view where, std::uint64_t got, std::uint64_t newest) {
     if (got >= 1 && got <= newest) return;
     fail(where, ": wanted version ", newest, newest > 1 ? " or an earlier one" : "", ", got ", got,

@@ -76,11 +76,11 @@ public:
     /// Writes at a place, from any thread.
     void write_at(std::uint64_t offset, byte_view bytes) const {
         while (!bytes.empty()) {
-            const std::size_t piece = std::min(bytes.size(), std::size_t{1} << 30);  // one call takes less than 2^31
-            const ::ssize_t written = ::pwrite(descriptor_, bytes.data(), piece, static_cast<::off_t>(offset));
+            const std::size_t part = std::min(bytes.size(), std::size_t{1} << 30);  // one call takes less than 2^31
+            const ::ssize_t written = ::pwrite(descriptor_, bytes.data(), part, static_cast<::off_t>(offset));
             if (written < 0 && errno == EINTR) continue;
             if (written <= 0)
-                fail(partial_.string(), ": cannot write ", piece, " bytes at offset ", offset, ": ",
+                fail(partial_.string(), ": cannot write ", part, " bytes at offset ", offset, ": ",
                      written < 0 ? std::strerror(errno) : "no room");
             offset += static_cast<std::uint64_t>(written);
             bytes = bytes.subspan(static_cast<std::size_t>(written));
@@ -113,8 +113,8 @@ private:
             ::unlink(partial.c_str());
             fail(partial, ": cannot create: the process is about to end");
         }
-        // One that clears up may have come before the lock: the file is its then. File systems without locks have files
-        // that nobody clears up.
+        // A process that cleans up may have come before the lock: the file is its then. On file systems without locks
+        // nothing is cleaned up.
         struct ::stat status{};
         if ((::flock(descriptor, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK) ||
             (::fstat(descriptor, &status) == 0 && status.st_nlink == 0)) {

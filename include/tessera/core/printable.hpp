@@ -9,7 +9,7 @@
 
 namespace tessera {
 
-/// Whether a code point does something to a terminal or to the text around it in place of being seen: controls (C0,
+/// Whether a code point acts on a terminal or on the text around it instead of being shown: controls (C0,
 /// DEL, C1), what turns the direction of writing, ends of lines and paragraphs, tags, and invisible operators. Joiners
 /// stay text: scripts and emoji need them.
 [[nodiscard]] constexpr bool is_control(char32_t c) noexcept {
@@ -46,7 +46,7 @@ struct text_unit {
 }  // namespace detail
 
 /// `text` on one line of plain characters: controls are spelled out as `\x1b`, `\u{9b}` or `\u{202e}`, bytes that are
-/// no UTF-8 as `\xff`. What is longer than `most` bytes then is cut behind a character, and ends in "...".
+/// no UTF-8 as `\xff`. What is longer than `most` bytes then is cut after a character, and ends in "...".
 [[nodiscard]] inline std::string printable(std::string_view text, std::size_t most = std::string::npos) {
     std::string shown;
     while (!text.empty()) {

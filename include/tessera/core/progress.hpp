@@ -1,4 +1,4 @@
-// How long work tells how far it is. The library never prints; it calls back.
+// Progress of long work, by callback: the library never prints.
 #pragma once
 
 #include <cstdint>

@@ -40,12 +40,12 @@ private:
     std::size_t length_;
 };
 
-/// Windows to learn from, and others held out to judge by.
+/// Windows to calibrate on, and others held out to judge by.
 struct divided_windows {
     token_windows used;
     std::optional<token_windows> held_out{};
 
-    /// All of them, those to learn from first.
+    /// All of them, those to calibrate on first.
     [[nodiscard]] token_windows all() const {
         std::vector<std::int32_t> tokens(used.tokens().begin(), used.tokens().end());
         if (held_out) tokens.insert(tokens.end(), held_out->tokens().begin(), held_out->tokens().end());

@@ -1,4 +1,4 @@
-// What if some tensors of a plan had other formats?
+// Ablation: what other formats for some tensors of a plan would change.
 #pragma once
 
 #include <cmath>
@@ -25,7 +25,7 @@ struct measured_plan {
     kl_divergence divergence;
 };
 
-/// What a change of some tensors did.
+/// The effect of a change of some tensors.
 struct ablation {
     std::size_t tensors = 0;  ///< that changed; 0: the rest says nothing
     std::int64_t bytes = 0;   ///< more than before

@@ -1,4 +1,4 @@
-// What a change of one tensor costs at the model's output.
+// Measures the damage of a change of one tensor.
 #pragma once
 
 #include <algorithm>

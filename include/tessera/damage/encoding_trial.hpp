@@ -1,4 +1,4 @@
-// How much an encoder loses of a tensor in many formats, tried on some of its rows.
+// The error that an encoder makes of a tensor in many formats, tried on some of its rows.
 #pragma once
 
 #include <algorithm>
@@ -20,7 +20,7 @@
 #include "tessera/encode/output_error.hpp"
 #include "tessera/format/builtin.hpp"
 #include "tessera/measure/weight_error.hpp"
-#include "tessera/quantize/encode_piece.hpp"
+#include "tessera/quantize/encode_tile.hpp"
 #include "tessera/quantize/encoding_job.hpp"
 #include "tessera/tensor/concepts.hpp"
 
@@ -65,17 +65,17 @@ public:
         const std::size_t tiles = known_.size() > 1 ? 1 : options_.sample_tiles;
         for (const std::size_t first : spread_tiles(info_.dims[1], tile_rows, tiles)) {
             const std::uint64_t row = matrix * info_.dims[1] + first;
-            const row_piece piece(source_, stored_, row, std::min<std::uint64_t>(tile_rows, info_.dims[1] - first),
-                                  known);
+            const row_tile tile(source_, stored_, row, std::min<std::uint64_t>(tile_rows, info_.dims[1] - first),
+                                known);
             std::vector<sums> lost(layouts.size());
             const decoder::serial_products guard;
             parallel_for(layouts.size(), options_.threads, [&](std::size_t f) {
                 Formats::dispatch(layouts[f].id, [&]<class F>(format_tag<F> format) {
-                    lost[f] = try_rows(format, piece.rows(), known);
+                    lost[f] = try_rows(format, tile.rows(), known);
                 });
             });
             for (std::size_t f = 0; f < layouts.size(); ++f) by_format_[layouts[f].id] += lost[f];
-            noise_ += noise_error(row, piece.rows(), known);
+            noise_ += noise_error(row, tile.rows(), known);
         }
     }
 

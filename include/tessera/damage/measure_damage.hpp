@@ -39,16 +39,16 @@
 
 namespace tessera {
 
-/// Says at which points a tensor's damage curve is measured: m.formats(errors) in which of the formats, m.noises() at
-/// which sizes of random errors.
-template <class M>
-concept damage_measure = requires(const M& m, std::span<const format_error> errors) {
-    { m.formats(errors) } -> std::same_as<std::vector<type_layout>>;
-    { m.noises() } -> std::same_as<std::vector<double>>;
+/// The points at which a tensor's damage curve is measured: p.formats(errors) are those of the formats, p.noises()
+/// sizes of random errors.
+template <class P>
+concept curve_points = requires(const P& p, std::span<const format_error> errors) {
+    { p.formats(errors) } -> std::same_as<std::vector<type_layout>>;
+    { p.noises() } -> std::same_as<std::vector<double>>;
 };
 
 /// Random errors of known sizes. Independent of formats and encoders, and precise: divergence follows the square of the
-/// size closely. Blind to what encoders do to a tensor beside adding noise, which matters from about 15 % error on.
+/// size closely. Leaves out what encoders do to a tensor beside adding noise, which matters from about 15 % error on.
 struct perturbation {
     std::vector<double> sizes{0.05, 0.15};
 
@@ -77,13 +77,13 @@ struct direct {
 
 namespace detail {
 
-// What a tensor's errors cost, and how it came to be known.
+// The damage of a tensor's errors, and how it was measured.
 struct tensor_curve {
     std::string name{};
     select::damage_curve curve{{}};
 };
 
-// What stands behind "blk.N." in the name of a layer's tensor; nothing for other tensors.
+// What follows "blk.N." in the name of a layer's tensor; nothing for other tensors.
 [[nodiscard]] inline std::string_view part_of_layer(std::string_view name) {
     return block_index(name) ? name.substr(name.find('.', 4) + 1) : std::string_view();
 }
@@ -111,16 +111,16 @@ struct tensor_curve {
 
 }  // namespace detail
 
-/// Passes through a whole model that measuring `points` points of every tensor's curve is worth: an edit costs the
-/// layers from its tensor on, half of them in the mean.
+/// Passes through a whole model that take as long as measuring `points` points of every tensor's curve: an edit costs
+/// the layers from its tensor on, half of them in the mean.
 [[nodiscard]] inline std::size_t measure_passes(std::span<const tensor_info> tensors, std::size_t points) {
     const auto quantized =
         std::ranges::count_if(tensors, [](const auto& t) { return !select::stays_full_precision(t); });
     return static_cast<std::size_t>(quantized) * points / 2 + 2;
 }
 
-/// Tokens for so many passes, when nobody says: about 5e13 floating-point operations, minutes on two cores; at least
-/// 1024 tokens, below which figures are too vague, and at most 16384, beyond which they hardly change a plan.
+/// The default number of tokens for so many passes: about 5e13 floating-point operations, minutes on two cores; at
+/// least 1024 tokens, below which figures are too uncertain, and at most 16384, beyond which they hardly change a plan.
 [[nodiscard]] inline std::uint64_t default_measure_tokens(std::span<const tensor_info> tensors, std::size_t passes) {
     double weights = 0;
     for (const tensor_info& info : tensors) weights += static_cast<double>(info.weights());
@@ -138,19 +138,19 @@ namespace detail {
 
 // A job as schedules see one (see encoding_job) that measures in the place of writing: every tensor once all that is
 // known of its matrices was there.
-template <class Formats, tensor_source Source, class Encoder, damage_measure Measure>
+template <class Formats, tensor_source Source, class Encoder, curve_points Points>
 class measuring_job {
 public:
     using source_type = Source;
     using formats = Formats;
 
     measuring_job(const Source& source, const token_windows& windows, const select::menu& menu,
-                  std::span<const type_layout> fallback, const Measure& measure, const Encoder& encoder,
+                  std::span<const type_layout> fallback, const Points& points, const Encoder& encoder,
                   const measure_damage_options& options, progress_callback report)
         : source_(source),
           menu_(menu),
           fallback_(fallback),
-          measure_(measure),
+          curve_points_(points),
           encoder_(encoder),
           options_(options),
           report_(report),
@@ -247,7 +247,7 @@ private:
     }
 
     void begin_encodings(tensor_work& work, const tensor_info& info, std::span<const format_error> errors) {
-        for (const type_layout& layout : measure_.formats(lossy(errors)))
+        for (const type_layout& layout : curve_points_.formats(lossy(errors)))
             work.encodings.push_back(std::make_unique<encoding>(source_, stored(info), with_layout(info, layout),
                                                                 encoder_, options_.evaluate.threads));
     }
@@ -284,7 +284,7 @@ private:
             one.reset();
         }
         if (!lossy(errors).empty())
-            for (const double size : measure_.noises()) measure(noise{size}, work.tried->error_of(noise{size}));
+            for (const double size : curve_points_.noises()) measure(noise{size}, work.tried->error_of(noise{size}));
         curves_[tensor] = {info.name, select::damage_curve(std::move(points))};
         entries_[tensor] = entry_of(info, errors, curves_[tensor].curve);
         work.tried.reset();
@@ -303,7 +303,7 @@ private:
     const Source& source_;
     const select::menu& menu_;
     std::span<const type_layout> fallback_;
-    const Measure& measure_;
+    const Points& curve_points_;
     const Encoder& encoder_;
     const measure_damage_options& options_;
     progress_callback report_;
@@ -330,15 +330,14 @@ private:
 /// Memory is that of the schedule, the activations of the windows, and the layer at work in the formats it is measured
 /// in. Throws as decoders, encoders and the schedule do.
 template <class Formats = builtin_formats, tensor_source Source, class Encoder, class Schedule,
-          damage_measure Measure = direct>
+          curve_points Points = direct>
 [[nodiscard]] select::damage_table measure_damage(const Source& source, const Encoder& encoder,
                                                   const Schedule& schedule, const token_windows& windows,
                                                   const select::menu& menu, std::span<const type_layout> fallback,
-                                                  const Measure& measure = {},
-                                                  const measure_damage_options& options = {},
+                                                  const Points& points = {}, const measure_damage_options& options = {},
                                                   progress_callback report = {}) {
-    detail::measuring_job<Formats, Source, Encoder, Measure> job(source, windows, menu, fallback, measure, encoder,
-                                                                 options, report);
+    detail::measuring_job<Formats, Source, Encoder, Points> job(source, windows, menu, fallback, points, encoder,
+                                                                options, report);
     schedule.run(job);
     return job.finish();
 }

@@ -1,4 +1,4 @@
-// Plans measured before they become files.
+// Measures the divergence of whole plans before they become files.
 #pragma once
 
 #include <algorithm>
@@ -135,6 +135,6 @@ private:
     std::map<std::pair<std::string, type_id>, std::unique_ptr<encoding>> encoded_;
 };
 
-static_assert(select::plan_measure<plan_meter<memory_source>>);
+static_assert(select::meter_of_plans<plan_meter<memory_source>>);
 
 }  // namespace tessera

@@ -37,7 +37,7 @@ struct linear {
     return part;
 }
 
-/// One piece of the products of some linear layers of one shape with the same activations.
+/// One tile of the products of some linear layers of one shape with the same activations.
 struct product_tile {
     std::size_t first_token, tokens;
     std::size_t first_output, outputs;
@@ -55,7 +55,7 @@ struct product_tile {
         return result;
     }
 
-    /// The part of a matrix of all tokens and outputs that this piece is about.
+    /// The part of a matrix of all tokens and outputs that this tile is about.
     template <class Whole>
     [[nodiscard]] auto part_of(Whole& whole) const {
         return whole.block(static_cast<Eigen::Index>(first_token), static_cast<Eigen::Index>(first_output),
@@ -65,9 +65,7 @@ struct product_tile {
 
 namespace detail {
 
-[[nodiscard]] constexpr std::size_t pieces_of(std::size_t total, std::size_t piece) {
-    return (total + piece - 1) / piece;
-}
+[[nodiscard]] constexpr std::size_t tiles_of(std::size_t total, std::size_t tile) { return (total + tile - 1) / tile; }
 
 // How many rows of weights make whole panels with about so many weights; at least `least`, at most all rows.
 [[nodiscard]] inline std::size_t rows_of(std::size_t weights, std::size_t least, const linear& layer) {
@@ -77,15 +75,15 @@ namespace detail {
 
 }  // namespace detail
 
-/// Reads every weight of `layers`, which have one shape, once, and calls body(product_tile) for pieces that together
+/// Reads every weight of `layers`, which have one shape, once, and calls body(product_tile) for tiles that together
 /// cover all rows of `in` and all outputs, on several threads. In memory are at most 4 Mi weights of each layer (1024
-/// rows, if they are longer) and, per thread, 1 Mi more and 126 tokens. Products do not depend on the pieces.
+/// rows, if they are longer) and, per thread, 1 Mi more and 126 tokens. Products do not depend on the tiles.
 template <tensor_source Source, class In, class Body>
 void for_each_product_tile(const Source& source, std::initializer_list<const linear*> layers, const In& in, int threads,
                            Body&& body) {
     constexpr std::size_t loaded_weights = std::size_t{1} << 22;
-    constexpr std::size_t loaded_rows_at_least = 1024;           // all tokens are packed again for the next ones
-    constexpr std::size_t piece_weights = std::size_t{1} << 20;  // one read; after large ones sources give pages back
+    constexpr std::size_t loaded_rows_at_least = 1024;          // all tokens are packed again for the next ones
+    constexpr std::size_t read_weights = std::size_t{1} << 20;  // one read; after large ones sources give pages back
     constexpr std::size_t tile_tokens = 126;  // whole panels; so much of a tile stays in the second-level cache
     constexpr std::size_t tile_outputs = 256;
     static_assert(tile_tokens % kernels::packed_left<>::width == 0 &&
@@ -94,25 +92,25 @@ void for_each_product_tile(const Source& source, std::initializer_list<const lin
     const std::size_t inputs = shape.inputs(), outputs = shape.outputs;
     const auto tokens = static_cast<std::size_t>(in.rows()), stride = static_cast<std::size_t>(in.outerStride());
     const std::size_t loaded_rows = detail::rows_of(loaded_weights, loaded_rows_at_least, shape);
-    const std::size_t piece_rows = detail::rows_of(piece_weights, kernels::packed_right<>::width, shape);
+    const std::size_t read_rows = detail::rows_of(read_weights, kernels::packed_right<>::width, shape);
     std::vector<kernels::packed_right<>> loaded;
     for (std::size_t n = 0; n < layers.size(); ++n) loaded.emplace_back(loaded_rows, inputs);
 
     for (std::size_t first = 0; first < outputs; first += loaded_rows) {
         const std::size_t rows = std::min(loaded_rows, outputs - first);
-        const std::size_t pieces = detail::pieces_of(rows, piece_rows);
-        parallel_for(layers.size() * pieces, threads, [&](std::size_t i) {
-            const linear& layer = *layers.begin()[i / pieces];
-            const std::size_t r = i % pieces * piece_rows;
-            const std::size_t count = std::min(piece_rows, rows - r);
+        const std::size_t reads = detail::tiles_of(rows, read_rows);
+        parallel_for(layers.size() * reads, threads, [&](std::size_t i) {
+            const linear& layer = *layers.begin()[i / reads];
+            const std::size_t r = i % reads * read_rows;
+            const std::size_t count = std::min(read_rows, rows - r);
             const auto weights = std::make_unique_for_overwrite<float[]>(count * inputs);
             source.read(*layer.tensor, layer.first_row + first + r, count, std::span(weights.get(), count * inputs));
-            loaded[i / pieces].pack(r, weights.get(), inputs, count);
+            loaded[i / reads].pack(r, weights.get(), inputs, count);
         });
 
         // A task is a tile of tokens, which it packs, and a range of outputs: the more tokens, the fewer ranges.
-        const std::size_t token_tiles = detail::pieces_of(tokens, tile_tokens);
-        const std::size_t output_tiles = detail::pieces_of(rows, tile_outputs);
+        const std::size_t token_tiles = detail::tiles_of(tokens, tile_tokens);
+        const std::size_t output_tiles = detail::tiles_of(rows, tile_outputs);
         const std::size_t enough_tasks = 16 * static_cast<std::size_t>(thread_count(threads));
         const std::size_t ranges = std::min(enough_tasks / (token_tiles + 1) + 1, output_tiles);
         parallel_for(token_tiles * ranges, threads, [&](std::size_t i) {

@@ -39,7 +39,7 @@ void for_each_row_block(Eigen::Index rows, int threads, Body&& body) {
 }
 
 /// Keeps Eigen's own threads out of matrix products while it lives: work is shared out above them, and in the same
-/// pieces whatever the number of threads. The setting is global in Eigen and is put back at the end.
+/// parts whatever the number of threads. The setting is global in Eigen and is put back at the end.
 class serial_products {
 public:
     serial_products() : before_(Eigen::nbThreads()) { Eigen::setNbThreads(1); }

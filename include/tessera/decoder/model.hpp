@@ -153,15 +153,15 @@ private:
         run.observe(x, {&layer.mixer.output});
         add_normed(layer.mixer_post_norm, state.values,
                    [&](matrix& out) { add_projection(*source_, layer.mixer.output, x, out, options_.threads); });
-        require_finite_behind(*layer.mixer.output.tensor, l, state);
+        require_finite_after(*layer.mixer.output.tensor, l, state);
         rms_norm_rows(state.values, layer.network_norm, spec_.norm_epsilon, x, options_.threads);
         add_normed(layer.network_post_norm, state.values, [&](matrix& out) {
             std::visit([&](const auto& weights) { add_network(run, weights, x, out); }, layer.network);
         });
-        require_finite_behind(last_tensor(layer.network), l, state);
+        require_finite_after(last_tensor(layer.network), l, state);
     }
 
-    void require_finite_behind(const tensor_info& tensor, std::size_t l, const activations& state) const {
+    void require_finite_after(const tensor_info& tensor, std::size_t l, const activations& state) const {
         require_finite(state.values, state.window, concat("layer ", l, ", after ", tensor.name), options_.threads);
     }
 

@@ -21,9 +21,9 @@
 
 namespace tessera {
 
-/// The encoder that loses least of a matrix's outputs, judged by the inputs of text held out, or where there are none
-/// by those learned from. Of equal ones the first, and the first that needs no text where nothing is known of the
-/// inputs.
+/// The encoder with the least squared error of a matrix's outputs, judged by the inputs of held-out text, or where
+/// there are none by those calibrated on. Of equal ones the first; where nothing is known of the inputs, the first that
+/// needs no text.
 ///
 /// A driver asks choose() once per matrix, with some of its rows, and encodes with the one that was chosen; called with
 /// rows at once, it chooses by these.
@@ -42,8 +42,8 @@ public:
     /// Names of the encoders, in order.
     static constexpr std::array<std::string_view, size> names{Encoders::name...};
 
-    /// What each encoder loses of these rows. Encoders whose needs are not met are left out: nothing is added to
-    /// theirs.
+    /// The error that each encoder makes in these rows. Encoders whose needs are not met are left out: nothing is added
+    /// to theirs.
     template <block_format F>
     [[nodiscard]] errors try_all(format_tag<F>, matrix_view rows, const matrix_knowledge& known) const {
         errors lost{};

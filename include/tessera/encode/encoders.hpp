@@ -79,7 +79,8 @@ void encode_rows(const Encoder& encoder, matrix_view rows, const matrix_knowledg
         detail::encode_rows_here<F>(encoder, rows, known, out);
 }
 
-/// The format's own plain reference: scales that hold the extremes, every weight to the nearest level.
+/// Round to nearest (RTN): the format's own plain reference. Scales hold the extremes, every weight gets the nearest
+/// level.
 struct nearest {
     static constexpr std::string_view name = "nearest";
     static constexpr encoder_needs needs{};
@@ -95,9 +96,10 @@ struct nearest {
     }
 };
 
-/// Scales that minimise the squared error, each column weighed by its importance; of weights that lie on the grid of a
-/// format built from scales and levels those that lose nothing. Formats of one's own are searched through the stages
-/// that two_stage_format asks for, and never end worse than by `nearest`; formats without stages are encoded as by it.
+/// Scales that minimise the squared error, each column weighted by its importance. Weights that lie on the grid of a
+/// format built from scales and levels are stored without error. Hand-written formats are searched through the stages
+/// that two_stage_format asks for, with no more error than `nearest` makes; formats without stages are encoded by
+/// `nearest`.
 struct weighted {
     static constexpr std::string_view name = "weighted";
     static constexpr encoder_needs needs{};
@@ -113,7 +115,7 @@ struct weighted {
             using search = scale_search<F>;
             search find_scales;
             std::array<typename F::scales, search::blocks> scales;
-            // Weights that lie on the grid stay as they are; of others the first block tells that.
+            // Weights that lie on the grid stay as they are; the first block shows that others do not.
             std::size_t exact = 0;
             for (; exact < out.size(); ++exact) {
                 const std::span<const float, F::block_size> block(row.data() + exact * F::block_size, F::block_size);
@@ -123,10 +125,10 @@ struct weighted {
             }
             for (std::size_t b = exact; b < out.size(); b += search::blocks) {
                 const std::size_t count = std::min(search::blocks, out.size() - b);
-                const auto piece = [&](std::span<const float> values) {
+                const auto part = [&](std::span<const float> values) {
                     return values.empty() ? values : values.subspan(b * F::block_size, count * F::block_size);
                 };
-                find_scales(piece(row), piece(importance), scales);
+                find_scales(part(row), part(importance), scales);
                 for (std::size_t k = 0; k < count; ++k)
                     F::store(scales[k],
                              std::span<const float, F::block_size>(row.data() + (b + k) * F::block_size, F::block_size),

@@ -1,4 +1,4 @@
-// Rounding in turn: the error of each column is made good by the columns that are still to come.
+// Error feedback (GPTQ, LDLQ): the rounding error of each column is compensated by the columns rounded after it.
 #pragma once
 
 #include <algorithm>
@@ -22,10 +22,10 @@
 
 namespace tessera {
 
-/// A format that a span of the factor's columns holds whole blocks of, and a unit of them whole groups.
+/// A format whose blocks divide a span of the factor's columns, and whose groups divide the factor's largest group.
 template <class F>
 concept fits_spans =
-    rounds_in_columns<F> && gram_factor::span % F::block_size == 0 && gram_factor::unit % F::group == 0;
+    rounds_in_columns<F> && gram_factor::span % F::block_size == 0 && gram_factor::largest_group % F::group == 0;
 
 /// Encodes some rows with error feedback; reusable for any number of them.
 ///
@@ -48,7 +48,7 @@ public:
     }
 
     /// Encodes at most `rows` rows. After a span's first pass its scales are fitted `refits` times to what was really
-    /// rounded, each column weighed by what its errors cost by then, and it is rounded again; a row keeps the best.
+    /// rounded, each column weighted by what its errors cost by then, and it is rounded again; a row keeps the best.
     void operator()(std::span<const float> weights, std::span<const float> importance, int refits,
                     std::span<block> out) {
         const std::size_t columns = factor_.columns(), count = weights.size() / columns;
@@ -171,8 +171,9 @@ private:
     column_rounding<F, rows> rounding_{span_columns};
 };
 
-/// Error feedback: scales as `weighted` finds them for weights moved by what was rounded before, codes that know the
-/// whole row. Formats without two stages, or whose blocks do not fill spans (fits_spans), are encoded as by `weighted`.
+/// Error feedback: scales as `weighted` finds them for weights that compensate the errors rounded before, and codes
+/// rounded in turn. Formats without two stages, or whose blocks do not fill spans (fits_spans), are encoded as by
+/// `weighted`.
 struct error_feedback {
     int refits = 1;  ///< times that a span's scales are fitted again and its columns rounded again
 

@@ -1,4 +1,4 @@
-// Importance-weighted choice of scales for a format whose scales nobody but itself understands.
+// Importance-weighted choice of scales for hand-written formats, whose scales are opaque here.
 #pragma once
 
 #include <algorithm>
@@ -44,7 +44,7 @@ public:
 
     [[nodiscard]] const scales_type& scales() const noexcept { return scales_; }
     [[nodiscard]] const typename F::code_array& codes() const noexcept { return codes_; }
-    /// The error of what was found, weighed by importances whose largest is 1; infinite where a weight is no number.
+    /// The error of what was found, weighted by importances whose largest is 1; infinite where a weight is NaN.
     [[nodiscard]] double error() const noexcept { return least_; }
     /// The error of other values for the same weights.
     [[nodiscard]] double error_of(std::span<const float, size> values) const noexcept {

@@ -1,4 +1,4 @@
-// The second moments of a matrix's inputs, factored for rounding its columns in turn.
+// The Gram matrix of a matrix's inputs, factored for rounding its columns in turn.
 #pragma once
 
 #include <algorithm>
@@ -33,22 +33,23 @@ struct gram_factor_options {
 /// Neighbouring columns that are rounded one after another, beginning with step `first_step`.
 struct gram_span {
     std::size_t first_column, columns, first_step;
-    Eigen::MatrixXf within;         ///< U of the span's own steps; what is below the diagonal means nothing
+    Eigen::MatrixXf within;         ///< U of the span's own steps; what is below the diagonal is not used
     kernels::packed_left<> before;  ///< for each of its steps a row: U of all the steps before the span
 };
 
-/// H = U D U', where H are the damped second moments of the inputs of a matrix and U is unit upper triangular. Columns
-/// are rounded in steps: the error e of step s moves what is still to be rounded at step t by e U(s, t). Then D(t) is
-/// what a squared error at t costs that the steps after t can no longer make good. Columns stay together in spans of
-/// 256 (the last ones may be fewer), which hold whole blocks of every format; of these and within these those with the
-/// largest second moments come first, in units of eight neighbours, so that one factor serves formats of vectors, too.
+/// H = U D U', where H is the damped Gram matrix of the inputs of a matrix and U is unit upper triangular. (H is the
+/// Hessian of the layer's squared error, up to a factor.) Columns are rounded in steps: the error e of step s moves
+/// what is still to be rounded at step t by e U(s, t). D(t) is the cost of a squared error at t that the steps after t
+/// cannot compensate. Columns stay together in spans of 256 (the last one may be shorter), which hold whole blocks of
+/// every format; spans come in the order of falling second moments, and so do the groups of eight neighbours within a
+/// span, so that one factor serves formats of vectors, too.
 ///
 /// Memory: half a float per pair of columns, one while it is made. (LDLQ: Chee et al. 2023; the same rounding as
 /// GPTQ's: Frantar et al. 2022)
 class gram_factor {
 public:
-    static constexpr std::size_t span = 256;  ///< neighbouring columns that stay together, for blocks
-    static constexpr std::size_t unit = 8;    ///< the same, for vectors
+    static constexpr std::size_t span = 256;         ///< neighbouring columns that stay together, for blocks
+    static constexpr std::size_t largest_group = 8;  ///< the same, for formats that round groups of weights
 
     /// Takes sums of x x' over `tokens` inputs x: symmetric, a multiple of eight columns. The damping is
     /// multiplied by 1 + columns / tokens. What is still not positive definite is damped tenfold, then loses half of
@@ -56,8 +57,8 @@ public:
     template <class Gram>
     explicit gram_factor(const Gram& gram, std::uint64_t tokens, const gram_factor_options& options = {}) {
         const Eigen::Index columns = gram.rows();
-        TESSERA_ASSERT(gram.cols() == columns && static_cast<std::size_t>(columns) % unit == 0,
-                       "a Gram matrix is square, of whole units of columns");
+        TESSERA_ASSERT(gram.cols() == columns && static_cast<std::size_t>(columns) % largest_group == 0,
+                       "a Gram matrix is square, of whole groups of columns");
         const auto of_tokens = 1.0f / static_cast<float>(std::max<std::uint64_t>(tokens, 1));
         importance_.resize(static_cast<std::size_t>(columns));
         double sum = 0;
@@ -114,8 +115,8 @@ private:
         for (const std::size_t first : sorted(0, importance_.size(), span)) {
             const std::size_t last = std::min(first + span, importance_.size());
             spans_.push_back({first, last - first, order_.size(), {}, {0, 0}});
-            for (const std::size_t c : sorted(first, last, unit))
-                for (std::size_t i = 0; i < unit; ++i) order_.push_back(c + i);
+            for (const std::size_t c : sorted(first, last, largest_group))
+                for (std::size_t i = 0; i < largest_group; ++i) order_.push_back(c + i);
         }
     }
 

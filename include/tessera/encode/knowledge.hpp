@@ -15,7 +15,7 @@ class gram_factor;
 struct encoder_needs {
     bool gram = false;      ///< the Gram matrix of the inputs
     bool factor = false;    ///< and its factor
-    bool held_out = false;  ///< the Gram matrix of text held out, where some is; asks for a text, too
+    bool held_out = false;  ///< the Gram matrix of held-out text, where there is some; asks for a text, too
 
     /// Whether a text has to go through the model for it.
     [[nodiscard]] constexpr bool any() const noexcept { return gram || factor || held_out; }
@@ -29,21 +29,22 @@ struct encoder_needs {
 struct matrix_knowledge {
     /// Mean squares of the inputs, one per column, not negative; empty: all columns count alike.
     std::span<const float> importance{};
-    /// H = sum of x x' over the inputs x that may be learned from: columns x columns, symmetric.
+    /// H = sum of x x' over the inputs x that were calibrated on, the Gram matrix of the inputs (the Hessian of the
+    /// layer's squared error up to a factor): columns x columns, symmetric.
     matrix_view gram{};
     std::uint64_t tokens = 0;             ///< inputs in the sum
     const gram_factor* factor = nullptr;  ///< of H, damped
-    /// The same sum over inputs of text held out: for judging what was learned from H.
+    /// The same sum over inputs of held-out text: for judging what was made with H.
     matrix_view held_out{};
-    /// What makes good that the inputs are those of quantized layers: the rows to encode are those of W + W M. Columns
-    /// x columns; empty: the rows are W's own. See calibrate/compensation.hpp.
+    /// M, which compensates the error of inputs that come from quantized layers: the rows to encode are those of
+    /// W + W M. Columns x columns; empty: the rows are W's own. See calibrate/compensation.hpp.
     matrix_view correction{};
 
     /// Whether an encoder of these needs can work with it.
     [[nodiscard]] constexpr bool meets(const encoder_needs& needs) const noexcept {
         return (!needs.gram || gram.rows() > 0) && (!needs.factor || factor != nullptr);
     }
-    /// What outputs are judged by: H of the text held out, or else of the text learned from; may be empty.
+    /// What outputs are judged by: H of the held-out text, or else of the text calibrated on; may be empty.
     [[nodiscard]] constexpr matrix_view judge() const noexcept { return held_out.rows() > 0 ? held_out : gram; }
 };
 

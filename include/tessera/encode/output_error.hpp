@@ -1,4 +1,4 @@
-// What encoding rows of a matrix loses of its outputs.
+// The error that encoding rows of a matrix makes in its outputs.
 #pragma once
 
 #include <cmath>

@@ -42,12 +42,12 @@ class scale_search {
     using moments = kernels::residual_moments<batch>;
 
     using tiling = sub_block_tiles<F, Arch>;
-    using unit_array = typename tiling::unit_array;
+    using slot_array = typename tiling::slot_array;
 
     static constexpr std::size_t sub_blocks = tiling::sub_blocks;
     static constexpr std::size_t sub_size = tiling::sub_size;
     static constexpr std::size_t tiles = tiling::tiles;
-    static constexpr std::size_t units = tiling::blocks * tiling::sub_blocks;  ///< that belong to a block
+    static constexpr std::size_t slots = tiling::blocks * tiling::sub_blocks;  ///< that belong to a block
     static constexpr bool has_min = scaling::has_min;
 
 public:
@@ -200,18 +200,18 @@ private:
     // A scale of a coarse type may move to the next value below or above: the error decides.
     void try_neighbours(std::array<scales, blocks>& out) noexcept {
         using scalar = typename scaling::scalar;
-        std::array<scalar, units> start{}, tried{};
-        for (std::size_t u = 0; u < units; ++u) start[u] = out[u / sub_blocks].stored[u % sub_blocks];
-        unit_array least;
+        std::array<scalar, slots> start{}, tried{};
+        for (std::size_t u = 0; u < slots; ++u) start[u] = out[u / sub_blocks].stored[u % sub_blocks];
+        slot_array least;
         least.fill(std::numeric_limits<float>::infinity());
         for (const int step : {0, -1, 1}) {
-            for (std::size_t u = 0; u < units; ++u) {
+            for (std::size_t u = 0; u < slots; ++u) {
                 tried[u].bits =
                     static_cast<std::uint8_t>(std::clamp<int>(start[u].bits + step, 0, scalar::highest_bits));
                 scale_[u] = static_cast<float>(tried[u]);
             }
             for (std::size_t t = 0; t < tiles; ++t) error_.set_tile(t, sum(t, scale_.tile(t), batch(0.0f)).rr);
-            for (std::size_t u = 0; u < units; ++u)
+            for (std::size_t u = 0; u < slots; ++u)
                 if (error_[u] < least[u]) {
                     least[u] = error_[u];
                     out[u / sub_blocks].stored[u % sub_blocks] = tried[u];
@@ -244,14 +244,14 @@ private:
         keep_best(out);
     }
 
-    // Every unit gets value(block, sub-block).
+    // Every slot gets value(block, sub-block).
     template <class Value>
-    static void fill(unit_array& to, Value value) noexcept {
+    static void fill(slot_array& to, Value value) noexcept {
         for (std::size_t b = 0; b < blocks; ++b)
             for (std::size_t g = 0; g < sub_blocks; ++g) to[b * sub_blocks + g] = value(b, g);
     }
 
-    // The moments of all units for the codes that scale_ and min_ lead to.
+    // The moments of all slots for the codes that scale_ and min_ lead to.
     void sum_moments() noexcept {
         for (std::size_t t = 0; t < tiles; ++t) {
             const moments sums = sum(t, scale_.tile(t), min_.tile(t));
@@ -263,7 +263,7 @@ private:
         }
     }
 
-    // For the blocks' values in super_scale_ and super_min_: the integers of least error for every unit's codes,
+    // For the blocks' values in super_scale_ and super_min_: the integers of least error for every slot's codes,
     // to sub_scale_ and sub_min_, and that error, to error_. With ds and dm the changes against scale_ and min_ it is
     //     rr + ds (ds qq - 2 rq - 2 dm q) + dm (2 r + dm W).
     void choose_integers(std::size_t t) noexcept {
@@ -306,14 +306,14 @@ private:
     // The integers for super_scale_ and super_min_, to current_.
     void take_integers() noexcept {
         for (std::size_t t = 0; t < tiles; ++t) choose_integers(t);
-        for (std::size_t u = 0; u < units; ++u) {
+        for (std::size_t u = 0; u < slots; ++u) {
             scales& s = current_[u / sub_blocks];
             s.sub_scale[u % sub_blocks] = static_cast<std::int8_t>(sub_scale_[u]);
             if constexpr (has_min) s.sub_min[u % sub_blocks] = static_cast<std::uint8_t>(sub_min_[u]);
         }
     }
 
-    [[nodiscard]] static float block_sum(const unit_array& values, std::size_t b) noexcept {
+    [[nodiscard]] static float block_sum(const slot_array& values, std::size_t b) noexcept {
         const auto of_block = values.of_block(b);
         return std::accumulate(of_block.begin(), of_block.end(), 0.0f);
     }
@@ -326,12 +326,12 @@ private:
             scale[b] = static_cast<float>(current_[b].super_scale);
             min[b] = static_cast<float>(current_[b].super_min);
         }
-        const auto search = [&](int widest, std::array<float, blocks>& value, unit_array& of_units) {
+        const auto search = [&](int widest, std::array<float, blocks>& value, slot_array& of_slots) {
             std::array<float, blocks> least, best = value;
             least.fill(std::numeric_limits<float>::infinity());
             for (const int beyond : {0, 1, -1, -2, -3, -5, -7}) {
                 const float factor = static_cast<float>(widest) / static_cast<float>(widest + beyond);
-                fill(of_units, [&](std::size_t b, std::size_t) { return value[b] * factor; });
+                fill(of_slots, [&](std::size_t b, std::size_t) { return value[b] * factor; });
                 for (std::size_t t = 0; t < tiles; ++t) choose_integers(t);
                 for (std::size_t b = 0; b < blocks; ++b) {
                     const float error = block_sum(error_, b);
@@ -341,7 +341,7 @@ private:
                 }
             }
             value = best;
-            fill(of_units, [&](std::size_t b, std::size_t) { return value[b]; });
+            fill(of_slots, [&](std::size_t b, std::size_t) { return value[b]; });
         };
         fill(super_min_, [&](std::size_t b, std::size_t) { return min[b]; });
         search(std::max(-scaling::sub_scale_low, scaling::sub_scale_high), scale, super_scale_);
@@ -349,7 +349,7 @@ private:
         take_integers();
     }
 
-    // Solves the block's scale and minimum by least squares for the codes behind the moments and the integers of
+    // Solves the block's scale and minimum by least squares for the codes that gave the moments and the integers of
     // `current_`.
     void solve_super_scales() noexcept {
         for (std::size_t b = 0; b < blocks; ++b) {
@@ -402,9 +402,9 @@ private:
     }
 
     tiling tiles_;
-    unit_array scale_, min_, error_;
-    // Of scales in two levels: sums behind the present codes, integers and block values spread over the units.
-    unit_array rr_, rq_, qq_, r_, q_, sub_scale_, sub_min_, super_scale_, super_min_;
+    slot_array scale_, min_, error_;
+    // Of scales in two levels: sums of the present codes, integers and block values by slot.
+    slot_array rr_, rq_, qq_, r_, q_, sub_scale_, sub_min_, super_scale_, super_min_;
     std::array<scales, blocks> current_;
     std::array<float, blocks> best_error_;
 };

@@ -12,8 +12,8 @@
 namespace tessera {
 
 /// As many blocks of F as fit a register with their sub-blocks, or one block in several tiles of `lanes` sub-blocks.
-/// Sub-blocks count through all blocks as "units": unit u is lane u % lanes of tile u / lanes. Lanes that are left
-/// over, where the number of sub-blocks is no power of two, are units of zeros behind the last block.
+/// Sub-blocks of all blocks have slots: slot s is lane s % lanes of tile s / lanes. Lanes that are left over, where the
+/// number of sub-blocks is no power of two, are slots of zeros after the last block.
 template <class F, class Arch>
 class sub_block_tiles {
     using batch = kernels::float_batch<Arch>;
@@ -24,11 +24,11 @@ public:
     static constexpr std::size_t sub_size = F::sub_block_size;
     static constexpr std::size_t blocks = std::max<std::size_t>(1, lanes / sub_blocks);
     static constexpr std::size_t tiles = (blocks * sub_blocks + lanes - 1) / lanes;
-    static constexpr std::size_t units = tiles * lanes;
+    static constexpr std::size_t slots = tiles * lanes;
 
-    /// One number for each unit, 0 at first.
-    struct alignas(kernels::simd_alignment<Arch>) unit_array : std::array<float, units> {
-        unit_array() noexcept : std::array<float, units>{} {}
+    /// One number for each slot, 0 at first.
+    struct alignas(kernels::simd_alignment<Arch>) slot_array : std::array<float, slots> {
+        slot_array() noexcept : std::array<float, slots>{} {}
         [[nodiscard]] batch tile(std::size_t t) const noexcept { return batch::load_aligned(this->data() + t * lanes); }
         void set_tile(std::size_t t, batch values) noexcept { values.store_aligned(this->data() + t * lanes); }
         [[nodiscard]] std::span<const float, sub_blocks> of_block(std::size_t b) const noexcept {
@@ -41,7 +41,7 @@ public:
     /// importance 0 become 0.
     void load(std::span<const float> x, std::span<const float> importance) noexcept {
         const std::size_t count = x.size() / F::block_size;
-        if (count * sub_blocks < units) {
+        if (count * sub_blocks < slots) {
             x_.fill(0.0f);
             w_.fill(1.0f);
         }
@@ -62,8 +62,8 @@ public:
     /// Weights and importances of a tile: `sub_size` rows of `lanes`.
     [[nodiscard]] const float* x(std::size_t t) const noexcept { return x_.data() + t * sub_size * lanes; }
     [[nodiscard]] const float* w(std::size_t t) const noexcept { return w_.data() + t * sub_size * lanes; }
-    /// The sum of a unit's importances.
-    [[nodiscard]] const unit_array& weight() const noexcept { return weight_; }
+    /// The sum of a slot's importances.
+    [[nodiscard]] const slot_array& weight() const noexcept { return weight_; }
 
     /// True when all weights of a block are finite and the squares of the larger ones neither overflow nor vanish.
     [[nodiscard]] bool squares_are_safe(std::size_t b) const noexcept {
@@ -84,8 +84,8 @@ public:
     }
 
 private:
-    [[nodiscard]] static constexpr std::size_t position(std::size_t unit, std::size_t i) noexcept {
-        return (unit / lanes * sub_size + i) * lanes + unit % lanes;
+    [[nodiscard]] static constexpr std::size_t position(std::size_t slot, std::size_t i) noexcept {
+        return (slot / lanes * sub_size + i) * lanes + slot % lanes;
     }
 
     void prepare_tile(std::size_t t) noexcept {
@@ -108,8 +108,8 @@ private:
         largest_.set_tile(t, largest + poison);
     }
 
-    alignas(kernels::simd_alignment<Arch>) std::array<float, units * sub_size> x_, w_;
-    unit_array weight_, largest_;
+    alignas(kernels::simd_alignment<Arch>) std::array<float, slots * sub_size> x_, w_;
+    slot_array weight_, largest_;
 };
 
 }  // namespace tessera

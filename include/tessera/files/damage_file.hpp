@@ -86,7 +86,7 @@ inline void save_damage(const std::filesystem::path& path, const select::damage_
     write_text_file(path, damage_to_json(table, tensors), rule);
 }
 
-/// Reads what save_damage wrote, or what a person made of it.
+/// Reads what save_damage wrote, perhaps edited since.
 [[nodiscard]] inline select::damage_table load_damage(const std::filesystem::path& path,
                                                       std::span<const tensor_info> tensors) {
     const mapped_file file(path);

@@ -108,7 +108,7 @@ inline void require_json_file(const json_place& file, std::string_view kind, con
     if (got != model) fail(file.where(), ": made for another model: wanted ", describe(model), ", got ", describe(got));
 }
 
-/// The text of a file that ends with a list of tensors, one on each line, as a person wants to read and edit it.
+/// The text of a file that ends with a list of tensors, one on each line, to be read and edited by hand.
 [[nodiscard]] inline std::string json_text(const nlohmann::ordered_json& head, const nlohmann::ordered_json& tensors) {
     constexpr auto invalid = nlohmann::ordered_json::error_handler_t::replace;
     std::string text = head.dump(1, ' ', false, invalid);

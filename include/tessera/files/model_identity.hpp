@@ -23,8 +23,8 @@ struct model_identity {
     friend bool operator==(const model_identity&, const model_identity&) = default;
 };
 
-/// The identity of these tensors, whatever their order. The hash is FNV-1a with 64 bits: it tells models apart, it
-/// protects against nothing.
+/// The identity of these tensors, whatever their order. The hash is FNV-1a with 64 bits: it tells models apart, and
+/// protects against no attack.
 [[nodiscard]] inline model_identity identify(std::span<const tensor_info> tensors) {
     std::vector<const tensor_info*> sorted;
     for (const tensor_info& info : tensors) sorted.push_back(&info);

@@ -1,4 +1,4 @@
-// A plan as a JSON file that a person can read, edit and run again.
+// A plan as a JSON file to be read, edited by hand and run again.
 #pragma once
 
 #include <algorithm>
@@ -92,7 +92,7 @@ namespace detail {
 
 namespace detail {
 
-// One row of a plan file. Where a person changed the format, its bytes and damage are another's, and so is its reason.
+// One row of a plan file. Where the format was edited, bytes, damage and reason in the row belong to another format.
 [[nodiscard]] inline select::choice read_choice(const json_place& row, const tensor_info& source) {
     select::choice made{.target = source, .source = source.layout};
     const type_layout& format = row["format"].format();
@@ -126,7 +126,7 @@ namespace detail {
 }  // namespace detail
 
 /// A plan from JSON text, for the model with these tensors; `where` starts every message. What counts of a tensor is
-/// its name and format; one that a person changed is taken as requested, and its damage as unknown. Throws when the
+/// its name and format; one that was edited is taken as requested, and its damage as unknown. Throws when the
 /// text is no plan, was made for another model, leaves a tensor out, has one twice or one too many, or gives a tensor a
 /// format that does not take its rows.
 [[nodiscard]] inline select::plan plan_from_json(std::string_view text, std::string_view where,
@@ -170,7 +170,7 @@ inline void save_plan(const std::filesystem::path& path, const select::plan& pla
     write_text_file(path, plan_to_json(plan, properties), rule);
 }
 
-/// Reads what save_plan wrote, or what a person made of it.
+/// Reads what save_plan wrote, perhaps edited since.
 [[nodiscard]] inline select::plan load_plan(const std::filesystem::path& path, std::span<const tensor_info> tensors) {
     const mapped_file file(path);
     return plan_from_json(as_text(file.bytes()), path.string(), tensors);

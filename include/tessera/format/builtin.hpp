@@ -29,7 +29,7 @@ using stored_formats = builtin_formats::extend<f64, i8, i16, i32, i64>;
 /// For rows that are no whole blocks of a format of 256.
 using fallback_formats = builtin_formats::fallbacks;
 
-/// Every type that a GGUF file may name. Those behind the formats are what llama.cpp rounds activations to: no file
+/// Every type that a GGUF file may name. Those after the formats are what llama.cpp rounds activations to: no file
 /// holds them, and nothing here decodes them.
 inline constexpr auto type_layouts = [] {
     std::array<type_layout, stored_formats::size + 2> all{};

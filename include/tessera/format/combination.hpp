@@ -71,7 +71,7 @@ using non_negative = linear<0, (1 << Bits) - 1>;
 
 // --- the rest ---
 
-/// Codes of 1 to 8 bits in one array of bytes, as planes of 4, 2 and 1 bits (or one of 8) behind each other.
+/// Codes of 1 to 8 bits in one array of bytes, as planes of 4, 2 and 1 bits (or one of 8), one after another.
 template <unsigned Bits, auto Bytes>
 struct packed_codes {
     template <std::size_t First, class Block>

@@ -61,7 +61,7 @@ concept rounds_groups = (F::group > 1) && F::block_size % F::group == 0 &&
 ///
 /// A weight that is rounded by itself has the code round(scales, i, x), the nearest one whatever the importance.
 /// Weights that share a code are rounded together: round(scales, i, x, importance) takes `group` of them, beginning
-/// with weight i of the block, minimises their squared error weighed by importance, and `value` returns as many.
+/// with weight i of the block, minimises their squared error weighted by importance, and `value` returns as many.
 /// codes[i] belongs to the i-th group of the block.
 template <class F>
 concept two_stage_format = block_format<F> && (detail::rounds_weights<F> || detail::rounds_groups<F>) &&

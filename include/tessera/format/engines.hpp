@@ -45,8 +45,8 @@ inline constexpr std::array back_ends = std::to_array<back_end>({{"CPU", &engine
 inline constexpr engine_build every_back_end{1996, "January 2024"};
 inline constexpr engines all_engines{every_back_end, every_back_end, every_back_end, every_back_end, every_back_end};
 
-/// Formats are portable that this build runs on the CPU, CUDA, Metal and Vulkan alike. Programs on top of llama.cpp lag
-/// behind it by months.
+/// Formats are portable that this build runs on the CPU, CUDA, Metal and Vulkan alike. Programs on top of llama.cpp
+/// follow it months later.
 inline constexpr engine_build portable_build{5249, "May 2025"};
 
 /// A format that says which engines run it, as every built-in one does: F::runs_on. Other formats need not; no engine

@@ -16,12 +16,12 @@ template <std::size_t Words>
     return (points[n / 64] >> (n % 64)) & 1u;
 }
 
-/// The codewords, grouped by their upper half: what a search walks through.
+/// The codewords, in buckets by their upper half: what a search walks through.
 template <std::size_t Halves, std::size_t Entries>
-struct lattice_groups {
-    std::size_t count = 0;                          ///< groups
-    std::array<std::uint8_t, Halves> high{};        ///< the upper half that the codewords of a group share
-    std::array<std::uint16_t, Halves + 1> start{};  ///< where a group begins in `low`
+struct lattice_buckets {
+    std::size_t count = 0;                          ///< buckets
+    std::array<std::uint8_t, Halves> high{};        ///< the upper half that the codewords of a bucket share
+    std::array<std::uint16_t, Halves + 1> start{};  ///< where a bucket begins in `low`
     std::array<std::uint8_t, Entries> low{};        ///< the codewords' lower halves; room is left at the end
 };
 
@@ -75,27 +75,27 @@ struct lattice_codebook {
     }();
 
     /// How many codewords have each of the possible upper halves.
-    static constexpr std::array<std::size_t, half_points> group_sizes = [] {
+    static constexpr std::array<std::size_t, half_points> bucket_sizes = [] {
         std::array<std::size_t, half_points> n{};
         for (std::size_t point = 0; point < half_points * half_points; ++point)
             n[point / half_points] += detail::has_point(Points, point) ? 1 : 0;
         return n;
     }();
 
-    /// Groups of codewords with the same upper half, the small groups first: a loop over a group's entries then seldom
-    /// changes its length, which processors predict. A group holds an even number of entries, so that a search can take
-    /// two at a time: where there is an odd one out it comes twice.
-    using group_list = detail::lattice_groups<half_points, size + half_points>;
-    static constexpr group_list groups = [] {
-        group_list all;
+    /// Buckets of codewords with the same upper half, the small buckets first: a loop over a bucket's entries then
+    /// seldom changes its length, which processors predict. A bucket holds an even number of entries, so that a search
+    /// can take two at a time: where there is an odd one out it comes twice.
+    using bucket_list = detail::lattice_buckets<half_points, size + half_points>;
+    static constexpr bucket_list buckets = [] {
+        bucket_list all;
         std::size_t next = 0;
         for (std::size_t pairs = 1; pairs <= (half_points + 1) / 2; ++pairs)
             for (std::size_t high = 0; high < half_points; ++high) {
-                if ((group_sizes[high] + 1) / 2 != pairs) continue;
+                if ((bucket_sizes[high] + 1) / 2 != pairs) continue;
                 for (std::size_t low = 0; low < half_points; ++low)
                     if (detail::has_point(Points, high * half_points + low))
                         all.low[next++] = static_cast<std::uint8_t>(low);
-                if (group_sizes[high] % 2 == 1) {
+                if (bucket_sizes[high] % 2 == 1) {
                     all.low[next] = all.low[next - 1];
                     ++next;
                 }

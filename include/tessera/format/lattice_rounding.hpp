@@ -54,8 +54,8 @@ class lattice_rounder {
     static constexpr bool chooses_shift = Signs == lattice_signs::shift_of_group;
     static constexpr std::size_t registers = std::min<std::size_t>(4, Groups / lanes);
     using tables = kernels::lattice_costs<Codebook, even, registers, Arch>;
-    static constexpr std::size_t piece = tables::vectors;
-    static_assert(Groups % piece == 0);
+    static constexpr std::size_t at_once = tables::vectors;
+    static_assert(Groups % at_once == 0);
 
 public:
     using code = lattice_code<words>;
@@ -100,15 +100,15 @@ public:
     /// times magnitude has its sign turned beforehand: close to the least error, for half the work.
     void errors(const factors& f, group_array& error) noexcept {
         const float* x = even ? even_x_.data() : x_.data();
-        alignas(64) std::array<float, piece> part;
-        for (std::size_t v = 0; v < Groups; v += piece) {
-            std::fill_n(error.data() + v, piece, chooses_shift ? std::numeric_limits<float>::infinity() : 0.0f);
+        alignas(64) std::array<float, at_once> part;
+        for (std::size_t v = 0; v < Groups; v += at_once) {
+            std::fill_n(error.data() + v, at_once, chooses_shift ? std::numeric_limits<float>::infinity() : 0.0f);
             for (std::size_t k = 0; k < searches; ++k) {
                 const std::size_t first = k * words_apart + v;
                 tables_.template tabulate<false>(x + first, w_.data() + first, f.scale.data() + v, shifts(f, k, v),
                                                  Groups);
                 tables_.least(part.data());
-                for (std::size_t i = 0; i < piece; ++i)
+                for (std::size_t i = 0; i < at_once; ++i)
                     error[v + i] = chooses_shift ? std::min(error[v + i], part[i]) : error[v + i] + part[i];
             }
         }
@@ -116,14 +116,14 @@ public:
 
     /// The nearest codes.
     void round(const factors& f, std::array<code, Groups>& codes) noexcept {
-        for (std::size_t v = 0; v < Groups; v += piece) {
+        for (std::size_t v = 0; v < Groups; v += at_once) {
             for (std::size_t k = 0; k < searches; ++k) {
                 const std::size_t first = k * words_apart + v;
                 tables_.template tabulate<even>(x_.data() + first, w_.data() + first, f.scale.data() + v,
                                                 shifts(f, k, v), Groups);
                 tables_.nearest(plain_[k], flipped_[k]);
             }
-            for (std::size_t i = 0; i < piece; ++i) codes[v + i] = take(v + i, i);
+            for (std::size_t i = 0; i < at_once; ++i) codes[v + i] = take(v + i, i);
         }
     }
 
@@ -134,7 +134,7 @@ private:
 
     [[nodiscard]] static const float* shifts(const factors& f, std::size_t search, std::size_t v) noexcept {
         static constexpr auto up_and_down = [] {
-            lattice_factors<piece> both{};
+            lattice_factors<at_once> both{};
             both.scale.fill(1.0f);
             both.shift.fill(-1.0f);
             return both;

@@ -70,7 +70,7 @@ template <class... Formats>
 struct format_list {
     static_assert((check_gguf_format<Formats>() && ...));
 
-    /// The same list and more formats behind it.
+    /// The same list with more formats after it.
     template <class... More>
     using extend = format_list<Formats..., More...>;
 
@@ -158,15 +158,15 @@ struct format_list {
     static void decode(type_id id, byte_view bytes, std::span<float> out) {
         dispatch(id, [&]<class F>(format_tag<F>) {
             using block = typename F::block;
-            // Blocks in a mapped file may be unaligned for types such as float; copy a piece at a time then.
+            // Blocks in a mapped file may be unaligned for types such as float; copy some at a time then.
             if (reinterpret_cast<std::uintptr_t>(bytes.data()) % alignof(block) == 0) {
                 decode_blocks<F>({reinterpret_cast<const block*>(bytes.data()), bytes.size() / sizeof(block)}, out);
                 return;
             }
-            constexpr std::size_t piece = 4096 / F::block_size + 1;
-            std::array<block, piece> aligned;
-            for (std::size_t b = 0, count = bytes.size() / sizeof(block); b < count; b += piece) {
-                const std::size_t n = std::min(piece, count - b);
+            constexpr std::size_t at_once = 4096 / F::block_size + 1;
+            std::array<block, at_once> aligned;
+            for (std::size_t b = 0, count = bytes.size() / sizeof(block); b < count; b += at_once) {
+                const std::size_t n = std::min(at_once, count - b);
                 std::memcpy(aligned.data(), bytes.data() + b * sizeof(block), n * sizeof(block));
                 decode_blocks<F>({aligned.data(), n}, out.subspan(b * F::block_size, n * F::block_size));
             }

@@ -13,7 +13,7 @@
 
 namespace tessera::gguf {
 
-/// A position in the bytes of a file. Every length is compared with the bytes left before it is used, so a lying one
+/// A position in the bytes of a file. Every length is compared with the bytes left before it is used, so a false one
 /// costs an error and never an allocation. `what` in the calls names what is read, for the message.
 class cursor {
 public:

@@ -1,4 +1,4 @@
-// A number that tells models apart, that of one architecture and vocabulary included.
+// A checksum that tells models apart, even of one architecture and vocabulary.
 #pragma once
 
 #include <cstdint>

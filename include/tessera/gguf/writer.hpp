@@ -32,7 +32,7 @@ struct writer_options {
 };
 
 /// Writes GGUF version 3. All offsets are planned in begin(); rows then come in any order and from any thread; the
-/// files get their names in finish(), once every row is there and flushed. Without finish() nothing is left behind.
+/// files get their names in finish(), once every row is there and flushed. Without finish() nothing remains.
 class writer {
 public:
     /// Nothing is created yet. Throws when `path` must not be written (see tessera::require_destination).

@@ -1,4 +1,4 @@
-// JSON from files that nobody vouches for: strict, and bounded in depth.
+// JSON from untrusted files: strict, and bounded in depth.
 #pragma once
 
 #include <cstddef>

@@ -9,19 +9,19 @@
 
 namespace tessera::kernels {
 
-/// A plane of `Bits`-bit codes. Within a group of Stride * 8 / Bits weights, byte b holds the codes of weights b,
-/// b + Stride, b + 2 * Stride, ... from the low bits up.
+/// A plane of `Bits`-bit codes. It repeats after a period of Stride * 8 / Bits weights, within which byte b holds the
+/// codes of weights b, b + Stride, b + 2 * Stride, ... from the low bits up.
 template <unsigned Bits, std::size_t Stride>
 struct bit_plane {
     static_assert(Bits == 1 || Bits == 2 || Bits == 4 || Bits == 8);
     static_assert(Stride % 16 == 0 || Stride == 8 || Stride == 1);
-    static constexpr std::size_t group_size = Stride * (8 / Bits);
+    static constexpr std::size_t period = Stride * (8 / Bits);
 
     /// The codes of weights First to First + 15, a multiple of 16, as bits from Shift up.
     template <std::size_t First, unsigned Shift = 0>
     [[nodiscard]] static byte_vector unpack(const std::uint8_t* bytes) noexcept {
         if constexpr (Stride % 16 == 0) {
-            constexpr auto place = static_cast<int>(First % group_size / Stride * Bits);
+            constexpr auto place = static_cast<int>(First % period / Stride * Bits);
             return move_codes<Shift, place - static_cast<int>(Shift)>(load_bytes(bytes + first_byte<First>));
         } else {
             using word_pair [[gnu::vector_size(16)]] = std::uint64_t;
@@ -30,27 +30,27 @@ struct bit_plane {
         }
     }
 
-    /// Writes the bytes of N weights, whole groups, from bits [Shift, Shift + Bits) of their codes.
+    /// Writes the bytes of N weights, whole periods, from bits [Shift, Shift + Bits) of their codes.
     template <std::size_t N, unsigned Shift>
     static void pack(const std::uint8_t* codes, std::uint8_t* bytes) noexcept {
-        static_assert(N % group_size == 0 || (Stride == 1 && N % 8 == 0));
+        static_assert(N % period == 0 || (Stride == 1 && N % 8 == 0));
         if constexpr (Stride == 1) {
             for (std::size_t i = 0; i < N / 8; ++i) {
                 const std::uint64_t word = gather(load_word(codes + i * 8) >> Shift);
                 std::memcpy(bytes + i * Bits, &word, Bits);
             }
         } else {
-            constexpr std::size_t unit = Stride % 16 == 0 ? 16 : 8;
-            for (std::size_t g = 0; g < N / group_size; ++g)
-                for (std::size_t b = 0; b < Stride; b += unit) {
+            constexpr std::size_t step = Stride % 16 == 0 ? 16 : 8;
+            for (std::size_t g = 0; g < N / period; ++g)
+                for (std::size_t b = 0; b < Stride; b += step) {
                     byte_vector packed{};
                     for (std::size_t k = 0; k < 8 / Bits; ++k) {
                         byte_vector code{};
-                        std::memcpy(&code, codes + g * group_size + k * Stride + b, unit);
+                        std::memcpy(&code, codes + g * period + k * Stride + b, step);
                         packed |= static_cast<byte_vector>((code >> static_cast<unsigned char>(Shift)) & mask)
                                   << static_cast<unsigned char>(k * Bits);
                     }
-                    std::memcpy(bytes + g * Stride + b, &packed, unit);
+                    std::memcpy(bytes + g * Stride + b, &packed, step);
                 }
         }
     }
@@ -71,7 +71,7 @@ private:
     }
 
     template <std::size_t First>
-    static constexpr std::size_t first_byte = First / group_size * Stride + First % group_size % Stride;
+    static constexpr std::size_t first_byte = First / period * Stride + First % period % Stride;
 
     [[nodiscard]] static std::uint64_t load_word(const std::uint8_t* from) noexcept {
         std::uint64_t word;
@@ -83,7 +83,7 @@ private:
     template <std::size_t First>
     [[nodiscard]] static std::uint64_t unpack_eight(const std::uint8_t* bytes) noexcept {
         if constexpr (Stride == 8) {
-            return load_word(bytes + first_byte<First>) >> (First % group_size / Stride * Bits) & mask * every_byte;
+            return load_word(bytes + first_byte<First>) >> (First % period / Stride * Bits) & mask * every_byte;
         } else {
             std::uint64_t word = 0;
             std::memcpy(&word, bytes + First / 8 * Bits, Bits);

@@ -1,4 +1,4 @@
-// Eight bytes that are added and negated as one integer: a group of eight codes between table and register.
+// Eight bytes that are added and negated as one integer: the codes of a group of eight weights.
 #pragma once
 
 #include <array>

@@ -19,7 +19,7 @@ struct column_sums {
 namespace detail {
 
 template <std::size_t Rows, class Arch>
-inline void add_row_group(const float* rows, std::size_t stride, column_sums to) noexcept {
+inline void add_rows(const float* rows, std::size_t stride, column_sums to) noexcept {
     using batch = float_batch<Arch>;
     const std::size_t columns = to.squares.size();
     std::size_t c = 0;
@@ -52,10 +52,10 @@ inline void add_row_group(const float* rows, std::size_t stride, column_sums to)
 /// sum of squares is not finite afterwards.
 template <class Arch = default_arch>
 inline void add_to_columns(const float* rows, std::size_t stride, std::size_t count, column_sums to) noexcept {
-    constexpr std::size_t group = 4;  // sums are loaded and stored once for so many rows
+    constexpr std::size_t at_once = 4;  // sums are loaded and stored once for so many rows
     std::size_t r = 0;
-    for (; r + group <= count; r += group) detail::add_row_group<group, Arch>(rows + r * stride, stride, to);
-    for (; r < count; ++r) detail::add_row_group<1, Arch>(rows + r * stride, stride, to);
+    for (; r + at_once <= count; r += at_once) detail::add_rows<at_once, Arch>(rows + r * stride, stride, to);
+    for (; r < count; ++r) detail::add_rows<1, Arch>(rows + r * stride, stride, to);
 }
 
 }  // namespace tessera::kernels

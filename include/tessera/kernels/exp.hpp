@@ -10,7 +10,7 @@ namespace tessera::kernels {
 /// Must not be compiled with -ffast-math.
 [[nodiscard]] inline float exp(float x) noexcept {
     // Beyond +-104 the result is infinite or 0; the limit keeps the exponents below in range. On the bits, because
-    // compilers that honour floating-point traps make branches of comparisons with constants, and branches do not
+    // compilers that respect floating-point traps make branches of comparisons with constants, and branches do not
     // vectorize.
     const std::uint32_t bits = std::bit_cast<std::uint32_t>(x);
     const std::uint32_t magnitude = bits & 0x7fff'ffffu;

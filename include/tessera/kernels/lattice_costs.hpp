@@ -15,7 +15,7 @@ namespace tessera::kernels {
 ///
 /// The cost is a sum over coordinates, so `tabulate` computes it for all points of the lower half of the coordinates
 /// and for all of the upper half; a codeword costs the sum of two table entries. Codewords with the same upper half are
-/// a group: the least of their lower costs is found first, with a minimum per codeword, and the upper cost added once.
+/// a bucket: the least of their lower costs is found first, with a minimum per codeword, and the upper cost added once.
 ///
 /// With `Flips`, a second pair of tables holds the least costs with exactly one sign of the half turned round, which is
 /// what codes with an even number of signs need. For x_j >= 0 one flip is never better than none, nor three than one.
@@ -57,9 +57,9 @@ public:
     void least(float* cost) const noexcept {
         register_array best;
         best.fill(batch(std::numeric_limits<float>::infinity()));
-        for (std::size_t k = 0; k < groups.count; ++k) {
-            const register_array low = least_of_group(low_, k);
-            const float* high = high_.data() + groups.high[k] * step;
+        for (std::size_t k = 0; k < buckets.count; ++k) {
+            const register_array low = least_of_bucket(low_, k);
+            const float* high = high_.data() + buckets.high[k] * step;
             for (std::size_t r = 0; r < Registers; ++r) best[r] = xsimd::min(best[r], low[r] + at(high, r));
         }
         for (std::size_t r = 0; r < Registers; ++r) best[r].store_aligned(cost + r * lanes<Arch>);
@@ -68,18 +68,18 @@ public:
     /// The nearest codewords without any flip and, with `Flips`, with exactly one.
     void nearest(nearest_points& none, nearest_points& one) const noexcept {
         std::array<found, Registers> best_none, best_one;
-        for (std::size_t k = 0; k < groups.count; ++k) {
-            const register_array low = least_of_group(low_, k);
-            const float* high = high_.data() + groups.high[k] * step;
-            const batch group(static_cast<float>(k));
-            for (std::size_t r = 0; r < Registers; ++r) best_none[r].take(low[r], at(high, r), group);
+        for (std::size_t k = 0; k < buckets.count; ++k) {
+            const register_array low = least_of_bucket(low_, k);
+            const float* high = high_.data() + buckets.high[k] * step;
+            const batch bucket(static_cast<float>(k));
+            for (std::size_t r = 0; r < Registers; ++r) best_none[r].take(low[r], at(high, r), bucket);
             if constexpr (Flips) {
-                const register_array low_flip = least_of_group(low_flip_, k);
-                const float* high_flip = high_flip_.data() + groups.high[k] * step;
-                const batch group_of_flip(static_cast<float>(k + half));
+                const register_array low_flip = least_of_bucket(low_flip_, k);
+                const float* high_flip = high_flip_.data() + buckets.high[k] * step;
+                const batch bucket_of_flip(static_cast<float>(k + half));
                 for (std::size_t r = 0; r < Registers; ++r) {
-                    best_one[r].take(low[r], at(high_flip, r), group);
-                    best_one[r].take(low_flip[r], at(high, r), group_of_flip);
+                    best_one[r].take(low[r], at(high_flip, r), bucket);
+                    best_one[r].take(low_flip[r], at(high, r), bucket_of_flip);
                 }
             }
         }
@@ -93,7 +93,7 @@ private:
     using register_array = std::array<batch, Registers>;
     using half_table = std::array<float, half * step>;
     using flip_table = std::array<float, Flips ? half * step : 1>;
-    static constexpr const auto& groups = Codebook::groups;
+    static constexpr const auto& buckets = Codebook::buckets;
 
     [[nodiscard]] static batch at(const float* table, std::size_t r) noexcept {
         return batch::load_aligned(table + r * lanes<Arch>);
@@ -105,45 +105,45 @@ private:
         std::array<batch, N> plain, flipped;
     };
 
-    // The best so far: its cost, the lower half's part of it, and its group; plus `half` when the flip is in the lower
+    // The best so far: its cost, the lower half's part of it, and its bucket; plus `half` when the flip is in the lower
     // half.
     struct found {
-        batch cost = batch(std::numeric_limits<float>::infinity()), low = batch(0.0f), group = batch(0.0f);
+        batch cost = batch(std::numeric_limits<float>::infinity()), low = batch(0.0f), bucket = batch(0.0f);
 
-        void take(batch new_low, batch new_high, batch new_group) noexcept {
+        void take(batch new_low, batch new_high, batch new_bucket) noexcept {
             const batch new_cost = new_low + new_high;
             const auto better = new_cost < cost;
             cost = xsimd::min(new_cost, cost);
             low = xsimd::select(better, new_low, low);
-            group = xsimd::select(better, new_group, group);
+            bucket = xsimd::select(better, new_bucket, bucket);
         }
     };
 
-    // Finds the entry of the group again that the least cost came from.
+    // Finds the entry of the bucket again that the least cost came from.
     void name_points(const found& best, std::size_t r, nearest_points& to) const noexcept {
-        alignas(simd_alignment<Arch>) std::array<float, lanes<Arch>> low, group;
+        alignas(simd_alignment<Arch>) std::array<float, lanes<Arch>> low, bucket;
         best.cost.store_aligned(to.cost.data() + r * lanes<Arch>);
         best.low.store_aligned(low.data());
-        best.group.store_aligned(group.data());
+        best.bucket.store_aligned(bucket.data());
         for (std::size_t i = 0; i < lanes<Arch>; ++i) {
             const std::size_t v = r * lanes<Arch> + i;
-            auto k = static_cast<std::size_t>(group[i]);
+            auto k = static_cast<std::size_t>(bucket[i]);
             const float* costs = low_.data() + v;
             if (Flips && k >= half) {
                 k -= half;
                 costs = low_flip_.data() + v;
             }
-            std::size_t e = groups.start[k];
-            while (e + 1 < groups.start[k + 1] && costs[groups.low[e] * step] != low[i]) ++e;
-            to.point[v] = static_cast<std::uint16_t>(groups.high[k] * half + groups.low[e]);
+            std::size_t e = buckets.start[k];
+            while (e + 1 < buckets.start[k + 1] && costs[buckets.low[e] * step] != low[i]) ++e;
+            to.point[v] = static_cast<std::uint16_t>(buckets.high[k] * half + buckets.low[e]);
         }
     }
 
-    [[nodiscard]] static register_array least_of_group(const auto& table, std::size_t k) noexcept {
+    [[nodiscard]] static register_array least_of_bucket(const auto& table, std::size_t k) noexcept {
         register_array least;
         least.fill(batch(std::numeric_limits<float>::infinity()));
-        for (std::size_t e = groups.start[k]; e < groups.start[k + 1]; e += 2) {
-            const std::size_t a = groups.low[e], b = groups.low[e + 1];
+        for (std::size_t e = buckets.start[k]; e < buckets.start[k + 1]; e += 2) {
+            const std::size_t a = buckets.low[e], b = buckets.low[e + 1];
             for (std::size_t r = 0; r < Registers; ++r)
                 least[r] =
                     xsimd::min(least[r], xsimd::min(at(table.data() + a * step, r), at(table.data() + b * step, r)));

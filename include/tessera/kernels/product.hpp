@@ -100,14 +100,14 @@ template <class Arch = default_arch>
 void add_product(const packed_left<Arch>& x, std::size_t rows, const packed_right<Arch>& w, std::size_t first,
                  std::size_t columns, float* out, std::size_t stride) noexcept {
     constexpr std::size_t height = packed_left<Arch>::width, width = packed_right<Arch>::width;
-    constexpr std::size_t piece = 256;  // terms; so much of a panel of W stays in the first-level cache
+    constexpr std::size_t part = 256;  // terms; so much of a panel of W stays in the first-level cache
     constexpr auto panel_rows = std::make_index_sequence<height>{};
     // While a panel of W is in use the next one is fetched, by each panel of X its share; beside the last panel of W
-    // each panel of X fetches its own next piece. Both come from afar.
+    // each panel of X fetches its own next part. Both come from afar.
     const std::size_t panels = (rows + height - 1) / height;
     const std::size_t share = (width + panels - 1) / panels;
-    for (std::size_t k = 0; k < x.depth(); k += piece) {
-        const std::size_t depth = std::min(piece, x.depth() - k);
+    for (std::size_t k = 0; k < x.depth(); k += part) {
+        const std::size_t depth = std::min(part, x.depth() - k);
         for (std::size_t c = 0; c < columns; c += width) {
             const float* const right = w.panel(first + c) + k * width;
             const bool is_last = c + width >= columns;

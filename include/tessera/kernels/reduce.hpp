@@ -64,11 +64,11 @@ template <class Sum, class Term>
 
 /// The position of the largest value, the first of equals; 0 when there is none but NaN.
 [[nodiscard]] inline std::size_t argmax(std::span<const float> values) noexcept {
-    constexpr std::size_t piece = 1024;  // found by its maximum first; only this piece is searched value by value
+    constexpr std::size_t part = 1024;  // found by its maximum first; only this part is searched value by value
     std::size_t best_piece = 0;
     float best = -std::numeric_limits<float>::infinity();
-    for (std::size_t i = 0; i < values.size(); i += piece) {
-        const float found = max(values.subspan(i, std::min(piece, values.size() - i)));
+    for (std::size_t i = 0; i < values.size(); i += part) {
+        const float found = max(values.subspan(i, std::min(part, values.size() - i)));
         if (found > best) {
             best = found;
             best_piece = i;

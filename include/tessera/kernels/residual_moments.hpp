@@ -1,4 +1,5 @@
-// The inner loop of every scale search: round a group of weights with given scales and sum what least squares needs.
+// The inner loop of every scale search: round the weights of sub-blocks with given scales and sum what least squares
+// needs.
 #pragma once
 
 #include <cstddef>
@@ -8,9 +9,9 @@
 
 namespace tessera::kernels {
 
-/// Weighted sums over a group, one group per lane. With levels q chosen for scale s and minimum m, and residuals
-/// r = x - (s q - m): sums of w r r, w r q, w r, w q q, w q. Residuals instead of x keep the sums free of cancellation,
-/// so that errors of 8-bit formats compare exactly enough, too.
+/// Weighted sums over a sub-block, one sub-block per lane. With levels q chosen for scale s and minimum m, and
+/// residuals r = x - (s q - m): sums of w r r, w r q, w r, w q q, w q. Residuals instead of x keep the sums free of
+/// cancellation, so that errors of 8-bit formats compare exactly enough, too.
 template <class Batch>
 struct residual_moments {
     Batch rr = Batch(0.0f), rq = Batch(0.0f), r = Batch(0.0f), qq = Batch(0.0f), q = Batch(0.0f);

@@ -1,4 +1,4 @@
-// What a measure of a candidate model against a reference must offer.
+// What a metric of a candidate model against a reference must offer.
 #pragma once
 
 #include <concepts>

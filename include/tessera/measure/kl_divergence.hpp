@@ -1,4 +1,4 @@
-// Kullback-Leibler divergence of a model's predictions from a reference's, and what is measured along with it.
+// Kullback-Leibler divergence (KLD) of a model's predictions from a reference's, and what is measured along with it.
 #pragma once
 
 #include <array>
@@ -102,7 +102,8 @@ public:
         const estimate reference = reference_nll_.mean(r.tokens);
         r.perplexity = exp(candidate);
         r.reference_perplexity = exp(reference);
-        // Both models are surprised by the same tokens: their covariance takes most of the error out of the ratio.
+        // Both models' log-likelihoods rise and fall with the same tokens: their covariance takes most of the error out
+        // of the ratio.
         const double covariance =
             r.tokens < 10 ? 0.0 : (nll_products_ / n - candidate.value * reference.value) / (n - 1.0);
         const double variance =

@@ -18,7 +18,7 @@ namespace tessera {
 
 namespace detail {
 
-// Calls f and puts `where` before the message of an error, so that it tells which of two models it is about.
+// Calls f and puts `where` before the message of an error, so that it says which of two models it is about.
 template <class Function>
 decltype(auto) in_context(std::string_view where, Function&& f) {
     try {

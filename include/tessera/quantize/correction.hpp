@@ -1,4 +1,4 @@
-// Rows moved by what makes good the losses of their inputs.
+// Rows of weights corrected for the error of their inputs.
 #pragma once
 
 #include "tessera/core/view.hpp"

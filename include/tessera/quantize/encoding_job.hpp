@@ -24,7 +24,7 @@
 #include "tessera/encode/gram_factor.hpp"
 #include "tessera/encode/knowledge.hpp"
 #include "tessera/format/builtin.hpp"
-#include "tessera/quantize/encode_piece.hpp"
+#include "tessera/quantize/encode_tile.hpp"
 #include "tessera/quantize/tensor_report.hpp"
 #include "tessera/select/plan.hpp"
 #include "tessera/tensor/concepts.hpp"
@@ -32,8 +32,8 @@
 namespace tessera {
 
 struct quantize_options {
-    int threads = 0;                        ///< 0: all of the machine's
-    std::uint64_t piece_weights = 1 << 20;  ///< weights that one thread has in flight, at least the rows of one call
+    int threads = 0;                       ///< 0: all of the machine's
+    std::uint64_t tile_weights = 1 << 20;  ///< weights that one thread has in flight, at least the rows of one call
 };
 
 /// One matrix of a plan: of a tensor, or of a stack (an expert's).
@@ -58,7 +58,7 @@ struct known_matrix {
 }
 
 /// The work of one plan. A schedule calls encode() for matrices whose knowledge it has, each once; finish() does the
-/// rest. Tensors that keep their type are copied byte for byte. The bytes written do not depend on threads and pieces.
+/// rest. Tensors that keep their type are copied byte for byte. The bytes written do not depend on threads and tiles.
 template <class Formats, tensor_source Source, class Encoder, tensor_sink Sink>
 class encoding_job {
 public:
@@ -117,13 +117,13 @@ public:
     /// these the answer is true.
     bool encode_exact(const plan_matrix& m) {
         const select::choice& choice = plan_.choices[m.tensor];
-        constexpr std::size_t tile = 64;
-        for (const std::size_t first : spread_tiles(choice.target.dims[1], tile, 4)) {
-            const std::size_t rows = std::min<std::size_t>(tile, choice.target.dims[1] - first);
+        constexpr std::size_t sampled = 64;
+        for (const std::size_t first : spread_tiles(choice.target.dims[1], sampled, 4)) {
+            const std::size_t rows = std::min<std::size_t>(sampled, choice.target.dims[1] - first);
             const std::uint64_t row = m.matrix * choice.target.dims[1] + first;
-            const row_piece piece(source_, stored(choice), row, rows, {});
+            const row_tile tile(source_, stored(choice), row, rows, {});
             std::vector<std::byte> bytes;
-            const encoding_error error = encode_piece<Formats>(choice.target, row, piece.rows(), {}, weighted{}, bytes);
+            const encoding_error error = encode_tile<Formats>(choice.target, row, tile.rows(), {}, weighted{}, bytes);
             if (error.plain.squared_error != 0) return false;
         }
         const known_matrix matrix{m, {}};
@@ -131,7 +131,7 @@ public:
         return true;
     }
 
-    /// Who wants to see what is written; called from several threads.
+    /// Sets an observer of what is written; it is called from several threads.
     using write_observer = function_ref<void(const tensor_info& target, std::uint64_t first_row, byte_view bytes)>;
     void watch(write_observer observer) { observer_ = observer; }
 
@@ -155,18 +155,18 @@ private:
             const std::vector<tensor_info> targets = plan_.targets();
             sink_.begin(std::span<const tensor_info>(targets), properties_);
         }
-        struct piece {
+        struct tile {
             std::size_t at, first, rows;
         };
-        std::vector<piece> pieces;
+        std::vector<tile> tiles;
         for (std::size_t i = 0; i < matrices.size(); ++i) {
             const tensor_info& info = target(matrices[i].at.tensor);
-            const std::size_t rows = info.dims[1], step = piece_rows(info);
-            for (std::size_t r = 0; r < rows; r += step) pieces.push_back({i, r, std::min(step, rows - r)});
+            const std::size_t rows = info.dims[1], step = tile_rows(info);
+            for (std::size_t r = 0; r < rows; r += step) tiles.push_back({i, r, std::min(step, rows - r)});
         }
-        std::vector<encoding_error> errors(pieces.size());
-        parallel_for(pieces.size(), options_.threads, [&](std::size_t p) {
-            const auto& [i, first, rows] = pieces[p];
+        std::vector<encoding_error> errors(tiles.size());
+        parallel_for(tiles.size(), options_.threads, [&](std::size_t p) {
+            const auto& [i, first, rows] = tiles[p];
             pick(i, [&, at = i, row = first, count = rows](const auto& encoder) {
                 errors[p] = write(matrices[at], row, count, encoder);
             });
@@ -175,8 +175,8 @@ private:
             done_ += rows * target(matrices[i].at.tensor).columns();
             callback_({.stage = "quantize", .unit = "weights", .done = done_, .total = total_});
         });
-        for (std::size_t p = 0; p < pieces.size(); ++p)  // in order, so that the sums do not depend on threads
-            reports_[matrices[pieces[p].at].at.tensor].error += errors[p];
+        for (std::size_t p = 0; p < tiles.size(); ++p)  // in order, so that the sums do not depend on threads
+            reports_[matrices[tiles[p].at].at.tensor].error += errors[p];
         for (std::size_t i = 0; i < matrices.size(); ++i)
             pick(i, [&, at = i]<class E>(const E&) { account(matrices[at], E::name); });
     }
@@ -189,11 +189,11 @@ private:
         return info;
     }
 
-    // Encoders that take many rows at once take long for them: a call is a piece.
-    [[nodiscard]] std::size_t piece_rows(const tensor_info& info) const {
+    // Encoders that take many rows at once take long for them: a call is a tile.
+    [[nodiscard]] std::size_t tile_rows(const tensor_info& info) const {
         constexpr std::size_t at_once = Encoder::rows_at_once;
         if constexpr (at_once > 1) return std::min<std::size_t>(at_once, info.dims[1]);
-        return std::max<std::size_t>(1, options_.piece_weights / std::max<std::uint64_t>(1, info.columns()));
+        return std::max<std::size_t>(1, options_.tile_weights / std::max<std::uint64_t>(1, info.columns()));
     }
 
     // Calls f with the encoder for a matrix of which so much is known.
@@ -207,7 +207,7 @@ private:
         f(weighted{});
     }
 
-    // For every matrix the place of the encoder that loses least on sampled rows.
+    // For every matrix the place of the encoder with the least error on sampled rows.
     [[nodiscard]] std::vector<std::size_t> choose(std::span<const known_matrix> matrices)
     requires choosing_encoder<Encoder>
     {
@@ -226,10 +226,10 @@ private:
             const auto& [at, known] = matrices[samples[s].at];
             const select::choice& choice = plan_.choices[at.tensor];
             const std::size_t first = samples[s].first, all = choice.target.dims[1];
-            const row_piece piece(source_, stored(choice), at.matrix * all + first,
-                                  std::min<std::size_t>(Encoder::rows_at_once, all - first), known);
+            const row_tile tile(source_, stored(choice), at.matrix * all + first,
+                                std::min<std::size_t>(Encoder::rows_at_once, all - first), known);
             Formats::dispatch(choice.target.type(), [&]<class F>(format_tag<F> format) {
-                lost[s] = encoder_.try_all(format, piece.rows(), known);
+                lost[s] = encoder_.try_all(format, tile.rows(), known);
             });
         });
         for (std::size_t s = 0; s < samples.size(); ++s)
@@ -262,8 +262,8 @@ private:
         if (const byte_view same = copied.empty() ? byte_view(encoded) : copied; !same.empty()) {
             detail::require_finite<Formats>(info, first_row, same);
         } else {
-            const row_piece piece(source_, info, first_row, rows, m.known);
-            error = encode_piece<Formats>(target, first_row, piece.rows(), m.known, encoder, encoded);
+            const row_tile tile(source_, info, first_row, rows, m.known);
+            error = encode_tile<Formats>(target, first_row, tile.rows(), m.known, encoder, encoded);
         }
         const byte_view bytes = copied.empty() ? byte_view(encoded) : copied;
         sink_.write(target, first_row, bytes);

@@ -1,4 +1,4 @@
-// A schedule that knows what was lost before: layers learn from the outputs of the layers already quantized.
+// A schedule that knows the upstream error: layers are calibrated on the outputs of the layers already quantized.
 #pragma once
 
 #include <algorithm>
@@ -83,10 +83,11 @@ private:
 
 }  // namespace detail
 
-/// As from_text, but every layer learns from the inputs that the quantized layers before it leave, and aims at the
-/// outputs that the original weights give for the original inputs: the rows to encode are moved by what makes most of
-/// the difference good (matrix_knowledge::correction). Experts are not moved and learn from the original inputs, since
-/// the quantized ones may take other tokens. Reported errors are against the moved weights. (GPTAQ: Li et al. 2025)
+/// As from_text, but every layer is calibrated on the inputs that the quantized layers before it leave, and aims at the
+/// outputs that the original weights give for the original inputs: the rows to encode are moved by a correction that
+/// compensates most of the difference (matrix_knowledge::correction). Experts are not moved and are calibrated on the
+/// original inputs, since the router may send other tokens to the quantized ones. Reported errors are against the moved
+/// weights. (GPTAQ: Li et al. 2025)
 ///
 /// Weights that lie on their format's grid stay as they are. A table that is embedding and output at once is encoded
 /// last: the layers see it as it was.
@@ -117,7 +118,7 @@ struct from_quantized_inputs {
                     if (choice.target.name == info.name && choice.is_encoded() && is_wanted(info))
                         written.add(info, choice.target);
         };
-        // An embedding that is no output, too, comes first: nothing is learned about it.
+        // An embedding that is no output, too, comes first: it has no statistics.
         const auto& choices = job.plan().choices;
         const auto place_of = [&](std::string_view name) {
             return std::ranges::find(choices, name, [](const auto& c) { return std::string_view(c.target.name); });

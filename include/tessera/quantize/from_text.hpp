@@ -1,4 +1,4 @@
-// A schedule for encoders that learn from text: calibration and encoding in one pass over the model, input by input.
+// A schedule for encoders that need text: calibration and encoding in one pass over the model, input by input.
 #pragma once
 
 #include <cstddef>

@@ -1,4 +1,4 @@
-// What schedules that learn from text share: from an input that the decoder shows to matrices of the plan.
+// What schedules that calibrate on text share: from an input that the decoder shows to matrices of the plan.
 #pragma once
 
 #include <algorithm>
@@ -22,7 +22,7 @@ public:
 
     [[nodiscard]] Eigen::Index used(const decoder::linear_input& input) const { return used_rows(input, used_tokens_); }
 
-    // The matrices that wait for this input and can learn from it. Slices of one come several times.
+    // The matrices that wait for this input and can use its statistics. Slices of one come several times.
     [[nodiscard]] std::vector<plan_matrix> waiting_for(const decoder::linear_input& input) const {
         std::vector<plan_matrix> found;
         if (used(input) == 0) return found;

@@ -21,9 +21,9 @@ template <block_format F, encoder_for<F> Encoder = weighted>
     constexpr std::size_t at_once = Encoder::rows_at_once;
     parallel_for((weights.rows() + at_once - 1) / at_once, threads, [&](std::size_t i) {
         const std::size_t first = i * at_once, rows = std::min(at_once, weights.rows() - first);
-        const matrix_view piece(weights.values().subspan(first * weights.columns(), rows * weights.columns()),
-                                weights.columns());
-        encode_rows<F>(encoder, piece, known, packed.rows(first, rows));
+        const matrix_view tile(weights.values().subspan(first * weights.columns(), rows * weights.columns()),
+                               weights.columns());
+        encode_rows<F>(encoder, tile, known, packed.rows(first, rows));
     });
     return packed;
 }

@@ -16,8 +16,8 @@ struct tensor_report {
     struct share {
         std::string_view encoder;  ///< its name
         std::size_t matrices = 0;  ///< that it encoded
-        /// Sum of the squared errors that it makes, or would have made, in the outputs of sampled rows for the text
-        /// held out; 0 where it was not tried.
+        /// Sum of the squared errors that it makes, or would have made, in the outputs of sampled rows for the held-out
+        /// text; 0 where it was not tried.
         double held_out_error = 0;
     };
 

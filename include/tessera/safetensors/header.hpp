@@ -98,7 +98,7 @@ inline stored_tensor parse_tensor(const std::string& name, const nlohmann::json&
 }  // namespace detail
 
 /// Reads the header of a file. Throws tessera::error naming `where` and the tensor when anything is not as the format
-/// has it: the bytes behind the header must be exactly those of the tensors, without gaps or overlaps.
+/// has it: the bytes after the header must be exactly those of the tensors, without gaps or overlaps.
 [[nodiscard]] inline header parse_header(byte_view file, std::string_view where) {
     constexpr std::uint64_t prefix = sizeof(std::uint64_t);
     if (file.size() < prefix) {

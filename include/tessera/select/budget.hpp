@@ -37,7 +37,7 @@ struct at_most_damage {
     double nats = 0.0;
 };
 
-/// May a table that is embedding and output at once be written twice, in a format for each role?
+/// Whether a table that is embedding and output at once may be written twice, in a format for each role.
 struct tied_output {
     enum class copies { one, one_or_two } allowed = copies::one;
     std::uint64_t header = 0;  ///< bytes that a second tensor adds beside its data

@@ -1,4 +1,4 @@
-// The two kinds of opinion about formats: tensor by tensor, and about all of them together.
+// The two kinds of choice: tensor by tensor, and of all tensors together.
 #pragma once
 
 #include <concepts>
@@ -10,7 +10,7 @@
 
 namespace tessera::select {
 
-/// Says which type a tensor should have, or nothing when it has no opinion. A lambda will do.
+/// Says which type a tensor should have, or nothing when it leaves that open. A lambda will do.
 template <class R>
 concept type_rule = requires(const R& rule, const tensor_info& info) {
     { rule(info) } -> std::convertible_to<std::optional<type_layout>>;

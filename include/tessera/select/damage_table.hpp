@@ -1,4 +1,4 @@
-// What each tensor's formats cost the model's output, in nats: measured elsewhere, read by the strategies.
+// The damage of each tensor in each format, in nats of KL divergence: measured elsewhere, read by the strategies.
 #pragma once
 
 #include <algorithm>
@@ -17,7 +17,7 @@ struct damage_option {
     double damage = 0.0;
 };
 
-/// One tensor's formats and how much the output suffers from its errors.
+/// The damage of one tensor in each format.
 struct tensor_damage {
     std::string name;
     std::vector<damage_option> options{};  ///< each format at most once, in any order
@@ -44,7 +44,7 @@ struct tensor_damage {
 struct damage_table {
     std::vector<tensor_damage> tensors{};
     std::string encoder = "weighted";  ///< that is to encode
-    std::string origin{};              ///< tells what it was measured with from anything else; empty: nobody knows
+    std::string origin{};              ///< a fingerprint of what it was measured with; empty: unknown
 
     /// The entry of this name, or null.
     [[nodiscard]] const tensor_damage* find(std::string_view name) const noexcept {

@@ -1,4 +1,4 @@
-// The formats a strategy may choose from.
+// Menus: the formats a strategy may choose from.
 #pragma once
 
 #include <algorithm>
@@ -15,7 +15,7 @@
 
 namespace tessera::select {
 
-/// May a tensor keep the type it is stored in, without any damage?
+/// Whether a tensor may keep the type it is stored in, without damage.
 enum class stored_type { excluded, allowed };
 
 /// Formats to choose from, in no order.

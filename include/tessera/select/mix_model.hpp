@@ -1,4 +1,4 @@
-// What llama.cpp's mixes want to know of a model, from its metadata.
+// What llama.cpp's mixes depend on in a model, from its metadata.
 #pragma once
 
 #include <cstdint>
@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "tessera/core/metadata.hpp"
-#include "tessera/select/recipe.hpp"
+#include "tessera/select/standard_mix.hpp"
 
 namespace tessera {
 
@@ -26,7 +26,7 @@ namespace detail {
 }
 }  // namespace detail
 
-/// The facts behind a recipe. Throws naming the key when one is missing or no count.
+/// The facts that a mix depends on. Throws naming the key when one is missing or no count.
 [[nodiscard]] inline select::mix_model mix_model_of(const metadata& properties,
                                                     select::mix_model::importances columns) {
     const auto& architecture = properties.require<std::string>("general.architecture");

@@ -13,7 +13,7 @@
 
 namespace tessera::select {
 
-/// What an option takes of the limit, and what is to be made small. Both finite, not negative.
+/// An option: what it takes of the limit, and the value to be minimised. Both finite, not negative.
 struct priced {
     double weight = 0.0;
     double value = 0.0;

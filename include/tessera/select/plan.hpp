@@ -14,12 +14,12 @@ namespace tessera::select {
 
 /// Why a tensor has the type it has.
 enum class reason {
-    unchanged,   ///< nobody had an opinion: it keeps its type
+    unchanged,   ///< no rule or strategy chose: it keeps its type
     requested,   ///< a rule's choice
     kept,        ///< a tensor that is never quantized (norms, biases, routers, whole numbers)
     row_length,  ///< the rows are no whole number of the wanted type's blocks
     budget,      ///< chosen together with the others, for the least damage within a limit
-    unpriced,    ///< left as it is because nobody knows what any other type would cost
+    unpriced,    ///< left as it is because the damage of all other types is unknown
 };
 
 /// One tensor's entry.

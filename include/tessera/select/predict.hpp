@@ -11,7 +11,7 @@
 
 namespace tessera::select {
 
-/// Does the plan write one table for embeddings and output?
+/// Whether the plan writes one table for embeddings and output.
 [[nodiscard]] inline bool is_tied(const plan& plan) noexcept {
     return std::none_of(plan.choices.begin(), plan.choices.end(),
                         [](const choice& c) { return c.target.name == output_name; });

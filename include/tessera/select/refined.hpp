@@ -20,10 +20,10 @@
 
 namespace tessera::select {
 
-/// Measures plans on growing samples: meter(plan, samples) returns the divergence of every token of the first `samples`
-/// samples, in nats; meter.samples() is how many there are.
+/// Measures the divergence of plans on growing samples: meter(plan, samples) returns that of every token of the first
+/// `samples` samples, in nats; meter.samples() is how many there are.
 template <class M>
-concept plan_measure = requires(M& meter, const plan& candidate, std::size_t samples) {
+concept meter_of_plans = requires(M& meter, const plan& candidate, std::size_t samples) {
     { meter(candidate, samples) } -> std::convertible_to<std::vector<float>>;
     { meter.samples() } -> std::convertible_to<std::size_t>;
 };
@@ -41,13 +41,13 @@ struct refine_report {
 };
 
 /// Starts from the budget's plan. Then pairs of its tensors swap bytes, one getting its next larger format and another
-/// its next smaller one, those first that the table thinks least of a loss. A swap is kept when the measured divergence
+/// its next smaller one, those with the least predicted loss first. A swap is kept when the measured divergence
 /// falls significantly, token by token on the same text; samples grow while that is open. Never larger than the
 /// budget's plan or its limit.
-template <plan_measure Measure>
+template <meter_of_plans Meter>
 struct refined {
     budget start;
-    Measure* measure;
+    Meter* meter;
     refine_options options = {};
     refine_report* report = nullptr;  ///< filled in, where there is one
 
@@ -92,7 +92,7 @@ private:
         return {p.choices[s.up].target.name, p.choices[s.down].target.name};
     }
 
-    // Measuring would not feel what such a tensor loses, and give all its bytes to others.
+    // The forward pass does not reach such a tensor: measuring would show no loss, and give all its bytes to others.
     [[nodiscard]] bool is_unreached(const choice& made) const {
         const tensor_damage* entry = start.damage.find(made.target.name);
         return entry != nullptr && !entry->priced_as.empty();
@@ -168,10 +168,10 @@ private:
     }
 
     [[nodiscard]] bool is_better(const plan& draft, const plan& candidate) const {
-        const std::size_t most = measure->samples();
+        const std::size_t most = meter->samples();
         for (std::size_t samples = std::max<std::size_t>(1, options.first_samples);; samples *= 2) {
             samples = std::min(samples, most);
-            const std::vector<float> before = (*measure)(draft, samples), after = (*measure)(candidate, samples);
+            const std::vector<float> before = (*meter)(draft, samples), after = (*meter)(candidate, samples);
             double sum = 0, squares = 0;
             for (std::size_t t = 0; t < before.size(); ++t) {
                 const double change = double{after[t]} - double{before[t]};

@@ -57,8 +57,7 @@ void settle(plan& draft, const Strategy& strategy, std::span<const type_layout> 
     strategy.settle(draft, available);
 }
 
-/// The first with an opinion decides: rules and strategies in the order they are asked. Of rules alone it is a rule,
-/// too.
+/// Rules and strategies in turn: the first that chooses a type for a tensor decides. Of rules alone it is a rule, too.
 template <class... Parts>
 requires((type_rule<Parts> || selection_strategy<Parts>) && ...)
 struct first_match {

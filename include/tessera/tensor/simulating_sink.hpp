@@ -1,4 +1,4 @@
-// A sink that keeps the values of formats, not their bytes: so programs run a format that they have never heard of.
+// A sink that stores the values that formats decode to, so that programs run formats they do not know.
 #pragma once
 
 #include <algorithm>

@@ -19,14 +19,14 @@
 #include "tessera/core/tensor_info.hpp"
 #include "tessera/core/tied_table.hpp"
 #include "tessera/select/concepts.hpp"
+#include "tessera/select/mix_table.hpp"
 #include "tessera/select/plan.hpp"
-#include "tessera/select/recipe_table.hpp"
 #include "tessera/select/rules.hpp"
 #include "tessera/select/strategies.hpp"
 
 namespace tessera::select {
 
-/// What the mixes want to know of a model beside its tensors.
+/// What the mixes depend on in a model beside its tensors.
 struct mix_model {
     std::string architecture;
     std::uint64_t layers = 0;
@@ -87,9 +87,9 @@ public:
           model_(model),
           is_tied_(tied_table(tensors) != nullptr) {
         using namespace facts;
-        const std::uint64_t group = model.kv_heads == 0 ? 0 : model.heads / model.kv_heads;
+        const std::uint64_t queries_per_key = model.kv_heads == 0 ? 0 : model.heads / model.kv_heads;
         model_facts_ = model.columns == mix_model::importances::present ? importance : no_importance;
-        if (group >= 4) model_facts_ |= wide_groups;
+        if (queries_per_key >= 4) model_facts_ |= wide_groups;
         if (model.experts >= 4) model_facts_ |= four_experts;
         if (model.experts == 8) model_facts_ |= eight_experts;
         if (model.architecture == "falcon") model_facts_ |= falcon;
@@ -119,7 +119,7 @@ private:
     [[nodiscard]] const type_layout& layout(type_id id) const {
         const type_layout* found = find_layout(formats_, id);
         if (found == nullptr)
-            fail("recipe ", mix_.name, ": wanted a list of formats with tensor type ", static_cast<std::uint32_t>(id),
+            fail("mix ", mix_.name, ": wanted a list of formats with tensor type ", static_cast<std::uint32_t>(id),
                  ", got one without it");
         return *found;
     }
@@ -208,15 +208,15 @@ private:
 }
 
 /// The strategy that gives every tensor of one model what llama-quantize would give it.
-class recipe {
+class standard_mix {
 public:
     /// Throws as mix_types, and when the mix needs importances and there are none.
-    recipe(const mix& chosen, const mix_model& model, std::span<const tensor_info> tensors,
-           std::span<const type_layout> formats) {
+    standard_mix(const mix& chosen, const mix_model& model, std::span<const tensor_info> tensors,
+                 std::span<const type_layout> formats) {
         const auto types = mix_types(chosen, model, tensors, formats);
         if (model.columns == mix_model::importances::absent)
             if (const tensor_info* needy = needs_importances(chosen, tensors, types))
-                fail("recipe ", chosen.name,
+                fail("mix ", chosen.name,
                      ": wanted importances of the columns (an importance matrix), got none: ", needy->name,
                      " would be useless without them");
         for (std::size_t t = 0; t < tensors.size(); ++t)
@@ -236,6 +236,6 @@ private:
     std::unordered_map<std::string, mix_type> types_;
 };
 
-static_assert(selection_strategy<recipe>);
+static_assert(selection_strategy<standard_mix>);
 
 }  // namespace tessera::select

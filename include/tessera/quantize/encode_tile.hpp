@@ -100,11 +100,11 @@ template <class F>
 
 }  // namespace detail
 
-/// Encodes rows of a matrix, from `first_row` of the tensor on, to `bytes` in the type of `target`; returns what they
-/// lost. Throws naming the place when a weight does not fit its type.
+/// Encodes rows of a matrix, from `first_row` of the tensor on, to `bytes` in the type of `target`; returns their
+/// error. Throws naming the place when a weight does not fit its type.
 template <class Formats, class Encoder>
-encoding_error encode_piece(const tensor_info& target, std::uint64_t first_row, matrix_view weights,
-                            const matrix_knowledge& known, const Encoder& encoder, std::vector<std::byte>& bytes) {
+encoding_error encode_tile(const tensor_info& target, std::uint64_t first_row, matrix_view weights,
+                           const matrix_knowledge& known, const Encoder& encoder, std::vector<std::byte>& bytes) {
     encoding_error sums;
     const std::size_t columns = weights.columns();
     bytes.resize(weights.rows() * target.row_bytes());
@@ -133,12 +133,12 @@ encoding_error encode_piece(const tensor_info& target, std::uint64_t first_row, 
 }
 
 /// Rows of one matrix in floats.
-class row_piece {
+class row_tile {
 public:
     /// Reads rows of `stored`, moved as `known` says. Throws naming the place when a number is not finite.
     template <tensor_source Source>
-    row_piece(const Source& source, const tensor_info& stored, std::uint64_t first_row, std::uint64_t rows,
-              const matrix_knowledge& known)
+    row_tile(const Source& source, const tensor_info& stored, std::uint64_t first_row, std::uint64_t rows,
+             const matrix_knowledge& known)
         : size_(rows * stored.columns()),
           columns_(stored.columns()),
           values_(std::make_unique_for_overwrite<float[]>(size_)) {

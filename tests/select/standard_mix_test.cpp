@@ -12,7 +12,7 @@
 
 #include "support/support.hpp"
 #include "tessera/format/builtin.hpp"
-#include "tessera/select/recipe.hpp"
+#include "tessera/select/standard_mix.hpp"
 #include "tessera/select/strategies.hpp"
 
 using namespace tessera;
@@ -85,8 +85,8 @@ constexpr std::span<const type_layout> formats = builtin_formats::layouts;
 select::mix mix_of(std::string_view name) { return select::find_mix(name, formats).value(); }
 
 select::plan plan_of(std::string_view name, const std::vector<tensor_info>& tensors) {
-    const select::recipe recipe(mix_of(name), small, tensors, formats);
-    return select::make_plan(tensors, recipe, type_layouts);
+    const select::standard_mix strategy(mix_of(name), small, tensors, formats);
+    return select::make_plan(tensors, strategy, type_layouts);
 }
 
 const select::choice& choice_of(const select::plan& plan, const std::string& name) {
@@ -147,12 +147,12 @@ TEST_CASE("mixes that are useless without importances say so, and rows that noth
     blind.columns = mix_model::importances::absent;
     const auto complaint = [&](const char* name, std::uint64_t columns) {
         return support::message_of<error>(
-            [&] { (void)select::recipe(mix_of(name), blind, small_model(columns), formats); });
+            [&] { (void)select::standard_mix(mix_of(name), blind, small_model(columns), formats); });
     };
-    CHECK(complaint("IQ2_XS", 512).find("recipe IQ2_XS: wanted importances") == 0);
+    CHECK(complaint("IQ2_XS", 512).find("mix IQ2_XS: wanted importances") == 0);
     CHECK(complaint("Q2_K_S", 512).find("wanted importances") != std::string::npos);
     CHECK(complaint("Q1_0", 576).find("Q1_0 wants Q1_0, which does not take them") != std::string::npos);
-    (void)select::recipe(mix_of("Q2_K"), blind, small_model(), formats);  // fine
+    (void)select::standard_mix(mix_of("Q2_K"), blind, small_model(), formats);  // fine
 }
 
 TEST_CASE("rows that are no whole blocks get llama-quantize's substitute, and the plan says what was meant") {
@@ -180,12 +180,12 @@ TEST_CASE("rows that are no whole blocks get llama-quantize's substitute, and th
         CHECK(made.wanted.name == e.query_wanted);
         CHECK(made.why == select::reason::row_length);
     }
-    // Pins before a recipe keep what they settled.
+    // Pins before a mix keep what they settled.
     const auto tensors = small_model();
     const select::pinned pin{[](const tensor_info& info) { return info.name == "output.weight"; },
                              *find_type(type_id::q8_0)};
-    const select::recipe recipe(mix_of("Q4_K_M"), small, tensors, formats);
-    const select::plan plan = select::make_plan(tensors, select::first_match(pin, recipe), type_layouts);
+    const select::standard_mix strategy(mix_of("Q4_K_M"), small, tensors, formats);
+    const select::plan plan = select::make_plan(tensors, select::first_match(pin, strategy), type_layouts);
     CHECK(choice_of(plan, "output.weight").target.layout.name == "Q8_0");
     CHECK(choice_of(plan, "blk.3.attn_q.weight").why == select::reason::requested);
 }
