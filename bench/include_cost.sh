@@ -23,10 +23,10 @@ read -ra flags <<<"-std=c++20 ${CXXFLAGS:--O2 -march=native} -Iinclude ${CPPFLAG
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
-# Row of cmake/modules.cmake: "name | modules | packages"
-row() { grep -E "^    \"$1 +\\|" cmake/modules.cmake | tr -d '"'; }
+# Row of include/modules.cmake: "name | modules | packages"
+row() { grep -E "^    \"$1 +\\|" include/modules.cmake | tr -d '"'; }
 modules_of() { row "$1" | cut -d'|' -f2; }
-all_modules() { grep -oE '^    "[a-z_]+ ' cmake/modules.cmake | tr -d '" '; }
+all_modules() { grep -oE '^    "[a-z_]+ ' include/modules.cmake | tr -d '" '; }
 
 # A module and all it uses, each once.
 closure() {

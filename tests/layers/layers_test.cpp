@@ -160,7 +160,7 @@ std::vector<std::string> unused(const std::vector<layer>& table, const std::vect
     return found;
 }
 
-// A module of cmake/modules.cmake with all that comes with it.
+// A module of include/modules.cmake with all that comes with it.
 struct module_closure {
     std::set<std::string> folders;   // of modules
     std::set<std::string> packages;  // their own and those of the modules they use
@@ -218,7 +218,7 @@ module_closure reached_from(const std::vector<std::string>& headers) {
 }  // namespace
 
 TEST_CASE("the target of a module brings what its headers include") {
-    const auto modules = read_modules(support::read_text(support::project_dir() / "cmake/modules.cmake"));
+    const auto modules = read_modules(support::read_text(support::project_dir() / "include/modules.cmake"));
     std::set<std::string> named;
     for (const auto& [name, all] : modules) {
         CAPTURE(name);

@@ -30,7 +30,7 @@ set(tessera_modules
 function(tessera_module row name uses packages)
     string(REGEX MATCH "^([a-z_]+) *\\|([^|]*)\\|(.*)$" matched "${row}")
     if(NOT matched)
-        message(FATAL_ERROR "cmake/modules.cmake: wanted \"name | modules | packages\", got \"${row}\"")
+        message(FATAL_ERROR "include/modules.cmake: wanted \"name | modules | packages\", got \"${row}\"")
     endif()
     separate_arguments(its_uses UNIX_COMMAND "${CMAKE_MATCH_2}")
     separate_arguments(its_packages UNIX_COMMAND "${CMAKE_MATCH_3}")
