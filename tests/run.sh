@@ -117,6 +117,7 @@ if [[ -z ${TESSERA_QUICK:-} ]]; then
         watching=clang++  # which makes watched programs in little more than half the time
         # The encoders go through every format. The example goes through the whole library, which is only checked.
         check_syntax clang++ examples/quantize_and_measure.cpp
+        check_syntax clang++ tests/consumers/include_only/main.cpp
         check "clang++, strict" build/clang "test_kernels test_encode" '^(kernels|encode|refused\..*)$' --preset dev -DCMAKE_CXX_COMPILER=clang++
     fi
     # Where bytes and lengths from outside come in, and where they are computed with. What clang's OpenMP keeps until the

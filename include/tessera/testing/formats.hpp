@@ -65,6 +65,11 @@ namespace detail {
     return is_lower(c) || is_upper(c) || (c >= '0' && c <= '9') || c == '_' || c == '.' || c == '-';
 }
 
+/// A format that takes a block apart again.
+template <class F>
+concept loads_blocks = two_stage_format<F> && requires(const typename F::block& in, typename F::scales& s,
+                                                       typename F::code_array& codes) { F::load(in, s, codes); };
+
 /// The checks of one format.
 template <block_format F>
 class format_checks {
@@ -80,8 +85,7 @@ public:
         extremes();
         if constexpr (size > 1) errors();
         if constexpr (two_stage_format<F>) stages();
-        if constexpr (requires(block b, typename F::scales& s, typename F::code_array& c) { F::load(b, s, c); })
-            bytes();
+        if constexpr (loads_blocks<F>) bytes();
         return std::move(failures_);
     }
 
