@@ -17,19 +17,24 @@
 #include "tessera/core/function_ref.hpp"
 #include "tessera/core/progress.hpp"
 #include "tessera/core/token_windows.hpp"
+#include "tessera/encode/check.hpp"
 #include "tessera/encode/encoders.hpp"
+#include "tessera/encode/error_feedback.hpp"
+#include "tessera/encode/output_error.hpp"
 #include "tessera/encode/saturation.hpp"
 #include "tessera/format/builtin.hpp"
 #include "tessera/format/check.hpp"
 #include "tessera/format/scalar_format.hpp"
-#include "tessera/measure/evaluate.hpp"
+#include "tessera/measure/compare.hpp"
 #include "tessera/measure/weight_error.hpp"
+#include "tessera/quantize/pack.hpp"
 #include "tessera/select/refined.hpp"
 #include "tessera/select/strategies.hpp"
 #include "tessera/tensor/memory.hpp"
 #include "tessera/tensor/overlay_source.hpp"
 #include "tessera/tensor/packed_matrix.hpp"
 #include "tessera/tensor/simulating_sink.hpp"
+#include "tessera/testing/encoders.hpp"
 
 using namespace tessera;
 
@@ -182,6 +187,20 @@ struct least_layout {
 using least_scalar_format = scalar_format<least_layout>;
 static_assert(two_stage_format<least_scalar_format> && scaled_format<least_scalar_format>);
 
+// --- encoders ---
+
+struct least_encoder : pinned_down {
+    using pinned_down::pinned_down;
+    static constexpr const char* name = "least";
+    static constexpr encoder_needs needs{};
+    static constexpr unsigned rows_at_once = 3;
+    void operator()(format_tag<least_gguf_format> format, matrix_view rows, const matrix_knowledge& known,
+                    std::span<least_gguf_format::block> out) const {
+        nearest{}(format, rows, known, out);
+    }
+};
+static_assert(check_encoder_for<least_encoder, least_gguf_format>() && !encoder_for<least_encoder, f32>);
+
 // --- tensors ---
 
 /// Ones.
@@ -286,6 +305,24 @@ TEST_CASE("formats: what encodes, decodes and measures takes the least of them")
     try_format(std::type_identity<least_two_stage_format>{});
     try_format(std::type_identity<least_scalar_format>{});
     CHECK(format_list<least_gguf_format>::names() == "least");
+}
+
+TEST_CASE("encoders: error feedback takes the least of scalar formats") {
+    using F = least_scalar_format;
+    const Eigen::MatrixXf gram = Eigen::MatrixXf::Identity(64, 64);
+    const gram_factor factor(gram, 100);
+    const auto x = support::gaussian(64 * 2, 1);
+    packed_matrix<F> packed(2, 64);
+    encode_rows<F>(error_feedback{}, matrix_view(x, 64), {.factor = &factor}, packed.rows(0, 2));
+    CHECK(measure_error(matrix_view(x, 64), packed).relative() < 0.2);
+}
+
+TEST_CASE("encoders: rows are encoded, packed and compared by the least of them") {
+    const auto x = support::gaussian(12 * 7, 1);
+    const auto packed = quantize<least_gguf_format>(matrix_view(x, 12), {}, least_encoder(1));
+    CHECK(packed.rows() == 7);
+    CHECK(measure_output_error<least_gguf_format>(least_encoder(1), matrix_view(x, 12), {}, {}).weights > 0.0);
+    CHECK(testing::check_encoder<format_list<least_gguf_format>>(least_encoder(1), 12).empty());
 }
 
 TEST_CASE("tensors: adaptors take the least of sources and sinks") {

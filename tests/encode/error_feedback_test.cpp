@@ -7,6 +7,7 @@
 #include <cstring>
 #include <limits>
 #include <span>
+#include <string>
 #include <vector>
 
 #include <doctest/doctest.h>
@@ -18,6 +19,7 @@
 #include "tessera/format/iq2.hpp"
 #include "tessera/format/iq4.hpp"
 #include "tessera/format/k_quants.hpp"
+#include "tessera/testing/encoders.hpp"
 
 using namespace tessera;
 
@@ -209,4 +211,10 @@ TEST_CASE("results do not depend on threads or on what else is encoded") {
         const std::vector<typename F::block> first(all.begin(), all.begin() + some / F::block_size);
         CHECK(same_bytes(first, encode_feedback<F>(std::span(weights).first(some), one)));
     });
+}
+
+TEST_CASE("error feedback keeps what is asked of every encoder") {
+    const gram_factor factor(correlated_gram(), tokens, {.damping = 0.01});
+    for (const std::string& failure : testing::check_encoder<formats>(error_feedback{}, columns, {.factor = &factor}))
+        FAIL_CHECK(failure);
 }

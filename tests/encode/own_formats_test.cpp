@@ -7,6 +7,7 @@
 #include <limits>
 #include <random>
 #include <span>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -16,6 +17,7 @@
 #include "support/random.hpp"
 #include "tessera/encode/encoders.hpp"
 #include "tessera/format/combination.hpp"
+#include "tessera/testing/encoders.hpp"
 
 using namespace tessera;
 using support::gaussian;
@@ -65,6 +67,17 @@ using odd_formats =
                 odd_format<4, 80, scale_and_min_in_two_levels<half, 5>, non_negative<4>, 3>,
                 odd_format<2, 240, scale_and_offset<bfloat16, 15>, non_negative<2>, 4>,
                 odd_format<5, 288, scale_in_two_levels<half, 18>, symmetric<5>, 5>>;
+
+/// An encoder that encodes otherwise each time.
+struct moody : nearest {
+    template <block_format F>
+    void operator()(format_tag<F> format, matrix_view rows, const matrix_knowledge& known,
+                    std::span<typename F::block> out) const {
+        nearest::operator()(format, rows, known, out);
+        out[0].codes[0] = static_cast<std::uint8_t>(++*calls);
+    }
+    int* calls = nullptr;
+};
 
 }  // namespace
 
@@ -130,4 +143,15 @@ TEST_CASE("three parts with scales of their own are three blocks of one part") {
     using one = odd_format<4, 16, scale<half, 1>, symmetric<4>, 2>;
     const auto x = gaussian(48 * 50, 8);
     CHECK(encode_decode<three>(weighted{}, x, {}) == encode_decode<one>(weighted{}, x, {}));
+}
+
+TEST_CASE("encoders keep on all of these what testing/encoders.hpp asks of every encoder") {
+    for (const std::string& failure : testing::check_encoder<hand_written>(nearest{})) FAIL_CHECK(failure);
+    for (const std::string& failure : testing::check_encoder<hand_written>(weighted{})) FAIL_CHECK(failure);
+    for (const std::string& failure : testing::check_encoder<odd_formats>(weighted{}, 48 * 60)) FAIL_CHECK(failure);
+
+    int calls = 0;
+    moody encoder;
+    encoder.calls = &calls;
+    CHECK(testing::check_encoder<format_list<support::own_nibbles>>(encoder).size() >= 2);
 }

@@ -30,7 +30,7 @@ const std::vector<layer> layers{
     {"kernels", {}, {"xsimd/"}},
     {"format", {"core", "kernels"}, {}},
     {"encode", {"core", "kernels", "format"}, {"Eigen/"}},
-    {"testing", {"core", "format"}, {}},
+    {"testing", {"core", "format", "encode"}, {}},
     {"tensor", {"core", "format"}, {}},
     {"gguf", {"core", "format", "tensor"}, {}},
     {"json", {"core"}, {"nlohmann/"}},

@@ -172,7 +172,7 @@ private:
 };
 
 /// Error feedback: scales as `weighted` finds them for weights moved by what was rounded before, codes that know the
-/// whole row. Formats that are not made of scales and codes are encoded as by `weighted`.
+/// whole row. Formats without two stages, or whose blocks do not fill spans (fits_spans), are encoded as by `weighted`.
 struct error_feedback {
     int refits = 1;  ///< times that a span's scales are fitted again and its columns rounded again
 
