@@ -8,7 +8,7 @@ set(tessera_modules
     "format         | core kernels                                     |"
     "encode         | core kernels format                              |"
     "error_feedback | core kernels format encode                       | Eigen3"
-    "testing        | core format                                      |"
+    "testing        | core format encode                               |"
     "tensor         | core format                                      |"
     "gguf           | core format tensor                               |"
     "json           | core                                             | nlohmann_json"
