@@ -45,7 +45,7 @@ const std::vector<layer> layers{
     {"quantize", {"core", "kernels", "format", "encode", "tensor", "decoder", "calibrate", "measure", "select"}, {}},
     {"damage", {"core", "format", "encode", "tensor", "decoder", "calibrate", "measure", "select", "quantize"}, {}},
     {"files", {"core", "format", "gguf", "json", "select", "quantize"}, {"nlohmann/"}},
-    {"app", {"core", "tensor", "gguf", "decoder", "huggingface", "select", "files"}, {}},
+    {"app", {"core", "format", "tensor", "gguf", "decoder", "huggingface", "select", "files"}, {}},
 };
 
 // Headers that alone in their folder include something heavy.
