@@ -111,7 +111,8 @@ void print_feedback(const select::plan& plan, const std::vector<tensor_report>& 
 }  // namespace
 
 void print_encoding(const select::plan& plan, const encoding_report& report) {
-    const bool is_moved = report.encoder == app::encoder_kind::feedback && report.inputs == app::feedback_inputs::quantized;
+    const bool is_moved =
+        report.encoder == app::encoder_kind::feedback && report.inputs == app::feedback_inputs::quantized;
     print_errors(plan, report.tensors, &encoding_error::plain,
                  is_moved ? "relative error of the moved weights: " : "relative error of the weights: ");
     print_errors(plan, report.tensors, &encoding_error::weighted, "  weighed by importance: ");

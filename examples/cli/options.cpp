@@ -148,6 +148,18 @@ CLI::Option* add_json(CLI::App& command, printed& as, const std::string& help) {
     return command.add_flag_callback("--json", [&as] { as = printed::json; }, help);
 }
 
+void add_simulate(CLI::App& command, app::output_options& output) {
+    static const std::map<std::string, app::simulated_store> stores{
+        {"F16", app::simulated_store::f16}, {"BF16", app::simulated_store::bf16}, {"Q8_0", app::simulated_store::q8_0}};
+    command
+        .add_option_function<std::string>(
+            "--simulate", [&output](const std::string& name) { output.simulate = stores.at(name); },
+            "Store the values that the formats stand for in F16, BF16 or Q8_0: other programs\nthen run formats that "
+            "they do not know, at the quality of these; the file is larger")
+        ->transform(CLI::IsMember({"F16", "BF16", "Q8_0"}, CLI::ignore_case))
+        ->type_name("TYPE");
+}
+
 void add_chunks(CLI::App& command, app::chunking& chunks) {
     command
         .add_option_function<std::string>(

@@ -22,6 +22,8 @@ void add_untie(CLI::App& command, app::tied_output& tied);
 void add_force(CLI::App& command, tessera::existing_file& existing);
 void add_output(CLI::App& command, app::output_options& output, run_kind& kind);
 CLI::Option* add_json(CLI::App& command, printed& as, const std::string& help);
+/// --simulate: values of formats in the bytes of another.
+void add_simulate(CLI::App& command, app::output_options& output);
 void add_chunks(CLI::App& command, app::chunking& chunks);
 void add_importances(CLI::App& command, app::importance_options& importances);
 void add_encoder(CLI::App& command, std::optional<app::encoder_kind>& encoder);

@@ -91,7 +91,8 @@ void plan(const plan_command& command, const app::any_encoders& formats) {
     print_notes(plan);
     print_prediction(plan);
     print_needs(formats.needs_of(plan.targets()));
-    std::cout << "size: " << size_text(plan, made.properties) << '\n';
+    std::cout << "size: " << size_text(plan, gguf::file_size(plan.targets(), output_metadata(made.properties, plan)))
+              << '\n';
     for (const auto* path : {&options.output, &options.tensor_types})
         if (!path->empty()) std::cout << "wrote " << path_text(*path) << '\n';
     made.files.done();

@@ -12,8 +12,6 @@
 #include "terminal.hpp"
 #include "tessera/app/model_summary.hpp"
 #include "tessera/core/printable.hpp"
-#include "tessera/gguf/layout.hpp"
-#include "tessera/quantize/output_metadata.hpp"
 #include "tessera/tensor/tensor_table.hpp"
 
 namespace cli {
@@ -152,9 +150,8 @@ void print_prediction(const select::plan& plan) {
     std::cout << '\n';
 }
 
-std::string size_text(const select::plan& plan, const tessera::metadata& properties) {
-    const auto bytes = tessera::gguf::file_size(plan.targets(), tessera::output_metadata(properties, plan));
-    return bytes_text(bytes) + ", " + fixed(plan.bits_per_weight(), 3) + " bits per weight";
+std::string size_text(const select::plan& plan, std::uint64_t file_bytes) {
+    return bytes_text(file_bytes) + ", " + fixed(plan.bits_per_weight(), 3) + " bits per weight";
 }
 
 }  // namespace cli

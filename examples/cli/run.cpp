@@ -85,6 +85,7 @@ void add_quantize(CLI::App& program, cli::quantize_command& run, const any_encod
     command->add_option("--report", options.report, "Write how every tensor was encoded, as JSON")
         ->check(cli::is_file_name)
         ->type_name("FILE");
+    cli::add_simulate(*command, options.output);
     cli::add_untie(*command, options.model.tied);
     cli::add_output(*command, options.output, run.kind);
     command->footer(

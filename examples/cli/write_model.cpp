@@ -15,8 +15,9 @@ namespace cli {
 void write_model(const app::quantization& job, run_kind kind, const std::filesystem::path& report_path,
                  const app::any_encoders& formats) {
     const tessera::select::plan& plan = job.plan();
-    const std::string size = size_text(plan, job.properties);
-    const auto needs = formats.needs_of(plan.targets());
+    const app::stored_model stored = app::stored_as(job, formats);
+    const std::string size = size_text(plan, stored.file_bytes());
+    const auto needs = formats.needs_of(stored.tensors);
     if (kind == run_kind::dry) {
         print_tensors(plan);
         print_formats(plan);

@@ -10,6 +10,7 @@
 
 #include "tessera/app/any_formats.hpp"
 #include "tessera/app/any_model.hpp"
+#include "tessera/app/any_sink.hpp"
 #include "tessera/app/loaded_importances.hpp"
 #include "tessera/app/options.hpp"
 #include "tessera/calibrate/importance_table.hpp"
@@ -24,7 +25,6 @@
 #include "tessera/encode/encoders.hpp"
 #include "tessera/encode/error_feedback.hpp"
 #include "tessera/format/builtin.hpp"
-#include "tessera/gguf/writer.hpp"
 #include "tessera/measure/kl_divergence.hpp"
 #include "tessera/quantize/from_importances.hpp"
 #include "tessera/quantize/from_quantized_inputs.hpp"
@@ -34,6 +34,7 @@
 #include "tessera/select/damage_table.hpp"
 #include "tessera/select/menu.hpp"
 #include "tessera/select/plan.hpp"
+#include "tessera/tensor/simulating_sink.hpp"
 
 namespace tessera::app {
 
@@ -80,10 +81,10 @@ private:
 /// out.
 template <class Formats>
 std::vector<tensor_report> write_encoded(const any_model& model, const select::plan& plan, const encoding& encoding,
-                                         gguf::writer& file, const metadata& properties, int threads,
+                                         any_sink sink, const metadata& properties, int threads,
                                          progress_callback report) {
     const auto run = [&](const auto& encoder, const auto& schedule) {
-        return tessera::quantize<Formats>(model, plan, encoder, schedule, file, properties, {.threads = threads},
+        return tessera::quantize<Formats>(model, plan, encoder, schedule, sink, properties, {.threads = threads},
                                           report);
     };
     const from_importances table{detail::table_of(encoding.importances)};
@@ -94,6 +95,18 @@ std::vector<tensor_report> write_encoded(const any_model& model, const select::p
     if (encoding.inputs == feedback_inputs::quantized)
         return run(encoder, from_quantized_inputs{*importances.text(), detail::learning(importances)});
     return run(encoder, from_text{*importances.text(), detail::learning(importances)});
+}
+
+/// Calls f(sink) with a sink that stores values of formats as options say, in front of another.
+template <class Formats>
+void store_values(any_sink sink, simulated_store store, simulated which, const std::function<void(any_sink)>& f) {
+    const auto with = [&](auto simulating) { f(any_sink(simulating)); };
+    switch (store) {
+        case simulated_store::none: return f(sink);
+        case simulated_store::f16: return with(simulate<Formats, tessera::f16>(sink, which));
+        case simulated_store::bf16: return with(simulate<Formats, tessera::bf16>(sink, which));
+        case simulated_store::q8_0: return with(simulate<Formats, tessera::q8_0>(sink, which));
+    }
 }
 
 /// The damage of the menu's formats with an encoding.
@@ -121,7 +134,7 @@ select::damage_table damage_of(const any_model& model, const encoding& encoding,
 template <class Formats>
 any_plan_meter meter_of(const any_model& model, const importance_table& importances, const token_windows& windows,
                         int threads) {
-    return any_plan_meter(std::make_unique<plan_meter<Formats, any_model, weighted>>(
+    return any_plan_meter(std::make_unique<plan_meter<any_model, weighted, Formats>>(
         model, importances, windows, weighted{}, evaluate_options{.threads = threads}));
 }
 
@@ -132,11 +145,13 @@ public:
     explicit any_encoders(format_list<Formats...> list)
         : any_formats(list),
           write(&write_encoded<format_list<Formats...>>),
+          store(&store_values<format_list<Formats...>>),
           damage(&damage_of<format_list<Formats...>>),
           meter(&meter_of<format_list<Formats...>>) {}
 
-    std::vector<tensor_report> (*write)(const any_model&, const select::plan&, const encoding&, gguf::writer&,
+    std::vector<tensor_report> (*write)(const any_model&, const select::plan&, const encoding&, any_sink,
                                         const metadata&, int, progress_callback);
+    void (*store)(any_sink, simulated_store, simulated, const std::function<void(any_sink)>&);
     select::damage_table (*damage)(const any_model&, const encoding&, const token_windows&, const select::menu&,
                                    std::span<const type_layout>, damage_measuring, int, progress_callback);
     any_plan_meter (*meter)(const any_model&, const importance_table&, const token_windows&, int);

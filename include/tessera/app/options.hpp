@@ -91,6 +91,10 @@ struct measure_options {
     damage_measuring measure = damage_measuring::direct;
 };
 
+/// Where the values of formats are kept in another format's bytes, so that programs that do not know these run them:
+/// nowhere, or the format that holds the values.
+enum class simulated_store { none, f16, bf16, q8_0 };
+
 /// The least damage within a limit.
 struct target_options {
     std::optional<std::uint64_t> bytes{};  ///< of the whole file; one of these three

@@ -5,11 +5,12 @@
 #include <cstdint>
 #include <filesystem>
 #include <optional>
+#include <span>
 #include <string>
 #include <utility>
 #include <vector>
 
-#include "tessera/app/any_formats.hpp"
+#include "tessera/app/any_sink.hpp"
 #include "tessera/app/chat_templates.hpp"
 #include "tessera/app/encoding.hpp"
 #include "tessera/app/importances.hpp"
@@ -19,9 +20,11 @@
 #include "tessera/app/options.hpp"
 #include "tessera/app/plan.hpp"
 #include "tessera/app/work_files.hpp"
+#include "tessera/core/bytes.hpp"
 #include "tessera/core/metadata.hpp"
 #include "tessera/core/output_rule.hpp"
 #include "tessera/core/printable.hpp"
+#include "tessera/core/tensor_info.hpp"
 #include "tessera/files/plan_file.hpp"
 #include "tessera/gguf/layout.hpp"
 #include "tessera/gguf/writer.hpp"
@@ -29,6 +32,7 @@
 #include "tessera/quantize/tensor_report.hpp"
 #include "tessera/select/plan.hpp"
 #include "tessera/select/strategies.hpp"
+#include "tessera/tensor/simulating_sink.hpp"
 
 namespace tessera::app {
 
@@ -37,6 +41,8 @@ struct output_options {
     std::filesystem::path path{};
     existing_file existing = existing_file::refuse;
     std::filesystem::path chat_template{};  ///< takes the place of the model's own; empty: stays
+    simulated_store simulate = simulated_store::none;
+    simulated which = simulated::quantized;  ///< what is simulated, if anything is
     int threads = 0;
 };
 
@@ -73,7 +79,6 @@ struct quantization {
     }
     [[nodiscard]] const select::plan& plan() const noexcept { return chosen.plan; }
     [[nodiscard]] metadata written_metadata() const { return output_metadata(properties, plan()); }
-    [[nodiscard]] std::uint64_t file_bytes() const { return gguf::file_size(plan().targets(), written_metadata()); }
     /// What the importances lack for the plan; with the encoder `nearest`, which knows none, nothing but all.
     [[nodiscard]] importance_gaps gaps() const {
         return find_gaps(plan(), properties, encoder == encoder_kind::nearest ? nullptr : encoding().importances);
@@ -136,13 +141,45 @@ template <class Formats = builtin_formats>
     return job;
 }
 
+/// What a file holds.
+struct stored_model {
+    std::vector<tensor_info> tensors{};
+    metadata properties{};
+
+    [[nodiscard]] std::uint64_t file_bytes() const { return gguf::file_size(tensors, properties); }
+
+    // A sink that keeps what it is told first.
+    void begin(std::span<const tensor_info> list, const metadata& keys) {
+        tensors.assign(list.begin(), list.end());
+        properties = keys;
+    }
+    void write(const tensor_info&, std::uint64_t, byte_view) {}
+    void finish() {}
+};
+
+/// What the file of a quantization will hold: the plan's tensors, or what stores their values.
+template <class Formats = builtin_formats>
+[[nodiscard]] stored_model stored_as(const quantization& job, const any_encoders& formats = any_encoders(Formats{})) {
+    stored_model stored;
+    formats.store(any_sink(stored), job.output.simulate, job.output.which, [&](any_sink sink) {
+        const std::vector<tensor_info> targets = job.plan().targets();
+        sink.begin(targets, job.written_metadata());
+    });
+    return stored;
+}
+
 /// Encodes, and writes the file. Returns a report per tensor, in the plan's order.
 template <class Formats = builtin_formats>
 std::vector<tensor_report> write(const quantization& job, const listener& listener = {},
                                  const any_encoders& formats = any_encoders(Formats{})) {
-    gguf::writer file(job.output.path, {.inputs = job.files.rule().inputs, .existing = job.files.rule().existing});
-    return formats.write(job.model, job.plan(), job.encoding(), file, job.written_metadata(), job.output.threads,
-                         listener.progress);
+    const output_rule& rule = job.files.rule();
+    gguf::writer file(job.output.path, {.inputs = rule.inputs, .existing = rule.existing});
+    std::vector<tensor_report> reports;
+    formats.store(any_sink(file), job.output.simulate, job.output.which, [&](any_sink sink) {
+        reports = formats.write(job.model, job.plan(), job.encoding(), sink, job.written_metadata(), job.output.threads,
+                                listener.progress);
+    });
+    return reports;
 }
 
 /// What a model became.
@@ -159,7 +196,7 @@ quantized write_all(const Options& options, const listener& listener, const any_
     const quantization job = prepare(options, listener, formats);
     std::vector<tensor_report> tensors = write(job, listener, formats);
     job.files.done();
-    return {job.plan(), std::move(tensors), job.file_bytes()};
+    return {job.plan(), std::move(tensors), stored_as(job, formats).file_bytes()};
 }
 
 }  // namespace detail
