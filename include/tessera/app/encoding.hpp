@@ -135,7 +135,7 @@ template <class Formats>
 any_plan_meter meter_of(const any_model& model, const importance_table& importances, const token_windows& windows,
                         int threads) {
     return any_plan_meter(std::make_unique<plan_meter<any_model, weighted, Formats>>(
-        model, importances, windows, weighted{}, evaluate_options{.threads = threads}));
+        model, importances, windows, weighted{}, tessera::evaluate_options{.threads = threads}));
 }
 
 /// What verbs that encode need of a list of formats.
