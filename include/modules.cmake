@@ -23,7 +23,7 @@ set(tessera_modules
     "quantize       | format encode decoder calibrate measure select   |"
     "damage         | quantize                                         |"
     "files          | gguf json quantize                               |"
-    "app            | huggingface files                                |"
+    "app            | huggingface damage files                         |"
 )
 
 # tessera_module(ROW NAME USES PACKAGES): the parts of a row, into three variables.

@@ -6,19 +6,14 @@
 
 #include <nlohmann/json.hpp>
 
-#include "command_files.hpp"
 #include "commands.hpp"
-#include "importances.hpp"
 #include "json_text.hpp"
-#include "measuring.hpp"
 #include "name_pattern.hpp"
-#include "open.hpp"
 #include "terminal.hpp"
 #include "tessera/core/block_index.hpp"
-#include "tessera/files/plan_file.hpp"
-#include "tessera/format/builtin.hpp"
+#include "tessera/damage/ablate.hpp"
 #include "tessera/select/menu.hpp"
-#include "tessera/select/rules.hpp"
+#include "tessera/select/plan.hpp"
 
 namespace cli {
 
@@ -33,9 +28,9 @@ struct tensor_class {
 };
 
 // The classes named in the options, or those that people ask about first.
-std::vector<tensor_class> classes_of(const ablate_options& options, const select::plan& plan) {
+std::vector<tensor_class> classes_of(const std::vector<std::string>& named_classes, const select::plan& plan) {
     std::vector<tensor_class> classes;
-    for (const std::string& text : options.classes) {
+    for (const std::string& text : named_classes) {
         const std::size_t equals = text.find('=');
         const bool named = equals != std::string::npos;
         classes.push_back(
@@ -66,70 +61,69 @@ std::string signed_text(double value, int digits) { return (value >= 0 ? "+" : "
 
 }  // namespace
 
-void ablate(const ablate_options& options) {
+void ablate(const ablate_command& command, const app::any_encoders& formats) {
     std::optional<said_on_stderr> aside;
-    if (options.json) aside.emplace();
-    command_files files(existing_file::refuse);  // nothing is written
-    const any_model model = open(options.model, options.further);
-    const select::plan plan = load_plan(options.plan, model.tensors());
-    const auto loaded = load_importances(options.importances, model, model.metadata(), files, options.threads);
-    const auto classes = classes_of(options, plan);
-    const auto formats = select::parse_menu<builtin_formats>(options.menu).formats;
+    if (command.as == printed::json) aside.emplace();
+    const auto menu = select::parse_menu(command.menu, formats.layouts, formats.portable()).formats;
 
     struct question {
-        const tensor_class* about;
+        std::string about;
         std::string change;
     };
     std::vector<question> questions;
-    std::vector<change_rule> changes;
-    const auto ask = [&](const tensor_class& about, const std::string& change, auto new_type) {
-        questions.push_back({&about, change});
-        changes.push_back([&about, new_type](const select::choice& made) -> std::optional<type_layout> {
-            return about.expression.is_in(made.target.name) ? new_type(made.target) : std::nullopt;
-        });
-    };
-    for (const tensor_class& about : classes) {
-        if (options.bits) {
-            ask(about, fixed(*options.bits, 1) + " bits",
-                [&](const tensor_info& info) { return nearest_bits(formats, info, *options.bits); });
-        } else if (!options.format.empty()) {
-            ask(about, options.format,
-                [&](const tensor_info&) { return std::optional(*builtin_formats::find(options.format)); });
-        } else {
-            ask(about, "one format down", [&](const tensor_info& info) { return neighbour(formats, info, -1); });
-            ask(about, "one format up", [&](const tensor_info& info) { return neighbour(formats, info, +1); });
+    const auto changes_of = [&](const select::plan& plan) {
+        std::vector<app::change_rule> changes;
+        const auto ask = [&](const tensor_class& about, const std::string& change, auto new_type) {
+            questions.push_back({about.name, change});
+            changes.push_back([about, new_type](const select::choice& made) -> std::optional<type_layout> {
+                return about.expression.is_in(made.target.name) ? new_type(made.target) : std::nullopt;
+            });
+        };
+        for (const tensor_class& about : classes_of(command.classes, plan)) {
+            if (command.bits) {
+                ask(about, fixed(*command.bits, 1) + " bits",
+                    [&](const tensor_info& info) { return nearest_bits(menu, info, *command.bits); });
+            } else if (!command.format.empty()) {
+                ask(about, command.format,
+                    [&](const tensor_info&) { return std::optional(formats.require(command.format)); });
+            } else {
+                ask(about, "one format down", [&](const tensor_info& info) { return neighbour(menu, info, -1); });
+                ask(about, "one format up", [&](const tensor_info& info) { return neighbour(menu, info, +1); });
+            }
         }
-    }
-    const measured_changes measured =
-        measure_changes(model, plan, changes, options.measuring, loaded ? &*loaded : nullptr, options.threads);
+        return changes;
+    };
+    terminal_listener tell;
+    const app::measured_changes measured = app::ablate(command.options, changes_of, tell.listener(), formats);
+    tell.clear();
 
     aside.reset();
     const estimate before = measured.before.divergence.result().mean;
-    if (options.json) {
+    if (command.as == printed::json) {
         nlohmann::ordered_json list = nlohmann::ordered_json::array();
         for (std::size_t q = 0; q < questions.size(); ++q) {
             const ablation& a = measured.changes[q];
             if (a.tensors == 0) continue;
-            list.push_back({{"tensors", questions[q].about->name},
+            list.push_back({{"tensors", questions[q].about},
                             {"change", questions[q].change},
                             {"count", a.tensors},
                             {"bytes", a.bytes},
                             {"kld", {{"value", a.kld.value}, {"error", a.kld.error}}},
                             {"kld_change", {{"value", a.change.value}, {"error", a.change.error}}}});
         }
-        const nlohmann::ordered_json all{{"plan", options.plan.string()},
+        const nlohmann::ordered_json all{{"plan", command.options.plan.string()},
                                          {"kld", {{"value", before.value}, {"error", before.error}}},
                                          {"changes", std::move(list)}};
         std::cout << json_text(all);
         return;
     }
-    std::cout << "the plan: " << plan.bytes() << " bytes of tensors, mean KLD " << fixed(before.value, 6) << " ± "
-              << fixed(before.error, 6) << "\n\n";
+    std::cout << "the plan: " << measured.before.plan.bytes() << " bytes of tensors, mean KLD "
+              << fixed(before.value, 6) << " ± " << fixed(before.error, 6) << "\n\n";
     text_table table({"tensors", ">number", "change", ">bytes", ">mean KLD", ">change of it"});
     for (std::size_t q = 0; q < questions.size(); ++q) {
         const ablation& a = measured.changes[q];
         if (a.tensors == 0) continue;
-        table.add({questions[q].about->name, std::to_string(a.tensors), questions[q].change,
+        table.add({questions[q].about, std::to_string(a.tensors), questions[q].change,
                    (a.bytes >= 0 ? "+" : "") + std::to_string(a.bytes), fixed(a.kld.value, 6),
                    signed_text(a.change.value, 6) + " ± " + fixed(a.change.error, 6)});
     }

@@ -1,23 +1,11 @@
-#include "tessera/calibrate/calibrate.hpp"
-
-#include <chrono>
-#include <cstddef>
 #include <filesystem>
 #include <iostream>
-#include <span>
 #include <string>
-#include <vector>
 
 #include <nlohmann/json.hpp>
 
-#include "calibrating.hpp"
-#include "calibration_text.hpp"
-#include "command_files.hpp"
 #include "commands.hpp"
-#include "open.hpp"
 #include "terminal.hpp"
-#include "tessera/calibrate/findings.hpp"
-#include "tessera/calibrate/imatrix.hpp"
 #include "tessera/core/output_file.hpp"
 #include "tessera/core/printable.hpp"
 #include "tessera/json/text.hpp"
@@ -28,13 +16,8 @@ namespace {
 
 using json = nlohmann::ordered_json;
 
-struct findings {
-    std::vector<tessera::expert_coverage> coverage;
-    std::vector<tessera::inactive_columns> inactive;
-    std::vector<tessera::large_activation> largest;
-};
-
-void print(const tessera::calibration& result, const calibration_text& text, const findings& found) {
+void print(const app::calibrated& all) {
+    const auto& [text, result, found, seconds, rule] = all;
     std::cout << result.windows * result.window << " tokens in " << result.windows << " windows of " << result.window;
     if (text.windows.held_out) std::cout << ", " << text.windows.held_out->size() << " held out";
     std::cout << "\ntext: " << tessera::printable(text.framing) << "\n\n";
@@ -60,8 +43,8 @@ void print(const tessera::calibration& result, const calibration_text& text, con
                   << tessera::printable(i.tensor) << '\n';
 }
 
-json to_json(const calibrate_options& options, const tessera::calibration& result, const calibration_text& text,
-             const findings& found, double seconds) {
+json to_json(const app::calibrate_options& options, const app::calibrated& all) {
+    const auto& [text, result, found, seconds, rule] = all;
     json report{{"kind", "tessera calibration report"},
                 {"version", 1},
                 {"model", options.model.string()},
@@ -70,9 +53,9 @@ json to_json(const calibrate_options& options, const tessera::calibration& resul
                 {"windows", result.windows},
                 {"window", result.window},
                 {"held_out_windows", text.windows.held_out ? text.windows.held_out->size() : 0},
-                {"chunks", options.chunks},
+                {"chunks", options.windows.chunks == app::chunking::packed ? "packed" : "contiguous"},
                 {"framing", text.framing},
-                {"seed", options.seed},
+                {"seed", options.windows.seed},
                 {"seconds", seconds},
                 {"sources", json::array()},
                 {"experts", json::array()},
@@ -100,73 +83,19 @@ json to_json(const calibrate_options& options, const tessera::calibration& resul
 
 }  // namespace
 
-tessera::calibration run_calibration(const tessera::any_model& model, const calibration_text& text, int threads,
-                                     const std::filesystem::path& checkpoint, tessera::existing_file unfit_checkpoint) {
-    progress_line line;
-    return tessera::calibrate(model, text.windows.used,
-                              {.threads = threads, .checkpoint = checkpoint, .unfit_checkpoint = unfit_checkpoint},
-                              line);
-}
-
-tessera::imatrix_file make_imatrix(const tessera::calibration& result, const calibration_text& text) {
-    tessera::imatrix_file file{.importances = tessera::make_importances(result.inputs),
-                               .chunk_size = static_cast<std::uint32_t>(result.window),
-                               .chunk_count = static_cast<std::uint32_t>(result.windows)};
-    for (const auto& source : text.sources) file.datasets.push_back(source.name);
-    file.properties.set("tessera.calibration.seed", text.seed);
-    const auto used = text.windows.used.tokens();
-    file.properties.set(std::string(tessera::used_windows_key), std::vector<std::int32_t>(used.begin(), used.end()));
-    if (text.windows.held_out) {  // whole windows, for decisions that this text must not have made
-        const auto held_out = text.windows.held_out->tokens();
-        file.properties.set(std::string(tessera::held_out_windows_key),
-                            std::vector<std::int32_t>(held_out.begin(), held_out.end()));
-    }
-    return file;
-}
-
-void calibrate(const calibrate_options& options) {
-    std::filesystem::path checkpoint = options.output;
-    checkpoint += ".checkpoint";
-    command_files files(options.existing);
-    files.read_model(options.model);
-    files.read_texts(options.texts.texts);
-    files.read_texts(options.texts.token_ids);
-    files.write(options.output);
-    files.write(options.report);
-    files.keep(checkpoint);
-    files.check();
-    const tessera::any_model model = open(options.model);
-    const calibration_text text = read_calibration_text(model.metadata(), options);
-
-    if (options.restart) std::filesystem::remove(checkpoint);
-    const auto started = std::chrono::steady_clock::now();
-    const tessera::calibration result = [&] {
-        try {
-            return run_calibration(model, text, options.threads, checkpoint, options.existing);
-        } catch (const tessera::checkpoint_error& e) {
-            tessera::fail(e.what(), "; --restart or --force begins anew");
-        } catch (const tessera::error& e) {
-            tessera::fail(options.model.string(), ": ", e.what());
-        }
+void calibrate(const app::calibrate_options& options, const app::any_formats& formats) {
+    const app::calibrated all = [&] {
+        terminal_listener tell;
+        return app::calibrate(options, tell.listener(), formats);
     }();
-    const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - started).count();
-    if (result.resumed > 0)
-        std::cout << "note: going on from " << path_text(checkpoint) << ", where " << result.resumed
-                  << " layers were done\n";
-    tessera::write_imatrix(options.output, make_imatrix(result, text), files.rule());
-
-    const findings found{tessera::find_coverage(result.inputs, options.enough_tokens),
-                         tessera::find_inactive(result.inputs), tessera::find_largest(result.inputs, 5)};
     if (!options.report.empty()) {
-        const std::string bytes =
-            tessera::json_text(to_json(options, result, text, found, seconds), tessera::json_characters::all, 2) + '\n';
-        tessera::write_text_file(options.report, bytes, files.rule());
+        const std::string bytes = tessera::json_text(to_json(options, all), tessera::json_characters::all, 2) + '\n';
+        tessera::write_text_file(options.report, bytes, all.rule);
     }
-    std::filesystem::remove(checkpoint);
-    print(result, text, found);
-    const auto tokens = static_cast<double>(result.windows * result.window);
+    print(all);
+    const auto tokens = static_cast<double>(all.result.windows * all.result.window);
     std::cout << "wrote " << path_text(options.output) << ": " << bytes_text(std::filesystem::file_size(options.output))
-              << ", in " << fixed(seconds, 1) << " s (" << fixed(tokens / seconds, 0) << " tokens/s)\n";
+              << ", in " << fixed(all.seconds, 1) << " s (" << fixed(tokens / all.seconds, 0) << " tokens/s)\n";
 }
 
 }  // namespace cli

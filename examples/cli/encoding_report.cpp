@@ -20,11 +20,11 @@ namespace {
 
 using namespace tessera;
 
-std::string_view name_of(encoder_kind encoder) {
+std::string_view name_of(app::encoder_kind encoder) {
     switch (encoder) {
-        case encoder_kind::nearest: return "nearest";
-        case encoder_kind::weighted: return "weighted";
-        case encoder_kind::feedback: return "feedback";
+        case app::encoder_kind::nearest: return "nearest";
+        case app::encoder_kind::weighted: return "weighted";
+        case app::encoder_kind::feedback: return "feedback";
     }
     return "";
 }
@@ -111,7 +111,8 @@ void print_feedback(const select::plan& plan, const std::vector<tensor_report>& 
 }  // namespace
 
 void print_encoding(const select::plan& plan, const encoding_report& report) {
-    const bool is_moved = report.encoder == encoder_kind::feedback && report.inputs == feedback_inputs::quantized;
+    const bool is_moved =
+        report.encoder == app::encoder_kind::feedback && report.inputs == app::feedback_inputs::quantized;
     print_errors(plan, report.tensors, &encoding_error::plain,
                  is_moved ? "relative error of the moved weights: " : "relative error of the weights: ");
     print_errors(plan, report.tensors, &encoding_error::weighted, "  weighted by importance: ");
@@ -120,14 +121,14 @@ void print_encoding(const select::plan& plan, const encoding_report& report) {
         if (is_exact(plan.choices[t], report.tensors[t].error)) exact.push_back(plan.choices[t].target.name);
     print_named(exact, "without loss, the weights lay on the format's grid: ");
     print_losses(plan, report.tensors);
-    if (report.encoder == encoder_kind::feedback) print_feedback(plan, report.tensors);
+    if (report.encoder == app::encoder_kind::feedback) print_feedback(plan, report.tensors);
 }
 
 std::string encoding_json(const select::plan& plan, const encoding_report& report) {
     nlohmann::ordered_json file{
         {"kind", "tessera encoding report"}, {"version", 1}, {"encoder", name_of(report.encoder)}};
-    if (report.encoder == encoder_kind::feedback)
-        file["feedback_inputs"] = report.inputs == feedback_inputs::quantized ? "quantized" : "original";
+    if (report.encoder == app::encoder_kind::feedback)
+        file["feedback_inputs"] = report.inputs == app::feedback_inputs::quantized ? "quantized" : "original";
     file["tensors"] = nlohmann::ordered_json::array();
     for (std::size_t t = 0; t < report.tensors.size(); ++t) {
         const select::choice& choice = plan.choices[t];
@@ -141,7 +142,7 @@ std::string encoding_json(const select::plan& plan, const encoding_report& repor
         if (const saturation& s = error.saturated; s.blocks > 0)
             entry["saturated"] = {
                 {"blocks", s.blocks}, {"row", s.row}, {"column", s.column}, {"weight", s.weight}, {"stored", s.stored}};
-        if (report.encoder == encoder_kind::feedback) {
+        if (report.encoder == app::encoder_kind::feedback) {
             const tensor_report& r = report.tensors[t];
             entry["matrices_with_feedback"] = r.matrices(error_feedback::name);
             entry["matrices_weighted"] = r.matrices(weighted::name);

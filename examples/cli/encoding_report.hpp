@@ -13,8 +13,8 @@ namespace cli {
 
 /// How a model was encoded, tensor by tensor in the plan's order.
 struct encoding_report {
-    encoder_kind encoder;
-    feedback_inputs inputs;  ///< of feedback
+    app::encoder_kind encoder;
+    app::feedback_inputs inputs;  ///< of feedback
     std::vector<tessera::tensor_report> tensors;
 };
 

@@ -7,14 +7,11 @@
 
 #include <nlohmann/json.hpp>
 
-#include "tessera/format/builtin.hpp"
-
 namespace cli {
 
 using namespace tessera;
 
-void print_needs(std::span<const tensor_info> tensors) {
-    const engine_needs needs = builtin_formats::needs_of(tensors);
+void print_needs(const engine_needs& needs) {
     std::cout << "formats need " << needs.text() << '\n';
     const std::vector<std::string_view> names = needs.not_portable();
     if (names.empty()) return;
@@ -25,8 +22,7 @@ void print_needs(std::span<const tensor_info> tensors) {
            "  tensors to the CPU or fails\n";
 }
 
-nlohmann::ordered_json needs_json(std::span<const tensor_info> tensors) {
-    const engine_needs needs = builtin_formats::needs_of(tensors);
+nlohmann::ordered_json needs_json(const engine_needs& needs) {
     nlohmann::ordered_json builds;
     for (const back_end& on : back_ends) {
         const engine_build first = needs.build(on);

@@ -1,52 +1,24 @@
-#include "tessera/measure/evaluate.hpp"
-
 #include <cstddef>
-#include <filesystem>
 #include <iostream>
-#include <optional>
 #include <string>
-#include <string_view>
 #include <utility>
 #include <vector>
 
 #include <nlohmann/json.hpp>
 
-#include "about.hpp"
 #include "commands.hpp"
 #include "json_text.hpp"
-#include "memory.hpp"
-#include "model_summary.hpp"
-#include "open.hpp"
 #include "terminal.hpp"
 #include "tessera/core/printable.hpp"
-#include "text_sources.hpp"
 
 namespace cli {
 
 namespace {
 
 using json = nlohmann::ordered_json;
-using tessera::any_model;
+using app::evaluated;
 using tessera::estimate;
 using tessera::kl_divergence_result;
-
-// Divergences between predictions of different tokens would mean nothing.
-void require_same_tokens(const any_model& reference, const any_model& candidate) {
-    constexpr std::string_view key = "tokenizer.ggml.tokens";
-    const auto* wanted = reference.metadata().find(key);
-    const auto* got = candidate.metadata().find(key);
-    if (wanted != nullptr && got != nullptr && *wanted != *got)
-        tessera::fail(key, ": wanted the reference's vocabulary, got another one");
-}
-
-struct evaluated {
-    std::filesystem::path path;
-    std::string format;
-    double bits_per_weight;
-    std::uint64_t file_bytes;
-    kl_divergence_result result;
-    std::optional<estimate> ratio;  // of the mean divergence to that of the candidate before it
-};
 
 std::string text(const estimate& e, int digits) { return fixed(e.value, digits) + " ± " + fixed(e.error, digits); }
 std::string percent(const estimate& e, int digits) { return text({100.0 * e.value, 100.0 * e.error}, digits) + " %"; }
@@ -124,65 +96,31 @@ json to_json(const evaluated& e) {
 
 }  // namespace
 
-void evaluate(const evaluate_options& options) {
-    const any_model reference = open(options.reference);
-    std::vector<any_model> candidates;  // all of them before the long work, so that a wrong name is told at once
-    for (const auto& path : options.candidates) {
-        candidates.push_back(open(path));
-        about(path, [&] { require_same_tokens(reference, candidates.back()); });
-    }
-    const std::size_t length = options.window > 0 ? options.window : default_window(reference.metadata());
-    const scored_text scored = read_scored_text(reference.metadata(), options.texts, length, options.window_limit);
-    const tessera::token_windows& windows = scored.windows;
-    require_memory(reference.metadata(), windows.tokens().size(), "--windows N takes a part of the text");
-
-    tessera::scored_model original("reference", reference, options.threads);
-    {
-        progress_line line;
-        about(options.reference, [&] { original.run(windows, line); });
-    }
-    std::vector<evaluated> all;
-    std::vector<float> first_of_pair;
-    for (std::size_t c = 0; c < candidates.size(); ++c) {
-        progress_line line;
-        const auto measured = about(options.candidates[c], [&] {
-            tessera::scored_model candidate("candidate", candidates[c], options.threads);
-            candidate.run(windows, line);
-            return tessera::compare(original, candidate, {.threads = options.threads}, line);
-        });
-        const model_summary summary(candidates[c].tensors());
-        all.push_back({options.candidates[c],
-                       std::string(summary.main_format()),
-                       summary.bits_per_weight(),
-                       size_on_disk(candidates[c].files()),
-                       measured.result(),
-                       {}});
-        if (!options.pairs) continue;
-        const auto divergences = measured.per_token();
-        if (c % 2 == 0)
-            first_of_pair.assign(divergences.begin(), divergences.end());
-        else
-            all.back().ratio = tessera::mean_ratio(first_of_pair, divergences);
-    }
-
-    if (options.json) {
+void evaluate(const evaluate_command& command, const app::any_formats& formats) {
+    const app::evaluate_options& options = command.options;
+    const app::evaluation all = [&] {
+        terminal_listener tell;
+        return app::evaluate(options, tell.listener(), formats);
+    }();
+    const tessera::token_windows& windows = all.text.windows;
+    if (command.as == printed::json) {
         json result{{"reference", options.reference.string()},
                     {"texts", options.texts},
-                    {"framing", scored.framing},
+                    {"framing", all.text.framing},
                     {"window", windows.length()},
                     {"windows", windows.size()},
                     {"candidates", json::array()}};
-        for (const evaluated& e : all) result["candidates"].push_back(to_json(e));
+        for (const evaluated& e : all.candidates) result["candidates"].push_back(to_json(e));
         std::cout << json_text(result);
         return;
     }
-    std::cout << windows.size() << " windows of " << windows.length() << " tokens, " << all.front().result.tokens
-              << " tokens scored\n"
-              << "text: " << tessera::printable(scored.framing) << "\n\n";
-    print_table(all);
-    if (all.size() == 1) {
+    std::cout << windows.size() << " windows of " << windows.length() << " tokens, "
+              << all.candidates.front().result.tokens << " tokens scored\n"
+              << "text: " << tessera::printable(all.text.framing) << "\n\n";
+    print_table(all.candidates);
+    if (all.candidates.size() == 1) {
         std::cout << '\n';
-        print_details(all.front().result);
+        print_details(all.candidates.front().result);
     }
 }
 

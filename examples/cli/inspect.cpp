@@ -14,9 +14,9 @@
 #include "commands.hpp"
 #include "engine_report.hpp"
 #include "json_text.hpp"
-#include "model_summary.hpp"
-#include "open.hpp"
 #include "terminal.hpp"
+#include "tessera/app/inspect.hpp"
+#include "tessera/app/model_summary.hpp"
 #include "tessera/core/printable.hpp"
 #include "tessera/tensor/tensor_table.hpp"
 
@@ -61,27 +61,25 @@ std::string value_text(const tessera::metadata_value& value) {
         value);
 }
 
-// A GGUF file is what an engine runs; a directory becomes one first.
-enum class model_kind { file, directory };
-
-json to_json(const tessera::any_model& model, model_kind kind) {
+json to_json(const app::inspection& found) {
+    const tessera::any_model& model = found.model;
+    const app::model_summary& summary = found.summary;
     json result;
     for (const auto& file : model.files()) result["files"].push_back(file.string());
-    result["file_bytes"] = size_on_disk(model.files());
-    const model_summary summary(model.tensors());
+    result["file_bytes"] = found.file_bytes;
     result["weights"] = summary.weights;
     result["tensor_bytes"] = summary.bytes;
     result["bits_per_weight"] = summary.bits_per_weight();
-    if (kind == model_kind::file) result["needs"] = needs_json(model.tensors());
+    if (found.needs) result["needs"] = needs_json(*found.needs);
     result["formats"] = json::array();
-    for (const format_share& f : summary.formats)
+    for (const app::format_share& f : summary.formats)
         result["formats"].push_back(
             {{"name", f.name}, {"tensors", f.tensors}, {"weights", f.weights}, {"bytes", f.bytes}});
     result["metadata"] = json::object();
     for (const auto& [key, value] : model.metadata())
         result["metadata"][key] = {{"type", tessera::type_name(value)},
                                    {"value", std::visit([](const auto& v) { return json(v); }, value)}};
-    result["chat_templates"] = chat_templates_json(model.metadata());
+    result["chat_templates"] = chat_templates_json(found.chat_templates);
     result["tensors"] = json::array();
     for (const tessera::tensor_info& info : model.tensors()) {
         json dims = json::array();
@@ -92,35 +90,36 @@ json to_json(const tessera::any_model& model, model_kind kind) {
     return result;
 }
 
-void print(const tessera::any_model& model, model_kind kind) {
+void print(const app::inspection& found) {
+    const tessera::any_model& model = found.model;
+    const app::model_summary& summary = found.summary;
     text_table properties({"key", "type", "value"});
     for (const auto& [key, value] : model.metadata())
         properties.add({excerpt(key), tessera::type_name(value), value_text(value)});
     text_table tensors({"tensor", "format and dimensions", ">bytes"});
     for (const tessera::tensor_info& info : model.tensors())
         tensors.add({info.name, tessera::shape_text(info), std::to_string(info.bytes())});
-    const model_summary summary(model.tensors());
     text_table formats({"format", ">tensors", ">weights", ">bytes", ">share"});
-    for (const format_share& f : summary.formats)
+    for (const app::format_share& f : summary.formats)
         formats.add({std::string(f.name), std::to_string(f.tensors), std::to_string(f.weights), std::to_string(f.bytes),
                      fixed(100.0 * static_cast<double>(f.bytes) / static_cast<double>(summary.bytes), 1) + " %"});
     std::cout << properties << '\n' << tensors << '\n' << formats << '\n';
-    print_chat_templates(model.metadata());
+    print_chat_templates(found.chat_templates);
     for (const auto& file : model.files()) std::cout << "file: " << path_text(file) << '\n';
-    std::cout << "size: " << bytes_text(size_on_disk(model.files())) << "\nweights: " << summary.weights
+    std::cout << "size: " << bytes_text(found.file_bytes) << "\nweights: " << summary.weights
               << "\nbits per weight: " << fixed(summary.bits_per_weight(), 3) << '\n';
-    if (kind == model_kind::file) print_needs(model.tensors());
+    if (found.needs) print_needs(*found.needs);
 }
 
 }  // namespace
 
-void inspect(const inspect_options& options) {
-    const tessera::any_model model = open(options.model);
-    const auto kind = std::filesystem::is_directory(options.model) ? model_kind::directory : model_kind::file;
-    if (options.json)
-        std::cout << json_text(to_json(model, kind));
+void inspect(const inspect_command& command, const app::any_formats& formats) {
+    terminal_listener tell;
+    const app::inspection found = app::inspect(command.model, tell.listener(), formats);
+    if (command.as == printed::json)
+        std::cout << json_text(to_json(found));
     else
-        print(model, kind);
+        print(found);
 }
 
 }  // namespace cli

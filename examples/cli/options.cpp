@@ -9,19 +9,20 @@
 #include "name_pattern.hpp"
 #include "tessera/core/byte_count.hpp"
 #include "tessera/core/error.hpp"
-#include "tessera/format/builtin.hpp"
+#include "tessera/format/engines.hpp"
 #include "tessera/select/standard_mix.hpp"
 
 namespace cli {
 
-const CLI::Validator is_format(
-    [](std::string& name) -> std::string {
-        const tessera::type_layout* found = tessera::builtin_formats::find(name);
-        if (found == nullptr) return "wanted one of " + tessera::builtin_formats::names() + ", got " + name;
-        name = found->name;
-        return {};
-    },
-    "", "format");
+CLI::Validator is_format(const app::any_formats& formats) {
+    return {[&formats](std::string& name) -> std::string {
+                const tessera::type_layout* found = formats.find(name);
+                if (found == nullptr) return "wanted one of " + formats.names() + ", got " + name;
+                name = found->name;
+                return {};
+            },
+            "", "format"};
+}
 
 const CLI::Validator is_file_name(
     [](std::string& name) -> std::string { return name.empty() ? "wanted the name of a file, got nothing" : ""; }, "");
@@ -48,27 +49,28 @@ const CLI::Validator is_class(
 
 namespace {
 
-using tessera::builtin_formats;
-
 /// llama.cpp's own spelling of its mixes.
-const CLI::Validator is_mix(
-    [](std::string& name) -> std::string {
-        const auto found = tessera::select::find_mix(name, builtin_formats::layouts);
-        if (!found) return "wanted one of " + tessera::select::mix_names(builtin_formats::layouts) + ", got " + name;
-        name = found->name;
-        return {};
-    },
-    "", "mix");
+CLI::Validator is_mix(const app::any_formats& formats) {
+    return {[&formats](std::string& name) -> std::string {
+                const auto found = tessera::select::find_mix(name, formats.layouts);
+                if (!found) return "wanted one of " + tessera::select::mix_names(formats.layouts) + ", got " + name;
+                name = found->name;
+                return {};
+            },
+            "", "mix"};
+}
 
-pin parse_pin(const std::string& text) {
+app::pin parse_pin(const std::string& text, const app::any_formats& formats) {
     const std::size_t equals = text.rfind('=');
     if (equals == 0 || equals == std::string::npos)
         throw CLI::ValidationError("--pin", "wanted REGEX=FORMAT, got " + text);
-    pin pin{.pattern = text.substr(0, equals), .format = text.substr(equals + 1)};
-    if (const std::string complaint = is_format(pin.format); !complaint.empty())
+    app::pin pin{.pattern = text.substr(0, equals), .format = text.substr(equals + 1), .matches = {}};
+    if (const std::string complaint = is_format(formats)(pin.format); !complaint.empty())
         throw CLI::ValidationError("--pin " + text, complaint);
     try {
-        name_pattern(pin.pattern);
+        pin.matches = [expression = name_pattern(pin.pattern)](std::string_view name) {
+            return expression.is_in(name);
+        };
     } catch (const tessera::error& e) {
         throw CLI::ValidationError("--pin", e.what());
     }
@@ -77,12 +79,12 @@ pin parse_pin(const std::string& text) {
 
 }  // namespace
 
-void add_pins(CLI::App& command, std::vector<pin>& pins) {
+void add_pins(CLI::App& command, std::vector<app::pin>& pins, const app::any_formats& formats) {
     command
         .add_option_function<std::vector<std::string>>(
             "--pin",
-            [&pins](const std::vector<std::string>& texts) {
-                for (const std::string& text : texts) pins.push_back(parse_pin(text));
+            [&pins, &formats](const std::vector<std::string>& texts) {
+                for (const std::string& text : texts) pins.push_back(parse_pin(text, formats));
             },
             "Another format where the expression is found in a tensor's name;\nmay be repeated, the first that matches "
             "decides")
@@ -91,19 +93,18 @@ void add_pins(CLI::App& command, std::vector<pin>& pins) {
         ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
 }
 
-void add_names(CLI::Option_group& group, named_formats& names) {
-    group.add_option("-f,--format", names.format, "The format of all matrices: " + builtin_formats::names())
-        ->transform(is_format)
+void add_names(CLI::Option_group& group, app::named_formats& names, const app::any_formats& formats) {
+    group.add_option("-f,--format", names.format, "The format of all matrices: " + formats.names())
+        ->transform(is_format(formats))
         ->type_name("FORMAT");
-    group
-        .add_option("--mix", names.mix, "A mix of llama.cpp's: " + tessera::select::mix_names(builtin_formats::layouts))
-        ->transform(is_mix)
+    group.add_option("--mix", names.mix, "A mix of llama.cpp's: " + tessera::select::mix_names(formats.layouts))
+        ->transform(is_mix(formats))
         ->type_name("NAME");
 }
 
-void add_without_mtp(CLI::App& command, mtp_layers& further) {
+void add_without_mtp(CLI::App& command, app::mtp_layers& further) {
     command.add_flag_callback(
-        "--without-mtp", [&further] { further = mtp_layers::left_out; },
+        "--without-mtp", [&further] { further = app::mtp_layers::left_out; },
         "Leave out the layers for multi-token prediction (nextn), where the model has some");
 }
 
@@ -121,13 +122,13 @@ void add_force(CLI::App& command, tessera::existing_file& existing) {
         "way; inputs are never replaced");
 }
 
-void add_untie(CLI::App& command, tied_output& tied) {
+void add_untie(CLI::App& command, app::tied_output& tied) {
     command.add_flag_callback(
-        "--untie", [&tied] { tied = tied_output::kept; },
+        "--untie", [&tied] { tied = app::tied_output::kept; },
         "Keep an output matrix that differs from the embeddings although config.json ties the two");
 }
 
-void add_output(CLI::App& command, output_options& output) {
+void add_output(CLI::App& command, app::output_options& output, run_kind& kind) {
     command.add_option("-o,--output", output.path, "The file to write")
         ->required()
         ->check(is_file_name)
@@ -138,11 +139,42 @@ void add_output(CLI::App& command, output_options& output) {
                     "A Jinja template to write in the place of the model's own; has to parse")
         ->check(is_file_name)
         ->type_name("FILE");
-    command.add_flag("--dry-run", output.dry_run, "Print the plan and the exact size; write nothing");
+    command.add_flag_callback(
+        "--dry-run", [&kind] { kind = run_kind::dry; }, "Print the plan and the exact size; write nothing");
     add_threads(command, output.threads);
 }
 
-void add_importances(CLI::App& command, importance_options& importances) {
+CLI::Option* add_json(CLI::App& command, printed& as, const std::string& help) {
+    return command.add_flag_callback("--json", [&as] { as = printed::json; }, help);
+}
+
+void add_simulate(CLI::App& command, app::output_options& output) {
+    static const std::map<std::string, app::simulated_store> stores{
+        {"F16", app::simulated_store::f16}, {"BF16", app::simulated_store::bf16}, {"Q8_0", app::simulated_store::q8_0}};
+    command
+        .add_option_function<std::string>(
+            "--simulate", [&output](const std::string& name) { output.simulate = stores.at(name); },
+            "Store the values that the formats stand for in F16, BF16 or Q8_0: other programs\nthen run formats that "
+            "they do not know, at the quality of these; the file is larger")
+        ->transform(CLI::IsMember({"F16", "BF16", "Q8_0"}, CLI::ignore_case))
+        ->type_name("TYPE");
+}
+
+void add_chunks(CLI::App& command, app::chunking& chunks) {
+    command
+        .add_option_function<std::string>(
+            "--chunks",
+            [&chunks](const std::string& kind) {
+                chunks = kind == "packed" ? app::chunking::packed : app::chunking::contiguous;
+            },
+            "packed: documents in random order, cut only where they do not fit;\n"
+            "contiguous: texts cut as they are, as llama-imatrix does")
+        ->transform(CLI::IsMember({"packed", "contiguous"}, CLI::ignore_case))
+        ->type_name("KIND")
+        ->default_str("packed");
+}
+
+void add_importances(CLI::App& command, app::importance_options& importances) {
     command
         .add_option("--imatrix", importances.file,
                     "An importance matrix, of tessera calibrate or llama-imatrix (GGUF or .dat)")
@@ -162,9 +194,10 @@ void add_importances(CLI::App& command, importance_options& importances) {
         ->capture_default_str();
 }
 
-void add_encoder(CLI::App& command, std::optional<encoder_kind>& encoder) {
-    static const std::map<std::string, encoder_kind> kinds{
-        {"nearest", encoder_kind::nearest}, {"weighted", encoder_kind::weighted}, {"feedback", encoder_kind::feedback}};
+void add_encoder(CLI::App& command, std::optional<app::encoder_kind>& encoder) {
+    static const std::map<std::string, app::encoder_kind> kinds{{"nearest", app::encoder_kind::nearest},
+                                                                {"weighted", app::encoder_kind::weighted},
+                                                                {"feedback", app::encoder_kind::feedback}};
     command
         .add_option_function<std::string>(
             "--encoder", [&encoder](const std::string& name) { encoder = kinds.at(name); },
@@ -175,9 +208,9 @@ void add_encoder(CLI::App& command, std::optional<encoder_kind>& encoder) {
         ->type_name("KIND");
 }
 
-void add_feedback_inputs(CLI::App& command, std::optional<feedback_inputs>& inputs) {
-    static const std::map<std::string, feedback_inputs> kinds{{"original", feedback_inputs::original},
-                                                              {"quantized", feedback_inputs::quantized}};
+void add_feedback_inputs(CLI::App& command, std::optional<app::feedback_inputs>& inputs) {
+    static const std::map<std::string, app::feedback_inputs> kinds{{"original", app::feedback_inputs::original},
+                                                                   {"quantized", app::feedback_inputs::quantized}};
     command
         .add_option_function<std::string>(
             "--feedback-inputs", [&inputs](const std::string& name) { inputs = kinds.at(name); },
@@ -188,7 +221,7 @@ void add_feedback_inputs(CLI::App& command, std::optional<feedback_inputs>& inpu
         ->type_name("KIND");
 }
 
-void add_measuring(CLI::App& command, measure_options& measuring) {
+void add_measuring(CLI::App& command, app::measure_options& measuring) {
     command
         .add_option(
             "--measure-text", measuring.text,
@@ -207,7 +240,7 @@ void add_measuring(CLI::App& command, measure_options& measuring) {
         ->type_name("MINUTES");
 }
 
-void add_target(CLI::App& command, CLI::Option_group& group, target_options& target) {
+void add_target(CLI::App& command, CLI::Option_group& group, app::target_options& target) {
     group
         .add_option_function<std::string>(
             "--target-size",
@@ -234,12 +267,16 @@ void add_target(CLI::App& command, CLI::Option_group& group, target_options& tar
         ->check(is_file_name)
         ->type_name("FILE");
     command
-        .add_option(
-            "--measure", target.measuring.measure,
+        .add_option_function<std::string>(
+            "--measure",
+            [&target](const std::string& kind) {
+                using enum app::damage_measuring;
+                target.measuring.measure = kind == "noise" ? noise : direct;
+            },
             "How damage is measured. direct: in three formats per tensor;\nnoise: by random errors, which is cheaper")
         ->transform(CLI::IsMember({"direct", "noise"}, CLI::ignore_case))
         ->type_name("KIND")
-        ->capture_default_str();
+        ->default_str("direct");
     command
         .add_option("--refine", target.refine,
                     "Try so many swaps of bytes between tensors by measuring (default: none)")

@@ -7,33 +7,39 @@
 #include <vector>
 
 #include "commands.hpp"
+#include "tessera/app/any_formats.hpp"
+#include "tessera/app/options.hpp"
 
 namespace cli {
 
 /// --format and --mix: members of a group of which exactly one is to be given.
-void add_names(CLI::Option_group& group, named_formats& names);
-void add_pins(CLI::App& command, std::vector<pin>& pins);
-void add_without_mtp(CLI::App& command, mtp_layers& further);
+void add_names(CLI::Option_group& group, app::named_formats& names, const app::any_formats& formats);
+void add_pins(CLI::App& command, std::vector<app::pin>& pins, const app::any_formats& formats);
+void add_without_mtp(CLI::App& command, app::mtp_layers& further);
 void add_threads(CLI::App& command, int& threads);
-void add_untie(CLI::App& command, tied_output& tied);
+void add_untie(CLI::App& command, app::tied_output& tied);
 /// --force: what becomes of outputs that exist, of every command that writes.
 void add_force(CLI::App& command, tessera::existing_file& existing);
-void add_output(CLI::App& command, output_options& output);
-void add_importances(CLI::App& command, importance_options& importances);
-void add_encoder(CLI::App& command, std::optional<encoder_kind>& encoder);
-void add_feedback_inputs(CLI::App& command, std::optional<feedback_inputs>& inputs);
-void add_measuring(CLI::App& command, measure_options& measuring);
+void add_output(CLI::App& command, app::output_options& output, run_kind& kind);
+CLI::Option* add_json(CLI::App& command, printed& as, const std::string& help);
+/// --simulate: values of formats in the bytes of another.
+void add_simulate(CLI::App& command, app::output_options& output);
+void add_chunks(CLI::App& command, app::chunking& chunks);
+void add_importances(CLI::App& command, app::importance_options& importances);
+void add_encoder(CLI::App& command, std::optional<app::encoder_kind>& encoder);
+void add_feedback_inputs(CLI::App& command, std::optional<app::feedback_inputs>& inputs);
+void add_measuring(CLI::App& command, app::measure_options& measuring);
 void add_menu(CLI::App& command, std::string& menu);
 
 /// --target-size and its like, members of a group, and all that is needed to reach them.
-void add_target(CLI::App& command, CLI::Option_group& group, target_options& target);
+void add_target(CLI::App& command, CLI::Option_group& group, app::target_options& target);
 
 /// The name of a file: any text that is not empty.
 extern const CLI::Validator is_file_name;
 /// A number above 0.
 extern const CLI::Validator is_positive;
-/// A format's name, in any case; becomes the format's own spelling.
-extern const CLI::Validator is_format;
+/// A format's name, in any case; becomes the format's own spelling. The formats must outlive it.
+CLI::Validator is_format(const app::any_formats& formats);
 /// A regular expression for tensors' names, perhaps with "NAME=" before it.
 extern const CLI::Validator is_class;
 

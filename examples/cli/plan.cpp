@@ -4,30 +4,19 @@
 #include <filesystem>
 #include <iostream>
 #include <optional>
-#include <string>
-#include <utility>
 #include <vector>
 
 #include <nlohmann/json.hpp>
 
-#include "command_files.hpp"
 #include "commands.hpp"
 #include "curve_svg.hpp"
 #include "engine_report.hpp"
 #include "json_text.hpp"
-#include "open.hpp"
 #include "plan_report.hpp"
-#include "planning.hpp"
-#include "rules.hpp"
 #include "terminal.hpp"
-#include "tessera/app/target_size.hpp"
 #include "tessera/core/output_file.hpp"
-#include "tessera/files/damage_file.hpp"
-#include "tessera/files/plan_file.hpp"
-#include "tessera/format/builtin.hpp"
-#include "tessera/select/budget.hpp"
-#include "tessera/select/curve.hpp"
-#include "tessera/select/predict.hpp"
+#include "tessera/gguf/layout.hpp"
+#include "tessera/quantize/output_metadata.hpp"
 
 namespace cli {
 
@@ -37,27 +26,21 @@ using namespace tessera;
 
 // What the work is for: the first file that is written. Where there is none, something named as the model, here, if
 // that is a folder to write in.
-std::filesystem::path main_output(const plan_options& options) {
-    for (const auto* output : {&options.output, &options.tensor_types, &options.svg})
+std::filesystem::path main_output(const app::plan_options& options) {
+    for (const auto* output : {&options.output, &options.tensor_types, &options.drawing})
         if (!output->empty()) return *output;
-    std::filesystem::path model = std::filesystem::absolute(options.model).lexically_normal();
+    std::filesystem::path model = std::filesystem::absolute(options.model.path).lexically_normal();
     if (!model.has_filename()) model = model.parent_path();
     return ::access(".", W_OK) == 0 ? model.filename() : std::filesystem::path();
 }
 
 constexpr std::size_t curve_points = 49;  // sizes between 2 and 16 bits per weight lie 5 % apart
 
-std::vector<curve_point> curve_of(const any_model& model, const plan_options& options, const encoding& encoding,
-                                  const command_files& files) {
-    const auto tensors = model.tensors();
-    const select::plan draft = draft_with(pinned_by_name(options.names.pins, tensors), tensors);
-    const select::budget budget = budget_of(model, options.target, encoding, files, options.threads);
-    const std::vector<select::plan> plans = select::size_curve(draft, budget, fallback_formats::layouts, curve_points);
-    print_basis(plans.front(), budget);
+std::vector<curve_point> points_of(const app::plans_made& made) {
     std::vector<curve_point> points;
-    for (const select::plan& plan : plans)
-        points.push_back({gguf::file_size(plan.targets(), output_metadata(model.metadata(), plan)),
-                          plan.bits_per_weight(), plan.damage()});
+    for (const select::plan& plan : made.plans)
+        points.push_back({gguf::file_size(plan.targets(), output_metadata(made.model, plan)), plan.bits_per_weight(),
+                          plan.damage()});
     return points;
 }
 
@@ -81,48 +64,38 @@ void print_curve_json(const std::vector<curve_point>& points) {
 
 }  // namespace
 
-void plan(const plan_options& options) {
+void plan(const plan_command& command, const app::any_encoders& formats) {
     std::optional<said_on_stderr> aside;
-    if (options.json) aside.emplace();
-    const std::filesystem::path output = main_output(options);
-    command_files files(options.existing);
-    files.read_model(options.model);
-    for (const auto* path : {&options.output, &options.tensor_types, &options.svg}) files.write(*path);
-    files.use(options.importances, output);
-    if (options.target.is_given() || options.curve)
-        files.use(options.target, output);
-    else
-        files.read(options.target.damage);
-    files.check();
-    const any_model model = open(options.model, options.further, options.tied);
-    require_plannable(model, options.names, options.target);
-    const auto loaded = load_importances(options.importances, model, model.metadata(), files, options.threads);
-    const encoding encoding = choose_encoding(options.importances, loaded ? &*loaded : nullptr);
-    if (options.curve) {
-        const std::vector<curve_point> points = curve_of(model, options, encoding, files);
+    if (command.as == printed::json) aside.emplace();
+    app::plan_options options = command.options;
+    options.kept_beside = main_output(options);
+    terminal_listener tell;
+    if (command.is_curve) {
+        const app::plans_made made = app::plan_curve(options, curve_points, tell.listener(), formats);
+        tell.clear();
+        print_basis(made.plans.front(), *made.budget);
+        const std::vector<curve_point> points = points_of(made);
         aside.reset();
-        options.json ? print_curve_json(points) : print_curve(points);
-        if (!options.svg.empty())
-            write_text_file(options.svg, curve_svg(points, options.model.filename().string()), files.rule());
-        return files.done();
+        command.as == printed::json ? print_curve_json(points) : print_curve(points);
+        if (!options.drawing.empty())
+            write_text_file(options.drawing, curve_svg(points, options.model.path.filename().string()),
+                            made.files.rule());
+        return made.files.done();
     }
-    const select::plan plan = make_plan(model, options.names, options.target, encoding, files, options.threads);
-    const metadata properties = noted_metadata(model.metadata(), encoding.importances);
+    const app::plans_made made = app::plan(options, tell.listener(), formats);
+    tell.clear();
+    const select::plan& plan = made.plans.front();
+    if (made.budget) print_basis(plan, *made.budget);
     if (options.output.empty() && options.tensor_types.empty()) print_tensors(plan);
     print_formats(plan);
     print_notes(plan);
     print_prediction(plan);
-    print_needs(plan.targets());
-    std::cout << "size: " << size_text(plan, properties) << '\n';
-    if (!options.output.empty()) {
-        save_plan(options.output, plan, properties, files.rule());
-        std::cout << "wrote " << path_text(options.output) << '\n';
-    }
-    if (!options.tensor_types.empty()) {
-        write_text_file(options.tensor_types, tensor_type_options(plan), files.rule());
-        std::cout << "wrote " << path_text(options.tensor_types) << '\n';
-    }
-    files.done();
+    print_needs(formats.needs_of(plan.targets()));
+    std::cout << "size: " << size_text(plan, gguf::file_size(plan.targets(), output_metadata(made.properties, plan)))
+              << '\n';
+    for (const auto* path : {&options.output, &options.tensor_types})
+        if (!path->empty()) std::cout << "wrote " << path_text(*path) << '\n';
+    made.files.done();
 }
 
 }  // namespace cli

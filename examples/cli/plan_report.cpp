@@ -9,19 +9,17 @@
 #include <tuple>
 #include <vector>
 
-#include "model_summary.hpp"
 #include "terminal.hpp"
+#include "tessera/app/model_summary.hpp"
 #include "tessera/core/printable.hpp"
-#include "tessera/gguf/layout.hpp"
-#include "tessera/quantize/output_metadata.hpp"
 #include "tessera/tensor/tensor_table.hpp"
 
 namespace cli {
 
 namespace {
 
+namespace select = tessera::select;
 using tessera::select::choice;
-using tessera::select::plan;
 using tessera::select::reason;
 
 std::string why_text(const choice& c) {
@@ -37,14 +35,14 @@ std::string why_text(const choice& c) {
 }
 
 // "12.3 % of the tensors' bytes".
-std::string share_text(std::uint64_t bytes, const plan& plan) {
+std::string share_text(std::uint64_t bytes, const select::plan& plan) {
     return fixed(100.0 * static_cast<double>(bytes) / static_cast<double>(std::max<std::uint64_t>(1, plan.bytes())),
                  1) +
            " % of the tensors' bytes";
 }
 
 // A note for each kind of tensors that did not get the format asked for, and what that costs in all.
-void print_replacements(const plan& plan) {
+void print_replacements(const select::plan& plan) {
     std::map<std::tuple<std::string_view, std::string_view, std::uint64_t>, std::vector<std::string>> kinds;
     double wanted_bits = 0;
     for (const choice& c : plan.choices) {
@@ -66,7 +64,7 @@ void print_replacements(const plan& plan) {
 
 }  // namespace
 
-void print_tensors(const plan& plan) {
+void print_tensors(const select::plan& plan) {
     text_table table({"tensor", "from", "to", ">bytes", ">predicted KLD", ""});
     for (const choice& c : plan.choices)
         table.add({c.target.name, std::string(c.source.name), tessera::shape_text(c.target),
@@ -75,15 +73,15 @@ void print_tensors(const plan& plan) {
     std::cout << table << '\n';
 }
 
-void print_formats(const plan& plan) {
-    const model_summary summary(plan.targets());
+void print_formats(const select::plan& plan) {
+    const tessera::app::model_summary summary(plan.targets());
     text_table table({"format", ">tensors", ">weights", ">bytes"});
-    for (const format_share& f : summary.formats)
+    for (const tessera::app::format_share& f : summary.formats)
         table.add({std::string(f.name), std::to_string(f.tensors), std::to_string(f.weights), std::to_string(f.bytes)});
     std::cout << table;
 }
 
-void print_notes(const plan& plan) {
+void print_notes(const select::plan& plan) {
     print_replacements(plan);
     std::vector<std::string> unpriced;
     std::uint64_t unpriced_bytes = 0, kept_bytes = 0, kept = 0;
@@ -106,7 +104,7 @@ void print_notes(const plan& plan) {
                   << share_text(kept_bytes, plan) << '\n';
 }
 
-void print_basis(const plan& plan, const tessera::select::budget& budget) {
+void print_basis(const select::plan& plan, const tessera::select::budget& budget) {
     struct narrow_rows {
         std::vector<std::string> formats, tensors;
     };
@@ -144,7 +142,7 @@ void print_basis(const plan& plan, const tessera::select::budget& budget) {
                   << ": " << some_of(names) << '\n';
 }
 
-void print_prediction(const plan& plan) {
+void print_prediction(const select::plan& plan) {
     const auto damage = plan.damage();
     if (!damage) return;
     std::cout << "predicted mean KL divergence: " << fixed(*damage, 7) << " nats";
@@ -152,9 +150,8 @@ void print_prediction(const plan& plan) {
     std::cout << '\n';
 }
 
-std::string size_text(const plan& plan, const tessera::metadata& properties) {
-    const auto bytes = tessera::gguf::file_size(plan.targets(), tessera::output_metadata(properties, plan));
-    return bytes_text(bytes) + ", " + fixed(plan.bits_per_weight(), 3) + " bits per weight";
+std::string size_text(const select::plan& plan, std::uint64_t file_bytes) {
+    return bytes_text(file_bytes) + ", " + fixed(plan.bits_per_weight(), 3) + " bits per weight";
 }
 
 }  // namespace cli

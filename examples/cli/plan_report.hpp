@@ -1,9 +1,9 @@
 // What the commands tell of a plan.
 #pragma once
 
+#include <cstdint>
 #include <string>
 
-#include "tessera/core/metadata.hpp"
 #include "tessera/select/budget.hpp"
 #include "tessera/select/plan.hpp"
 
@@ -25,7 +25,7 @@ void print_basis(const tessera::select::plan& plan, const tessera::select::budge
 /// The predicted divergence, where it is known.
 void print_prediction(const tessera::select::plan& plan);
 
-/// "1,658,080 bytes (1.66 MB), 4.983 bits per weight": of the file the plan makes. `properties` are the source's.
-std::string size_text(const tessera::select::plan& plan, const tessera::metadata& properties);
+/// "1,658,080 bytes (1.66 MB), 4.983 bits per weight": of a plan and the file that holds it.
+std::string size_text(const tessera::select::plan& plan, std::uint64_t file_bytes);
 
 }  // namespace cli

@@ -1,50 +1,56 @@
 #include <iostream>
-#include <optional>
+#include <string>
+#include <vector>
 
-#include "chat_template.hpp"
-#include "command_files.hpp"
 #include "commands.hpp"
-#include "importances.hpp"
-#include "model_summary.hpp"
-#include "open.hpp"
-#include "planning.hpp"
-#include "tessera/files/plan_file.hpp"
-#include "tessera/format/builtin.hpp"
+#include "plan_report.hpp"
+#include "terminal.hpp"
+#include "tessera/core/printable.hpp"
 #include "write_model.hpp"
 
 namespace cli {
 
-void quantize(const quantize_options& options) {
-    using namespace tessera;
-    command_files files(options.output.existing);
-    files.read_model(options.model);
-    files.read(options.plan);
-    files.read(options.output.chat_template);
-    files.write(options.output.path);
-    files.write(options.report);
-    files.use(options.importances, options.output.path);
-    if (options.target.is_given())
-        files.use(options.target, options.output.path);
-    else
-        files.read(options.target.damage);
-    files.check();
-    const any_model model = open(options.model, options.further, options.tied);
-    const metadata properties = with_chat_template(model.metadata(), options.output.chat_template);
-    std::optional<select::plan> plan;
-    if (options.plan.empty())
-        require_plannable(model, options.names, options.target);
-    else
-        plan = load_plan(options.plan, model.tensors());
-    const auto loaded = load_importances(options.importances, model, properties, files, options.output.threads);
-    const encoding encoding = choose_encoding(options.importances, loaded ? &*loaded : nullptr);
-    const auto stored = model_summary(model.tensors());
-    if (const auto* layout = builtin_formats::find(stored.main_format()); layout == nullptr || layout->block_size > 1)
-        std::cout << "note: " << path_text(options.model) << " is quantized already (" << stored.main_format()
-                  << "); its error adds to the new one\n";
-    if (!plan) plan = make_plan(model, options.names, options.target, encoding, files, options.output.threads);
-    print_gaps(*plan, properties, encoding);
-    write_model(model, *plan, properties, options.output, files, encoding, options.report);
-    files.done();
+namespace {
+
+// What the importances lack, and what will be done about it.
+void print_gaps(const app::quantization& job) {
+    using tessera::printable;
+    const app::importance_gaps gaps = job.gaps();
+    const bool has_importances = job.importances && job.encoder != app::encoder_kind::nearest;
+    if (has_importances && !gaps.missing.empty())
+        std::cout << "note: no importances for " << some_of(gaps.missing) << ": encoded with all columns alike\n";
+    if (has_importances && !gaps.not_run.empty())
+        std::cout << "note: the forward pass does not run the layers for multi-token prediction: no statistics for "
+                  << some_of(gaps.not_run) << "; rounded without (--without-mtp leaves them out)\n";
+    if (!gaps.needed.empty())
+        std::cout << "warning: formats of so few bits need importances (--imatrix), or much more is lost: "
+                  << some_of(gaps.needed) << '\n';
+    for (std::size_t r = 0; r < gaps.rare.size();) {
+        const std::string& tensor = gaps.rare[r].tensor;
+        std::vector<std::string> experts;
+        for (; r < gaps.rare.size() && gaps.rare[r].tensor == tensor; ++r)
+            experts.push_back(std::to_string(gaps.rare[r].matrix) + " (" + std::to_string(gaps.rare[r].tokens) + ")");
+        std::cout << "note: " << printable(tensor) << ": fewer than " << job.importances->enough_tokens
+                  << " tokens reached experts (tokens) " << some_of(experts) << ": blended with the average of all\n";
+    }
+    for (const auto& u : gaps.unreached) {
+        const bool has_others = job.encoder == app::encoder_kind::feedback && u.unreached < u.matrices;
+        std::cout << "note: " << printable(u.name) << ": no token reached " << u.unreached << " of " << u.matrices
+                  << " matrices: encoded with "
+                  << (has_others ? "the importances of the others\n" : "all columns alike\n");
+    }
+}
+
+}  // namespace
+
+void quantize(const quantize_command& command, const app::any_encoders& formats) {
+    terminal_listener tell;
+    const app::quantization job = app::prepare(command.options, tell.listener(), formats);
+    tell.clear();
+    if (job.chosen.budget) print_basis(job.plan(), *job.chosen.budget);
+    print_gaps(job);
+    write_model(job, command.kind, command.options.report, formats);
+    job.files.done();
 }
 
 }  // namespace cli

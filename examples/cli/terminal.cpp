@@ -145,4 +145,14 @@ void progress_line::operator()(const tessera::progress& now) {
     std::fflush(stderr);
 }
 
+void terminal_listener::progress_sink::operator()(const tessera::progress& now) const {
+    if (!to->line_) to->line_.emplace();
+    (*to->line_)(now);
+}
+
+void terminal_listener::sentence_sink::operator()(std::string_view sentence) const {
+    to->clear();
+    *out << sentence << '\n' << std::flush;
+}
+
 }  // namespace cli

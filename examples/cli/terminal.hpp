@@ -5,12 +5,15 @@
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
+#include <iostream>
+#include <optional>
 #include <ostream>
 #include <streambuf>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "tessera/app/listener.hpp"
 #include "tessera/core/progress.hpp"
 
 namespace cli {
@@ -76,6 +79,35 @@ private:
     std::string stage_;
     clock::time_point started_, drawn_;
     std::size_t width_ = 0;
+};
+
+/// Whom a verb tells what it does: a progress line, sentences on standard output, and notes on how a model's files were
+/// read on standard error.
+class terminal_listener {
+public:
+    terminal_listener() = default;
+    terminal_listener(const terminal_listener&) = delete;
+    terminal_listener& operator=(const terminal_listener&) = delete;
+
+    [[nodiscard]] tessera::app::listener listener() { return {progress_, said_, noted_}; }
+    /// The progress line is gone: something else is printed.
+    void clear() { line_.reset(); }
+
+private:
+    struct progress_sink {
+        terminal_listener* to;
+        void operator()(const tessera::progress& now) const;
+    };
+    struct sentence_sink {
+        terminal_listener* to;
+        std::ostream* out;
+        void operator()(std::string_view sentence) const;
+    };
+
+    std::optional<progress_line> line_;
+    progress_sink progress_{this};
+    sentence_sink said_{this, &std::cout};
+    sentence_sink noted_{this, &std::cerr};
 };
 
 }  // namespace cli

@@ -44,6 +44,12 @@ inline outcome program(const scratch_dir& folder, const std::string& arguments) 
     return shell(folder, std::string("'" TESSERA_PROGRAM "' ") + arguments);
 }
 
+/// The same of the example program with a format of its own.
+inline outcome own_program(const scratch_dir& folder, const std::string& arguments) {
+    lay_out_model(folder);
+    return shell(folder, std::string("'" TESSERA_OWN_PROGRAM "' ") + arguments);
+}
+
 /// The same, but a signal is sent once `is_time(process)` holds; the status is 128 and the signal's number where that
 /// ended it. What a signal meets depends on events, then, and not on how fast the machine is. A busy one may still end
 /// its work first.

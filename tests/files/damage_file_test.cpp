@@ -5,6 +5,10 @@
 
 #include "support/support.hpp"
 #include "tessera/files/damage_file.hpp"
+#include "tessera/files/plan_file.hpp"
+#include "tessera/format/combination.hpp"
+#include "tessera/format/scalar_format.hpp"
+#include "tessera/select/strategies.hpp"
 
 using namespace tessera;
 
@@ -21,6 +25,13 @@ const select::damage_table table{{
     {"output.weight", {{*find_type(type_id::q4_k), 0.75}}, 1.5, 0.25},
     {"blk.0.ffn_up.weight", {{*find_type(type_id::iq2_xxs), 0.125}}, 0.25, 0.0, "token_embd.weight"},
 }};
+
+struct own_layout : combination<3, 64, scale<ue4m3>, symmetric<3>> {
+    static constexpr std::string_view name = "own_64";
+    static constexpr type_id type = type_id::first_private;
+};
+using own_format = scalar_format<own_layout>;
+using own_formats = format_list<f32, q4_k, own_format>;
 
 std::string replaced(std::string text, const std::string& what, const std::string& with) {
     const std::size_t at = text.find(what);
@@ -72,4 +83,21 @@ TEST_CASE("a damage file that does not fit the model or makes no sense is refuse
         "d.json: tensors[1]: damage: Q4_K: wanted a number that is not negative, got -0.75");
     has(complaint(replaced(good, "0.75", "\"much\"")), "got \"much\"");
     has(complaint(replaced(good, "IQ2_XXS", "IQ7")), "got IQ7");
+}
+
+TEST_CASE("a file that names a format of a user's list is read with that list, and refused in a sentence without") {
+    const std::vector<tensor_info> one{tensor("blk.0.ffn_up.weight", 256, 512)};
+    const type_layout own = layout_of<own_format>;
+    const std::string damage = damage_to_json({{{"blk.0.ffn_up.weight", {{own, 0.125}}, 0.25, 0.0}}}, one);
+    CHECK(damage_from_json<own_formats>(damage, "d.json", one).find("blk.0.ffn_up.weight")->damage(own.id) == 0.125);
+    const std::string without = support::message_of<error>([&] { (void)damage_from_json(damage, "d.json", one); });
+    CHECK(without.find("wanted one of F32, F16,") != std::string::npos);
+    CHECK(without.ends_with(", got own_64"));
+
+    const select::plan plan = select::make_plan(one, select::uniform{own}, fallback_formats::layouts);
+    const std::string text = plan_to_json(plan, {});
+    const select::plan read = plan_from_json<own_formats>(text, "p.json", one);
+    CHECK(read.choices.front().target.layout.block_bytes == own.block_bytes);
+    CHECK(read.choices.front().target.type() == own.id);
+    CHECK(support::message_of<error>([&] { (void)plan_from_json(text, "p.json", one); }).ends_with(", got own_64"));
 }

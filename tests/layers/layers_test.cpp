@@ -45,7 +45,10 @@ const std::vector<layer> layers{
     {"quantize", {"core", "kernels", "format", "encode", "tensor", "decoder", "calibrate", "measure", "select"}, {}},
     {"damage", {"core", "format", "encode", "tensor", "decoder", "calibrate", "measure", "select", "quantize"}, {}},
     {"files", {"core", "format", "gguf", "json", "select", "quantize"}, {"nlohmann/"}},
-    {"app", {"core", "tensor", "gguf", "decoder", "huggingface", "select", "files"}, {}},
+    {"app",
+     {"core", "format", "encode", "tensor", "gguf", "jinja", "text", "decoder", "huggingface", "calibrate", "measure",
+      "select", "quantize", "damage", "files"},
+     {}},
 };
 
 // Headers that alone in their folder include something heavy.

@@ -19,6 +19,7 @@
 #include "tessera/core/tied_table.hpp"
 #include "tessera/files/json_file.hpp"
 #include "tessera/files/model_identity.hpp"
+#include "tessera/format/builtin.hpp"
 #include "tessera/json/parse.hpp"
 #include "tessera/select/damage_table.hpp"
 
@@ -49,10 +50,11 @@ inline constexpr std::string_view damage_file_kind = "tessera damage table";
 }
 
 /// A table from JSON text, for the model with these tensors; `where` starts every message. Throws when the text is no
-/// damage table, was made for another model, names a tensor the model does not have, or holds a damage that is no
-/// number from 0 up.
+/// damage table, was made for another model, names a tensor the model does not have or a format that is not one of
+/// `formats`, or holds a damage that is no number from 0 up.
 [[nodiscard]] inline select::damage_table damage_from_json(std::string_view text, std::string_view where,
-                                                           std::span<const tensor_info> tensors) {
+                                                           std::span<const tensor_info> tensors,
+                                                           std::span<const type_layout> formats) {
     const nlohmann::json parsed = parse_json(text, where);
     const detail::json_place file(parsed, std::string(where));
     detail::require_json_file(file, damage_file_kind, identify(tensors));
@@ -72,7 +74,7 @@ inline constexpr std::string_view damage_file_kind = "tessera damage table";
         if (!seen.insert(tensor.name).second)
             fail(entry.where(), ": wanted every tensor once, got ", tensor.name, " twice");
         entry["damage"].each_member([&](const std::string& format, const detail::json_place& damage) {
-            tensor.options.push_back({damage.format_named(format), damage.amount()});
+            tensor.options.push_back({damage.format_named(format, formats), damage.amount()});
         });
         table.tensors.push_back(std::move(tensor));
     });
@@ -86,11 +88,24 @@ inline void save_damage(const std::filesystem::path& path, const select::damage_
     write_text_file(path, damage_to_json(table, tensors), rule);
 }
 
-/// Reads what save_damage wrote, perhaps edited since.
+/// Reads what save_damage wrote, perhaps edited since. Formats are known by their names in `formats`.
 [[nodiscard]] inline select::damage_table load_damage(const std::filesystem::path& path,
-                                                      std::span<const tensor_info> tensors) {
+                                                      std::span<const tensor_info> tensors,
+                                                      std::span<const type_layout> formats) {
     const mapped_file file(path);
-    return damage_from_json(as_text(file.bytes()), path.string(), tensors);
+    return damage_from_json(as_text(file.bytes()), path.string(), tensors, formats);
+}
+
+/// The same with the formats of a list.
+template <class Formats = builtin_formats>
+[[nodiscard]] select::damage_table damage_from_json(std::string_view text, std::string_view where,
+                                                    std::span<const tensor_info> tensors) {
+    return damage_from_json(text, where, tensors, stored_formats_of<Formats>::layouts);
+}
+template <class Formats = builtin_formats>
+[[nodiscard]] select::damage_table load_damage(const std::filesystem::path& path,
+                                               std::span<const tensor_info> tensors) {
+    return load_damage(path, tensors, stored_formats_of<Formats>::layouts);
 }
 
 }  // namespace tessera

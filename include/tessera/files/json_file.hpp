@@ -4,6 +4,7 @@
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
+#include <span>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -14,7 +15,6 @@
 #include "tessera/core/file_version.hpp"
 #include "tessera/core/type_id.hpp"
 #include "tessera/files/model_identity.hpp"
-#include "tessera/format/builtin.hpp"
 
 namespace tessera::detail {
 
@@ -59,12 +59,17 @@ public:
         if (!(number >= 0.0) || !std::isfinite(number)) refuse("a number that is not negative");
         return number;
     }
-    [[nodiscard]] type_layout format() const { return format_named(text()); }
-    /// The format of a name that stands here, or in a key of this object.
-    [[nodiscard]] type_layout format_named(std::string_view name) const {
-        const type_layout* found = stored_formats::find(name);
-        if (found == nullptr) fail(where_, ": wanted one of ", stored_formats::names(), ", got ", name);
-        return *found;
+    [[nodiscard]] type_layout format(std::span<const type_layout> formats) const {
+        return format_named(text(), formats);
+    }
+    /// The one of `formats` whose name stands here, or in a key of this object.
+    [[nodiscard]] type_layout format_named(std::string_view name, std::span<const type_layout> formats) const {
+        std::string known;
+        for (const type_layout& layout : formats) {
+            if (same_format_name(layout.name, name)) return layout;
+            known += (known.empty() ? "" : ", ") + std::string(layout.name);
+        }
+        fail(where_, ": wanted one of ", known, ", got ", name);
     }
     [[nodiscard]] const std::string& where() const noexcept { return where_; }
 

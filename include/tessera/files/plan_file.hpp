@@ -1,4 +1,4 @@
-// A plan as a JSON file to be read, edited by hand and run again.
+// A plan as a JSON file that a person can read, edit and run again.
 #pragma once
 
 #include <algorithm>
@@ -26,6 +26,7 @@
 #include "tessera/core/tied_table.hpp"
 #include "tessera/files/json_file.hpp"
 #include "tessera/files/model_identity.hpp"
+#include "tessera/format/builtin.hpp"
 #include "tessera/gguf/layout.hpp"
 #include "tessera/json/parse.hpp"
 #include "tessera/quantize/output_metadata.hpp"
@@ -93,9 +94,10 @@ namespace detail {
 namespace detail {
 
 // One row of a plan file. Where the format was edited, bytes, damage and reason in the row belong to another format.
-[[nodiscard]] inline select::choice read_choice(const json_place& row, const tensor_info& source) {
+[[nodiscard]] inline select::choice read_choice(const json_place& row, const tensor_info& source,
+                                                std::span<const type_layout> formats) {
     select::choice made{.target = source, .source = source.layout};
-    const type_layout& format = row["format"].format();
+    const type_layout& format = row["format"].format(formats);
     if (source.columns() % format.block_size != 0)
         fail(row.where(), ": tensor ", source.name, ": wanted a format that takes rows of ", source.columns(),
              " weights, got ", format.name, " with blocks of ", format.block_size);
@@ -117,7 +119,7 @@ namespace detail {
                 is_edited = true;
         });
     if (is_edited || !row.has("reason")) return made;
-    if (row.has("wanted")) made.wanted = row["wanted"].format();
+    if (row.has("wanted")) made.wanted = row["wanted"].format(formats);
     for (const auto& [why, name] : reason_names)
         if (row["reason"].text() == name) made.why = why;
     return made;
@@ -128,9 +130,10 @@ namespace detail {
 /// A plan from JSON text, for the model with these tensors; `where` starts every message. What counts of a tensor is
 /// its name and format; one that was edited is taken as requested, and its damage as unknown. Throws when the
 /// text is no plan, was made for another model, leaves a tensor out, has one twice or one too many, or gives a tensor a
-/// format that does not take its rows.
+/// format that does not take its rows or is not one of `formats`.
 [[nodiscard]] inline select::plan plan_from_json(std::string_view text, std::string_view where,
-                                                 std::span<const tensor_info> tensors) {
+                                                 std::span<const tensor_info> tensors,
+                                                 std::span<const type_layout> formats) {
     const nlohmann::json parsed = parse_json(text, where);
     const detail::json_place file(parsed, std::string(where));
     detail::require_json_file(file, plan_file_kind, identify(tensors));
@@ -150,7 +153,7 @@ namespace detail {
         if (position == tensor_index::npos) fail(row.where(), ": wanted a tensor of the model, got ", name);
         std::optional<select::choice>& place = is_second ? second : found[position];
         if (place) fail(row.where(), ": wanted every tensor once, got ", name, " twice");
-        place = detail::read_choice(row, tensors[position]);
+        place = detail::read_choice(row, tensors[position], formats);
         if (is_second) {
             place->target.name = name;
             place->made_from = tied->name;
@@ -170,10 +173,22 @@ inline void save_plan(const std::filesystem::path& path, const select::plan& pla
     write_text_file(path, plan_to_json(plan, properties), rule);
 }
 
-/// Reads what save_plan wrote, perhaps edited since.
-[[nodiscard]] inline select::plan load_plan(const std::filesystem::path& path, std::span<const tensor_info> tensors) {
+/// Reads what save_plan wrote, perhaps edited since. Formats are known by their names in `formats`.
+[[nodiscard]] inline select::plan load_plan(const std::filesystem::path& path, std::span<const tensor_info> tensors,
+                                            std::span<const type_layout> formats) {
     const mapped_file file(path);
-    return plan_from_json(as_text(file.bytes()), path.string(), tensors);
+    return plan_from_json(as_text(file.bytes()), path.string(), tensors, formats);
+}
+
+/// The same with the formats of a list.
+template <class Formats = builtin_formats>
+[[nodiscard]] select::plan plan_from_json(std::string_view text, std::string_view where,
+                                          std::span<const tensor_info> tensors) {
+    return plan_from_json(text, where, tensors, stored_formats_of<Formats>::layouts);
+}
+template <class Formats = builtin_formats>
+[[nodiscard]] select::plan load_plan(const std::filesystem::path& path, std::span<const tensor_info> tensors) {
+    return load_plan(path, tensors, stored_formats_of<Formats>::layouts);
 }
 
 /// The plan as options of llama-quantize, one `--tensor-type NAME=TYPE` a line, each with an expression that matches

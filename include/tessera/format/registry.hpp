@@ -188,4 +188,21 @@ private:
     }
 };
 
+namespace detail {
+
+template <class List, class... Formats>
+struct completed {
+    using list = List;
+};
+template <class List, class First, class... Rest>
+struct completed<List, First, Rest...>
+    : completed<std::conditional_t<List::find(First::type) == nullptr, typename List::template extend<First>, List>,
+                Rest...> {};
+
+}  // namespace detail
+
+/// A list and behind it those of some formats that it lacks.
+template <class List, class... Formats>
+using completed_list = typename detail::completed<List, Formats...>::list;
+
 }  // namespace tessera

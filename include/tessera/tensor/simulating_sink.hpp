@@ -45,7 +45,7 @@ public:
     explicit simulating_sink(Sink& sink, simulated which = simulated::foreign) : sink_(sink), which_(which) {}
 
     /// "tessera.simulated" in the metadata names the formats whose values the file holds. Its file type becomes that of
-    /// `Stored` where it has none.
+    /// `Stored` where it has none, or where all quantized tensors are stored so.
     void begin(std::span<const tensor_info> tensors, const tessera::metadata& properties) {
         given_ = tensor_table({tensors.begin(), tensors.end()}, "simulation");
         stored_.assign(tensors.begin(), tensors.end());
@@ -58,7 +58,8 @@ public:
         tessera::metadata told = properties;
         if (!names.empty()) {
             told.set("tessera.simulated", std::move(names));
-            if (stock_of<Stored>.file_type && !told.contains("general.file_type"))
+            const bool is_all = which_ == simulated::quantized;
+            if (stock_of<Stored>.file_type && (is_all || !told.contains("general.file_type")))
                 told.set("general.file_type", *stock_of<Stored>.file_type);
         }
         sink_.begin(std::span<const tensor_info>(stored_), told);

@@ -10,7 +10,7 @@
 
 #include "tessera/core/tensor_info.hpp"
 
-namespace cli {
+namespace tessera::app {
 
 /// The tensors that share a format.
 struct format_share {
@@ -25,8 +25,8 @@ struct model_summary {
     std::uint64_t weights = 0;
     std::uint64_t bytes = 0;  ///< of tensor data
 
-    explicit model_summary(std::span<const tessera::tensor_info> tensors) {
-        for (const tessera::tensor_info& info : tensors) {
+    explicit model_summary(std::span<const tensor_info> tensors) {
+        for (const tensor_info& info : tensors) {
             const std::string_view name = info.layout.name;
             auto share =
                 std::find_if(formats.begin(), formats.end(), [&](const format_share& f) { return f.name == name; });
@@ -59,4 +59,4 @@ struct model_summary {
     return bytes;
 }
 
-}  // namespace cli
+}  // namespace tessera::app

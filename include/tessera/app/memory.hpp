@@ -1,23 +1,28 @@
-#include "memory.hpp"
+// Whether what is about to be done fits into memory.
+#pragma once
 
 #include <sys/resource.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <cstddef>
+#include <cstdint>
 #include <fstream>
 #include <string>
+#include <string_view>
 #include <type_traits>
 #include <variant>
 
 #include "tessera/core/error.hpp"
+#include "tessera/core/metadata.hpp"
 
-namespace cli {
+namespace tessera::app {
 
-namespace {
+namespace detail {
 
 // The largest of a key's values, which has one for every layer in some models; 0 without the key.
-std::uint64_t largest(const tessera::metadata& properties, const std::string& key) {
-    const tessera::metadata_value* found = properties.find(key);
+[[nodiscard]] inline std::uint64_t largest(const metadata& properties, const std::string& key) {
+    const metadata_value* found = properties.find(key);
     if (found == nullptr) return 0;
     return std::visit(
         []<class T>(const T& v) -> std::uint64_t {
@@ -39,7 +44,7 @@ std::uint64_t largest(const tessera::metadata& properties, const std::string& ke
 
 // At least: a row of hidden states, its normed copy, and the widest that a layer makes of it, in floats. Routed experts
 // see a part of the tokens at a time and are not counted.
-std::uint64_t bytes_per_token(const tessera::metadata& properties) {
+[[nodiscard]] inline std::uint64_t bytes_per_token(const metadata& properties) {
     const std::string prefix = properties.get_or<std::string>("general.architecture", "") + '.';
     const auto count = [&](const char* key) { return largest(properties, prefix + key); };
     const std::uint64_t width = count("embedding_length");
@@ -48,14 +53,15 @@ std::uint64_t bytes_per_token(const tessera::metadata& properties) {
     return sizeof(float) * (2 * width + std::max(width, inner));
 }
 
-std::string gigabytes(std::uint64_t bytes) {
+[[nodiscard]] inline std::string gigabytes(std::uint64_t bytes) {
     const std::uint64_t tenths = (bytes + 50'000'000) / 100'000'000;
     return std::to_string(tenths / 10) + '.' + std::to_string(tenths % 10) + " GB";
 }
 
-}  // namespace
+}  // namespace detail
 
-std::uint64_t memory_limit() {
+/// Bytes that this process can have: what is free on the machine, or less where its group or its shell limits it.
+[[nodiscard]] inline std::uint64_t memory_limit() {
     std::uint64_t limit =
         static_cast<std::uint64_t>(::sysconf(_SC_PHYS_PAGES)) * static_cast<std::uint64_t>(::sysconf(_SC_PAGESIZE));
     std::ifstream information("/proc/meminfo");
@@ -70,12 +76,14 @@ std::uint64_t memory_limit() {
     return limit;
 }
 
-void require_memory(const tessera::metadata& properties, std::size_t tokens, std::string_view remedy) {
-    const std::uint64_t limit = memory_limit(), each = bytes_per_token(properties);
+/// Throws when a model that these metadata describe needs more memory than there is to run over so many tokens at once:
+/// it holds their hidden states, and what a layer makes of them. `remedy` ends the message.
+inline void require_memory(const metadata& properties, std::size_t tokens, std::string_view remedy) {
+    const std::uint64_t limit = memory_limit(), each = detail::bytes_per_token(properties);
     if (each == 0 || tokens <= limit / each) return;
-    tessera::fail("texts: ", tokens, " tokens take about ", gigabytes(tokens * each),
-                  " while the model runs over them, wanted at most ", gigabytes(limit),
-                  ", which is all the memory that is free (", limit / each, " tokens); ", remedy);
+    fail("texts: ", tokens, " tokens take about ", detail::gigabytes(tokens * each),
+         " while the model runs over them, wanted at most ", detail::gigabytes(limit),
+         ", which is all the memory that is free (", limit / each, " tokens); ", remedy);
 }
 
-}  // namespace cli
+}  // namespace tessera::app

@@ -1,0 +1,116 @@
+// Texts run through a model: how much each column of its matrices matters.
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "tessera/app/any_formats.hpp"
+#include "tessera/app/listener.hpp"
+#include "tessera/app/open_model.hpp"
+#include "tessera/app/options.hpp"
+#include "tessera/app/texts.hpp"
+#include "tessera/app/work_files.hpp"
+#include "tessera/calibrate/calibrate.hpp"
+#include "tessera/calibrate/findings.hpp"
+#include "tessera/calibrate/imatrix.hpp"
+#include "tessera/calibrate/imatrix_file.hpp"
+#include "tessera/core/error.hpp"
+#include "tessera/core/output_rule.hpp"
+#include "tessera/core/printable.hpp"
+
+namespace tessera::app {
+
+/// The importances, with all windows of the text: those that were used, and those held out for decisions that the
+/// others must not have made.
+[[nodiscard]] inline imatrix_file make_imatrix(const calibration& result, const calibration_text& text) {
+    imatrix_file file{.importances = make_importances(result.inputs),
+                      .chunk_size = static_cast<std::uint32_t>(result.window),
+                      .chunk_count = static_cast<std::uint32_t>(result.windows)};
+    for (const auto& source : text.sources) file.datasets.push_back(source.name);
+    file.properties.set("tessera.calibration.seed", text.seed);
+    const auto used = text.windows.used.tokens();
+    file.properties.set(std::string(used_windows_key), std::vector<std::int32_t>(used.begin(), used.end()));
+    if (text.windows.held_out) {
+        const auto held_out = text.windows.held_out->tokens();
+        file.properties.set(std::string(held_out_windows_key),
+                            std::vector<std::int32_t>(held_out.begin(), held_out.end()));
+    }
+    return file;
+}
+
+/// What is worth knowing of a calibration.
+struct calibration_findings {
+    std::vector<expert_coverage> coverage;
+    std::vector<inactive_columns> inactive;
+    std::vector<large_activation> largest;
+};
+
+struct calibrate_options {
+    std::filesystem::path model{};
+    calibration_options windows{};
+    std::filesystem::path output{};    ///< the importance matrix: GGUF, or the legacy format if it ends in .dat
+    std::filesystem::path report{};    ///< another output, which the caller writes; empty: none
+    std::uint64_t enough_tokens = 64;  ///< experts that fewer reached are reported as rare
+    bool restart = false;              ///< do not go on from where an interrupted run was
+    existing_file existing = existing_file::refuse;
+    int threads = 0;
+};
+
+/// What became of a calibration that was written.
+struct calibrated {
+    calibration_text text;
+    calibration result;
+    calibration_findings found;
+    double seconds;    ///< that the model ran
+    output_rule rule;  ///< of the caller's report
+};
+
+/// Runs texts through a model and writes the importance matrix. Work is saved after every layer in OUTPUT.checkpoint,
+/// from which the same call goes on.
+template <class Formats = builtin_formats>
+calibrated calibrate(const calibrate_options& options, const listener& listener = {},
+                     const any_formats& formats = any_formats(Formats{})) {
+    std::filesystem::path checkpoint = options.output;
+    checkpoint += ".checkpoint";
+    work_files files(options.existing);
+    files.read_model(options.model);
+    files.read_texts(options.windows.texts.texts);
+    files.read_texts(options.windows.texts.token_ids);
+    files.write(options.output);
+    files.write(options.report);
+    files.keep(checkpoint);
+    files.check();
+    const any_model model = open({.path = options.model}, formats, listener);
+    calibration_text text = read_calibration_text(model.metadata(), options.windows);
+
+    if (options.restart) std::filesystem::remove(checkpoint);
+    const auto started = std::chrono::steady_clock::now();
+    calibration result = [&] {
+        try {
+            return tessera::calibrate(
+                model, text.windows.used,
+                {.threads = options.threads, .checkpoint = checkpoint, .unfit_checkpoint = options.existing},
+                listener.progress);
+        } catch (const checkpoint_error& e) {
+            fail(e.what(), "; --restart or --force begins anew");
+        } catch (const error& e) {
+            fail(options.model.string(), ": ", e.what());
+        }
+    }();
+    const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - started).count();
+    if (result.resumed > 0)
+        listener.say("note: going on from ", printable(checkpoint.string()), ", where ", result.resumed,
+                     " layers were done");
+    write_imatrix(options.output, make_imatrix(result, text), files.rule());
+    std::filesystem::remove(checkpoint);
+    calibration_findings found{find_coverage(result.inputs, options.enough_tokens), find_inactive(result.inputs),
+                               find_largest(result.inputs, 5)};
+    return {std::move(text), std::move(result), std::move(found), seconds, files.rule()};
+}
+
+}  // namespace tessera::app

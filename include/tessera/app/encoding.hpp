@@ -1,0 +1,160 @@
+// What encodes a model: the encoders of the verbs over any list of formats.
+#pragma once
+
+#include <cstddef>
+#include <functional>
+#include <memory>
+#include <span>
+#include <utility>
+#include <vector>
+
+#include "tessera/app/any_formats.hpp"
+#include "tessera/app/any_model.hpp"
+#include "tessera/app/any_sink.hpp"
+#include "tessera/app/loaded_importances.hpp"
+#include "tessera/app/options.hpp"
+#include "tessera/calibrate/importance_table.hpp"
+#include "tessera/calibrate/input_knowledge.hpp"
+#include "tessera/core/metadata.hpp"
+#include "tessera/core/progress.hpp"
+#include "tessera/core/token_windows.hpp"
+#include "tessera/core/type_id.hpp"
+#include "tessera/damage/measure_damage.hpp"
+#include "tessera/damage/plan_meter.hpp"
+#include "tessera/encode/best_of.hpp"
+#include "tessera/encode/encoders.hpp"
+#include "tessera/encode/error_feedback.hpp"
+#include "tessera/format/builtin.hpp"
+#include "tessera/measure/kl_divergence.hpp"
+#include "tessera/quantize/from_importances.hpp"
+#include "tessera/quantize/from_quantized_inputs.hpp"
+#include "tessera/quantize/from_text.hpp"
+#include "tessera/quantize/quantize.hpp"
+#include "tessera/quantize/tensor_report.hpp"
+#include "tessera/select/damage_table.hpp"
+#include "tessera/select/menu.hpp"
+#include "tessera/select/plan.hpp"
+#include "tessera/tensor/simulating_sink.hpp"
+
+namespace tessera::app {
+
+namespace detail {
+
+[[nodiscard]] inline const importance_table* table_of(const loaded_importances* importances) noexcept {
+    return importances == nullptr ? nullptr : &importances->file.importances;
+}
+
+[[nodiscard]] inline learning_options learning(const loaded_importances& importances) noexcept {
+    return {.rare = {importances.enough_tokens, &importances.file.importances}};
+}
+
+}  // namespace detail
+
+/// A measuring of plans (see plan_meter), of any list.
+class any_plan_meter {
+public:
+    template <class Meter>
+    explicit any_plan_meter(std::unique_ptr<Meter> meter)
+        : samples_(meter->samples()),
+          measure_([held = std::shared_ptr<Meter>(std::move(meter))](const select::plan& plan, std::size_t samples) {
+              return held->measure(plan, samples);
+          }) {}
+
+    [[nodiscard]] std::size_t samples() const noexcept { return samples_; }
+    [[nodiscard]] kl_divergence measure(const select::plan& plan, std::size_t samples) {
+        return measure_(plan, samples);
+    }
+    [[nodiscard]] std::vector<float> operator()(const select::plan& plan, std::size_t samples) {
+        const kl_divergence measured = measure(plan, samples);
+        return {measured.per_token().begin(), measured.per_token().end()};
+    }
+
+private:
+    std::size_t samples_;
+    std::function<kl_divergence(const select::plan&, std::size_t)> measure_;
+};
+
+// The functions that are compiled for every list: not inline, so that a program may declare those of a list `extern
+// template` and compile them where it likes.
+
+/// Writes a model by a plan. Of error feedback, each matrix gets that or `weighted`, whichever loses less on text held
+/// out.
+template <class Formats>
+std::vector<tensor_report> write_encoded(const any_model& model, const select::plan& plan, const encoding& encoding,
+                                         any_sink sink, const metadata& properties, int threads,
+                                         progress_callback report) {
+    const auto run = [&](const auto& encoder, const auto& schedule) {
+        return tessera::quantize<Formats>(model, plan, encoder, schedule, sink, properties, {.threads = threads},
+                                          report);
+    };
+    const from_importances table{detail::table_of(encoding.importances)};
+    if (encoding.encoder == encoder_kind::nearest) return run(nearest{}, table);
+    if (encoding.encoder == encoder_kind::weighted) return run(weighted{}, table);
+    const best_of encoder{weighted{}, error_feedback{}};
+    const loaded_importances& importances = *encoding.importances;
+    if (encoding.inputs == feedback_inputs::quantized)
+        return run(encoder, from_quantized_inputs{*importances.text(), detail::learning(importances)});
+    return run(encoder, from_text{*importances.text(), detail::learning(importances)});
+}
+
+/// Calls f(sink) with a sink that stores values of formats as options say, in front of another.
+template <class Formats>
+void store_values(any_sink sink, simulated_store store, simulated which, const std::function<void(any_sink)>& f) {
+    const auto with = [&](auto simulating) { f(any_sink(simulating)); };
+    switch (store) {
+        case simulated_store::none: return f(sink);
+        case simulated_store::f16: return with(simulate<Formats, tessera::f16>(sink, which));
+        case simulated_store::bf16: return with(simulate<Formats, tessera::bf16>(sink, which));
+        case simulated_store::q8_0: return with(simulate<Formats, tessera::q8_0>(sink, which));
+    }
+}
+
+/// The damage of the menu's formats with an encoding.
+template <class Formats>
+select::damage_table damage_of(const any_model& model, const encoding& encoding, const token_windows& windows,
+                               const select::menu& menu, std::span<const type_layout> fallback,
+                               damage_measuring measuring, int threads, progress_callback report) {
+    const auto run = [&](const auto& encoder, const auto& schedule) {
+        const auto with = [&](const auto& measure) {
+            return measure_damage<Formats>(model, encoder, schedule, windows, menu, fallback, measure,
+                                           {.evaluate = {.threads = threads}}, report);
+        };
+        return measuring == damage_measuring::noise ? with(perturbation{}) : with(direct{});
+    };
+    if (encoding.encoder != encoder_kind::feedback)
+        return run(weighted{}, from_importances{detail::table_of(encoding.importances)});
+    const loaded_importances& importances = *encoding.importances;
+    select::damage_table table =
+        run(best_of{weighted{}, error_feedback{}}, from_text{*importances.text(), detail::learning(importances)});
+    table.encoder = error_feedback::name;
+    return table;
+}
+
+/// Measures plans with `weighted`. Model, importances and windows must outlive the result.
+template <class Formats>
+any_plan_meter meter_of(const any_model& model, const importance_table& importances, const token_windows& windows,
+                        int threads) {
+    return any_plan_meter(std::make_unique<plan_meter<any_model, weighted, Formats>>(
+        model, importances, windows, weighted{}, tessera::evaluate_options{.threads = threads}));
+}
+
+/// What verbs that encode need of a list of formats.
+class any_encoders : public any_formats {
+public:
+    template <class... Formats>
+    explicit any_encoders(format_list<Formats...> list)
+        : any_formats(list),
+          write(&write_encoded<format_list<Formats...>>),
+          store(&store_values<format_list<Formats...>>),
+          damage(&damage_of<format_list<Formats...>>),
+          meter(&meter_of<format_list<Formats...>>) {}
+
+    std::vector<tensor_report> (*write)(const any_model&, const select::plan&, const encoding&, any_sink,
+                                        const metadata&, int, progress_callback);
+    void (*store)(any_sink, simulated_store, simulated, const std::function<void(any_sink)>&);
+    select::damage_table (*damage)(const any_model&, const encoding&, const token_windows&, const select::menu&,
+                                   std::span<const type_layout>, damage_measuring, int, progress_callback);
+    any_plan_meter (*meter)(const any_model&, const importance_table&, const token_windows&, int);
+};
+
+}  // namespace tessera::app

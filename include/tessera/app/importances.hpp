@@ -1,0 +1,162 @@
+// Importances from a file or from texts, and what will be done where they lack something.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "tessera/app/about.hpp"
+#include "tessera/app/calibrate.hpp"
+#include "tessera/app/listener.hpp"
+#include "tessera/app/loaded_importances.hpp"
+#include "tessera/app/open_model.hpp"
+#include "tessera/app/options.hpp"
+#include "tessera/app/texts.hpp"
+#include "tessera/app/work_files.hpp"
+#include "tessera/calibrate/calibrate.hpp"
+#include "tessera/calibrate/imatrix.hpp"
+#include "tessera/calibrate/imatrix_file.hpp"
+#include "tessera/calibrate/rare_matrices.hpp"
+#include "tessera/core/error.hpp"
+#include "tessera/core/metadata.hpp"
+#include "tessera/core/printable.hpp"
+#include "tessera/core/token_windows.hpp"
+#include "tessera/decoder/mtp_layers.hpp"
+#include "tessera/quantize/output_metadata.hpp"
+#include "tessera/select/plan.hpp"
+#include "tessera/select/rules.hpp"
+
+namespace tessera::app {
+
+namespace detail {
+
+[[noreturn]] inline void fail_without_feedback() {
+    fail(
+        "--feedback-inputs: wanted the encoder feedback, which needs a text (--text, or --imatrix with a file of "
+        "tessera calibrate), got another");
+}
+
+// Made from the texts, or by a run before this one that did not get further.
+template <class Model>
+[[nodiscard]] imatrix_file calibrate_at_once(const importance_options& options, const Model& model,
+                                             const metadata& properties, const work_files& files, int threads,
+                                             const listener& listener) {
+    constexpr const char* origin_key = "tessera.calibration.origin";
+    const calibration_text text = read_calibration_text(properties, {.texts = {.texts = options.texts}});
+    listener.say("text: ", printable(text.framing));
+    const token_windows& windows = text.windows.used;
+    const auto run = [&] {
+        return make_imatrix(tessera::calibrate(model, windows, {.threads = threads}, listener.progress), text);
+    };
+    const std::filesystem::path& kept = files.kept_importances();
+    if (kept.empty()) return run();
+
+    const std::string made_from =
+        origin(model)
+            .add(windows.length())
+            .add(windows.tokens())
+            .add(text.windows.held_out ? text.windows.held_out->tokens() : std::span<const std::int32_t>())
+            .text();
+    const auto found = resume(kept, files.rule(), "--imatrix", listener, [&] {
+        imatrix_file file = read_imatrix(kept);
+        if (file.properties.get_or(origin_key, std::string()) != made_from)
+            fail(kept.string(), ": wanted importances of this model and text, got others");
+        return file;
+    });
+    if (found) return *found;
+    imatrix_file made = run();
+    made.properties.set(origin_key, made_from);
+    write_imatrix(kept, made, {.inputs = files.rule().inputs, .existing = existing_file::replace});
+    tell_kept(listener, "importances", kept);
+    return read_imatrix(kept);  // rounded as for a run that goes on from there
+}
+
+}  // namespace detail
+
+/// Reads the importance matrix, or makes one from the texts, which the model's tokenizer and chat template as
+/// `properties` describe them make tokens of, and blends experts that few tokens reached. What was made is kept as
+/// `files` says. Nothing when the options name neither. Throws when the file is another model's, and at once when the
+/// options contradict each other.
+template <class Model>
+[[nodiscard]] std::optional<loaded_importances> load_importances(const importance_options& options, const Model& model,
+                                                                 const metadata& properties, const work_files& files,
+                                                                 int threads, const listener& listener) {
+    if (options.inputs && options.encoder.value_or(encoder_kind::feedback) != encoder_kind::feedback)
+        detail::fail_without_feedback();
+    if (options.file.empty() && options.texts.empty()) return std::nullopt;
+    loaded_importances loaded;
+    loaded.enough_tokens = options.enough_tokens;
+    if (options.texts.empty()) {
+        loaded.path = options.file;
+        loaded.file = read_imatrix(options.file);
+    } else {
+        loaded.path = options.texts.front();
+        loaded.file = detail::calibrate_at_once(options, model, properties, files, threads, listener);
+    }
+    importance_table& importances = loaded.file.importances;
+    about(loaded.path, [&] { importances.require_fit(model.tensors()); });
+    loaded.rare = blend_rare_matrices(importances, options.enough_tokens);
+    return loaded;
+}
+
+/// The encoder the options name, or the best that there is text for. Throws when they name one that lacks its text.
+[[nodiscard]] inline encoding choose_encoding(const importance_options& options,
+                                              const loaded_importances* importances) {
+    const bool has_text = importances != nullptr && importances->text();
+    if (options.encoder == encoder_kind::feedback && !has_text)
+        fail(
+            "--encoder feedback: wanted texts (--text) or an importance matrix of tessera calibrate, which holds "
+            "its text (--imatrix FILE.gguf), got ",
+            importances == nullptr ? "neither" : importances->path.string());
+    const encoder_kind encoder = options.encoder.value_or(has_text ? encoder_kind::feedback : encoder_kind::weighted);
+    if (options.inputs && encoder != encoder_kind::feedback) detail::fail_without_feedback();
+    return {encoder, importances, options.inputs.value_or(feedback_inputs::quantized)};
+}
+
+/// What importances lack for the tensors that a plan encodes.
+struct importance_gaps {
+    std::vector<std::string> missing;  ///< tensors without: all their columns count alike
+    std::vector<std::string> not_run;  ///< the same, because the forward pass does not run their layers
+    std::vector<std::string> needed;   ///< of both those whose format asks for importances
+    std::vector<rare_matrix> rare;     ///< blended with the average of their tensors, in the order of the plan
+    struct unreached_tensor {
+        std::string name;
+        std::uint64_t unreached;  ///< matrices that no token reached,
+        std::size_t matrices;     ///< of so many
+    };
+    std::vector<unreached_tensor> unreached;
+};
+
+/// `properties` are the model's.
+[[nodiscard]] inline importance_gaps find_gaps(const select::plan& plan, const metadata& properties,
+                                               const loaded_importances* importances) {
+    const auto further = decoder::find_mtp_layers(properties);
+    importance_gaps gaps;
+    for (const select::choice& c : plan.choices) {
+        if (!c.is_encoded()) continue;
+        const std::string& name = c.target.name;
+        const tensor_importance* entry = importances == nullptr ? nullptr : importances->file.importances.find(name);
+        if (entry == nullptr) {
+            (further.contains(name) ? gaps.not_run : gaps.missing).push_back(name);
+            if (select::needs_importances(c.target)) gaps.needed.push_back(name);
+            continue;
+        }
+        for (const rare_matrix& r : importances->rare)
+            if (r.tensor == name) gaps.rare.push_back(r);
+        if (entry->unreached() > 0) gaps.unreached.push_back({name, entry->unreached(), entry->tokens.size()});
+    }
+    return gaps;
+}
+
+/// The source's metadata and, where there are importances, the keys that tell of them.
+[[nodiscard]] inline metadata noted_metadata(const metadata& source, const loaded_importances* importances) {
+    metadata properties = source;
+    if (importances != nullptr) note_importances(properties, importances->path.string(), importances->file);
+    return properties;
+}
+
+}  // namespace tessera::app

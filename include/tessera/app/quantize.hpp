@@ -1,0 +1,231 @@
+// A model in smaller formats, or in another container.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <filesystem>
+#include <optional>
+#include <span>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "tessera/app/any_sink.hpp"
+#include "tessera/app/chat_templates.hpp"
+#include "tessera/app/encoding.hpp"
+#include "tessera/app/importances.hpp"
+#include "tessera/app/listener.hpp"
+#include "tessera/app/model_summary.hpp"
+#include "tessera/app/open_model.hpp"
+#include "tessera/app/options.hpp"
+#include "tessera/app/plan.hpp"
+#include "tessera/app/work_files.hpp"
+#include "tessera/core/bytes.hpp"
+#include "tessera/core/metadata.hpp"
+#include "tessera/core/output_rule.hpp"
+#include "tessera/core/printable.hpp"
+#include "tessera/core/tensor_info.hpp"
+#include "tessera/files/plan_file.hpp"
+#include "tessera/gguf/layout.hpp"
+#include "tessera/gguf/writer.hpp"
+#include "tessera/quantize/output_metadata.hpp"
+#include "tessera/quantize/tensor_report.hpp"
+#include "tessera/select/plan.hpp"
+#include "tessera/select/strategies.hpp"
+#include "tessera/tensor/simulating_sink.hpp"
+
+namespace tessera::app {
+
+/// Where a new model goes.
+struct output_options {
+    std::filesystem::path path{};
+    existing_file existing = existing_file::refuse;
+    std::filesystem::path chat_template{};  ///< takes the place of the model's own; empty: stays
+    simulated_store simulate = simulated_store::none;
+    simulated which = simulated::quantized;  ///< what is simulated, if anything is
+    int threads = 0;
+};
+
+struct quantize_options {
+    model_options model{};
+    named_formats names{};         ///< these,
+    std::filesystem::path plan{};  ///< a plan file,
+    target_options target{};       ///< or a target
+    importance_options importances{};
+    std::filesystem::path report{};  ///< another output, which the caller writes; empty: none
+    output_options output{};
+};
+
+/// Another container or full-precision type for the same weights.
+struct convert_options {
+    model_options model{};
+    std::string type = "F16";
+    output_options output{};
+};
+
+/// All that is decided before a model is written.
+struct quantization {
+    work_files files;  ///< done() removes what was kept on the way, once all outputs are written
+    any_model model;
+    output_options output;
+    metadata properties{};  ///< those of the model, and what is noted of the importances
+    std::optional<loaded_importances> importances{};
+    encoder_kind encoder = encoder_kind::nearest;
+    feedback_inputs inputs = feedback_inputs::quantized;
+    planned chosen{};
+
+    [[nodiscard]] app::encoding encoding() const noexcept {
+        return {encoder, importances ? &*importances : nullptr, inputs};
+    }
+    [[nodiscard]] const select::plan& plan() const noexcept { return chosen.plan; }
+    [[nodiscard]] metadata written_metadata() const { return output_metadata(properties, plan()); }
+    /// What the importances lack for the plan; with the encoder `nearest`, which knows none, nothing but all.
+    [[nodiscard]] importance_gaps gaps() const {
+        return find_gaps(plan(), properties, encoder == encoder_kind::nearest ? nullptr : encoding().importances);
+    }
+};
+
+/// Does all of a quantization but the encoding: reads or makes importances, measures damage, chooses the plan. What is
+/// made on the way is kept beside the output until done(), and the same call goes on from there.
+template <class Formats = builtin_formats>
+[[nodiscard]] quantization prepare(const quantize_options& options, const listener& listener = {},
+                                   const any_encoders& formats = any_encoders(Formats{})) {
+    const output_options& output = options.output;
+    work_files files(output.existing);
+    files.read_model(options.model.path);
+    files.read(options.plan);
+    files.read(output.chat_template);
+    files.write(output.path);
+    files.write(options.report);
+    files.use(options.importances, output.path);
+    if (options.target.is_given())
+        files.use(options.target, output.path);
+    else
+        files.read(options.target.damage);
+    files.check();
+    quantization job{std::move(files), open(options.model, formats, listener), output};
+    const any_model& model = job.model;
+    const metadata properties = with_chat_template(model.metadata(), output.chat_template);
+    if (options.plan.empty())
+        require_plannable(model, options.names, options.target, formats);
+    else
+        job.chosen.plan = load_plan(options.plan, model.tensors(), formats.stored);
+    job.importances = load_importances(options.importances, model, properties, job.files, output.threads, listener);
+    const encoding encoding = choose_encoding(options.importances, job.importances ? &*job.importances : nullptr);
+    job.encoder = encoding.encoder;
+    job.inputs = encoding.inputs;
+    job.properties = noted_metadata(properties, encoding.importances);
+    const model_summary stored(model.tensors());
+    if (const auto* layout = formats.find(stored.main_format()); layout == nullptr || layout->block_size > 1)
+        listener.say("note: ", printable(options.model.path.string()), " is quantized already (", stored.main_format(),
+                     "); its error adds to the new one");
+    if (options.plan.empty())
+        job.chosen =
+            make_plan(model, options.names, options.target, encoding, job.files, output.threads, listener, formats);
+    return job;
+}
+
+/// The same of a conversion.
+template <class Formats = builtin_formats>
+[[nodiscard]] quantization prepare(const convert_options& options, const listener& listener = {},
+                                   const any_encoders& formats = any_encoders(Formats{})) {
+    work_files files(options.output.existing);
+    files.read_model(options.model.path);
+    files.read(options.output.chat_template);
+    files.write(options.output.path);
+    files.check();
+    quantization job{std::move(files), open(options.model, formats, listener), options.output};
+    const select::uniform rule{formats.require(options.type)};
+    job.chosen.plan = select::make_plan(job.model.tensors(), rule, formats.fallback);
+    job.properties = with_chat_template(job.model.metadata(), options.output.chat_template);
+    return job;
+}
+
+/// What a file holds.
+struct stored_model {
+    std::vector<tensor_info> tensors{};
+    metadata properties{};
+
+    [[nodiscard]] std::uint64_t file_bytes() const { return gguf::file_size(tensors, properties); }
+
+    // A sink that keeps what it is told first.
+    void begin(std::span<const tensor_info> list, const metadata& keys) {
+        tensors.assign(list.begin(), list.end());
+        properties = keys;
+    }
+    void write(const tensor_info&, std::uint64_t, byte_view) {}
+    void finish() {}
+};
+
+/// What the file of a quantization will hold: the plan's tensors, or what stores their values.
+template <class Formats = builtin_formats>
+[[nodiscard]] stored_model stored_as(const quantization& job, const any_encoders& formats = any_encoders(Formats{})) {
+    stored_model stored;
+    formats.store(any_sink(stored), job.output.simulate, job.output.which, [&](any_sink sink) {
+        const std::vector<tensor_info> targets = job.plan().targets();
+        sink.begin(targets, job.written_metadata());
+    });
+    return stored;
+}
+
+/// Encodes, and writes the file. Returns a report per tensor, in the plan's order.
+template <class Formats = builtin_formats>
+std::vector<tensor_report> write(const quantization& job, const listener& listener = {},
+                                 const any_encoders& formats = any_encoders(Formats{})) {
+    const output_rule& rule = job.files.rule();
+    gguf::writer file(job.output.path, {.inputs = rule.inputs, .existing = rule.existing});
+    std::vector<tensor_report> reports;
+    formats.store(any_sink(file), job.output.simulate, job.output.which, [&](any_sink sink) {
+        reports = formats.write(job.model, job.plan(), job.encoding(), sink, job.written_metadata(), job.output.threads,
+                                listener.progress);
+    });
+    return reports;
+}
+
+/// What a model became.
+struct quantized {
+    select::plan plan;
+    std::vector<tensor_report> tensors;  ///< in the plan's order
+    std::uint64_t file_bytes;
+};
+
+namespace detail {
+
+template <class Options>
+quantized write_all(const Options& options, const listener& listener, const any_encoders& formats) {
+    const quantization job = prepare(options, listener, formats);
+    std::vector<tensor_report> tensors = write(job, listener, formats);
+    job.files.done();
+    return {job.plan(), std::move(tensors), stored_as(job, formats).file_bytes()};
+}
+
+}  // namespace detail
+
+/// Writes a model by names, a plan file or a target.
+template <class Formats = builtin_formats>
+quantized quantize(const quantize_options& options, const listener& listener = {},
+                   const any_encoders& formats = any_encoders(Formats{})) {
+    return detail::write_all(options, listener, formats);
+}
+
+/// Writes a model in full precision.
+template <class Formats = builtin_formats>
+quantized convert(const convert_options& options, const listener& listener = {},
+                  const any_encoders& formats = any_encoders(Formats{})) {
+    return detail::write_all(options, listener, formats);
+}
+
+/// The best file of at most `bytes` bytes: calibrates on the texts (files, directories, patterns), measures what every
+/// format costs every tensor, chooses, and encodes with error feedback.
+template <class Formats = builtin_formats>
+quantized quantize_to_size(const std::filesystem::path& model, const std::vector<std::string>& texts,
+                           std::uint64_t bytes, const std::filesystem::path& output, const listener& listener = {},
+                           const any_encoders& formats = any_encoders(Formats{})) {
+    return detail::write_all(quantize_options{.model = {.path = model},
+                                              .target = {.bytes = bytes},
+                                              .importances = {.texts = texts},
+                                              .output = {.path = output}},
+                             listener, formats);
+}
+
+}  // namespace tessera::app
