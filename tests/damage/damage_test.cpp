@@ -226,7 +226,7 @@ TEST_CASE("a plan is measured as the model it makes is") {
         memory_sink sink;
         quantize<formats>(source, plan, weighted{}, from_importances{&importances}, sink, source.metadata());
         const token_windows windows(tokens, window);
-        plan_meter<memory_source, weighted, formats> meter(source, importances, windows);
+        plan_meter<formats, memory_source> meter(source, importances, windows);
         for (int again = 0; again < 2; ++again) {
             CHECK(std::ranges::equal(meter.measure(plan, 99).per_token(), evaluate(source, sink, windows).per_token()));
             const auto half = evaluate(source, sink, windows.first(2));

@@ -134,7 +134,7 @@ select::damage_table damage_of(const any_model& model, const encoding& encoding,
 template <class Formats>
 any_plan_meter meter_of(const any_model& model, const importance_table& importances, const token_windows& windows,
                         int threads) {
-    return any_plan_meter(std::make_unique<plan_meter<any_model, weighted, Formats>>(
+    return any_plan_meter(std::make_unique<plan_meter<Formats, any_model, weighted>>(
         model, importances, windows, weighted{}, tessera::evaluate_options{.threads = threads}));
 }
 

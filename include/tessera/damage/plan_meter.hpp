@@ -38,7 +38,7 @@ namespace tessera {
 /// Measures the divergence of plans of one model on windows of tokens. Every tensor is encoded once in each format that
 /// some plan gives it, by an encoder that needs no more than importances; the blocks stay in memory. Source,
 /// importances and windows must outlive it.
-template <tensor_source Source, class Encoder = weighted, class Formats = builtin_formats>
+template <class Formats, tensor_source Source, class Encoder = weighted>
 class plan_meter {
     static_assert(!Encoder::needs.any(), "plans are measured with an encoder that needs no text");
 
@@ -135,6 +135,6 @@ private:
     std::map<std::pair<std::string, type_id>, std::unique_ptr<encoding>> encoded_;
 };
 
-static_assert(select::meter_of_plans<plan_meter<memory_source>>);
+static_assert(select::meter_of_plans<plan_meter<builtin_formats, memory_source>>);
 
 }  // namespace tessera
