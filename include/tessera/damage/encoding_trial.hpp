@@ -149,13 +149,14 @@ private:
     // Rounds a row as a format and the encoder do.
     [[nodiscard]] auto stored_edit(const type_layout& layout) const {
         return [this, layout](std::uint64_t, const matrix_knowledge& known, std::span<float> row) {
+            [[maybe_unused]] const Encoder& own = encoder_;  // by one that chooses, rows are tried as by `weighted`
             Formats::dispatch(layout.id, [&]<class F>(format_tag<F>) {
                 std::vector<typename F::block> blocks(row.size() / F::block_size);
                 const matrix_view rows(row, row.size());
                 if constexpr (choosing_encoder<Encoder>)
                     encode_rows<F>(weighted{}, rows, known, std::span(blocks));
                 else if (known.meets(Encoder::needs))
-                    encode_rows<F>(encoder_, rows, known, std::span(blocks));
+                    encode_rows<F>(own, rows, known, std::span(blocks));
                 else
                     encode_rows<F>(weighted{}, rows, known, std::span(blocks));
                 decode_blocks<F>(blocks, row);

@@ -223,7 +223,8 @@ private:
         }
         std::vector<typename Encoder::errors> lost(samples.size()), sums(matrices.size());
         parallel_for(samples.size(), options_.threads, [&](std::size_t s) {
-            const auto& [at, known] = matrices[samples[s].at];
+            const plan_matrix& at = matrices[samples[s].at].at;
+            const matrix_knowledge& known = matrices[samples[s].at].known;
             const select::choice& choice = plan_.choices[at.tensor];
             const std::size_t first = samples[s].first, all = choice.target.dims[1];
             const row_tile tile(source_, stored(choice), at.matrix * all + first,
