@@ -53,7 +53,7 @@ struct calibration_options {
 /// How weights are rounded, from fast to good.
 enum class encoder_kind { nearest, weighted, feedback };
 
-/// What error feedback learns from: the inputs that the model's layers get, or those that quantized layers leave.
+/// What error feedback is calibrated on: the inputs that the model's layers get, or those that quantized layers leave.
 enum class feedback_inputs { original, quantized };
 
 /// How much columns matter, and what encodes them.

@@ -1,4 +1,4 @@
-// The files of a piece of work: what it reads, what it writes, and what it keeps until it is done.
+// The files of some work: what it reads, what it writes, and what it keeps until it is done.
 #pragma once
 
 #include <filesystem>

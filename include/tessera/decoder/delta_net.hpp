@@ -19,7 +19,7 @@ namespace tessera::decoder {
 
 /// K key heads, V value heads, all of d numbers.
 struct delta_net_weights {
-    // Each in one piece or several.
+    // Each whole, or in several slices.
     std::vector<linear> channels;     ///< -> K queries, K keys, V values
     std::vector<linear> gate;         ///< -> V x d
     std::vector<linear> rate, decay;  ///< -> V numbers: beta and alpha
@@ -36,8 +36,8 @@ inline void convolve(const matrix& kernel, std::size_t window, matrix& channels,
     constexpr Eigen::Index strip = 256;  // channels at a time
     const auto length = static_cast<Eigen::Index>(window);
     const Eigen::Index strips = (channels.cols() + strip - 1) / strip;
-    const auto pieces = static_cast<std::size_t>(channels.rows() / length * strips);
-    parallel_for(pieces, threads, [&](std::size_t i) {
+    const auto tasks = static_cast<std::size_t>(channels.rows() / length * strips);
+    parallel_for(tasks, threads, [&](std::size_t i) {
         const Eigen::Index start = static_cast<Eigen::Index>(i) / strips * length;
         const Eigen::Index column = static_cast<Eigen::Index>(i) % strips * strip;
         const Eigen::Index count = std::min(strip, channels.cols() - column);
@@ -81,14 +81,14 @@ private:
 };
 
 template <tensor_source Source>
-[[nodiscard]] matrix project_pieces(const layer_run<Source>& run, const std::vector<linear>& pieces, const matrix& x) {
+[[nodiscard]] matrix project_slices(const layer_run<Source>& run, const std::vector<linear>& slices, const matrix& x) {
     std::size_t outputs = 0;
-    for (const linear& piece : pieces) outputs += piece.outputs;
+    for (const linear& slice : slices) outputs += slice.outputs;
     matrix all(x.rows(), static_cast<Eigen::Index>(outputs));
     Eigen::Index column = 0;
-    for (const linear& piece : pieces) {
-        auto part = all.middleCols(column, static_cast<Eigen::Index>(piece.outputs));
-        project(run.source, piece, x, part, run.threads);
+    for (const linear& slice : slices) {
+        auto part = all.middleCols(column, static_cast<Eigen::Index>(slice.outputs));
+        project(run.source, slice, x, part, run.threads);
         column += part.cols();
     }
     return all;
@@ -105,13 +105,13 @@ void mix(const layer_run<Source>& run, const delta_net_weights& weights, matrix&
     const auto keys = static_cast<Eigen::Index>(net.key_heads);
     const double epsilon = run.spec.norm_epsilon;
     std::vector<const linear*> shared;
-    for (const auto* pieces : {&weights.channels, &weights.gate, &weights.rate, &weights.decay})
-        for (const linear& piece : *pieces) shared.push_back(&piece);
+    for (const auto* slices : {&weights.channels, &weights.gate, &weights.rate, &weights.decay})
+        for (const linear& slice : *slices) shared.push_back(&slice);
     run.observe(x, shared);
-    matrix channels = detail::project_pieces(run, weights.channels, x);
-    const matrix rates = detail::project_pieces(run, weights.rate, x);
-    const matrix decays = detail::project_pieces(run, weights.decay, x);
-    x = detail::project_pieces(run, weights.gate, x);
+    matrix channels = detail::project_slices(run, weights.channels, x);
+    const matrix rates = detail::project_slices(run, weights.rate, x);
+    const matrix decays = detail::project_slices(run, weights.decay, x);
+    x = detail::project_slices(run, weights.gate, x);
 
     detail::convolve(weights.kernel, run.window, channels, run.threads);
     for_each_row_block(channels.rows(), run.threads, [&](Eigen::Index first, Eigen::Index rows) {

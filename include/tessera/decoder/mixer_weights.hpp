@@ -83,8 +83,8 @@ delta_net_weights bind_delta_net(weight_binder<Source>& binder, const model_spec
     if (binder.has(block + "ssm_in.weight")) {  // older files: key head after key head, its query, key, values, gates
         const std::size_t of_values = each * net.head_size, of_key = 2 * (net.head_size + of_values);
         const linear all = binder.matrix(block + "ssm_in", spec.width, channels + values);
-        const auto gather = [&](std::vector<linear>& pieces, std::size_t first, std::size_t rows) {
-            for (std::size_t k = 0; k < net.key_heads; ++k) pieces.push_back(slice(all, k * of_key + first, rows));
+        const auto gather = [&](std::vector<linear>& slices, std::size_t first, std::size_t rows) {
+            for (std::size_t k = 0; k < net.key_heads; ++k) slices.push_back(slice(all, k * of_key + first, rows));
         };
         gather(weights.channels, 0, net.head_size);
         gather(weights.channels, net.head_size, net.head_size);

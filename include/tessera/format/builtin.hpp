@@ -23,7 +23,7 @@ using builtin_formats =
     format_list<f32, f16, bf16, q8_0, q6_k, q5_1, q5_0, q5_k, q4_1, q4_0, q4_k, iq4_nl, nvfp4, iq4_xs, mxfp4, q3_k,
                 iq3_s, iq3_xxs, q2_k, iq2_s, iq2_xs, q2_0, iq2_xxs, tq2_0, iq1_m, tq1_0, iq1_s, q1_0>;
 
-/// What a file may hold: the formats of a list, and the types of plain storage that it lacks behind them.
+/// What a file may hold: the formats of a list, and after them the types of plain storage that it lacks.
 template <class Formats>
 using stored_formats_of = completed_list<Formats, f32, f16, bf16, f64, i8, i16, i32, i64>;
 using stored_formats = stored_formats_of<builtin_formats>;

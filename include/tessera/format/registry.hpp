@@ -201,7 +201,7 @@ struct completed<List, First, Rest...>
 
 }  // namespace detail
 
-/// A list and behind it those of some formats that it lacks.
+/// A list, and after it those of some formats that it lacks.
 template <class List, class... Formats>
 using completed_list = typename detail::completed<List, Formats...>::list;
 
