@@ -125,8 +125,8 @@ if [[ -z ${TESSERA_QUICK:-} ]]; then
     printf 'leak:libomp.so\n' >build/leaks.txt
     export LSAN_OPTIONS="suppressions=$PWD/build/leaks.txt:print_suppressions=0"
     check "address and undefined-behaviour sanitizers" build/asan-ubsan \
-        "test_core test_gguf test_safetensors test_text test_calibrate" \
-        '^(core|gguf|safetensors|text|calibrate)$' --preset asan-ubsan -DCMAKE_CXX_COMPILER=$watching
+        "test_core test_gguf test_safetensors test_json test_text test_calibrate" \
+        '^(core|gguf|safetensors|json|text|calibrate)$' --preset asan-ubsan -DCMAKE_CXX_COMPILER=$watching
     # Former findings and a second for each target, the same inputs every time: no run fails by chance. Those that
     # take long to build are left to tests/fuzz/run.sh itself.
     printf '\n=== fuzz targets (build/fuzz)\n'

@@ -351,8 +351,8 @@ void run_checkpoint(std::string_view input) {
     }
     // Statistics and activations with the head that belongs to them.
     const auto bytes = [](std::string_view part) { return std::as_bytes(std::span(part)); };
-    detail::checkpoint_head head{{}, same, 1, parts[0].size(), parts[1].size(), 0};
-    detail::checkpoint_magic.copy(head.magic.data(), head.magic.size());
+    detail::checkpoint_head head{{}, detail::checkpoint_version, same, 1, parts[0].size(), parts[1].size(), 0};
+    detail::checkpoint_kind.copy(head.kind.data(), head.kind.size());
     head.checksum = detail::checksum_of(head, bytes(parts[0]), bytes(parts[1]));
     std::string file(reinterpret_cast<const char*>(&head), sizeof head);
     file.append(parts[0]).append(parts[1]);
