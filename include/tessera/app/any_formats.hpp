@@ -1,7 +1,6 @@
 // A list of formats as a value.
 #pragma once
 
-#include <algorithm>
 #include <filesystem>
 #include <span>
 #include <string>
@@ -34,11 +33,7 @@ public:
           read_gguf_(&read_any_gguf<stored_formats_of<format_list<Formats...>>>) {}
 
     /// The layout of the format of this name, or null.
-    [[nodiscard]] const type_layout* find(std::string_view name) const noexcept {
-        const auto found = std::ranges::find_if(
-            layouts, [&](const type_layout& layout) { return same_format_name(layout.name, name); });
-        return found == layouts.end() ? nullptr : &*found;
-    }
+    [[nodiscard]] const type_layout* find(std::string_view name) const noexcept { return find_layout(layouts, name); }
     /// The same, or throws naming the formats that there are.
     [[nodiscard]] const type_layout& require(std::string_view name) const {
         const type_layout* found = find(name);
@@ -50,11 +45,7 @@ public:
     /// Reads a GGUF file whose tensors are of these formats or of plain storage.
     [[nodiscard]] any_model read_gguf(const std::filesystem::path& path) const { return read_gguf_(path); }
     /// "F32, F16, ...": for messages and help texts.
-    [[nodiscard]] std::string names() const {
-        std::string all;
-        for (const type_layout& layout : layouts) all += (all.empty() ? "" : ", ") + std::string(layout.name);
-        return all;
-    }
+    [[nodiscard]] std::string names() const { return layout_names(layouts); }
 
 private:
     template <class Stored>

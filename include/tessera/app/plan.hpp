@@ -72,7 +72,7 @@ private:
     return draft;
 }
 
-/// One format for all tensors, or what a mix of llama.cpp gives them; pins come first. Recipes depend on whether
+/// One format for all tensors, or what a mix of llama.cpp gives them; pins come first. Mixes depend on whether
 /// there are importances.
 [[nodiscard]] inline select::plan plan_by_name(std::span<const tensor_info> tensors, const metadata& properties,
                                                const named_formats& names, select::mix_model::importances columns,

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <optional>
 #include <span>
+#include <string>
 #include <string_view>
 
 namespace tessera {
@@ -92,6 +93,24 @@ inline constexpr type_layout f32_layout{type_id::f32, "F32", 1, 4, {.file_type =
     for (std::size_t i = 0; i < a.size(); ++i)
         if (upper(a[i]) != upper(b[i])) return false;
     return true;
+}
+
+/// The layout of this name, in any case, or null.
+[[nodiscard]] constexpr const type_layout* find_layout(std::span<const type_layout> layouts,
+                                                       std::string_view name) noexcept {
+    for (const type_layout& layout : layouts)
+        if (same_format_name(layout.name, name)) return &layout;
+    return nullptr;
+}
+
+/// "F32, F16, ...": for messages and help texts.
+[[nodiscard]] inline std::string layout_names(std::span<const type_layout> layouts) {
+    std::string all;
+    for (const type_layout& layout : layouts) {
+        if (!all.empty()) all += ", ";
+        all += layout.name;
+    }
+    return all;
 }
 
 }  // namespace tessera

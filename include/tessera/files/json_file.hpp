@@ -15,6 +15,7 @@
 #include "tessera/core/file_version.hpp"
 #include "tessera/core/type_id.hpp"
 #include "tessera/files/model_identity.hpp"
+#include "tessera/json/text.hpp"
 
 namespace tessera::detail {
 
@@ -64,12 +65,8 @@ public:
     }
     /// The one of `formats` whose name stands here, or in a key of this object.
     [[nodiscard]] type_layout format_named(std::string_view name, std::span<const type_layout> formats) const {
-        std::string known;
-        for (const type_layout& layout : formats) {
-            if (same_format_name(layout.name, name)) return layout;
-            known += (known.empty() ? "" : ", ") + std::string(layout.name);
-        }
-        fail(where_, ": wanted one of ", known, ", got ", name);
+        if (const type_layout* layout = find_layout(formats, name)) return *layout;
+        fail(where_, ": wanted one of ", layout_names(formats), ", got ", name);
     }
     [[nodiscard]] const std::string& where() const noexcept { return where_; }
 
@@ -81,8 +78,7 @@ private:
     }
     [[nodiscard]] std::string member(std::string_view key) const { return where_ + ": " + std::string(key); }
     [[noreturn]] void refuse(std::string_view wanted) const {
-        fail(where_, ": wanted ", wanted, ", got ",
-             value_->dump(-1, ' ', false, nlohmann::json::error_handler_t::replace).substr(0, 80));
+        fail(where_, ": wanted ", wanted, ", got ", tessera::json_text(*value_, json_characters::all).substr(0, 80));
     }
 
     const nlohmann::json* value_;
@@ -115,12 +111,11 @@ inline void require_json_file(const json_place& file, std::string_view kind, con
 
 /// The text of a file that ends with a list of tensors, one on each line, to be read and edited by hand.
 [[nodiscard]] inline std::string json_text(const nlohmann::ordered_json& head, const nlohmann::ordered_json& tensors) {
-    constexpr auto invalid = nlohmann::ordered_json::error_handler_t::replace;
-    std::string text = head.dump(1, ' ', false, invalid);
+    std::string text = tessera::json_text(head, json_characters::all, 1);
     text.resize(text.rfind('\n'));  // the closing brace comes last
     text += ",\n \"tensors\": [";
     for (std::size_t t = 0; t < tensors.size(); ++t)
-        text += (t ? ",\n  " : "\n  ") + tensors[t].dump(-1, ' ', false, invalid);
+        text += (t ? ",\n  " : "\n  ") + tessera::json_text(tensors[t], json_characters::all);
     return text + "\n ]\n}\n";
 }
 

@@ -91,15 +91,9 @@ struct format_list {
                   "no two formats of a list have the same name, whatever the case of its letters");
 
     /// The layout of the format with this id or name, or null.
-    [[nodiscard]] static constexpr const type_layout* find(type_id id) noexcept {
-        for (const type_layout& layout : layouts)
-            if (layout.id == id) return &layout;
-        return nullptr;
-    }
+    [[nodiscard]] static constexpr const type_layout* find(type_id id) noexcept { return find_layout(layouts, id); }
     [[nodiscard]] static constexpr const type_layout* find(std::string_view name) noexcept {
-        for (const type_layout& layout : layouts)
-            if (same_format_name(layout.name, name)) return &layout;
-        return nullptr;
+        return find_layout(layouts, name);
     }
 
     /// The layouts of the formats that are portable: what to choose from unless one knows where a file will run.
@@ -145,14 +139,7 @@ struct format_list {
     }
 
     /// "F32, F16, ...": for messages and help texts.
-    [[nodiscard]] static std::string names() {
-        std::string all;
-        for (const type_layout& layout : layouts) {
-            if (!all.empty()) all += ", ";
-            all += layout.name;
-        }
-        return all;
-    }
+    [[nodiscard]] static std::string names() { return layout_names(layouts); }
 
     /// Decodes rows of any format in the list. `bytes` holds whole blocks; out.size() is the weights they make.
     static void decode(type_id id, byte_view bytes, std::span<float> out) {

@@ -88,8 +88,7 @@ inline void add_name(menu& chosen, std::string_view name, const menu_formats& fo
             if (is_in_preset(format)) add(format);
         return;
     }
-    for (const type_layout& format : formats.all)
-        if (same_format_name(format.name, name)) return add(format);
+    if (const type_layout* format = find_layout(formats.all, name)) return add(*format);
     std::string known = formats.portable.empty() ? "newest, stored" : "portable, newest, stored";
     for (const menu_preset& preset : menu_presets) known += ", " + std::string(preset.name);
     for (const type_layout& format : formats.all) known += ", " + std::string(format.name);
