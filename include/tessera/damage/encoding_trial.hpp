@@ -76,6 +76,7 @@ public:
             });
             for (std::size_t f = 0; f < layouts.size(); ++f) by_format_[layouts[f].id] += lost[f];
             noise_ += noise_error(row, tile.rows(), known);
+            tried_rows_ += energy_of(tile.rows(), known.judge());
         }
     }
 
@@ -86,7 +87,7 @@ public:
         parallel_for(found.size(), options_.threads, [&](std::size_t f) {
             const auto tried = by_format_.find(found[f].layout.id);
             found[f].relative_error =
-                tried != by_format_.end() ? tried->second.relative() : sampled(stored_edit(found[f].layout));
+                tried != by_format_.end() ? relative(tried->second.least()) : sampled(stored_edit(found[f].layout));
         });
         std::erase_if(found, [](const format_error& f) { return !std::isfinite(f.relative_error); });
         return found;
@@ -94,7 +95,7 @@ public:
 
     /// The same of random errors.
     [[nodiscard]] double error_of(const noise& edit) const {
-        if (noise_.outputs_norm > 0) return edit.relative * std::sqrt(noise_.outputs / noise_.outputs_norm);
+        if (tried_rows_.outputs > 0) return edit.relative * relative(noise_.outputs);
         return sampled(
             [&](std::uint64_t row, const matrix_knowledge&, std::span<float> values) { edit(info_, row, values); });
     }
@@ -117,12 +118,7 @@ private:
             for (std::size_t e = 0; e < by_encoder.size(); ++e) by_encoder[e] += other.by_encoder[e];
             return *this;
         }
-        [[nodiscard]] double relative() const {
-            double least = HUGE_VAL;
-            for (const output_error& e : by_encoder)
-                if (e.weights_norm > 0) least = std::min(least, e.outputs_norm > 0 ? e.outputs / e.outputs_norm : 0.0);
-            return std::sqrt(least);
-        }
+        [[nodiscard]] double least() const { return std::ranges::min(by_encoder, {}, &output_error::outputs).outputs; }
     };
 
     template <class F>
@@ -131,34 +127,35 @@ private:
             const auto lost = encoder_.try_all(format, rows, known);
             return {{lost.begin(), lost.end()}};
         } else {
-            return {{known.meets(Encoder::needs) ? measure_output_error<F>(encoder_, rows, known, known.judge())
-                                                 : measure_output_error<F>(weighted{}, rows, known, known.judge())}};
+            output_error lost;
+            with_encoder(encoder_, known, [&](const auto& encoder) {
+                lost = measure_output_error<F>(encoder, rows, known, known.judge());
+            });
+            return {{lost}};
         }
     }
 
     // Of noise of the size 1.
     [[nodiscard]] output_error noise_error(std::uint64_t row, matrix_view rows, const matrix_knowledge& known) const {
-        std::vector<float> edited(rows.values().begin(), rows.values().end());
-        noise{1.0}(info_, row, edited);
-        for (std::size_t i = 0; i < edited.size(); ++i) edited[i] -= rows.values()[i];
-        const auto lost = detail::energies_of({edited, rows.columns()}, known.judge());
-        const auto all = detail::energies_of(rows, known.judge());
-        return {lost.weights, lost.outputs, all.weights, all.outputs};
+        std::vector<float> errors(rows.values().begin(), rows.values().end());
+        noise{1.0}(info_, row, errors);
+        for (std::size_t i = 0; i < errors.size(); ++i) errors[i] -= rows.values()[i];
+        return energy_of({errors, rows.columns()}, known.judge());
+    }
+
+    // An error of the sampled rows as a part of their own outputs.
+    [[nodiscard]] double relative(double outputs) const {
+        return tried_rows_.outputs > 0 ? std::sqrt(outputs / tried_rows_.outputs) : 0.0;
     }
 
     // Rounds a row as a format and the encoder do.
     [[nodiscard]] auto stored_edit(const type_layout& layout) const {
         return [this, layout](std::uint64_t, const matrix_knowledge& known, std::span<float> row) {
-            [[maybe_unused]] const Encoder& own = encoder_;  // by one that chooses, rows are tried as by `weighted`
             Formats::dispatch(layout.id, [&]<class F>(format_tag<F>) {
                 std::vector<typename F::block> blocks(row.size() / F::block_size);
-                const matrix_view rows(row, row.size());
-                if constexpr (choosing_encoder<Encoder>)
-                    encode_rows<F>(weighted{}, rows, known, std::span(blocks));
-                else if (known.meets(Encoder::needs))
-                    encode_rows<F>(own, rows, known, std::span(blocks));
-                else
-                    encode_rows<F>(weighted{}, rows, known, std::span(blocks));
+                with_encoder(encoder_, known, [&](const auto& encoder) {
+                    encode_rows<F>(encoder, {row, row.size()}, known, std::span(blocks));
+                });
                 decode_blocks<F>(blocks, row);
             });
         };
@@ -193,7 +190,7 @@ private:
     trial_options options_;
     std::vector<matrix_knowledge> known_;  // by matrix, where inputs are not known
     std::map<type_id, sums> by_format_;
-    output_error noise_;
+    output_error tried_rows_, noise_;  // of the rows tried as they are, and of noise of the size 1 in them
 };
 
 }  // namespace tessera

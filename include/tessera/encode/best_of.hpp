@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cmath>
 #include <concepts>
 #include <cstddef>
 #include <span>
@@ -42,11 +43,11 @@ public:
     /// Names of the encoders, in order.
     static constexpr std::array<std::string_view, size> names{Encoders::name...};
 
-    /// The error that each encoder makes in these rows. Encoders whose needs are not met are left out: nothing is added
-    /// to theirs.
+    /// The error that each encoder makes in these rows: an infinite one where its needs are not met.
     template <block_format F>
     [[nodiscard]] errors try_all(format_tag<F>, matrix_view rows, const matrix_knowledge& known) const {
-        errors lost{};
+        errors lost;
+        lost.fill({HUGE_VAL, HUGE_VAL});
         const matrix_view judge = known.judge();
         for_each_usable(known, [&](std::size_t i, const auto& encoder) {
             lost[i] = measure_output_error<F>(encoder, rows, known, judge);
@@ -102,5 +103,25 @@ concept choosing_encoder = requires(const E& e, const typename E::errors& lost, 
     { e.choose(lost, known) } -> std::same_as<std::size_t>;
     { E::names[0] } -> std::convertible_to<std::string_view>;
 };
+
+/// Calls f with the encoder for a matrix of which so much is known: the one at the place `chosen` of several, else the
+/// encoder itself; `weighted` where what is known meets the needs of none.
+template <class Encoder, class Function>
+void with_encoder(const Encoder& encoder, const matrix_knowledge& known, std::size_t chosen, Function&& f) {
+    if constexpr (choosing_encoder<Encoder>) {
+        if (chosen < Encoder::size) return encoder.visit(chosen, f);
+    } else {
+        if (known.meets(Encoder::needs)) return f(encoder);
+    }
+    f(weighted{});
+}
+
+/// The same where no rows were tried.
+template <class Encoder, class Function>
+void with_encoder(const Encoder& encoder, const matrix_knowledge& known, Function&& f) {
+    std::size_t chosen = 0;
+    if constexpr (choosing_encoder<Encoder>) chosen = encoder.choose({}, known);
+    with_encoder(encoder, known, chosen, f);
+}
 
 }  // namespace tessera

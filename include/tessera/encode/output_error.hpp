@@ -15,32 +15,23 @@
 
 namespace tessera {
 
-/// Sums over rows w and their errors e: of weights, and of the outputs for the inputs that a Gram matrix H stands for.
+/// Sums over rows r, those of a matrix or their errors: of r r', and of r H r', what they are in the outputs for the
+/// inputs that a Gram matrix H stands for.
 struct output_error {
-    double weights = 0;       ///< sum of e e'
-    double outputs = 0;       ///< sum of e H e'
-    double weights_norm = 0;  ///< sum of w w'
-    double outputs_norm = 0;  ///< sum of w H w'
+    double weights = 0;
+    double outputs = 0;
 
     output_error& operator+=(const output_error& other) noexcept {
         weights += other.weights;
         outputs += other.outputs;
-        weights_norm += other.weights_norm;
-        outputs_norm += other.outputs_norm;
         return *this;
     }
 };
 
-namespace detail {
-
-struct row_energies {
-    double weights, outputs;
-};
-
-// Sums of r r' and r H r' over rows r. Squares of large numbers overflow a float: a power of two makes them small,
-// exactly. (A template: compiled where somebody judges.)
+/// The sums of these rows; an empty `gram` leaves the outputs at 0. Squares of large numbers overflow a float: a power
+/// of two makes them small, exactly. (A template: compiled where somebody judges.)
 template <class = void>
-[[nodiscard]] row_energies energies_of(matrix_view rows, matrix_view gram) {
+[[nodiscard]] output_error energy_of(matrix_view rows, matrix_view gram) {
     using matrix = Eigen::Matrix<float, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
     const auto map = [](matrix_view view) {
         return Eigen::Map<const matrix>(view.values().data(), static_cast<Eigen::Index>(view.rows()),
@@ -56,9 +47,7 @@ template <class = void>
     return {std::ldexp(weights, 2 * exponent), std::ldexp(outputs, 2 * exponent)};
 }
 
-}  // namespace detail
-
-/// Encodes and decodes rows, and compares. An empty `gram` leaves the outputs at 0.
+/// Encodes and decodes rows, and sums their errors.
 template <block_format F, encoder_for<F> Encoder>
 [[nodiscard]] output_error measure_output_error(const Encoder& encoder, matrix_view rows, const matrix_knowledge& known,
                                                 matrix_view gram) {
@@ -67,9 +56,7 @@ template <block_format F, encoder_for<F> Encoder>
     std::vector<float> errors(rows.values().size());
     decode_blocks<F>(blocks, errors);
     for (std::size_t i = 0; i < errors.size(); ++i) errors[i] = rows.values()[i] - errors[i];
-    const detail::row_energies lost = detail::energies_of({errors, rows.columns()}, gram);
-    const detail::row_energies all = detail::energies_of(rows, gram);
-    return {lost.weights, lost.outputs, all.weights, all.outputs};
+    return energy_of({errors, rows.columns()}, gram);
 }
 
 }  // namespace tessera

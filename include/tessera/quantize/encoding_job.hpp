@@ -2,6 +2,7 @@
 #pragma once
 
 #include <algorithm>
+#include <cmath>
 #include <cstddef>
 #include <cstdint>
 #include <mutex>
@@ -109,7 +110,7 @@ public:
         const decoder::serial_products guard;
         std::vector<std::size_t> chosen(matrices.size());
         if constexpr (choosing_encoder<Encoder>) chosen = choose(matrices);
-        encode_by(matrices, [&](std::size_t i, auto&& f) { with_encoder(matrices[i].known, chosen[i], f); });
+        encode_by(matrices, [&](std::size_t i, auto&& f) { with_encoder(encoder_, matrices[i].known, chosen[i], f); });
     }
     void encode(const known_matrix& matrix) { encode({&matrix, 1}); }
 
@@ -196,17 +197,6 @@ private:
         return std::max<std::size_t>(1, options_.tile_weights / std::max<std::uint64_t>(1, info.columns()));
     }
 
-    // Calls f with the encoder for a matrix of which so much is known.
-    template <class Function>
-    void with_encoder(const matrix_knowledge& known, std::size_t chosen, Function&& f) const {
-        if constexpr (choosing_encoder<Encoder>) {
-            if (chosen < Encoder::size) return encoder_.visit(chosen, f);
-        } else {
-            if (known.meets(Encoder::needs)) return f(encoder_);
-        }
-        f(weighted{});
-    }
-
     // For every matrix the place of the encoder with the least error on sampled rows.
     [[nodiscard]] std::vector<std::size_t> choose(std::span<const known_matrix> matrices)
     requires choosing_encoder<Encoder>
@@ -240,7 +230,7 @@ private:
             chosen[i] = encoder_.choose(sums[i], matrices[i].known);
             if (matrices[i].known.held_out.rows() == 0) continue;
             for (std::size_t e = 0; e < Encoder::size; ++e)
-                if (sums[i][e].weights_norm > 0)
+                if (sums[i][e].outputs > 0 && std::isfinite(sums[i][e].outputs))
                     reports_[matrices[i].at.tensor].of(Encoder::names[e]).held_out_error += sums[i][e].outputs;
         }
         return chosen;

@@ -111,18 +111,19 @@ struct from_quantized_inputs {
         detail::written_tensors<typename Job::formats, shown_source> written(quantized);
         job.watch(written);
         detail::learning_pass pass(job, text.used.tokens().size(), learning);
-        const auto show_written = [&](auto&& is_wanted) {
-            written.clear();
-            for (const tensor_info& info : shown.tensors())
-                for (const select::choice& choice : job.plan().choices)
-                    if (choice.target.name == info.name && choice.is_encoded() && is_wanted(info))
-                        written.add(info, choice.target);
-        };
-        // An embedding that is no output, too, comes first: it has no statistics.
         const auto& choices = job.plan().choices;
         const auto place_of = [&](std::string_view name) {
             return std::ranges::find(choices, name, [](const auto& c) { return std::string_view(c.target.name); });
         };
+        const auto show_written = [&](auto&& is_wanted) {
+            written.clear();
+            for (const tensor_info& info : shown.tensors()) {
+                if (!is_wanted(info)) continue;
+                const auto choice = place_of(info.name);
+                if (choice != choices.end() && choice->is_encoded()) written.add(info, choice->target);
+            }
+        };
+        // An embedding that is no output, too, comes first: it has no statistics.
         const auto embedding = place_of(embedding_name);
         if (embedding != choices.end() && place_of(output_name) != choices.end()) {
             show_written([](const tensor_info& info) { return info.name == embedding_name; });
