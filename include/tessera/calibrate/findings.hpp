@@ -24,8 +24,9 @@ struct expert_coverage {
 };
 
 /// The coverage of every layer that has experts; fewer than `enough` tokens make an expert rare.
-[[nodiscard]] inline std::vector<expert_coverage> find_coverage(std::span<const input_statistics> inputs,
-                                                                std::uint64_t enough) {
+template <class = void>
+[[nodiscard]] std::vector<expert_coverage> find_coverage(std::span<const input_statistics> inputs,
+                                                         std::uint64_t enough) {
     std::vector<expert_coverage> layers;
     for (const input_statistics& input : inputs) {
         if (input.sharing != token_sharing::routed || input.matrices.size() < 2) continue;
@@ -50,7 +51,8 @@ struct inactive_columns {
 };
 
 /// The inputs that have such columns.
-[[nodiscard]] inline std::vector<inactive_columns> find_inactive(std::span<const input_statistics> inputs) {
+template <class = void>
+[[nodiscard]] std::vector<inactive_columns> find_inactive(std::span<const input_statistics> inputs) {
     std::vector<inactive_columns> found;
     for (const input_statistics& input : inputs) {
         inactive_columns sum{input.tensors.front(), 0, 0};
@@ -72,8 +74,8 @@ struct large_activation {
 };
 
 /// The columns with the largest values, largest first, one at most of each input.
-[[nodiscard]] inline std::vector<large_activation> find_largest(std::span<const input_statistics> inputs,
-                                                                std::size_t count) {
+template <class = void>
+[[nodiscard]] std::vector<large_activation> find_largest(std::span<const input_statistics> inputs, std::size_t count) {
     std::vector<large_activation> found;
     for (const input_statistics& input : inputs) {
         large_activation largest{input.tensors.front(), 0, 0, -1.0f, 0};

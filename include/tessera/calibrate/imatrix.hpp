@@ -25,7 +25,8 @@ template <class Formats = stored_formats>
 }
 
 /// Writes an importance matrix: a name that ends in .dat gets the legacy format, every other one GGUF.
-inline void write_imatrix(const std::filesystem::path& path, const imatrix_file& file, const output_rule& rule = {}) {
+template <class = void>
+void write_imatrix(const std::filesystem::path& path, const imatrix_file& file, const output_rule& rule = {}) {
     if (path.extension() != ".dat") return write_imatrix_gguf(path, file, rule);
     write_file(path, {imatrix_legacy_bytes(file)}, rule);
 }

@@ -38,8 +38,9 @@ template <class Reader>
 }
 
 // Sums and counts as they lie in the file; the places of both are checked, the means by importance_table.
-[[nodiscard]] inline tensor_importance mean_squares(std::string_view name, std::vector<float> sums,
-                                                    std::span<const float> counts) {
+template <class = void>
+[[nodiscard]] tensor_importance mean_squares(std::string_view name, std::vector<float> sums,
+                                             std::span<const float> counts) {
     if (sums.size() % counts.size() != 0)
         fail(name, ": wanted sums for each of ", counts.size(), " counts, got ", sums.size());
     tensor_importance entry;
@@ -106,8 +107,8 @@ template <class Formats = stored_formats>
 }
 
 /// Writes an importance matrix that llama.cpp's tools read. Throws as gguf::writer does.
-inline void write_imatrix_gguf(const std::filesystem::path& path, const imatrix_file& file,
-                               const output_rule& rule = {}) {
+template <class = void>
+void write_imatrix_gguf(const std::filesystem::path& path, const imatrix_file& file, const output_rule& rule = {}) {
     using namespace detail;
     metadata properties;
     properties.set("general.type", std::string(imatrix_type));

@@ -24,13 +24,15 @@ namespace tessera {
 
 namespace detail {
 
-[[nodiscard]] inline std::uint32_t take_positive(gguf::cursor& in, std::string_view what) {
+template <class = void>
+[[nodiscard]] std::uint32_t take_positive(gguf::cursor& in, std::string_view what) {
     const auto number = in.take<std::int32_t>(what);
     if (number < 1) fail(in.where(), ": ", what, ": wanted at least 1, got ", number);
     return static_cast<std::uint32_t>(number);
 }
 
-[[nodiscard]] inline std::string take_text(gguf::cursor& in, std::string_view what) {
+template <class = void>
+[[nodiscard]] std::string take_text(gguf::cursor& in, std::string_view what) {
     return std::string(as_text(in.take_bytes(take_positive(in, what), what)));
 }
 
@@ -39,7 +41,8 @@ namespace detail {
 /// Reads a legacy importance matrix: per entry the mean squares times the number of windows. `where` starts messages.
 /// Files do not say how often each expert was used: all of an entry's matrices share one count, and those that no
 /// token reached have importances of 1. Throws at the first length, name or number that cannot be.
-[[nodiscard]] inline imatrix_file parse_imatrix_legacy(byte_view bytes, const std::string& where) {
+template <class = void>
+[[nodiscard]] imatrix_file parse_imatrix_legacy(byte_view bytes, const std::string& where) {
     using namespace detail;
     gguf::cursor in(bytes, where);
     imatrix_file file;
@@ -69,7 +72,8 @@ namespace detail {
 
 /// The bytes of a legacy importance matrix. Entries of tensors that no token reached are left out. Throws when a number
 /// does not fit 31 bits, or there is nothing to write.
-[[nodiscard]] inline std::vector<std::byte> imatrix_legacy_bytes(const imatrix_file& file) {
+template <class = void>
+[[nodiscard]] std::vector<std::byte> imatrix_legacy_bytes(const imatrix_file& file) {
     gguf::byte_buffer out;
     const auto put = [&](std::uint64_t number) {
         if (number > std::numeric_limits<std::int32_t>::max())

@@ -7,7 +7,8 @@
 namespace tessera {
 
 /// Rows w become w + w M.
-inline void correct(mutable_matrix_view rows, matrix_view correction) {
+template <class = void>
+void correct(mutable_matrix_view rows, matrix_view correction) {
     decoder::matrix_map weights = decoder::map(rows);
     const decoder::matrix moves = weights * decoder::map(correction);
     weights += moves;

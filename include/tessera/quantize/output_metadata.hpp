@@ -18,7 +18,8 @@ namespace tessera {
 
 /// The source's metadata with general.quantization_version and general.file_type as the plan makes them. Where the plan
 /// does not name a file type, it is that of the type that most weights of matrices have.
-[[nodiscard]] inline metadata output_metadata(const metadata& source, const select::plan& plan) {
+template <class = void>
+[[nodiscard]] metadata output_metadata(const metadata& source, const select::plan& plan) {
     metadata properties = source;
     struct share {
         std::uint64_t weights = 0;
@@ -44,7 +45,8 @@ namespace tessera {
 }
 
 /// Notes, under llama.cpp's keys, which importance matrix the weights were encoded with.
-inline void note_importances(metadata& properties, std::string_view path, const imatrix_file& file) {
+template <class = void>
+void note_importances(metadata& properties, std::string_view path, const imatrix_file& file) {
     const auto cut = [](std::string_view text) {  // as long as stock readers keep, in whole characters
         std::size_t size = std::min<std::size_t>(text.size(), 127);
         while (size > 0 && size < text.size() && (static_cast<unsigned char>(text[size]) & 0xc0) == 0x80) --size;
