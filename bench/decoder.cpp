@@ -64,8 +64,9 @@ public:
         std::vector<float> logits(scored * vocabulary);
         double sum = 0;
         for (std::size_t w = 0; w < tokens_.size(); w += window_) {
-            const matrix_view hidden(state.view().values().subspan((w + first) * width, scored * width), width);
-            decoder_.logits(hidden, {std::span(logits), vocabulary});
+            std::vector<float> hidden(scored * width);
+            state.read_rows(w + first, hidden);
+            decoder_.logits({hidden, width}, {std::span(logits), vocabulary});
             for (std::size_t i = 0; i < scored; ++i) {
                 const std::span<float> row = std::span(logits).subspan(i * vocabulary, vocabulary);
                 kernels::softmax(row);

@@ -1,5 +1,4 @@
 // Checkpoints whose checksum is right and whose content contradicts itself.
-#include <array>
 #include <functional>
 #include <string>
 #include <vector>
@@ -8,6 +7,8 @@
 
 #include "support/support.hpp"
 #include "tessera/calibrate/checkpoint.hpp"
+#include "tessera/decoder/activations.hpp"
+#include "tessera/decoder/tile_memory.hpp"
 
 using namespace tessera;
 
@@ -26,12 +27,21 @@ std::string reading(const std::function<void(input_statistics&)>& change) {
     change(input);
     const support::scratch_dir folder;
     constexpr calibration_identity same{.model = 7, .text = 8, .start = 9};
-    std::array<float, 3> activations{1, 2, 3};
-    write_checkpoint(folder / "checkpoint", same, 1, std::vector{input}, std::array<float, 3>{4, 5, 6});
+    const decoder::matrix before{{1}, {2}, {3}}, saved{{4}, {5}, {6}};
+    decoder::tile_memory memory({.tile_tokens = 2});
+    decoder::activations activations(3, 1, 1, &memory), other(3, 1, 1, &memory);  // two tiles
+    for (std::size_t i = 0; i < 2; ++i) {
+        const auto first = static_cast<Eigen::Index>(2 * i), rows = static_cast<Eigen::Index>(other.rows_of(i));
+        activations.put(i, before.middleRows(first, rows));
+        other.put(i, saved.middleRows(first, rows));
+    }
+    write_checkpoint(folder / "checkpoint", same, 1, std::vector{input}, other);
     try {
-        return read_checkpoint(folder / "checkpoint", same, activations).inputs.at(0).tensors.at(0);
+        const std::string tensor = read_checkpoint(folder / "checkpoint", same, activations).inputs.at(0).tensors.at(0);
+        CHECK(all_rows(activations) == saved);
+        return tensor;
     } catch (const checkpoint_error& problem) {
-        CHECK(activations == std::array<float, 3>{1, 2, 3});
+        CHECK(all_rows(activations) == before);
         const std::string message = problem.what(), path = (folder / "checkpoint").string();
         CHECK(message.starts_with(path));
         return message.substr(path.size());
@@ -43,7 +53,7 @@ std::string reading(const std::function<void(input_statistics&)>& change) {
 TEST_CASE("a checkpoint of another release is refused by its version") {
     const support::scratch_dir folder;
     constexpr calibration_identity same{.model = 7, .text = 8, .start = 9};
-    std::array<float, 1> activations{};
+    decoder::activations activations(decoder::matrix{{0.0f}}, 1);
     write_checkpoint(folder / "checkpoint", same, 1, {}, activations);
     const std::string whole = support::read_text(folder / "checkpoint"), kind = "tessera calibration checkpoint ";
     REQUIRE(whole.starts_with(kind + "2"));

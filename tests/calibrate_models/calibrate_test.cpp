@@ -49,14 +49,16 @@ std::map<std::string, seen_rows> record(const memory_source& source, std::span<c
             seen_rows& seen = all[info.name];
             seen.columns = info.columns();
             std::vector<float>& rows = seen.of_matrix[layer->first_row / info.dims[1]];
-            for (Eigen::Index r = 0; r < input.rows.rows(); ++r)
-                for (Eigen::Index c = 0; c < input.rows.cols(); ++c) rows.push_back(input.rows(r, c));
+            input.rows.for_each([&](Eigen::Index, const auto& shown) {
+                for (Eigen::Index r = 0; r < shown.rows(); ++r)
+                    for (Eigen::Index c = 0; c < shown.cols(); ++c) rows.push_back(shown(r, c));
+            });
         }
     };
     const decoder::model<memory_source> decoder(source);
     decoder::activations state = decoder.embed({{tokens.begin(), tokens.end()}, window});
     decoder.run(state, {}, keep);
-    decoder.observe_output(state.view(), keep);
+    decoder.observe_output(state, keep);
     return all;
 }
 

@@ -18,7 +18,9 @@ std::vector<float> all_logits(const tessera::decoder::model<Source>& decoder, st
     tessera::decoder::activations state = decoder.embed({{tokens.begin(), tokens.end()}, window});
     decoder.run(state);
     std::vector<float> logits(tokens.size() * decoder.vocabulary());
-    decoder.logits(state.view(), {std::span(logits), decoder.vocabulary()});
+    std::vector<float> hidden(state.rows() * state.columns());
+    state.read_rows(0, hidden);
+    decoder.logits({hidden, state.columns()}, {std::span(logits), decoder.vocabulary()});
     return logits;
 }
 

@@ -158,10 +158,14 @@ TEST_CASE("delta net: the convolution is causal and stays within its window") {
 TEST_CASE("routing: experts are chosen by score and bias from the best groups, and weighted by score") {
     const auto routed = [](const decoder::expert_spec& spec, std::vector<float> bias, std::vector<float> logits) {
         matrix one = Eigen::Map<matrix>(logits.data(), 1, static_cast<Eigen::Index>(logits.size()));
-        std::vector<float> weights(logits.size());  // 0: not chosen
-        const auto tokens = decoder::route(spec, bias, one);
-        for (std::size_t e = 0; e < tokens.size(); ++e)
-            if (!tokens[e].empty()) weights[e] = tokens[e].front().weight;
+        std::vector<float> weights(logits.size());                                            // 0: not chosen
+        std::vector<std::vector<decoder::routed_token>> tokens(logits.size(), {{4, -1.0f}});  // of tokens before
+        decoder::route(spec, bias, 5, one, tokens);
+        for (std::size_t e = 0; e < tokens.size(); ++e) {
+            if (tokens[e].size() < 2) continue;
+            CHECK(tokens[e].back().token == 5);
+            weights[e] = tokens[e].back().weight;
+        }
         return weights;
     };
     const auto near = [](const std::vector<float>& got, const std::vector<float>& wanted) {

@@ -340,7 +340,7 @@ void seed_imatrix(fuzz::corpus& seeds) {
 constexpr calibration_identity same{.model = 7, .text = 8, .start = 9};
 
 void run_checkpoint(std::string_view input) {
-    std::array<float, 4> activations{};
+    decoder::activations activations(decoder::matrix::Zero(4, 1), 1);
     const auto parts = fuzz::parts_of(input, 2);
     const fuzz::fs::path path = fuzz::write_file("checkpoint", input);
     if (parts.size() == 1) {  // the file as it is, whose checksum few inputs get right
@@ -353,7 +353,8 @@ void run_checkpoint(std::string_view input) {
     const auto bytes = [](std::string_view part) { return std::as_bytes(std::span(part)); };
     detail::checkpoint_head head{{}, detail::checkpoint_version, same, 1, parts[0].size(), parts[1].size(), 0};
     detail::checkpoint_kind.copy(head.kind.data(), head.kind.size());
-    head.checksum = detail::checksum_of(head, bytes(parts[0]), bytes(parts[1]));
+    head.checksum = detail::checksum_of(head, bytes(parts[0]),
+                                        [&](checksum& sum) { sum.append(parts[1].data(), parts[1].size()); });
     std::string file(reinterpret_cast<const char*>(&head), sizeof head);
     file.append(parts[0]).append(parts[1]);
     fuzz::write_file("checkpoint", file);
@@ -377,12 +378,13 @@ void seed_checkpoint(fuzz::corpus& seeds) {
         input.matrices[0].sums = {0.5, -1.0};
         input.matrices[0].peaks = {1.0f, 0.0f};
     }
-    const std::array<float, 4> activations{1, 2, 3, 4};
+    const std::array<float, 4> values{1, 2, 3, 4};
+    const decoder::activations activations(decoder::const_matrix_map(values.data(), 4, 1), 1);
     const fuzz::fs::path path = fuzz::folder() / "checkpoint";
     write_checkpoint(path, same, 1, inputs, activations);
     seeds.add(file_bytes(path));
     const std::array<std::string, 2> parts{std::string(text_of(detail::statistics_bytes(inputs))),
-                                           std::string(text_of(as_byte_view(std::span(activations))))};
+                                           std::string(text_of(as_byte_view(std::span(values))))};
     seeds.add(fuzz::joined(parts));
 }
 

@@ -80,7 +80,7 @@ decoder::matrix hidden(const memory_source& source, std::span<const std::int32_t
     const decoder::model<memory_source> decoder(source);
     decoder::activations state = decoder.embed({{tokens.begin(), tokens.end()}, tokens_in_window});
     decoder.run(state);
-    return state.values;
+    return all_rows(state);
 }
 
 bool same_bytes(const memory_sink& a, const memory_sink& b) {
@@ -104,7 +104,29 @@ TEST_CASE("moved weights compensate the error of their inputs") {
 
     const auto compensated = [&](const decoder::matrix& from, Eigen::Index used) {
         const decoder::matrix seen = from.topRows(used);
-        return tessera::compensation(x, from, used, seen.transpose() * seen, 1e-4, 2);
+        decoder::matrix gram = seen.transpose() * seen;
+        for (Eigen::Index r = 0; r < columns; ++r)
+            for (Eigen::Index c = 0; c < r; ++c) gram(r, c) = gram(c, r);
+        const decoder::matrix before = gram;
+        decoder::matrix all;
+        for (const Eigen::Index tile : {from.rows(), Eigen::Index{300}}) {  // whole, and in tiles: of one size but one
+            const auto tiles_of = [&](const decoder::matrix& m) {
+                return [&m, tile](std::size_t i, decoder::matrix& buffer) -> const decoder::matrix& {
+                    const Eigen::Index first = static_cast<Eigen::Index>(i) * tile;
+                    buffer = m.middleRows(first, std::min(tile, m.rows() - first));
+                    return buffer;
+                };
+            };
+            const auto read_x = tiles_of(x), read_z = tiles_of(from);
+            const auto rows = static_cast<std::size_t>(from.rows()), wide = static_cast<std::size_t>(columns);
+            const decoder::input_tiles original(read_x, rows, static_cast<std::size_t>(tile), 0, wide);
+            const decoder::input_tiles seen_now(read_z, rows, static_cast<std::size_t>(tile), 0, wide);
+            decoder::matrix move = tessera::compensation(original, seen_now, used, gram, 1e-4, 2);
+            CHECK(gram == before);
+            if (all.size() > 0) CHECK((move - all).norm() < 1e-3f * all.norm());
+            all = std::move(move);
+        }
+        return all;
     };
     const decoder::matrix move = compensated(z, 900);
     REQUIRE(move.rows() == columns);

@@ -19,7 +19,11 @@
 #include "tessera/core/output_rule.hpp"
 #include "tessera/core/progress.hpp"
 #include "tessera/core/token_windows.hpp"
+#include "tessera/decoder/activations.hpp"
+#include "tessera/decoder/matrix.hpp"
 #include "tessera/decoder/model.hpp"
+#include "tessera/decoder/observer.hpp"
+#include "tessera/decoder/tile_memory.hpp"
 #include "tessera/gguf/model_fingerprint.hpp"
 #include "tessera/tensor/concepts.hpp"
 
@@ -33,6 +37,7 @@ struct calibrate_options {
     std::filesystem::path checkpoint{};
     /// What to do about a checkpoint that cannot be gone on from, as one of another model or text.
     existing_file unfit_checkpoint = existing_file::refuse;
+    decoder::tile_memory* memory = nullptr;  ///< where activations are kept; null: all in memory
 };
 
 /// Called after every layer with its statistics. Gram matrices are there only now: they are freed when it returns.
@@ -52,18 +57,23 @@ namespace detail {
 [[nodiscard]] inline calibration_identity identify(std::uint64_t model, const token_windows& windows,
                                                    const decoder::activations& embedded) {
     checksum text, start;
-    text.append(&embedded.window, sizeof embedded.window);
+    const std::size_t window = embedded.window();
+    text.append(&window, sizeof window);
     text.append(windows.tokens().data(), windows.tokens().size_bytes());
-    const std::span<const float> states = embedded.view().values();
-    start.append(states.data(), states.size_bytes());
+    decoder::matrix buffer;
+    for (std::size_t i = 0; i < embedded.tiles(); ++i) {
+        const decoder::matrix& states = embedded.look(i, buffer);
+        start.append(states.data(), static_cast<std::size_t>(states.size()) * sizeof(float));
+    }
     return {model, text.value(), start.value()};
 }
 
 }  // namespace detail
 
 /// Sends windows of tokens through all layers, one layer after the other, and collects the calibration statistics of
-/// every matrix's input, the output matrix's included. Memory is the activations and what the layer at work needs. The
-/// result is the same bits for every number of threads, and whether or not the run was interrupted.
+/// every matrix's input, the output matrix's included. Memory is what the options say of the activations, and what a
+/// layer needs for one tile of tokens; Gram matrices of a layer, if asked for, are all there at once. The result is the
+/// same bits for every number of threads, and whether or not the run was interrupted.
 ///
 /// Throws naming layer, tensor and window at the first number that is not finite; the checkpoint then stays. Throws
 /// checkpoint_error when there is one that cannot be gone on from, unless the options say that it is replaced.
@@ -72,7 +82,7 @@ template <tensor_source Source>
                                     const calibrate_options& options = {}, progress_callback report = {},
                                     layer_observer each_layer = {}) {
     const decoder::model<Source> decoder(source, decoder::model_options{.threads = options.threads});
-    decoder::activations state = decoder.embed(windows);
+    decoder::activations state = decoder.embed(windows, options.memory);
     calibration result{windows.size(), windows.length(), 0, {}};
     calibration_identity identity;
     if (!options.checkpoint.empty()) {
@@ -80,8 +90,7 @@ template <tensor_source Source>
         remove_abandoned(options.checkpoint);
         if (std::filesystem::exists(options.checkpoint)) {
             try {
-                calibration_checkpoint saved = read_checkpoint(
-                    options.checkpoint, identity, {state.values.data(), static_cast<std::size_t>(state.values.size())});
+                calibration_checkpoint saved = read_checkpoint(options.checkpoint, identity, state);
                 result.resumed = saved.layers_done;
                 result.inputs = std::move(saved.inputs);
             } catch (const checkpoint_error&) {
@@ -94,16 +103,16 @@ template <tensor_source Source>
     const std::size_t layers = decoder.spec().layers.size();
     for (std::size_t layer = result.resumed; layer <= layers; ++layer) {
         if (layer < layers)
-            decoder.run_layer(layer, state, collector);
+            decoder.run_layer(layer, state, collector, decoder::shown_inputs::parts);
         else
-            decoder.observe_output(state.view(), collector);
+            decoder.observe_output(state, collector);
         std::vector<input_statistics> inputs = collector.take();
         if (each_layer) each_layer(layer, inputs);
         for (input_statistics& input : inputs)
             for (column_statistics& matrix : input.matrices) matrix.gram.resize(0, 0);
         std::ranges::move(inputs, std::back_inserter(result.inputs));
         if (!options.checkpoint.empty() && layer < layers)
-            write_checkpoint(options.checkpoint, identity, layer + 1, result.inputs, state.view().values());
+            write_checkpoint(options.checkpoint, identity, layer + 1, result.inputs, state);
         if (report) report({.stage = "calibrate", .unit = "layers", .done = layer + 1, .total = layers + 1});
     }
     return result;

@@ -20,6 +20,8 @@
 #include "tessera/core/mapped_file.hpp"
 #include "tessera/core/output_file.hpp"
 #include "tessera/core/output_rule.hpp"
+#include "tessera/decoder/activations.hpp"
+#include "tessera/decoder/matrix.hpp"
 #include "tessera/gguf/cursor.hpp"
 #include "tessera/gguf/serialize.hpp"
 
@@ -56,10 +58,12 @@ struct checkpoint_head {
     std::uint64_t checksum;  ///< of the two parts that follow, then of the head itself with 0 here
 };
 
-[[nodiscard]] inline std::uint64_t checksum_of(checkpoint_head head, byte_view statistics, byte_view activations) {
+// `add_states` adds the activations, tile by tile.
+template <class AddStates>
+[[nodiscard]] std::uint64_t checksum_of(checkpoint_head head, byte_view statistics, const AddStates& add_states) {
     checksum sum;
     sum.append(statistics.data(), statistics.size());
-    sum.append(activations.data(), activations.size());
+    add_states(sum);
     head.checksum = 0;
     sum.append(&head, sizeof head);
     return sum.value();
@@ -144,22 +148,42 @@ struct calibration_checkpoint {
 /// Writes a checkpoint, replacing the one before only once it is complete and flushed.
 inline void write_checkpoint(const std::filesystem::path& path, const calibration_identity& identity,
                              std::uint64_t layers_done, std::span<const input_statistics> inputs,
-                             std::span<const float> activations) {
+                             const decoder::activations& state) {
     const std::vector<std::byte> statistics = detail::statistics_bytes(inputs);
-    const byte_view states = as_byte_view(activations);
-    detail::checkpoint_head head{
-        {}, detail::checkpoint_version, identity, layers_done, statistics.size(), states.size(), 0};
+    detail::checkpoint_head head{{},
+                                 detail::checkpoint_version,
+                                 identity,
+                                 layers_done,
+                                 statistics.size(),
+                                 state.rows() * state.columns() * sizeof(float),
+                                 0};
     detail::checkpoint_kind.copy(head.kind.data(), head.kind.size());
-    head.checksum = detail::checksum_of(head, statistics, states);
-    write_file(path, {as_byte_view(std::span(&head, 1)), statistics, states}, {.existing = existing_file::replace});
+    output_file file(path, sizeof head + head.statistics_bytes + head.activation_bytes);
+    file.write_at(sizeof head, statistics);
+    head.checksum = detail::checksum_of(head, statistics, [&](checksum& sum) {
+        std::uint64_t offset = sizeof head + statistics.size();
+        decoder::matrix buffer;
+        for (std::size_t i = 0; i < state.tiles(); ++i) {
+            const decoder::matrix& rows = state.look(i, buffer);
+            const byte_view bytes =
+                as_byte_view(std::span<const float>(rows.data(), static_cast<std::size_t>(rows.size())));
+            sum.append(bytes.data(), bytes.size());
+            file.write_at(offset, bytes);
+            offset += bytes.size();
+        }
+    });
+    file.write_at(0, as_byte_view(std::span(&head, 1)));
+    file.sync();
+    file.publish();
+    sync_folder(folder_of(path));
 }
 
-/// Reads a checkpoint and puts its activations into `activations`. Throws checkpoint_error when the file was damaged or
+/// Reads a checkpoint and puts its activations into `state`. Throws checkpoint_error when the file was damaged or
 /// is of another release, model or text; the message says of which. It belongs to one run of one program, so earlier
 /// versions are refused, too.
 [[nodiscard]] inline calibration_checkpoint read_checkpoint(const std::filesystem::path& path,
                                                             const calibration_identity& identity,
-                                                            std::span<float> activations) {
+                                                            decoder::activations& state) {
     const std::string where = path.string();
     const auto refuse = [&](const auto&... message) { throw checkpoint_error(concat(where, ": wanted ", message...)); };
     const mapped_file file(path);
@@ -176,9 +200,17 @@ inline void write_checkpoint(const std::filesystem::path& path, const calibratio
         head.statistics_bytes <= rest.size() && head.activation_bytes == rest.size() - head.statistics_bytes;
     const byte_view statistics = rest.first(fits ? head.statistics_bytes : 0);
     const byte_view states = rest.subspan(statistics.size());
-    if (!fits || detail::checksum_of(head, statistics, states) != head.checksum)
+    // Tile by tile, as they were written: a checkpoint of other tiles is as good as damaged.
+    const std::size_t tile_bytes = state.tile_rows() * state.columns() * sizeof(float);
+    const auto add_states = [&](checksum& sum) {
+        for (std::size_t at = 0; at < states.size(); at += tile_bytes) {
+            const byte_view part = states.subspan(at, std::min(tile_bytes, states.size() - at));
+            sum.append(part.data(), part.size());
+        }
+    };
+    if (!fits || detail::checksum_of(head, statistics, add_states) != head.checksum)
         refuse("a whole checkpoint, got a damaged one");
-    if (head.identity != identity || states.size() != activations.size_bytes()) {
+    if (head.identity != identity || states.size() != state.rows() * state.columns() * sizeof(float)) {
         const bool is_text = head.identity.text != identity.text;
         const bool is_model = head.identity.model != identity.model || !is_text;
         refuse("a checkpoint of this calibration, got one of another ", is_model ? "model" : "",
@@ -190,7 +222,12 @@ inline void write_checkpoint(const std::filesystem::path& path, const calibratio
     } catch (const error& problem) {
         throw checkpoint_error(problem.what());
     }
-    std::memcpy(activations.data(), states.data(), states.size());  // once nothing can fail any more
+    for (std::size_t i = 0; i < state.tiles(); ++i) {  // once nothing can fail any more
+        decoder::matrix rows(static_cast<Eigen::Index>(state.rows_of(i)), static_cast<Eigen::Index>(state.columns()));
+        const byte_view bytes = states.subspan(i * tile_bytes, static_cast<std::size_t>(rows.size()) * sizeof(float));
+        std::memcpy(rows.data(), bytes.data(), bytes.size());
+        state.put(i, std::move(rows));
+    }
     return saved;
 }
 

@@ -110,11 +110,11 @@ void add_gram(column_statistics& to, const activation_rows& rows, int threads) {
     });
 }
 
-/// x' y, for two inputs of the same tokens: float products as add_gram's.
+/// Adds x' y to `moments`, for two inputs of the same tokens: float products as add_gram's.
 template <class = void>
-[[nodiscard]] decoder::matrix cross_moments(const activation_rows& x, const activation_rows& y, int threads) {
+void add_cross_moments(decoder::matrix& moments, const activation_rows& x, const activation_rows& y, int threads) {
     constexpr Eigen::Index tile = 128;
-    decoder::matrix moments = decoder::matrix::Zero(x.cols(), y.cols());
+    if (moments.size() == 0) moments = decoder::matrix::Zero(x.cols(), y.cols());
     const Eigen::Index across = (y.cols() + tile - 1) / tile, down = (x.cols() + tile - 1) / tile;
     const decoder::serial_products guard;
     parallel_for(static_cast<std::size_t>(down * across), threads, [&](std::size_t i) {
@@ -123,7 +123,6 @@ template <class = void>
         const Eigen::Index height = std::min(tile, x.cols() - a), width = std::min(tile, y.cols() - b);
         detail::add_row_products(moments.block(a, b, height, width), x.middleCols(a, height), y.middleCols(b, width));
     });
-    return moments;
 }
 
 }  // namespace tessera

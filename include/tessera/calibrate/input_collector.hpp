@@ -20,7 +20,8 @@ namespace tessera {
 /// Whether Gram matrices are collected. They take columns^2 floats per input and some time.
 enum class gram_matrices { none, gathered };
 
-/// Collects statistics of the inputs of linear layers. Tensors that share an input share its statistics.
+/// Collects statistics of the inputs of linear layers, which may come in parts. Tensors that share an input share its
+/// statistics.
 class input_collector {
 public:
     struct options {
@@ -36,10 +37,12 @@ public:
         const tensor_info& first = *input.shared.front()->tensor;
         const auto matrix = static_cast<std::size_t>(input.shared.front()->first_row / first.dims[1]);
         column_statistics& statistics = place_of(input).matrices[matrix];
-        add_rows(statistics, input.rows, options_.threads);
-        if (!std::ranges::all_of(statistics.squares, [](double x) { return std::isfinite(x); }))
-            report_not_finite(input, matrix);
-        if (options_.gram == gram_matrices::gathered) add_gram(statistics, input.rows, options_.threads);
+        input.rows.for_each([&](Eigen::Index, const activation_rows& rows) {
+            add_rows(statistics, rows, options_.threads);
+            if (!std::ranges::all_of(statistics.squares, [](double x) { return std::isfinite(x); }))
+                report_not_finite(input, matrix);
+            if (options_.gram == gram_matrices::gathered) add_gram(statistics, rows, options_.threads);
+        });
     }
 
     /// What was collected, in the order in which the inputs were first seen; the collector begins anew.
@@ -64,15 +67,18 @@ private:
     [[noreturn]] void report_not_finite(const decoder::linear_input& input, std::size_t matrix) const {
         const std::string where = concat("layer ", input.layer, ", input of ", input.shared.front()->tensor->name,
                                          input.routed.empty() ? "" : concat(", expert ", matrix));
-        for (Eigen::Index r = 0; r < input.rows.rows(); ++r)
-            for (Eigen::Index c = 0; c < input.rows.cols(); ++c) {
-                const float x = input.rows(r, c);
-                if (std::isfinite(x) && std::isfinite(x * x)) continue;
-                const auto token = static_cast<std::size_t>(
-                    input.routed.empty() ? r : input.routed[static_cast<std::size_t>(r)].token);
-                fail(where, ": window ", token / options_.window, ", token ", token % options_.window, ", column ", c,
-                     ": wanted a finite number with a finite square, got ", x);
-            }
+        input.rows.for_each([&](Eigen::Index first, const activation_rows& rows) {
+            for (Eigen::Index r = 0; r < rows.rows(); ++r)
+                for (Eigen::Index c = 0; c < rows.cols(); ++c) {
+                    const float x = rows(r, c);
+                    if (std::isfinite(x) && std::isfinite(x * x)) continue;
+                    const auto at = static_cast<std::size_t>(first + r);
+                    const std::size_t token = input.routed.empty() ? input.first_token + at
+                                                                   : static_cast<std::size_t>(input.routed[at].token);
+                    fail(where, ": window ", token / options_.window, ", token ", token % options_.window, ", column ",
+                         c, ": wanted a finite number with a finite square, got ", x);
+                }
+        });
         fail(where, ": wanted a finite sum of squares, got more than floats hold");
     }
 

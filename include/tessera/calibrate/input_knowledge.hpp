@@ -11,6 +11,7 @@
 
 #include "tessera/calibrate/column_statistics.hpp"
 #include "tessera/calibrate/importance_table.hpp"
+#include "tessera/core/function_ref.hpp"
 #include "tessera/core/tensor_info.hpp"
 #include "tessera/core/view.hpp"
 #include "tessera/decoder/matrix.hpp"
@@ -48,21 +49,23 @@ class input_knowledge {
 public:
     /// The first `used` rows are calibrated on, the others are held out. `damping` is the factor's. (A template: Gram
     /// matrices and their factors are compiled where somebody learns.)
+    ///
+    /// Two and a half matrices of columns^2 floats are there at a time: what nobody needs any more goes before the next
+    /// is made. `look` is called with the Gram matrix while it is there, and may use its room if it leaves it as it
+    /// was.
     template <class = void>
     input_knowledge(const decoder::linear_input& input, Eigen::Index used, const encoder_needs& needs, double damping,
-                    const rare_experts& rare, int threads)
+                    const rare_experts& rare, int threads, function_ref<void(decoder::matrix& gram)> look = {})
         : tokens_(static_cast<std::uint64_t>(used)) {
-        const auto seen = input.rows.topRows(used);
-        const Eigen::Index rest = input.rows.rows() - used;
-        if (!needs.any()) {
-            find_importance(input, seen, rare, threads);
+        if (!needs.any() && !look) {
+            find_importance(input, used, rare, threads);
             return;
         }
-        column_statistics moments, held_out;
-        add_gram(moments, seen, threads);
-        if (needs.held_out && rest > 0) add_gram(held_out, input.rows.bottomRows(rest), threads);
+        column_statistics moments;
+        input.rows.for_each(0, used, [&](Eigen::Index first, const activation_rows& rows) {
+            add_gram(moments, rows.topRows(std::min(rows.rows(), used - first)), threads);
+        });
         gram_ = std::move(moments.gram);
-        held_out_ = std::move(held_out.gram);
         blend(*input.shared.front(), rare);
         if (needs.factor) {
             factor_.emplace(gram_, tokens_, gram_factor_options{.damping = damping, .threads = threads});
@@ -71,9 +74,18 @@ public:
             for (Eigen::Index c = 0; c < gram_.cols(); ++c)
                 importance_.push_back(gram_(c, c) / static_cast<float>(std::max<std::uint64_t>(tokens_, 1)));
         }
+        if (look) look(gram_);
+        const bool is_judge = needs.held_out && used == input.rows.rows();
+        if (!needs.gram && !is_judge) gram_.resize(0, 0);
+        if (!needs.held_out || is_judge) return;
+        column_statistics held_out;
+        input.rows.for_each(used, input.rows.rows(), [&](Eigen::Index first, const activation_rows& rows) {
+            const Eigen::Index seen = std::clamp<Eigen::Index>(used - first, 0, rows.rows());
+            add_gram(held_out, rows.bottomRows(rows.rows() - seen), threads);
+        });
+        held_out_ = std::move(held_out.gram);
     }
 
-    [[nodiscard]] const decoder::matrix& gram() const noexcept { return gram_; }
     [[nodiscard]] std::span<const float> importance() const noexcept { return importance_; }
 
     /// As encoders get it; lives as long as this.
@@ -101,8 +113,8 @@ private:
         return matrix_count(*first.tensor) > 1 && tokens_ < rare.enough_tokens;
     }
 
-    template <class Rows>
-    void find_importance(const decoder::linear_input& input, const Rows& seen, const rare_experts& rare, int threads) {
+    template <class = void>
+    void find_importance(const decoder::linear_input& input, Eigen::Index used, const rare_experts& rare, int threads) {
         const decoder::linear& first = *input.shared.front();
         if (is_rare(first, rare))
             if (const std::span<const float> blended = blended_importance(first, rare); !blended.empty()) {
@@ -110,7 +122,9 @@ private:
                 return;
             }
         column_statistics sums;
-        add_rows(sums, seen, threads);
+        input.rows.for_each(0, used, [&](Eigen::Index first, const activation_rows& rows) {
+            add_rows(sums, rows.topRows(std::min(rows.rows(), used - first)), threads);
+        });
         for (const double squares : sums.squares)
             importance_.push_back(static_cast<float>(squares / static_cast<double>(sums.tokens)));
     }

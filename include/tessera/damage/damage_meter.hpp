@@ -49,7 +49,7 @@ public:
           overlay_(shown_),
           reference_("reference", original_, options.threads),
           candidate_("candidate", overlay_, options.threads),
-          below_(reference_.decoder().embed(windows)) {
+          below_(reference_.decoder().embed(windows, options.memory)) {
         decoder::activations state = below_;
         reference_.decoder().run(state);
         reference_.keep(windows_, state);
@@ -84,17 +84,14 @@ public:
     [[nodiscard]] kl_divergence operator()(const damage_subject& subject, const Edit& edit) {
         const std::size_t layers = reference_.decoder().spec().layers.size();
         const edited scope(overlay_, *subject.info, edit);
-        decoder::activations state;
-        std::size_t next = 0;
-        if (subject.role == damage_role::embedding) {
-            state = candidate_.decoder().embed(windows_);
-        } else {
+        if (subject.role != damage_role::embedding) {
             TESSERA_ASSERT(layer_ <= subject.layer, "the pass does not go back");
             for (; layer_ < subject.layer; ++layer_) reference_.decoder().run_layer(layer_, below_);
-            state = below_;
-            next = subject.layer;
-            if (subject.role == damage_role::layer) candidate_.decoder().run_layer(next++, state);
         }
+        decoder::activations state =
+            subject.role == damage_role::embedding ? candidate_.decoder().embed(windows_, options_.memory) : below_;
+        std::size_t next = subject.layer;
+        if (subject.role == damage_role::layer) candidate_.decoder().run_layer(next++, state);
         if (subject.role != damage_role::output) scope.end();
         for (; next < layers; ++next) candidate_.decoder().run_layer(next, state);
         candidate_.keep(windows_, state);

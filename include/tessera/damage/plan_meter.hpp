@@ -56,7 +56,7 @@ public:
           reference_("reference", original_, options.threads),
           candidate_("candidate", overlay_, options.threads) {
         importances.require_fit(source.tensors());
-        reference_.run(windows);
+        reference_.run(windows, {}, options.memory);
         kept_.emplace(reference_, 2 * options.logits_bytes);
     }
 
@@ -80,7 +80,7 @@ public:
             has_output = has_output || choice.target.name == output_name;
         }
         if (embedding != nullptr && !has_output) replace(find(output_name), *embedding);
-        candidate_.run(first);
+        candidate_.run(first, {}, options_.memory);
         return compare(first_logits{*kept_, first}, candidate_, options_);
     }
 

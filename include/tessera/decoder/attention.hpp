@@ -10,6 +10,7 @@
 #include "tessera/core/parallel.hpp"
 #include "tessera/decoder/activation.hpp"
 #include "tessera/decoder/layer_run.hpp"
+#include "tessera/decoder/layer_steps.hpp"
 #include "tessera/decoder/linear.hpp"
 #include "tessera/decoder/matrix.hpp"
 #include "tessera/decoder/norm.hpp"
@@ -128,18 +129,23 @@ void apply_head_gates(const layer_run<Source>& run, const matrix& queries, matri
     });
 }
 
-/// From normed hidden states to what the heads yield (heads x value_size), in place.
+/// The steps from normed hidden states to what the heads yield (heads x value_size).
 template <tensor_source Source>
-void mix(const layer_run<Source>& run, const attention_weights& weights, matrix& x) {
-    run.observe(x, {&weights.query, &weights.key, &weights.value});
-    matrix queries = projected(run.source, weights.query, x, run.threads);
-    matrix keys = projected(run.source, weights.key, x, run.threads);
-    const matrix values = projected(run.source, weights.value, x, run.threads);
-    place_heads(run, weights.query_norm, static_cast<std::size_t>(queries.cols()) / run.spec.heads, queries);
-    place_heads(run, weights.key_norm, run.spec.head_size, keys);
-    apply_temperature(run, queries);
-    attend(run, queries, keys, values, weights.sinks, x);
-    if (run.spec.block.gated_attention) apply_head_gates(run, queries, x);
+[[nodiscard]] std::vector<layer_step> mixer_steps(const layer_run<Source>& run, const attention_weights& weights,
+                                                  const row_tiles&) {
+    const auto mix = [&run, &weights](std::size_t, matrix& x) {
+        matrix queries = projected(run.source, weights.query, x, run.threads);
+        matrix keys = projected(run.source, weights.key, x, run.threads);
+        const matrix values = projected(run.source, weights.value, x, run.threads);
+        place_heads(run, weights.query_norm, static_cast<std::size_t>(queries.cols()) / run.spec.heads, queries);
+        place_heads(run, weights.key_norm, run.spec.head_size, keys);
+        apply_temperature(run, queries);
+        attend(run, queries, keys, values, weights.sinks, x);
+        if (run.spec.block.gated_attention) apply_head_gates(run, queries, x);
+    };
+    return {{{{0, run.spec.width, {&weights.query, &weights.key, &weights.value}}},
+             run.spec.heads * run.spec.value_size,
+             mix}};
 }
 
 }  // namespace tessera::decoder

@@ -5,11 +5,13 @@
 #include <cmath>
 #include <cstddef>
 #include <span>
+#include <utility>
 #include <vector>
 
 #include "tessera/core/parallel.hpp"
 #include "tessera/decoder/activation.hpp"
 #include "tessera/decoder/layer_run.hpp"
+#include "tessera/decoder/layer_steps.hpp"
 #include "tessera/decoder/linear.hpp"
 #include "tessera/decoder/matrix.hpp"
 #include "tessera/decoder/norm.hpp"
@@ -94,31 +96,25 @@ template <tensor_source Source>
     return all;
 }
 
-}  // namespace detail
-
-/// From normed hidden states to what the heads yield (V x d), in place. Every window starts with an empty state. The
-/// state is stepped token by token: against the layer's matrix products that costs little.
+// From normed hidden states to what the heads yield (V x d), in place. Every window starts with an empty state. The
+// state is stepped token by token: against the layer's matrix products that costs little.
 template <tensor_source Source>
 void mix(const layer_run<Source>& run, const delta_net_weights& weights, matrix& x) {
     const delta_net_spec& net = run.spec.delta_net;
     const auto size = static_cast<Eigen::Index>(net.head_size);
     const auto keys = static_cast<Eigen::Index>(net.key_heads);
     const double epsilon = run.spec.norm_epsilon;
-    std::vector<const linear*> shared;
-    for (const auto* slices : {&weights.channels, &weights.gate, &weights.rate, &weights.decay})
-        for (const linear& slice : *slices) shared.push_back(&slice);
-    run.observe(x, shared);
-    matrix channels = detail::project_slices(run, weights.channels, x);
-    const matrix rates = detail::project_slices(run, weights.rate, x);
-    const matrix decays = detail::project_slices(run, weights.decay, x);
-    x = detail::project_slices(run, weights.gate, x);
+    matrix channels = project_slices(run, weights.channels, x);
+    const matrix rates = project_slices(run, weights.rate, x);
+    const matrix decays = project_slices(run, weights.decay, x);
+    x = project_slices(run, weights.gate, x);
 
-    detail::convolve(weights.kernel, run.window, channels, run.threads);
+    convolve(weights.kernel, run.window, channels, run.threads);
     for_each_row_block(channels.rows(), run.threads, [&](Eigen::Index first, Eigen::Index rows) {
         for (Eigen::Index r = first; r < first + rows; ++r)
             for (std::size_t h = 0; h < 2 * net.key_heads; ++h)
-                detail::scale_to_length(row(channels, r).subspan(h * net.head_size, net.head_size), epsilon,
-                                        h < net.key_heads ? 1.0 / std::sqrt(static_cast<double>(net.head_size)) : 1.0);
+                scale_to_length(row(channels, r).subspan(h * net.head_size, net.head_size), epsilon,
+                                h < net.key_heads ? 1.0 / std::sqrt(static_cast<double>(net.head_size)) : 1.0);
     });
 
     const std::size_t windows = static_cast<std::size_t>(x.rows()) / run.window;
@@ -130,7 +126,7 @@ void mix(const layer_run<Source>& run, const delta_net_weights& weights, matrix&
         const Eigen::Index key_column = query_column + keys * size;
         const std::size_t value_column = (2 * net.key_heads + head) * net.head_size;
         const auto start = static_cast<Eigen::Index>(i / net.value_heads * run.window);
-        detail::delta_state state(size);
+        delta_state state(size);
         for (Eigen::Index t = start; t < start + static_cast<Eigen::Index>(run.window); ++t) {
             const std::span<float> value = row(channels, t).subspan(value_column, net.head_size);
             const double slope = decays(t, static_cast<Eigen::Index>(head)) + weights.decay_bias[head];
@@ -143,6 +139,21 @@ void mix(const layer_run<Source>& run, const delta_net_weights& weights, matrix&
             for (std::size_t c = 0; c < net.head_size; ++c) gated[c] *= sigmoid(gated[c]) * value[c];
         }
     });
+}
+
+}  // namespace detail
+
+/// The step from normed hidden states to what the heads yield (V x d).
+template <tensor_source Source>
+[[nodiscard]] std::vector<layer_step> mixer_steps(const layer_run<Source>& run, const delta_net_weights& weights,
+                                                  const row_tiles&) {
+    step_input input{0, run.spec.width, {}};
+    for (const auto* slices : {&weights.channels, &weights.gate, &weights.rate, &weights.decay})
+        for (const linear& slice : *slices) input.layers.push_back(&slice);
+    const delta_net_spec& net = run.spec.delta_net;
+    return {{{std::move(input)}, net.value_heads * net.head_size, [&run, &weights](std::size_t, matrix& x) {
+                 detail::mix(run, weights, x);
+             }}};
 }
 
 }  // namespace tessera::decoder

@@ -2,8 +2,11 @@
 #pragma once
 
 #include <cstddef>
+#include <utility>
 
 #include "tessera/decoder/activation.hpp"
+#include "tessera/decoder/layer_run.hpp"
+#include "tessera/decoder/layer_steps.hpp"
 #include "tessera/decoder/linear.hpp"
 #include "tessera/decoder/matrix.hpp"
 #include "tessera/decoder/model_spec.hpp"
@@ -27,6 +30,18 @@ void gate_and_up(const Source& source, const feed_forward_weights& weights, acti
         apply_gate(kind, gate.data(), up.data(), static_cast<std::size_t>(gate.size()));
         tile.part_of(inner) = gate;
     });
+}
+
+/// The step from what the network sees to what `down` gets.
+template <tensor_source Source>
+[[nodiscard]] layer_step network_step(const layer_run<Source>& run, const feed_forward_weights& weights) {
+    return {{{0, weights.gate.inputs(), {&weights.gate, &weights.up}}},
+            weights.gate.outputs,
+            [&run, &weights](std::size_t, matrix& rows) {
+                matrix inner;
+                gate_and_up(run.source, weights, run.spec.block.activation, rows, inner, run.threads);
+                rows = std::move(inner);
+            }};
 }
 
 }  // namespace tessera::decoder

@@ -3,10 +3,12 @@
 
 #include <cstddef>
 #include <span>
+#include <utility>
 #include <vector>
 
 #include "tessera/decoder/attention.hpp"
 #include "tessera/decoder/layer_run.hpp"
+#include "tessera/decoder/layer_steps.hpp"
 #include "tessera/decoder/linear.hpp"
 #include "tessera/decoder/matrix.hpp"
 #include "tessera/decoder/norm.hpp"
@@ -37,58 +39,86 @@ void project_back(const Source& source, const linear& layer, const In& in, Out& 
     });
 }
 
-}  // namespace detail
-
-/// From normed hidden states to what the heads yield (heads x latent.value_size), in place. Instead of expanding keys
-/// and values for every head, queries are brought to the compressed state's own numbers: q . (K c) = (K' q) . c. Then
-/// all heads share one key, the state, which is its own value, too.
+// From queries to what the heads see of the state (heads x rank), in place.
 template <tensor_source Source>
-void mix(const layer_run<Source>& run, const latent_weights& weights, matrix& x) {
+void attend_to_state(const layer_run<Source>& run, const latent_weights& weights, const row_tiles& hidden,
+                     std::size_t tile, matrix& x) {
     const model_spec& spec = run.spec;
     const auto heads = static_cast<Eigen::Index>(spec.heads);
     const auto rank = static_cast<Eigen::Index>(spec.latent.rank);
     const auto rotated = static_cast<Eigen::Index>(spec.global.rope.dims);
     const auto own = static_cast<Eigen::Index>(spec.latent.head_size);
-    const auto value = static_cast<Eigen::Index>(spec.latent.value_size);
-
-    const bool compressed = !weights.query_norm.empty();
-    run.observe(x, {compressed ? &weights.query_down : &weights.query, &weights.state});
-    matrix state = projected(run.source, weights.state, x, run.threads);
-    rms_norm_rows(state, weights.state_norm, spec.norm_epsilon, state, run.threads);
-    if (compressed) {
-        x = projected(run.source, weights.query_down, x, run.threads);
-        rms_norm_rows(x, weights.query_norm, spec.norm_epsilon, x, run.threads);
-        run.observe(x, {&weights.query});
+    matrix state;
+    {
+        matrix rows;
+        hidden.make(tile, rows);
+        state = projected(run.source, weights.state, rows, run.threads);
     }
-    x = projected(run.source, weights.query, x, run.threads);
-
+    rms_norm_rows(state, weights.state_norm, spec.norm_epsilon, state, run.threads);
     matrix queries(x.rows(), heads * (rank + rotated));
     for (Eigen::Index h = 0; h < heads; ++h) {
         auto shared = queries.middleCols(h * (rank + rotated), rank);
         const auto plain = x.middleCols(h * own, own - rotated);
         const linear& key = weights.keys[static_cast<std::size_t>(h)];
-        if (weights.transposed_keys) {
-            run.observe(plain, {&key});
+        if (weights.transposed_keys)
             project(run.source, key, plain, shared, run.threads);
-        } else {
-            detail::project_back(run.source, key, plain, shared, run.threads);
-        }
+        else
+            project_back(run.source, key, plain, shared, run.threads);
         queries.middleCols(h * (rank + rotated) + rank, rotated) = x.middleCols(h * own + own - rotated, rotated);
     }
     place_heads(run, {}, spec.head_size, queries);
     place_heads(run, {}, spec.head_size, state);
     apply_temperature(run, queries);
-    matrix mixed;
-    attend(run, queries, state, state, {}, mixed);
+    attend(run, queries, state, state, {}, x);
+}
 
-    x.resize(x.rows(), heads * value);
-    for (Eigen::Index h = 0; h < heads; ++h) {
-        auto yielded = x.middleCols(h * value, value);
-        const auto attended = mixed.middleCols(h * rank, rank);
-        const linear& value_up = weights.values[static_cast<std::size_t>(h)];
-        run.observe(attended, {&value_up});
-        project(run.source, value_up, attended, yielded, run.threads);
+}  // namespace detail
+
+/// The steps from normed hidden states to what the heads yield (heads x latent.value_size). Instead of expanding keys
+/// and values for every head, queries are brought to the compressed state's own numbers: q . (K c) = (K' q) . c. Then
+/// all heads share one key, the state, which is its own value, too.
+template <tensor_source Source>
+[[nodiscard]] std::vector<layer_step> mixer_steps(const layer_run<Source>& run, const latent_weights& weights,
+                                                  const row_tiles& hidden) {
+    const model_spec& spec = run.spec;
+    const std::size_t heads = spec.heads, rank = spec.latent.rank, own = spec.latent.head_size;
+    const std::size_t value = spec.latent.value_size, rotated = spec.global.rope.dims;
+    std::vector<layer_step> steps;
+    step_input input{0, spec.width, {&weights.query, &weights.state}};
+    if (!weights.query_norm.empty()) {
+        input.layers.front() = &weights.query_down;
+        const auto compress = [&run, &weights](std::size_t, matrix& x) {
+            x = projected(run.source, weights.query_down, x, run.threads);
+            rms_norm_rows(x, weights.query_norm, run.spec.norm_epsilon, x, run.threads);
+        };
+        steps.push_back({{std::move(input)}, weights.query_down.outputs, compress});
+        input = {0, weights.query.inputs(), {&weights.query}};
     }
+    const auto query = [&run, &weights](std::size_t, matrix& x) {
+        x = projected(run.source, weights.query, x, run.threads);
+    };
+    steps.push_back({{std::move(input)}, heads * own, query});
+
+    const auto mix = [&run, &weights, hidden](std::size_t tile, matrix& x) {
+        detail::attend_to_state(run, weights, hidden, tile, x);
+    };
+    steps.push_back({{}, heads * rank, mix});
+    if (weights.transposed_keys)
+        for (std::size_t h = 0; h < heads; ++h)
+            steps.back().inputs.push_back({h * own, own - rotated, {&weights.keys[h]}});
+
+    const auto yield = [&run, &weights, heads, rank, value](std::size_t, matrix& x) {
+        const matrix mixed = std::exchange(x, matrix(x.rows(), static_cast<Eigen::Index>(heads * value)));
+        for (std::size_t h = 0; h < heads; ++h) {
+            auto yielded = x.middleCols(static_cast<Eigen::Index>(h * value), static_cast<Eigen::Index>(value));
+            project(run.source, weights.values[h],
+                    mixed.middleCols(static_cast<Eigen::Index>(h * rank), static_cast<Eigen::Index>(rank)), yielded,
+                    run.threads);
+        }
+    };
+    steps.push_back({{}, heads * value, yield});
+    for (std::size_t h = 0; h < heads; ++h) steps.back().inputs.push_back({h * rank, rank, {&weights.values[h]}});
+    return steps;
 }
 
 }  // namespace tessera::decoder

@@ -2,9 +2,9 @@
 #pragma once
 
 #include <cstddef>
-#include <initializer_list>
 #include <span>
 
+#include "tessera/decoder/activations.hpp"
 #include "tessera/decoder/linear.hpp"
 #include "tessera/decoder/model_spec.hpp"
 #include "tessera/decoder/observer.hpp"
@@ -25,17 +25,14 @@ struct layer_run {
     std::size_t window;  ///< tokens in a window
     int threads;
     input_observer observer = {};
+    shown_inputs shown = shown_inputs::whole;
+    std::size_t first_token = 0;    ///< of the rows at work, among all
+    tile_memory* memory = nullptr;  ///< of what lies between the steps
 
     /// Shows the observer, if there is one, the rows that these linear layers are about to be multiplied with.
-    template <class Rows>
-    void observe(const Rows& rows, std::span<const linear* const> shared,
+    void observe(const input_tiles& rows, std::span<const linear* const> shared,
                  std::span<const routed_token> routed = {}) const {
-        if (observer) observer({layer, shared, rows, routed});
-    }
-    template <class Rows>
-    void observe(const Rows& rows, std::initializer_list<const linear*> shared,
-                 std::span<const routed_token> routed = {}) const {
-        observe(rows, std::span<const linear* const>(shared.begin(), shared.size()), routed);
+        if (observer) observer({layer, shared, rows, routed, routed.empty() ? first_token : 0});
     }
 };
 

@@ -52,13 +52,13 @@ inline void keep_best_groups(const expert_spec& spec, std::span<float> candidate
 }  // namespace detail
 
 /// Chooses the experts of every token from the router's logits, which become scores where all of them count. `bias` is
-/// added to the scores for the choice only; it has a number for each expert, or none. Returns the tokens of each expert
-/// in ascending order. Of equals the first wins.
-[[nodiscard]] inline std::vector<std::vector<routed_token>> route(const expert_spec& spec, std::span<const float> bias,
-                                                                  matrix& logits) {
+/// added to the scores for the choice only; it has a number for each expert, or none. The tokens of each expert,
+/// counted from `first_token`, come after those that `routed` has already. Of equals the first wins.
+inline void route(const expert_spec& spec, std::span<const float> bias, Eigen::Index first_token, matrix& logits,
+                  std::vector<std::vector<routed_token>>& routed) {
     constexpr double smallest_sum = 0x1p-14;  // guards the division; libllama's value
     const bool gate_all = spec.gating == expert_gating::softmax || spec.gating == expert_gating::sigmoid;
-    std::vector<std::vector<routed_token>> routed(spec.count);
+    routed.resize(spec.count);
     std::vector<std::size_t> chosen(spec.used);
     std::vector<float> candidates, totals, weights(spec.used);
     for (Eigen::Index token = 0; token < logits.rows(); ++token) {
@@ -78,9 +78,8 @@ inline void keep_best_groups(const expert_spec& spec, std::span<float> candidate
             scale /=
                 std::max(kernels::sum<double>(weights.size(), [&](std::size_t i) { return weights[i]; }), smallest_sum);
         for (std::size_t i = 0; i < spec.used; ++i)
-            routed[chosen[i]].push_back({token, static_cast<float>(double{weights[i]} * scale)});
+            routed[chosen[i]].push_back({first_token + token, static_cast<float>(double{weights[i]} * scale)});
     }
-    return routed;
 }
 
 }  // namespace tessera::decoder

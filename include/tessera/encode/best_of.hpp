@@ -32,7 +32,7 @@ template <class... Encoders>
 class best_of {
 public:
     static constexpr std::string_view name = "best_of";
-    static constexpr encoder_needs needs = (Encoders::needs | ... | encoder_needs{.gram = true, .held_out = true});
+    static constexpr encoder_needs needs = (Encoders::needs | ... | encoder_needs{.held_out = true});
     static constexpr std::size_t rows_at_once = std::max({std::size_t{Encoders::rows_at_once}...});
     static constexpr std::size_t size = sizeof...(Encoders);
     /// Sums by encoder.

@@ -13,9 +13,11 @@ class gram_factor;
 /// What an encoder cannot do without, beside rows and the importances that there are. Schedules bring it: see
 /// quantize/schedule.hpp.
 struct encoder_needs {
-    bool gram = false;      ///< the Gram matrix of the inputs
-    bool factor = false;    ///< and its factor
-    bool held_out = false;  ///< the Gram matrix of held-out text, where there is some; asks for a text, too
+    bool gram = false;    ///< the Gram matrix of the inputs
+    bool factor = false;  ///< and its factor
+    /// What outputs are judged by, the Gram matrix of held-out text or, where there is none, of the text calibrated on;
+    /// asks for a text, too.
+    bool held_out = false;
 
     /// Whether a text has to go through the model for it.
     [[nodiscard]] constexpr bool any() const noexcept { return gram || factor || held_out; }

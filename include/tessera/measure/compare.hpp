@@ -16,6 +16,7 @@
 #include "tessera/core/progress.hpp"
 #include "tessera/core/token_windows.hpp"
 #include "tessera/core/view.hpp"
+#include "tessera/decoder/tile_memory.hpp"
 #include "tessera/measure/concepts.hpp"
 #include "tessera/measure/kl_divergence.hpp"
 
@@ -25,6 +26,7 @@ struct evaluate_options {
     int threads = 0;  ///< 0: all of the machine's
     /// Logits in memory at a time, of both models together; at least one row of each.
     std::size_t logits_bytes = std::size_t{128} << 20;
+    decoder::tile_memory* memory = nullptr;  ///< where models that run keep hidden states; null: all in memory
 };
 
 /// Which positions of a window are scored: those with at least half a window before them, each for its prediction of

@@ -19,8 +19,8 @@ template <metric Metric = kl_divergence, tensor_source Reference, tensor_source 
     scored_model p("reference", reference, options.threads);
     scored_model q("candidate", candidate, options.threads);
     require_same_vocabulary(p, q);  // before the long work
-    p.run(windows, report);
-    q.run(windows, report);
+    p.run(windows, report, options.memory);
+    q.run(windows, report, options.memory);
     return compare<Metric>(p, q, options, report);
 }
 

@@ -2,15 +2,19 @@
 #pragma once
 
 #include <cstddef>
-#include <span>
+#include <optional>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "tessera/core/error.hpp"
 #include "tessera/core/progress.hpp"
 #include "tessera/core/token_windows.hpp"
 #include "tessera/core/view.hpp"
+#include "tessera/decoder/activations.hpp"
+#include "tessera/decoder/matrix.hpp"
 #include "tessera/decoder/model.hpp"
+#include "tessera/decoder/tile_memory.hpp"
 #include "tessera/measure/compare.hpp"
 #include "tessera/tensor/concepts.hpp"
 
@@ -42,12 +46,13 @@ public:
           })) {}
 
     /// Sends the windows through all layers. The first token of a window is what the caller put there, usually the
-    /// begin-of-sequence token. Throws when they are too short for one to be scored.
-    void run(const token_windows& windows, progress_callback report = {}) {
+    /// begin-of-sequence token. `memory` is where hidden states are kept; null: all in memory. Throws when the windows
+    /// are too short for a token to be scored.
+    void run(const token_windows& windows, progress_callback report = {}, decoder::tile_memory* memory = nullptr) {
         if (scored_positions::of_window(windows.length()).count == 0)
             fail(role_, ": wanted windows of at least three tokens, got windows of ", windows.length());
         detail::in_context(role_, [&] {
-            decoder::activations state = decoder_.embed(windows);
+            decoder::activations state = decoder_.embed(windows, memory);
             const auto forward = [&](progress p) {
                 p.stage = role_;
                 report(p);
@@ -61,19 +66,27 @@ public:
     void keep(const token_windows& windows, const decoder::activations& state) {
         const scored_positions scored = scored_positions::of_window(windows.length());
         windows_ = &windows;
-        width_ = decoder_.spec().width;
-        hidden_.clear();
-        hidden_.reserve(windows.size() * scored.count * width_);
-        for (std::size_t w = 0; w < windows.size(); ++w) {
-            const auto rows =
-                state.view().values().subspan((w * windows.length() + scored.first) * width_, scored.count * width_);
-            hidden_.insert(hidden_.end(), rows.begin(), rows.end());
+        const std::size_t width = state.columns(), windows_in_tile = state.tile_rows() / windows.length();
+        hidden_.emplace(windows.size() * scored.count, width, scored.count, windows_in_tile * scored.count,
+                        state.memory());
+        decoder::matrix buffer;
+        for (std::size_t i = 0; i < state.tiles(); ++i) {
+            const decoder::matrix& all = state.look(i, buffer);
+            decoder::matrix rows(static_cast<Eigen::Index>(hidden_->rows_of(i)), static_cast<Eigen::Index>(width));
+            const auto count = static_cast<Eigen::Index>(scored.count);
+            for (Eigen::Index w = 0; w < rows.rows() / count; ++w)
+                rows.middleRows(w * count, count) = all.middleRows(
+                    w * static_cast<Eigen::Index>(windows.length()) + static_cast<Eigen::Index>(scored.first), count);
+            hidden_->put(i, std::move(rows));
         }
     }
 
     void logits(std::size_t first, mutable_matrix_view out) const {
         detail::in_context(role_, [&] {
-            decoder_.logits({std::span(hidden_).subspan(first * width_, out.rows() * width_), width_}, out);
+            const std::size_t width = hidden_->columns();
+            std::vector<float> rows(out.rows() * width);
+            hidden_->read_rows(first, rows);
+            decoder_.logits({rows, width}, out);
         });
     }
 
@@ -87,8 +100,7 @@ private:
     std::string_view role_;
     decoder::model<Source> decoder_;
     const token_windows* windows_ = nullptr;
-    std::size_t width_ = 0;
-    std::vector<float> hidden_;
+    std::optional<decoder::activations> hidden_;
 };
 
 }  // namespace tessera

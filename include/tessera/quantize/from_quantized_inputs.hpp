@@ -19,9 +19,11 @@
 #include "tessera/core/tensor_info.hpp"
 #include "tessera/core/tied_table.hpp"
 #include "tessera/core/token_windows.hpp"
+#include "tessera/decoder/activations.hpp"
 #include "tessera/decoder/matrix.hpp"
 #include "tessera/decoder/model.hpp"
 #include "tessera/decoder/observer.hpp"
+#include "tessera/decoder/tile_memory.hpp"
 #include "tessera/quantize/encoding_job.hpp"
 #include "tessera/quantize/learning_pass.hpp"
 #include "tessera/tensor/concepts.hpp"
@@ -92,10 +94,13 @@ private:
 /// Weights that lie on their format's grid stay as they are. A table that is embedding and output at once is encoded
 /// last: the layers see it as it was.
 ///
-/// Memory is twice the activations of the text, the inputs of a layer, and its packed tensors. Time is about twice.
+/// Memory is what `memory` says of the activations of the text in both models, of the original's inputs of a layer and
+/// of one input, and a few tiles of them; the packed tensors of a layer; and two and a half floats per pair of columns
+/// of one input. Time is about twice.
 struct from_quantized_inputs {
     divided_windows text;
     learning_options learning = {};
+    decoder::tile_memory* memory = nullptr;  ///< where activations are kept; null: all in memory
 
     template <class Job>
     void run(Job& job) const {
@@ -106,7 +111,7 @@ struct from_quantized_inputs {
         const decoder::model_options options{.threads = job.threads()};
         const decoder::model original_model(original, options), quantized_model(quantized, options);
         const token_windows windows = text.all();
-        decoder::activations original_state = original_model.embed(windows);
+        decoder::activations original_state = original_model.embed(windows, memory);
 
         detail::written_tensors<typename Job::formats, shown_source> written(quantized);
         job.watch(written);
@@ -129,49 +134,69 @@ struct from_quantized_inputs {
             show_written([](const tensor_info& info) { return info.name == embedding_name; });
             job.encode({{static_cast<std::size_t>(embedding - choices.begin()), 0}, {}});
         }
-        decoder::activations quantized_state = quantized_model.embed(windows);
+        decoder::activations quantized_state = quantized_model.embed(windows, memory);
 
         struct original_input {
             std::string tensor;
             std::uint64_t first_row;
-            decoder::matrix rows;
+            decoder::activations rows;
         };
         std::vector<original_input> inputs;  // of the layer at work
+        const auto find_input = [&](const decoder::linear& first) {
+            return std::ranges::find_if(inputs, [&](const original_input& other) {
+                return other.tensor == first.tensor->name && other.first_row == first.first_row;
+            });
+        };
         const auto remember = [&](const decoder::linear_input& input) {
             const decoder::linear& first = *input.shared.front();
             if (!input.routed.empty()) return pass(input);
-            if (!pass.waiting_for(input).empty()) inputs.push_back({first.tensor->name, first.first_row, input.rows});
+            if (pass.waiting_for(input).empty()) return;
+            auto to = find_input(first);
+            if (to == inputs.end()) {
+                const auto columns = static_cast<std::size_t>(input.rows.cols());
+                inputs.push_back({first.tensor->name,
+                                  first.first_row,
+                                  {windows.tokens().size(), columns, windows.length(), memory}});
+                to = inputs.end() - 1;
+            }
+            std::size_t tile = input.first_token / to->rows.tile_rows();
+            input.rows.for_each([&](Eigen::Index, const auto& rows) { to->rows.put(tile++, decoder::matrix(rows)); });
         };
         const auto encode = [&](const decoder::linear_input& input) {
             const decoder::linear& first = *input.shared.front();
-            const auto before = std::ranges::find_if(inputs, [&](const original_input& other) {
-                return other.tensor == first.tensor->name && other.first_row == first.first_row;
-            });
+            const auto before = find_input(first);
             if (!input.routed.empty() || before == inputs.end()) return;
             std::vector<plan_matrix> matrices = pass.waiting_for(input);
             std::erase_if(matrices, [&](const plan_matrix& m) { return job.encode_exact(m); });
             if (matrices.empty()) return;
-            const input_knowledge learned = pass.learn(input, matrices, {.gram = true});
-            matrix_knowledge known = learned.known();
             decoder::matrix correction;
-            if (!pass.is_table(matrices.front()))  // an embedding is not to be moved
-                correction = compensation(before->rows, input.rows, pass.used(input), learned.gram(), learning.damping,
-                                          job.threads());
+            const bool is_moved = !pass.is_table(matrices.front());  // an embedding is not to be moved
+            const auto compensate = [&](decoder::matrix& gram) {
+                if (!is_moved) return;
+                const decoder::activations& x = before->rows;
+                const auto read = [&](std::size_t i, decoder::matrix& buffer) -> const decoder::matrix& {
+                    return x.look(i, buffer);
+                };
+                correction = compensation({read, x.rows(), x.tile_rows(), 0, x.columns()}, input.rows, pass.used(input),
+                                          gram, learning.damping, job.threads());
+            };
+            const input_knowledge learned = pass.learn(input, matrices, compensate);
+            inputs.erase(before);
+            matrix_knowledge known = learned.known();
             known.correction = {{correction.data(), static_cast<std::size_t>(correction.size())},
                                 static_cast<std::size_t>(correction.cols())};
             pass.encode(matrices, known);
-            inputs.erase(before);
         };
         for (std::size_t l = 0; l < original_model.spec().layers.size(); ++l) {
             show_written([l](const tensor_info& info) { return block_index(info.name) == l; });
             inputs.clear();
-            original_model.run_layer(l, original_state, remember);
+            original_model.run_layer(l, original_state, remember, decoder::shown_inputs::routed_whole);
             quantized_model.run_layer(l, quantized_state, encode);
         }
         written.clear();
         inputs.clear();
-        original_model.observe_output(original_state.view(), remember);
-        quantized_model.observe_output(quantized_state.view(), encode);
+        original_model.observe_output(original_state, remember);
+        quantized_model.observe_output(quantized_state, encode);
         pass.encode_unreached();
         job.watch({});
     }

@@ -5,7 +5,9 @@
 
 #include "tessera/calibrate/input_knowledge.hpp"
 #include "tessera/core/token_windows.hpp"
+#include "tessera/decoder/activations.hpp"
 #include "tessera/decoder/model.hpp"
+#include "tessera/decoder/tile_memory.hpp"
 #include "tessera/quantize/learning_pass.hpp"
 #include "tessera/tensor/overlay_source.hpp"
 #include "tessera/tensor/untied_source.hpp"
@@ -15,11 +17,12 @@ namespace tessera {
 /// The text goes through the original model layer by layer, and a matrix is encoded when its input is there. What no
 /// input is seen of is encoded with nothing known.
 ///
-/// Memory is the activations of the text and, for encoders that need Gram matrices, less than four floats per pair of
-/// columns of one input. Throws as the decoder does.
+/// Memory is what `memory` says of the activations of the text and of one input, and a few tiles of them; for encoders
+/// that need Gram matrices, two and a half floats per pair of columns of one input. Throws as the decoder does.
 struct from_text {
     divided_windows text;
     learning_options learning = {};
+    decoder::tile_memory* memory = nullptr;  ///< where activations are kept; null: all in memory
 
     template <class Job>
     void run(Job& job) const {
@@ -27,10 +30,10 @@ struct from_text {
         const shown_source shown(job.source());
         const overlay_source<shown_source> original(shown);  // as other schedules run: compiled once
         const decoder::model model(original, decoder::model_options{.threads = job.threads()});
-        decoder::activations state = model.embed(text.all());
+        decoder::activations state = model.embed(text.all(), memory);
         detail::learning_pass pass(job, text.used.tokens().size(), learning);
         for (std::size_t l = 0; l < model.spec().layers.size(); ++l) model.run_layer(l, state, pass);
-        model.observe_output(state.view(), pass);
+        model.observe_output(state, pass);
         pass.encode_unreached();
     }
 };

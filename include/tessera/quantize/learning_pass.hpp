@@ -7,7 +7,9 @@
 #include <vector>
 
 #include "tessera/calibrate/input_knowledge.hpp"
+#include "tessera/core/function_ref.hpp"
 #include "tessera/core/tied_table.hpp"
+#include "tessera/decoder/matrix.hpp"
 #include "tessera/decoder/observer.hpp"
 #include "tessera/encode/knowledge.hpp"
 #include "tessera/quantize/encoding_job.hpp"
@@ -36,11 +38,11 @@ public:
     // Whether a matrix is a table that is embedding and output at once.
     [[nodiscard]] bool is_table(const plan_matrix& m) const { return job_.target(m.tensor).name == embedding_name; }
 
-    // What the input teaches: what the encoder needs, and what the schedule does beside that.
+    // What the input teaches of what the encoder needs. The schedule may look at the Gram matrix.
     [[nodiscard]] input_knowledge learn(const decoder::linear_input& input, std::span<const plan_matrix> matrices,
-                                        const encoder_needs& more = {}) const {
+                                        function_ref<void(decoder::matrix& gram)> look = {}) const {
         const double damping = is_table(matrices.front()) ? options_.table_damping : options_.damping;
-        return {input, used(input), Job::needs() | more, damping, options_.rare, job_.threads()};
+        return {input, used(input), Job::needs(), damping, options_.rare, job_.threads(), look};
     }
 
     void encode(std::span<const plan_matrix> matrices, const matrix_knowledge& known) {
