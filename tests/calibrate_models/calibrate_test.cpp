@@ -192,6 +192,29 @@ TEST_CASE("a number that is not finite ends the run with layer, tensor and windo
         }
 }
 
+TEST_CASE("what is in memory of a text changes no bit of its statistics, and a checkpoint keeps what is not") {
+    const tiny_shape shape{.experts = 4, .experts_used = 2};
+    const memory_source source = make_tiny_model(shape);
+    const token_windows windows(support::random_tokens(100 * 8, shape.vocabulary), 8);
+    const auto in_tiles = [&](std::uint64_t bytes, const std::filesystem::path& checkpoint = {}) {
+        decoder::tile_memory memory({.bytes = bytes, .tile_tokens = 256});
+        const calibration result =
+            calibrate(source, windows,
+                      {.threads = 2, .gram = gram_matrices::gathered, .checkpoint = checkpoint, .memory = &memory});
+        CHECK((memory.scratch_bytes() > 0) == (bytes < 1u << 30));
+        return result;
+    };
+    const std::string wanted = serialized(in_tiles(1u << 30));
+    CHECK(serialized(in_tiles(0)) == wanted);
+    const support::scratch_dir folder;
+    CHECK(serialized(in_tiles(256 * 24 * 4, folder / "checkpoint")) == wanted);
+    const calibration again = in_tiles(0, folder / "checkpoint");
+    CHECK(again.resumed == shape.layers);
+    CHECK(serialized(again) == wanted);
+    // Blocks of rows are summed apart: here a tile is a block.
+    CHECK(serialized(calibrate(source, windows)) == wanted);
+}
+
 TEST_CASE("a run that is killed, again and again, ends with the bytes of one that was not") {
     const tiny_shape shape{.layers = 12, .experts = 4, .experts_used = 2};
     const memory_source source = make_tiny_model(shape);

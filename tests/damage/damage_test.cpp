@@ -16,6 +16,7 @@
 #include "tessera/damage/encoding_trial.hpp"
 #include "tessera/damage/measure_damage.hpp"
 #include "tessera/damage/plan_meter.hpp"
+#include "tessera/decoder/tile_memory.hpp"
 #include "tessera/encode/best_of.hpp"
 #include "tessera/encode/error_feedback.hpp"
 #include "tessera/measure/evaluate.hpp"
@@ -226,7 +227,8 @@ TEST_CASE("a plan is measured as the model it makes is") {
         memory_sink sink;
         quantize<formats>(source, plan, weighted{}, from_importances{&importances}, sink, source.metadata());
         const token_windows windows(tokens, window);
-        plan_meter<formats, memory_source> meter(source, importances, windows);
+        decoder::tile_memory memory({.bytes = 0, .tile_tokens = 2 * window});
+        plan_meter<formats, memory_source> meter(source, importances, windows, {}, {.memory = &memory});
         for (int again = 0; again < 2; ++again) {
             CHECK(std::ranges::equal(meter.measure(plan, 99).per_token(), evaluate(source, sink, windows).per_token()));
             const auto half = evaluate(source, sink, windows.first(2));
@@ -248,7 +250,10 @@ TEST_CASE("damage is measured with the encoder that will be used, and what it ma
     const token_windows fresh = part(52, 8);
     const best_of encoder{weighted{}, error_feedback{}};
     const select::menu menu{.formats = {*find_type(type_id::q4_0)}, .stored = select::stored_type::excluded};
-    const auto table = measure_damage<formats>(source, encoder, from_text{text}, fresh, menu, formats::layouts);
+    decoder::tile_memory memory({.bytes = 0, .tile_tokens = 3 * window});
+    const auto table = measure_damage<formats>(source, encoder, from_text{text, {}, &memory}, fresh, menu,
+                                               formats::layouts, direct{}, {.evaluate = {.memory = &memory}});
+    CHECK(memory.scratch_bytes() > 0);
 
     // The only format there is was measured: each price is the divergence of a model with that one tensor encoded.
     std::size_t compared = 0;

@@ -12,6 +12,7 @@
 
 #include "decoder/tiny_model.hpp"
 #include "support/support.hpp"
+#include "tessera/decoder/tile_memory.hpp"
 #include "tessera/gguf/reader.hpp"
 #include "tessera/measure/evaluate.hpp"
 #include "tessera/measure/kl_divergence.hpp"
@@ -97,6 +98,9 @@ TEST_CASE("neither threads nor the size of a tile change the result") {
             CHECK(tiled[i].candidate[t] == doctest::Approx(one[i].candidate[t]).epsilon(1e-5));
         }
     }
+    decoder::tile_memory memory({.bytes = 0, .tile_tokens = 80});
+    CHECK(one == evaluate<recorder>(reference, candidate, {tokens, 40}, {.memory = &memory}).result());
+    CHECK(memory.scratch_bytes() > 0);
     const auto least = evaluate<recorder>(reference, candidate, {tokens, 40}, {.logits_bytes = 1}).result();
     CHECK(least.size() == one.size());
     CHECK(evaluate(reference, candidate, {tokens, 40}, {.threads = 1}).result().mean.value ==

@@ -10,7 +10,9 @@
 #include <doctest/doctest.h>
 
 #include "decoder/tiny_model.hpp"
+#include "tessera/decoder/activations.hpp"
 #include "tessera/decoder/model.hpp"
+#include "tessera/decoder/tile_memory.hpp"
 #include "tessera/encode/best_of.hpp"
 #include "tessera/encode/error_feedback.hpp"
 #include "tessera/format/legacy_quants.hpp"
@@ -45,7 +47,7 @@ struct encoded_model {
 
 // All in Q4_0, from a text of which a quarter is held out.
 encoded_model quantized(const memory_source& model, std::span<const std::int32_t> tokens, bool layer_by_layer,
-                        int threads = 2) {
+                        int threads = 2, decoder::tile_memory* memory = nullptr) {
     const select::plan plan =
         select::make_plan(model.tensors(), select::uniform{*few_formats::find(type_id::q4_0)}, few_formats::layouts);
     const std::size_t windows = tokens.size() / tokens_in_window;
@@ -61,7 +63,7 @@ encoded_model quantized(const memory_source& model, std::span<const std::int32_t
         return quantize<few_formats>(model, plan, encoder, schedule, result.sink, model.metadata(),
                                      {.threads = threads});
     };
-    result.reports = layer_by_layer ? run(from_quantized_inputs{text}) : run(from_text{text});
+    result.reports = layer_by_layer ? run(from_quantized_inputs{text, {}, memory}) : run(from_text{text, {}, memory});
     return result;
 }
 
@@ -172,6 +174,25 @@ TEST_CASE("every matrix is encoded once, whatever the threads") {
                   (info.type() == type_id::q4_0 ? info.dims[2] : 0));
         }
         CHECK(same_bytes(made.sink, quantized(model, tokens, true, 3).sink));
+    }
+}
+
+TEST_CASE("what is in memory of a text changes no byte") {
+    for (const std::size_t experts : {0, 4}) {
+        const tiny_shape shape = small_shape(experts);
+        const memory_source model = support::make_tiny_model(shape);
+        const auto tokens = support::random_tokens(tokens_in_window * 10, shape.vocabulary);
+        for (const bool layer_by_layer : {false, true}) {
+            const auto in_tiles = [&](std::uint64_t bytes, int threads) {
+                decoder::tile_memory memory({.bytes = bytes, .tile_tokens = 3 * tokens_in_window});
+                const encoded_model made = quantized(model, tokens, layer_by_layer, threads, &memory);
+                CHECK((memory.scratch_bytes() > 0) == (bytes < 1u << 30));
+                return made;
+            };
+            const encoded_model wanted = in_tiles(1u << 30, 2);
+            CHECK(same_bytes(wanted.sink, in_tiles(0, 1).sink));
+            CHECK(same_bytes(wanted.sink, in_tiles(12000, 3).sink));
+        }
     }
 }
 
