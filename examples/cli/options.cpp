@@ -115,6 +115,29 @@ void add_threads(CLI::App& command, int& threads) {
         ->capture_default_str();
 }
 
+void add_memory(CLI::App& command, app::memory_options& memory) {
+    command
+        .add_option_function<std::string>(
+            "--memory",
+            [&memory](const std::string& text) {
+                try {
+                    memory.bytes = tessera::parse_byte_count(text);
+                } catch (const tessera::error& e) {
+                    throw CLI::ValidationError("--memory", e.what());
+                }
+                if (memory.bytes == 0) throw CLI::ValidationError("--memory", "wanted a size above 0, got " + text);
+            },
+            "Memory to use, such as 24GiB; what does not fit of a text's activations goes to a scratch file
+            "
+            "(default: four fifths of what this process may have)")
+        ->type_name("SIZE");
+    command
+        .add_option("--scratch", memory.scratch,
+                    "A folder for the scratch file (default: the output's, or that of temporary files)")
+        ->check(CLI::ExistingDirectory.description(""))
+        ->type_name("DIR");
+}
+
 void add_force(CLI::App& command, tessera::existing_file& existing) {
     command.add_flag_callback(
         "--force", [&existing] { existing = tessera::existing_file::replace; },
@@ -175,6 +198,7 @@ void add_chunks(CLI::App& command, app::chunking& chunks) {
 }
 
 void add_importances(CLI::App& command, app::importance_options& importances) {
+    add_memory(command, importances.memory);
     command
         .add_option("--imatrix", importances.file,
                     "An importance matrix, of tessera calibrate or llama-imatrix (GGUF or .dat)")

@@ -239,6 +239,7 @@ void add_calibrate(CLI::App& program, app::calibrate_options& options, const any
     command->add_flag("--restart", options.restart, "Begin anew even if an interrupted run could go on");
     cli::add_force(*command, options.existing);
     cli::add_threads(*command, options.threads);
+    cli::add_memory(*command, options.memory);
     command->footer(
         "After every layer the work is saved in OUTPUT.checkpoint; the same command goes on from there.\n\n"
         "Examples:\n  tessera calibrate models/fable-3m --text stories.txt -o imatrix.gguf\n"
@@ -270,6 +271,7 @@ void add_evaluate(CLI::App& program, cli::evaluate_command& run, const any_encod
         "Candidates come in pairs, of the same size for example: how much the second's divergence is of the first's");
     cli::add_json(*command, run.as, "Print JSON");
     cli::add_threads(*command, options.threads);
+    cli::add_memory(*command, options.memory);
     command->footer(
         "The second half of every window is scored. A single plain text is cut as llama-perplexity does;\n"
         "several texts or conversations are packed into windows.\n\n"

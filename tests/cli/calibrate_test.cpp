@@ -139,15 +139,11 @@ TEST_CASE("texts in other encodings are converted where they say what they are, 
               "(texts: 1 conversation as plain text; the model has no chat template, 1 line left out that is no "
               "conversation (short.jsonl: line 2: "));
 
-    std::string much;
-    while (much.size() < 1'500'000) much += text;
-    write_text(folder / "much.txt", much);
-    const outcome limited =
-        shell(folder, "ulimit -v 1000000; '" TESSERA_PROGRAM "' calibrate fable-3m --text much.txt -o much.dat -t 1");
+    const outcome limited = program(folder, "calibrate fable-3m --text plain.txt -o short.dat --memory 20MiB");
     CHECK(limited.status == 1);
-    CHECK(has(limited.err, "tokens take about "));
-    CHECK(has(limited.err, "wanted at most 1.0 GB, which is all the memory that is free"));
-    CHECK(has(limited.err, "--tokens N takes a part of the texts"));
+    CHECK(has(limited.err, ": --memory: wanted at least 0."));
+    CHECK(has(limited.err, ", got 0.02 GiB"));
+    CHECK_FALSE(exists(folder / "short.dat"));
 }
 
 TEST_CASE("conversations are read in the model's chat template, or as plain text where there is none") {

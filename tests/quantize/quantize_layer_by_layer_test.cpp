@@ -185,7 +185,7 @@ TEST_CASE("what is in memory of a text changes no byte") {
         for (const bool layer_by_layer : {false, true}) {
             const auto in_tiles = [&](std::uint64_t bytes, int threads) {
                 decoder::tile_memory memory({.bytes = bytes, .tile_tokens = 3 * tokens_in_window});
-                const encoded_model made = quantized(model, tokens, layer_by_layer, threads, &memory);
+                encoded_model made = quantized(model, tokens, layer_by_layer, threads, &memory);
                 CHECK((memory.scratch_bytes() > 0) == (bytes < 1u << 30));
                 return made;
             };

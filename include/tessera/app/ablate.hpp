@@ -62,8 +62,8 @@ template <class Formats = builtin_formats>
     const auto windows = measuring_windows(model.metadata(), options.measuring, importances, listener);
     const auto used = first_windows(model, windows, options.measuring, changes.size() + 2, options.threads);
     const importance_table none;
-    any_plan_meter meter =
-        formats.meter(model, importances == nullptr ? none : importances->file.importances, used, options.threads);
+    any_plan_meter meter = formats.meter(model, importances == nullptr ? none : importances->file.importances, used,
+                                         options.threads, options.importances.memory);
     measured_changes result{{plan, meter.measure(plan, meter.samples())}, {}};
     for (const change_rule& change : changes) {
         result.changes.push_back(tessera::ablate(meter, result.before, change, formats.fallback));

@@ -9,8 +9,10 @@
 #include <utility>
 #include <vector>
 
+#include "tessera/app/about.hpp"
 #include "tessera/app/any_formats.hpp"
 #include "tessera/app/listener.hpp"
+#include "tessera/app/memory.hpp"
 #include "tessera/app/open_model.hpp"
 #include "tessera/app/options.hpp"
 #include "tessera/app/texts.hpp"
@@ -22,6 +24,7 @@
 #include "tessera/core/error.hpp"
 #include "tessera/core/output_rule.hpp"
 #include "tessera/core/printable.hpp"
+#include "tessera/decoder/tile_memory.hpp"
 
 namespace tessera::app {
 
@@ -59,6 +62,7 @@ struct calibrate_options {
     bool restart = false;              ///< do not go on from where an interrupted run was
     existing_file existing = existing_file::refuse;
     int threads = 0;
+    memory_options memory{};
 };
 
 /// What became of a calibration that was written.
@@ -87,15 +91,22 @@ calibrated calibrate(const calibrate_options& options, const listener& listener 
     files.check();
     const any_model model = open({.path = options.model}, formats, listener);
     calibration_text text = read_calibration_text(model.metadata(), options.windows);
+    decoder::tile_memory memory = about(options.model, [&] {
+        return decoder::tile_memory(tile_memory_of(with_scratch(options.memory, options.output),
+                                                   needs_of(memory_stage::running, model.metadata(), model.tensors(),
+                                                            text.windows.used.length(), options.threads)));
+    });
 
     if (options.restart) std::filesystem::remove(checkpoint);
     const auto started = std::chrono::steady_clock::now();
     calibration result = [&] {
         try {
-            return tessera::calibrate(
-                model, text.windows.used,
-                {.threads = options.threads, .checkpoint = checkpoint, .unfit_checkpoint = options.existing},
-                listener.progress);
+            return tessera::calibrate(model, text.windows.used,
+                                      {.threads = options.threads,
+                                       .checkpoint = checkpoint,
+                                       .unfit_checkpoint = options.existing,
+                                       .memory = &memory},
+                                      listener.progress);
         } catch (const checkpoint_error& e) {
             fail(e.what(), "; --restart or --force begins anew");
         } catch (const error& e) {

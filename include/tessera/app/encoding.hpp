@@ -1,8 +1,11 @@
 // What encodes a model: the encoders of the verbs over any list of formats.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
+#include <cstdint>
 #include <functional>
+#include <map>
 #include <memory>
 #include <span>
 #include <utility>
@@ -12,15 +15,19 @@
 #include "tessera/app/any_model.hpp"
 #include "tessera/app/any_sink.hpp"
 #include "tessera/app/loaded_importances.hpp"
+#include "tessera/app/memory.hpp"
 #include "tessera/app/options.hpp"
 #include "tessera/calibrate/importance_table.hpp"
 #include "tessera/calibrate/input_knowledge.hpp"
+#include "tessera/core/block_index.hpp"
 #include "tessera/core/metadata.hpp"
 #include "tessera/core/progress.hpp"
+#include "tessera/core/tensor_info.hpp"
 #include "tessera/core/token_windows.hpp"
 #include "tessera/core/type_id.hpp"
 #include "tessera/damage/measure_damage.hpp"
 #include "tessera/damage/plan_meter.hpp"
+#include "tessera/decoder/tile_memory.hpp"
 #include "tessera/encode/best_of.hpp"
 #include "tessera/encode/encoders.hpp"
 #include "tessera/encode/error_feedback.hpp"
@@ -46,6 +53,27 @@ namespace detail {
 
 [[nodiscard]] inline learning_options learning(const loaded_importances& importances) noexcept {
     return {.rare = {importances.enough_tokens, &importances.file.importances}};
+}
+
+// The memory of a stage for activations, and for packed tensors once they are whole.
+[[nodiscard]] inline decoder::tile_memory memory_of(memory_stage stage, const any_model& model,
+                                                    const encoding& encoding, std::size_t window, int threads,
+                                                    std::uint64_t encoded) {
+    return decoder::tile_memory(
+        tile_memory_of(encoding.memory, needs_of(stage, model.metadata(), model.tensors(), window, threads, encoded)));
+}
+
+// What is packed in the formats that a tensor is measured in, a byte and a half per weight: of one tensor, or of all
+// the experts of a layer, whose matrices take turns.
+[[nodiscard]] inline std::uint64_t bytes_of_trial(std::span<const tensor_info> tensors) {
+    std::uint64_t most = 0;
+    std::map<std::size_t, std::uint64_t> experts;  // weights, by layer
+    for (const tensor_info& info : tensors) {
+        most = std::max(most, info.weights());
+        const auto layer = block_index(info.name);
+        if (layer && matrix_count(info) > 1) most = std::max(most, experts[*layer] += info.weights());
+    }
+    return most + most / 2;
 }
 
 }  // namespace detail
@@ -92,9 +120,19 @@ std::vector<tensor_report> write_encoded(const any_model& model, const select::p
     if (encoding.encoder == encoder_kind::weighted) return run(weighted{}, table);
     const best_of encoder{weighted{}, error_feedback{}};
     const loaded_importances& importances = *encoding.importances;
+    const divided_windows text = *importances.text();
+    std::map<std::size_t, std::uint64_t> layers;  // bytes of what is written of each
+    for (const select::choice& c : plan.choices)
+        if (const auto layer = block_index(c.target.name)) layers[*layer] += c.target.bytes();
+    const std::uint64_t kept =
+        encoding.inputs == feedback_inputs::original || layers.empty()
+            ? 0
+            : std::ranges::max_element(layers, {}, [](const auto& l) { return l.second; })->second;
+    decoder::tile_memory memory =
+        detail::memory_of(memory_stage::learning, model, encoding, text.used.length(), threads, kept);
     if (encoding.inputs == feedback_inputs::quantized)
-        return run(encoder, from_quantized_inputs{*importances.text(), detail::learning(importances)});
-    return run(encoder, from_text{*importances.text(), detail::learning(importances)});
+        return run(encoder, from_quantized_inputs{text, detail::learning(importances), &memory});
+    return run(encoder, from_text{text, detail::learning(importances), &memory});
 }
 
 /// Calls f(sink) with a sink that stores values of formats as options say, in front of another.
@@ -114,18 +152,20 @@ template <class Formats>
 select::damage_table damage_of(const any_model& model, const encoding& encoding, const token_windows& windows,
                                const select::menu& menu, std::span<const type_layout> fallback,
                                damage_measuring measuring, int threads, progress_callback report) {
+    decoder::tile_memory memory = detail::memory_of(memory_stage::measuring, model, encoding, windows.length(), threads,
+                                                    detail::bytes_of_trial(model.tensors()));
     const auto run = [&](const auto& encoder, const auto& schedule) {
         const auto with = [&](const auto& measure) {
             return measure_damage<Formats>(model, encoder, schedule, windows, menu, fallback, measure,
-                                           {.evaluate = {.threads = threads}}, report);
+                                           {.evaluate = {.threads = threads, .memory = &memory}}, report);
         };
         return measuring == damage_measuring::noise ? with(perturbation{}) : with(direct{});
     };
     if (encoding.encoder != encoder_kind::feedback)
         return run(weighted{}, from_importances{detail::table_of(encoding.importances)});
     const loaded_importances& importances = *encoding.importances;
-    select::damage_table table =
-        run(best_of{weighted{}, error_feedback{}}, from_text{*importances.text(), detail::learning(importances)});
+    select::damage_table table = run(best_of{weighted{}, error_feedback{}},
+                                     from_text{*importances.text(), detail::learning(importances), &memory});
     table.encoder = error_feedback::name;
     return table;
 }
@@ -133,9 +173,24 @@ select::damage_table damage_of(const any_model& model, const encoding& encoding,
 /// Measures plans with `weighted`. Model, importances and windows must outlive the result.
 template <class Formats>
 any_plan_meter meter_of(const any_model& model, const importance_table& importances, const token_windows& windows,
-                        int threads) {
-    return any_plan_meter(std::make_unique<plan_meter<Formats, any_model, weighted>>(
-        model, importances, windows, weighted{}, tessera::evaluate_options{.threads = threads}));
+                        int threads, const memory_options& options) {
+    struct meter_in_memory {
+        meter_in_memory(decoder::tile_memory all, const any_model& model, const importance_table& importances,
+                        const token_windows& windows, int threads)
+            : memory(std::move(all)),
+              meter(model, importances, windows, weighted{}, {.threads = threads, .memory = &memory}) {}
+        decoder::tile_memory memory;
+        plan_meter<Formats, any_model, weighted> meter;
+
+        [[nodiscard]] std::size_t samples() const { return meter.samples(); }
+        [[nodiscard]] kl_divergence measure(const select::plan& plan, std::size_t samples) {
+            return meter.measure(plan, samples);
+        }
+    };
+    return any_plan_meter(std::make_unique<meter_in_memory>(
+        detail::memory_of(memory_stage::measuring, model, {.memory = options}, windows.length(), threads,
+                          detail::bytes_of_trial(model.tensors())),
+        model, importances, windows, threads));
 }
 
 /// What verbs that encode need of a list of formats.
@@ -154,7 +209,8 @@ public:
     void (*store)(any_sink, simulated_store, simulated, const std::function<void(any_sink)>&);
     select::damage_table (*damage)(const any_model&, const encoding&, const token_windows&, const select::menu&,
                                    std::span<const type_layout>, damage_measuring, int, progress_callback);
-    any_plan_meter (*meter)(const any_model&, const importance_table&, const token_windows&, int);
+    any_plan_meter (*meter)(const any_model&, const importance_table&, const token_windows&, int,
+                            const memory_options&);
 };
 
 }  // namespace tessera::app

@@ -19,6 +19,7 @@
 #include "tessera/app/texts.hpp"
 #include "tessera/core/error.hpp"
 #include "tessera/core/token_windows.hpp"
+#include "tessera/decoder/tile_memory.hpp"
 #include "tessera/measure/compare.hpp"
 #include "tessera/measure/kl_divergence.hpp"
 #include "tessera/measure/scored_model.hpp"
@@ -37,6 +38,7 @@ struct evaluate_options {
     std::size_t window_limit = 0;      ///< 0: all the text has
     comparing compare = comparing::each;
     int threads = 0;
+    memory_options memory{};
 };
 
 /// A candidate and how far it is from the reference.
@@ -80,15 +82,19 @@ template <class Formats = builtin_formats>
     const std::size_t length = options.window > 0 ? options.window : default_window(reference.metadata());
     evaluation all{read_scored_text(reference.metadata(), options.texts, length, options.window_limit), {}};
     const token_windows& windows = all.text.windows;
-    require_memory(reference.metadata(), windows.tokens().size(), "--windows N takes a part of the text");
+    decoder::tile_memory memory = about(options.reference, [&] {
+        return decoder::tile_memory(tile_memory_of(
+            options.memory,
+            needs_of(memory_stage::running, reference.metadata(), reference.tensors(), length, options.threads)));
+    });
 
     scored_model<any_model> original("reference", reference, options.threads);
-    about(options.reference, [&] { original.run(windows, listener.progress); });
+    about(options.reference, [&] { original.run(windows, listener.progress, &memory); });
     std::vector<float> first_of_pair;
     for (std::size_t c = 0; c < candidates.size(); ++c) {
         const kl_divergence measured = about(options.candidates[c], [&] {
             scored_model<any_model> candidate("candidate", candidates[c], options.threads);
-            candidate.run(windows, listener.progress);
+            candidate.run(windows, listener.progress, &memory);
             return compare(original, candidate, {.threads = options.threads}, listener.progress);
         });
         const model_summary summary(candidates[c].tensors());

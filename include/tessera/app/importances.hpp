@@ -13,6 +13,7 @@
 #include "tessera/app/calibrate.hpp"
 #include "tessera/app/listener.hpp"
 #include "tessera/app/loaded_importances.hpp"
+#include "tessera/app/memory.hpp"
 #include "tessera/app/open_model.hpp"
 #include "tessera/app/options.hpp"
 #include "tessera/app/texts.hpp"
@@ -50,7 +51,11 @@ template <class Model>
     listener.say("text: ", printable(text.framing));
     const token_windows& windows = text.windows.used;
     const auto run = [&] {
-        return make_imatrix(tessera::calibrate(model, windows, {.threads = threads}, listener.progress), text);
+        decoder::tile_memory memory(tile_memory_of(
+            options.memory,
+            needs_of(memory_stage::running, model.metadata(), model.tensors(), windows.length(), threads)));
+        return make_imatrix(
+            tessera::calibrate(model, windows, {.threads = threads, .memory = &memory}, listener.progress), text);
     };
     const std::filesystem::path& kept = files.kept_importances();
     if (kept.empty()) return run();
@@ -114,7 +119,7 @@ template <class Model>
             importances == nullptr ? "neither" : importances->path.string());
     const encoder_kind encoder = options.encoder.value_or(has_text ? encoder_kind::feedback : encoder_kind::weighted);
     if (options.inputs && encoder != encoder_kind::feedback) detail::fail_without_feedback();
-    return {encoder, importances, options.inputs.value_or(feedback_inputs::quantized)};
+    return {encoder, importances, options.inputs.value_or(feedback_inputs::quantized), options.memory};
 }
 
 /// What importances lack for the tensors that a plan encodes.

@@ -41,6 +41,7 @@ struct encoding {
     encoder_kind encoder = encoder_kind::nearest;
     const loaded_importances* importances = nullptr;
     feedback_inputs inputs = feedback_inputs::quantized;
+    memory_options memory{};
 };
 
 }  // namespace tessera::app

@@ -149,13 +149,14 @@ template <class Model>
 /// The budget's plan, improved by measured swaps.
 template <class Model>
 [[nodiscard]] select::plan refine(const Model& model, const select::plan& draft, const select::budget& budget,
-                                  const target_options& options, const loaded_importances* importances, int threads,
+                                  const target_options& options, const encoding& encoding, int threads,
                                   const listener& listener, const any_encoders& formats) {
+    const loaded_importances* const importances = encoding.importances;
     const auto windows = measuring_windows(model.metadata(), options.measuring, importances, listener);
     const auto used = first_windows(model, windows, options.measuring, 2 * options.refine, threads);
     const importance_table none;
-    any_plan_meter meter =
-        formats.meter(model, importances == nullptr ? none : importances->file.importances, used, threads);
+    any_plan_meter meter = formats.meter(model, importances == nullptr ? none : importances->file.importances, used,
+                                         threads, encoding.memory);
     select::refine_report report;
     select::plan plan = draft;
     const select::refined<any_plan_meter> strategy{budget, &meter, {.trials = options.refine}, &report};

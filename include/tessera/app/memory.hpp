@@ -1,4 +1,4 @@
-// Whether what is about to be done fits into memory.
+// What long work takes of the memory, and what is left of it for the activations of texts.
 #pragma once
 
 #include <sys/resource.h>
@@ -7,60 +7,84 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <filesystem>
 #include <fstream>
+#include <limits>
+#include <span>
 #include <string>
-#include <string_view>
-#include <type_traits>
-#include <variant>
 
+#include "tessera/app/options.hpp"
+#include "tessera/core/block_index.hpp"
 #include "tessera/core/error.hpp"
 #include "tessera/core/metadata.hpp"
+#include "tessera/core/output_rule.hpp"
+#include "tessera/core/parallel.hpp"
+#include "tessera/core/tensor_info.hpp"
+#include "tessera/decoder/model_metadata.hpp"
+#include "tessera/decoder/model_spec.hpp"
+#include "tessera/decoder/tile_memory.hpp"
+#include "tessera/measure/compare.hpp"
 
 namespace tessera::app {
 
 namespace detail {
 
-// The largest of a key's values, which has one for every layer in some models; 0 without the key.
-[[nodiscard]] inline std::uint64_t largest(const metadata& properties, const std::string& key) {
-    const metadata_value* found = properties.find(key);
-    if (found == nullptr) return 0;
-    return std::visit(
-        []<class T>(const T& v) -> std::uint64_t {
-            if constexpr (std::is_integral_v<T>) {
-                return v > 0 ? static_cast<std::uint64_t>(v) : 0;
-            } else if constexpr (requires {
-                                     typename T::value_type;
-                                     requires std::is_integral_v<typename T::value_type>;
-                                 }) {
-                std::uint64_t most = 0;
-                for (const auto one : v) most = std::max(most, one > 0 ? static_cast<std::uint64_t>(one) : 0);
-                return most;
-            } else {
-                return 0;
-            }
-        },
-        *found);
+inline constexpr std::uint64_t no_limit = std::numeric_limits<std::uint64_t>::max();
+
+// The number that a file holds; the largest one if it holds none ("max").
+[[nodiscard]] inline std::uint64_t limit_in(const std::filesystem::path& file) {
+    std::uint64_t limit = no_limit;
+    std::ifstream in(file);
+    return in >> limit ? limit : no_limit;
 }
 
-// At least: a row of hidden states, its normed copy, and the widest that a layer makes of it, in floats. Routed experts
-// see a part of the tokens at a time and are not counted.
-[[nodiscard]] inline std::uint64_t bytes_per_token(const metadata& properties) {
-    const std::string prefix = properties.get_or<std::string>("general.architecture", "") + '.';
-    const auto count = [&](const char* key) { return largest(properties, prefix + key); };
-    const std::uint64_t width = count("embedding_length");
-    const std::uint64_t inner =
-        count(count("expert_count") > 0 ? "expert_shared_feed_forward_length" : "feed_forward_length");
-    return sizeof(float) * (2 * width + std::max(width, inner));
+// The least limit of a control group and of those that it is in.
+[[nodiscard]] inline std::uint64_t least_limit(const std::filesystem::path& mount, std::string group,
+                                               const char* name) {
+    std::uint64_t least = limit_in(mount / name);
+    while (group.size() > 1) {
+        least = std::min(least, limit_in(mount / group.substr(1) / name));
+        group.resize(group.find_last_of('/'));
+    }
+    return least;
 }
 
 [[nodiscard]] inline std::string gigabytes(std::uint64_t bytes) {
-    const std::uint64_t tenths = (bytes + 50'000'000) / 100'000'000;
-    return std::to_string(tenths / 10) + '.' + std::to_string(tenths % 10) + " GB";
+    const auto hundredths = static_cast<std::uint64_t>(static_cast<double>(bytes) / 0x1p30 * 100 + 0.5);
+    const std::string digits = std::to_string(hundredths % 100);
+    return std::to_string(hundredths / 100) + '.' + (digits.size() < 2 ? "0" : "") + digits + " GiB";
+}
+
+// What is in memory of this process by now.
+[[nodiscard]] inline std::uint64_t resident_bytes() {
+    std::uint64_t size = 0, resident = 0;
+    std::ifstream("/proc/self/statm") >> size >> resident;
+    return resident * static_cast<std::uint64_t>(::sysconf(_SC_PAGESIZE));
 }
 
 }  // namespace detail
 
-/// Bytes that this process can have: what is free on the machine, or less where its group or its shell limits it.
+/// The bytes that the control groups of this process grant: its own ones and those that they are in, of version 2 and
+/// version 1. Files are looked for below `root`.
+[[nodiscard]] inline std::uint64_t group_memory_limit(const std::filesystem::path& root = "/") {
+    const std::filesystem::path mount = root / "sys/fs/cgroup";
+    std::uint64_t least =
+        std::min(detail::limit_in(mount / "memory.max"), detail::limit_in(mount / "memory/memory.limit_in_bytes"));
+    std::ifstream groups(root / "proc/self/cgroup");
+    for (std::string line; std::getline(groups, line);) {  // "NUMBER:CONTROLLERS:PATH"
+        const std::size_t first = line.find(':'), second = line.find(':', first + 1);
+        if (first == line.npos || second == line.npos || line.find('/', second) != second + 1) continue;
+        const std::string controllers = ',' + line.substr(first + 1, second - first - 1) + ',';
+        const std::string path = line.substr(second + 1);
+        if (controllers == ",,")
+            least = std::min(least, detail::least_limit(mount, path, "memory.max"));
+        else if (controllers.find(",memory,") != controllers.npos)
+            least = std::min(least, detail::least_limit(mount / "memory", path, "memory.limit_in_bytes"));
+    }
+    return least;
+}
+
+/// Bytes that this process can have: what is free on the machine, or less where its groups or its shell limit it.
 [[nodiscard]] inline std::uint64_t memory_limit() {
     std::uint64_t limit =
         static_cast<std::uint64_t>(::sysconf(_SC_PHYS_PAGES)) * static_cast<std::uint64_t>(::sysconf(_SC_PAGESIZE));
@@ -68,22 +92,76 @@ namespace detail {
     std::uint64_t kilobytes = 0;
     for (std::string name; information >> name; information.ignore(256, '\n'))
         if (name == "MemAvailable:" && information >> kilobytes) limit = std::min(limit, kilobytes << 10);
-    std::uint64_t group = 0;
-    if (std::ifstream("/sys/fs/cgroup/memory.max") >> group) limit = std::min(limit, group);
+    limit = std::min(limit, group_memory_limit());
     ::rlimit shell{};
     if (::getrlimit(RLIMIT_AS, &shell) == 0 && shell.rlim_cur != RLIM_INFINITY)
         limit = std::min<std::uint64_t>(limit, shell.rlim_cur);
     return limit;
 }
 
-/// Throws when a model that these metadata describe needs more memory than there is to run over so many tokens at once:
-/// it holds their hidden states, and what a layer makes of them. `remedy` ends the message.
-inline void require_memory(const metadata& properties, std::size_t tokens, std::string_view remedy) {
-    const std::uint64_t limit = memory_limit(), each = detail::bytes_per_token(properties);
-    if (each == 0 || tokens <= limit / each) return;
-    fail("texts: ", tokens, " tokens take about ", detail::gigabytes(tokens * each),
-         " while the model runs over them, wanted at most ", detail::gigabytes(limit),
-         ", which is all the memory that is free (", limit / each, " tokens); ", remedy);
+/// The options with a place for what does not fit: beside an output, where they name none.
+[[nodiscard]] inline memory_options with_scratch(memory_options options, const std::filesystem::path& output) {
+    if (options.scratch.empty() && !output.empty()) options.scratch = folder_of(output);
+    return options;
+}
+
+/// What a model does when it runs over a text: that alone, or encoders learn from it, or damage is measured, too.
+enum class memory_stage { running, learning, measuring };
+
+/// What some work takes of the memory beside the activations that are kept, in bytes.
+struct memory_needs {
+    std::uint64_t now = 0;       ///< by the process as it is
+    std::uint64_t weights = 0;   ///< of the layers at work, and of tensors that are encoded
+    std::uint64_t matrices = 0;  ///< of moments of inputs
+    std::uint64_t tiles = 0;     ///< of activations that are at work
+    std::uint64_t logits = 0;
+
+    [[nodiscard]] std::uint64_t all() const noexcept { return now + weights + matrices + tiles + logits; }
+};
+
+/// Those of a stage, for a model with these tensors. `encoded` bytes of packed tensors are kept beside. The one place
+/// that knows: what is left of the limit is for tiles at rest. Throws when the decoder does not know the model.
+[[nodiscard]] inline memory_needs needs_of(memory_stage stage, const metadata& properties,
+                                           std::span<const tensor_info> tensors, std::size_t window, int threads,
+                                           std::uint64_t encoded = 0) {
+    const decoder::model_spec spec = decoder::make_model_spec(properties);
+    const auto team = static_cast<std::uint64_t>(thread_count(threads));
+    std::uint64_t inputs = spec.width;  // the widest of a matrix that is multiplied
+    for (const tensor_info& info : tensors)
+        if (info.rank > 1 && block_index(info.name)) inputs = std::max<std::uint64_t>(inputs, info.columns());
+    constexpr std::uint64_t loaded = std::uint64_t{1} << 22;  // see for_each_product_tile
+    memory_needs needs{.now = detail::resident_bytes()};
+    needs.weights = sizeof(float) * (2 * std::max(loaded, 1024 * inputs) + team * ((1u << 20) + 126 * (inputs + 512)));
+
+    // A row on its way through a layer: its hidden state, that normed, and what becomes of it.
+    std::uint64_t mixer = spec.heads * (2 * spec.head_size + 2 * spec.value_size);
+    if (spec.latent.rank != 0) mixer += spec.heads * (spec.latent.head_size + spec.latent.value_size);
+    const decoder::delta_net_spec& net = spec.delta_net;
+    mixer = std::max<std::uint64_t>(mixer, (2 * net.key_heads + 4 * net.value_heads) * net.head_size);
+    const std::uint64_t floats = 3 * spec.width + std::max({mixer, 3 * inputs});
+    needs.tiles = sizeof(float) * decoder::tile_rows_of(nullptr, window) * floats;
+
+    const std::uint64_t logits = evaluate_options{}.logits_bytes;
+    if (stage == memory_stage::running) needs.logits = logits;
+    if (stage == memory_stage::measuring) needs.logits = 3 * logits;
+    if (stage == memory_stage::running) return needs;
+    needs.matrices = 5 * inputs * inputs / 2 * sizeof(float);
+    needs.weights += sizeof(float) * team * 64 * 6 * inputs + encoded;  // rows that encoders work on
+    return needs;
+}
+
+/// The memory that activations of a stage may have: what the options leave. Throws when that is less than nothing, with
+/// what would do.
+[[nodiscard]] inline decoder::tile_memory_options tile_memory_of(const memory_options& options,
+                                                                 const memory_needs& needs) {
+    const std::uint64_t limit = options.bytes > 0 ? options.bytes : memory_limit() / 5 * 4;
+    if (needs.all() > limit)
+        fail("--memory: wanted at least ", detail::gigabytes(needs.all() + (1u << 24)), " for this model (",
+             detail::gigabytes(needs.now), " by now, ", detail::gigabytes(needs.weights), " for weights, ",
+             detail::gigabytes(needs.matrices), " for moments of inputs, ", detail::gigabytes(needs.tiles),
+             " for tokens at work, ", detail::gigabytes(needs.logits), " for logits), got ", detail::gigabytes(limit),
+             options.bytes > 0 ? "" : ", four fifths of what is free");
+    return {.bytes = limit - needs.all(), .scratch = options.scratch};
 }
 
 }  // namespace tessera::app

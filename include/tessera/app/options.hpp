@@ -28,6 +28,13 @@ struct model_options {
     tied_output tied = tied_output::embeddings;
 };
 
+/// What work may take.
+struct memory_options {
+    std::uint64_t bytes = 0;  ///< of memory; 0: four fifths of what there is
+    std::filesystem::path
+        scratch{};  ///< a folder for what does not fit; empty: the output's, or that of temporary files
+};
+
 /// Texts, and how they are read.
 struct text_options {
     std::vector<std::string> texts{};      ///< files, directories, patterns, each perhaps with "=WEIGHT" after it
@@ -63,6 +70,7 @@ struct importance_options {
     std::optional<encoder_kind> encoder{};    ///< nothing: feedback where there is a text, else weighted
     std::optional<feedback_inputs> inputs{};  ///< nothing: quantized
     std::uint64_t enough_tokens = 64;         ///< experts that fewer reached are blended with the others
+    memory_options memory{};                  ///< of calibrating, measuring and encoding
 };
 
 /// Tensors whose names `matches` accepts get a format of their own.

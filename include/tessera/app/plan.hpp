@@ -167,7 +167,7 @@ template <class Model>
     detail::set_limit(budget, target, tensors, noted_metadata(model.metadata(), encoding.importances));
     select::plan draft = draft_with(pins, tensors, formats);
     if (target.refine > 0)
-        draft = refine(model, draft, budget, target, encoding.importances, threads, listener, formats);
+        draft = refine(model, draft, budget, target, encoding, threads, listener, formats);
     else
         select::settle(draft, budget, formats.fallback);
     return {std::move(draft), std::move(budget)};

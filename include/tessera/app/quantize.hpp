@@ -15,10 +15,12 @@
 #include "tessera/app/encoding.hpp"
 #include "tessera/app/importances.hpp"
 #include "tessera/app/listener.hpp"
+#include "tessera/app/memory.hpp"
 #include "tessera/app/model_summary.hpp"
 #include "tessera/app/open_model.hpp"
 #include "tessera/app/options.hpp"
 #include "tessera/app/plan.hpp"
+#include "tessera/app/texts.hpp"
 #include "tessera/app/work_files.hpp"
 #include "tessera/core/bytes.hpp"
 #include "tessera/core/metadata.hpp"
@@ -72,10 +74,11 @@ struct quantization {
     std::optional<loaded_importances> importances{};
     encoder_kind encoder = encoder_kind::nearest;
     feedback_inputs inputs = feedback_inputs::quantized;
+    memory_options memory{};
     planned chosen{};
 
     [[nodiscard]] app::encoding encoding() const noexcept {
-        return {encoder, importances ? &*importances : nullptr, inputs};
+        return {encoder, importances ? &*importances : nullptr, inputs, memory};
     }
     [[nodiscard]] const select::plan& plan() const noexcept { return chosen.plan; }
     [[nodiscard]] metadata written_metadata() const { return output_metadata(properties, plan()); }
@@ -84,6 +87,24 @@ struct quantization {
         return find_gaps(plan(), properties, encoder == encoder_kind::nearest ? nullptr : encoding().importances);
     }
 };
+
+namespace detail {
+
+// Throws when what will have to run over a text takes more memory than the options allow.
+inline void require_memory(const any_model& model, const target_options& target, const importance_options& importances,
+                           int threads) {
+    const auto require = [&](memory_stage stage, std::uint64_t encoded) {
+        (void)tile_memory_of(importances.memory, needs_of(stage, model.metadata(), model.tensors(),
+                                                          default_window(model.metadata()), threads, encoded));
+    };
+    const bool measures = target.is_given() && (target.damage.empty() || !std::filesystem::exists(target.damage));
+    if (measures || target.refine > 0) require(memory_stage::measuring, bytes_of_trial(model.tensors()));
+    if (importances.texts.empty() && importances.encoder != encoder_kind::feedback) return;
+    const bool learns = importances.encoder.value_or(encoder_kind::feedback) == encoder_kind::feedback;
+    require(learns ? memory_stage::learning : memory_stage::running, 0);
+}
+
+}  // namespace detail
 
 /// Does all of a quantization but the encoding: reads or makes importances, measures damage, chooses the plan. What is
 /// made on the way is kept beside the output until done(), and the same call goes on from there.
@@ -110,9 +131,13 @@ template <class Formats = builtin_formats>
         require_plannable(model, options.names, options.target, formats);
     else
         job.chosen.plan = load_plan(options.plan, model.tensors(), formats.stored);
-    job.importances = load_importances(options.importances, model, properties, job.files, output.threads, listener);
-    const encoding encoding = choose_encoding(options.importances, job.importances ? &*job.importances : nullptr);
+    importance_options importances = options.importances;
+    importances.memory = with_scratch(importances.memory, output.path);
+    detail::require_memory(model, options.target, importances, output.threads);
+    job.importances = load_importances(importances, model, properties, job.files, output.threads, listener);
+    const encoding encoding = choose_encoding(importances, job.importances ? &*job.importances : nullptr);
     job.encoder = encoding.encoder;
+    job.memory = encoding.memory;
     job.inputs = encoding.inputs;
     job.properties = noted_metadata(properties, encoding.importances);
     const model_summary stored(model.tensors());

@@ -13,7 +13,6 @@
 #include <vector>
 
 #include "tessera/app/about.hpp"
-#include "tessera/app/memory.hpp"
 #include "tessera/app/options.hpp"
 #include "tessera/core/error.hpp"
 #include "tessera/core/metadata.hpp"
@@ -238,7 +237,6 @@ namespace detail {
                    : detail::cut_contiguously(texts, length, limit);
     });
     calibration_text text{{}, texts.framing, text::hold_out(packed.windows, held_out, options.seed), options.seed};
-    require_memory(properties, text.windows.used.tokens().size(), "--tokens N takes a part of the texts");
     for (std::size_t s = 0; s < texts.sources.size(); ++s)
         text.sources.push_back({texts.sources[s].name, packed.source_tokens[s]});
     return text;

@@ -249,7 +249,8 @@ private:
     void begin_encodings(tensor_work& work, const tensor_info& info, std::span<const format_error> errors) {
         for (const type_layout& layout : curve_points_.formats(lossy(errors)))
             work.encodings.push_back(std::make_unique<encoding>(source_, stored(info), with_layout(info, layout),
-                                                                encoder_, options_.evaluate.threads));
+                                                                encoder_, options_.evaluate.threads,
+                                                                options_.evaluate.memory));
     }
 
     [[nodiscard]] static std::vector<format_error> lossy(std::span<const format_error> errors) {

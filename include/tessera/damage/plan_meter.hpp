@@ -36,8 +36,8 @@
 namespace tessera {
 
 /// Measures the divergence of plans of one model on windows of tokens. Every tensor is encoded once in each format that
-/// some plan gives it, by an encoder that needs no more than importances; the blocks stay in memory. Source,
-/// importances and windows must outlive it.
+/// some plan gives it, by an encoder that needs no more than importances; the blocks are kept, in memory or in the
+/// scratch file, as the options' memory says. Source, importances and windows must outlive it.
 template <class Formats, tensor_source Source, class Encoder = weighted>
 class plan_meter {
     static_assert(!Encoder::needs.any(), "plans are measured with an encoder that needs no text");
@@ -113,7 +113,7 @@ private:
         if (target.type() == stored.type()) return overlay_.replace(shown, {});
         std::unique_ptr<encoding>& made = encoded_[{target.name, target.type()}];
         if (made == nullptr) {
-            made = std::make_unique<encoding>(source_, stored, target, encoder_, options_.threads);
+            made = std::make_unique<encoding>(source_, stored, target, encoder_, options_.threads, options_.memory);
             for (std::size_t m = 0; m < matrix_count(target); ++m)
                 made->encode(m, {.importance = importances_.find(target, m)});
             made->finish();
