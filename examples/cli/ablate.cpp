@@ -9,6 +9,7 @@
 #include "commands.hpp"
 #include "json_text.hpp"
 #include "name_pattern.hpp"
+#include "options.hpp"
 #include "terminal.hpp"
 #include "tessera/core/block_index.hpp"
 #include "tessera/damage/ablate.hpp"
@@ -94,7 +95,9 @@ void ablate(const ablate_command& command, const app::any_encoders& formats) {
         return changes;
     };
     terminal_listener tell;
-    const app::measured_changes measured = app::ablate(command.options, changes_of, tell.listener(), formats);
+    app::ablate_options options = command.options;
+    options.kept_beside = name_here(options.model.path);
+    const app::measured_changes measured = app::ablate(options, changes_of, tell.listener(), formats);
     tell.clear();
 
     aside.reset();

@@ -17,7 +17,7 @@ namespace {
 using json = nlohmann::ordered_json;
 
 void print(const app::calibrated& all) {
-    const auto& [text, result, found, seconds, rule] = all;
+    const auto& [text, result, found, seconds, files] = all;
     std::cout << result.windows * result.window << " tokens in " << result.windows << " windows of " << result.window;
     if (text.windows.held_out) std::cout << ", " << text.windows.held_out->size() << " held out";
     std::cout << "\ntext: " << tessera::printable(text.framing) << "\n\n";
@@ -44,7 +44,7 @@ void print(const app::calibrated& all) {
 }
 
 json to_json(const app::calibrate_options& options, const app::calibrated& all) {
-    const auto& [text, result, found, seconds, rule] = all;
+    const auto& [text, result, found, seconds, files] = all;
     json report{{"kind", "tessera calibration report"},
                 {"version", 1},
                 {"model", options.model.string()},
@@ -84,14 +84,15 @@ json to_json(const app::calibrate_options& options, const app::calibrated& all) 
 }  // namespace
 
 void calibrate(const app::calibrate_options& options, const app::any_formats& formats) {
-    const app::calibrated all = [&] {
+    app::calibrated all = [&] {
         terminal_listener tell;
         return app::calibrate(options, tell.listener(), formats);
     }();
     if (!options.report.empty()) {
         const std::string bytes = tessera::json_text(to_json(options, all), tessera::json_characters::all, 2) + '\n';
-        tessera::write_text_file(options.report, bytes, all.rule);
+        tessera::write_text_file(options.report, bytes, all.files.rule());
     }
+    all.files.done();
     print(all);
     const auto tokens = static_cast<double>(all.result.windows * all.result.window);
     std::cout << "wrote " << path_text(options.output) << ": " << bytes_text(std::filesystem::file_size(options.output))

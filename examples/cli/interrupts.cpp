@@ -6,6 +6,7 @@
 #include <csignal>
 #include <string_view>
 
+#include "tessera/core/stop.hpp"
 #include "tessera/core/unpublished_files.hpp"
 
 namespace cli {
@@ -28,6 +29,7 @@ volatile std::sig_atomic_t is_terminal = 0;
 void on_interrupt(int signal) {
     if (interrupted != 0) end_at_once(signal);
     interrupted = signal;
+    tessera::request_stop();
     ::alarm(grace_seconds);
 }
 
@@ -59,8 +61,6 @@ void catch_interrupts() {
     ::signal(SIGXFSZ, SIG_IGN);  // writing says so instead, and names the file
 }
 
-void stop_if_interrupted() {
-    if (interrupted != 0) throw interruption(interrupted);
-}
+int interrupted_status() { return 128 + interrupted; }
 
 }  // namespace cli

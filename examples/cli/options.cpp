@@ -1,5 +1,7 @@
 #include "options.hpp"
 
+#include <unistd.h>
+
 #include <charconv>
 #include <cmath>
 #include <map>
@@ -127,8 +129,7 @@ void add_memory(CLI::App& command, app::memory_options& memory) {
                 }
                 if (memory.bytes == 0) throw CLI::ValidationError("--memory", "wanted a size above 0, got " + text);
             },
-            "Memory to use, such as 24GiB; what does not fit of a text's activations goes to a scratch file
-            "
+            "Memory to use, such as 24GiB; what does not fit of a text's activations goes to a scratch file\n"
             "(default: four fifths of what this process may have)")
         ->type_name("SIZE");
     command
@@ -143,6 +144,23 @@ void add_force(CLI::App& command, tessera::existing_file& existing) {
         "--force", [&existing] { existing = tessera::existing_file::replace; },
         "Replace output files that exist, and begin anew where unfinished work\nof another model or text is in the "
         "way; inputs are never replaced");
+}
+
+void add_work(CLI::App& command, app::work_options& work) {
+    command
+        .add_option("--work", work.folder,
+                    "The folder for unfinished work, from which the same command goes on after whatever\nended it "
+                    "(default: OUTPUT.work); removed when all is done")
+        ->check(is_file_name)
+        ->type_name("DIR");
+    command.add_flag("--keep-work", work.keep, "Leave that folder, with importances and damages, when all is done");
+    command.add_flag("--restart", work.restart, "Begin anew even if an interrupted run could go on");
+}
+
+std::filesystem::path name_here(const std::filesystem::path& model) {
+    std::filesystem::path name = std::filesystem::absolute(model).lexically_normal();
+    if (!name.has_filename()) name = name.parent_path();
+    return ::access(".", W_OK) == 0 ? name.filename() : std::filesystem::path();
 }
 
 void add_untie(CLI::App& command, app::tied_output& tied) {
@@ -287,7 +305,7 @@ void add_target(CLI::App& command, CLI::Option_group& group, app::target_options
     command
         .add_option("--damage", target.damage,
                     "The damage of each format in each tensor: read if the file is there, else measured and written\n"
-                    "(default: measured, and kept in OUTPUT.damage.json until all is done)")
+                    "(default: measured, and kept in the folder of unfinished work until all is done)")
         ->check(is_file_name)
         ->type_name("FILE");
     command

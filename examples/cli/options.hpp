@@ -3,6 +3,7 @@
 
 #include <CLI/CLI.hpp>
 
+#include <filesystem>
 #include <string>
 #include <vector>
 
@@ -22,6 +23,10 @@ void add_memory(CLI::App& command, app::memory_options& memory);
 void add_untie(CLI::App& command, app::tied_output& tied);
 /// --force: what becomes of outputs that exist, of every command that writes.
 void add_force(CLI::App& command, tessera::existing_file& existing);
+/// --work, --keep-work and --restart, of every command that takes long.
+void add_work(CLI::App& command, app::work_options& work);
+/// For work that has no output to be kept beside: something named as the model, here, if that is a folder to write in.
+std::filesystem::path name_here(const std::filesystem::path& model);
 void add_output(CLI::App& command, app::output_options& output, run_kind& kind);
 CLI::Option* add_json(CLI::App& command, printed& as, const std::string& help);
 /// --simulate: values of formats in the bytes of another.

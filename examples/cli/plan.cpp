@@ -1,5 +1,3 @@
-#include <unistd.h>
-
 #include <cstddef>
 #include <filesystem>
 #include <iostream>
@@ -12,6 +10,7 @@
 #include "curve_svg.hpp"
 #include "engine_report.hpp"
 #include "json_text.hpp"
+#include "options.hpp"
 #include "plan_report.hpp"
 #include "terminal.hpp"
 #include "tessera/core/output_file.hpp"
@@ -24,14 +23,11 @@ namespace {
 
 using namespace tessera;
 
-// What the work is for: the first file that is written. Where there is none, something named as the model, here, if
-// that is a folder to write in.
+// What the work is for: the first file that is written, if there is one.
 std::filesystem::path main_output(const app::plan_options& options) {
     for (const auto* output : {&options.output, &options.tensor_types, &options.drawing})
         if (!output->empty()) return *output;
-    std::filesystem::path model = std::filesystem::absolute(options.model.path).lexically_normal();
-    if (!model.has_filename()) model = model.parent_path();
-    return ::access(".", W_OK) == 0 ? model.filename() : std::filesystem::path();
+    return name_here(options.model.path);
 }
 
 constexpr std::size_t curve_points = 49;  // sizes between 2 and 16 bits per weight lie 5 % apart
@@ -71,7 +67,7 @@ void plan(const plan_command& command, const app::any_encoders& formats) {
     options.kept_beside = main_output(options);
     terminal_listener tell;
     if (command.is_curve) {
-        const app::plans_made made = app::plan_curve(options, curve_points, tell.listener(), formats);
+        app::plans_made made = app::plan_curve(options, curve_points, tell.listener(), formats);
         tell.clear();
         print_basis(made.plans.front(), *made.budget);
         const std::vector<curve_point> points = points_of(made);
@@ -82,7 +78,7 @@ void plan(const plan_command& command, const app::any_encoders& formats) {
                             made.files.rule());
         return made.files.done();
     }
-    const app::plans_made made = app::plan(options, tell.listener(), formats);
+    app::plans_made made = app::plan(options, tell.listener(), formats);
     tell.clear();
     const select::plan& plan = made.plans.front();
     if (made.budget) print_basis(plan, *made.budget);

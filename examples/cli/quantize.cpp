@@ -45,7 +45,7 @@ void print_gaps(const app::quantization& job) {
 
 void quantize(const quantize_command& command, const app::any_encoders& formats) {
     terminal_listener tell;
-    const app::quantization job = app::prepare(command.options, tell.listener(), formats);
+    app::quantization job = app::prepare(command.options, tell.listener(), formats);
     tell.clear();
     if (job.chosen.budget) print_basis(job.plan(), *job.chosen.budget);
     print_gaps(job);

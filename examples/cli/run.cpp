@@ -18,6 +18,7 @@
 #include "terminal.hpp"
 #include "tessera/core/output_rule.hpp"
 #include "tessera/core/printable.hpp"
+#include "tessera/core/stop.hpp"
 #include "tessera/version.hpp"
 
 namespace {
@@ -88,6 +89,7 @@ void add_quantize(CLI::App& program, cli::quantize_command& run, const any_encod
         ->check(cli::is_file_name)
         ->type_name("FILE");
     cli::add_simulate(*command, options.output);
+    cli::add_work(*command, options.work);
     cli::add_untie(*command, options.model.tied);
     cli::add_output(*command, options.output, run.kind);
     command->footer(
@@ -134,6 +136,7 @@ void add_plan(CLI::App& program, cli::plan_command& run, const any_encoders& for
         ->check(cli::is_file_name)
         ->type_name("FILE");
     cli::add_json(*command, run.as, "Print the curve as JSON")->needs(curve);
+    cli::add_work(*command, options.work);
     cli::add_force(*command, options.existing);
     cli::add_threads(*command, options.threads);
     command->footer(
@@ -177,6 +180,7 @@ void add_ablate(CLI::App& program, cli::ablate_command& run, const any_encoders&
     cli::add_measuring(*command, options.measuring);
     cli::add_importances(*command, options.importances);
     cli::add_json(*command, run.as, "Print JSON");
+    cli::add_work(*command, options.work);
     cli::add_threads(*command, options.threads);
     command->footer(
         "Examples:\n  tessera ablate model-BF16.gguf --plan plan.json --imatrix imatrix.gguf\n"
@@ -236,12 +240,11 @@ void add_calibrate(CLI::App& program, app::calibrate_options& options, const any
         ->add_option("--enough-tokens", options.enough_tokens, "Experts that fewer tokens reached are reported as rare")
         ->type_name("N")
         ->capture_default_str();
-    command->add_flag("--restart", options.restart, "Begin anew even if an interrupted run could go on");
+    cli::add_work(*command, options.work);
     cli::add_force(*command, options.existing);
     cli::add_threads(*command, options.threads);
     cli::add_memory(*command, options.memory);
     command->footer(
-        "After every layer the work is saved in OUTPUT.checkpoint; the same command goes on from there.\n\n"
         "Examples:\n  tessera calibrate models/fable-3m --text stories.txt -o imatrix.gguf\n"
         "  tessera calibrate model-BF16.gguf --text wiki=2 'code/*.txt' --tokens 500000 -o imatrix.gguf\n"
         "  tessera calibrate model-BF16.gguf --text chats.jsonl=3 wiki=1 -o imatrix.gguf\n"
@@ -329,9 +332,9 @@ int run(int argc, char** argv, const any_encoders& formats) {
         return 0;
     } catch (const CLI::ParseError& e) {
         return program.exit(e) == 0 ? 0 : exit_usage;
-    } catch (const interruption& interruption) {
-        std::cerr << "tessera: " << interruption.what() << '\n';
-        return interruption.exit_status();
+    } catch (const tessera::stopped&) {
+        std::cerr << "tessera: interrupted\n";
+        return interrupted_status();
     } catch (const std::bad_alloc&) {
         std::cerr << "tessera: out of memory\n";
         return exit_failed;

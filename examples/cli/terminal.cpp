@@ -8,8 +8,8 @@
 #include <cstdio>
 #include <string_view>
 
-#include "interrupts.hpp"
 #include "tessera/core/printable.hpp"
+#include "tessera/core/stop.hpp"
 
 namespace cli {
 
@@ -116,7 +116,7 @@ progress_line::~progress_line() {
 }
 
 void progress_line::operator()(const tessera::progress& now) {
-    stop_if_interrupted();
+    tessera::stop_if_requested();
     if (!is_terminal_) return;
     const auto time = clock::now();
     if (now.stage != stage_) {

@@ -63,8 +63,7 @@ private:
 };
 
 /// A progress callback: one line with share, rate and time left, redrawn a few times a second when standard error is a
-/// terminal, gone when the object is. Throws an interruption when the program was asked to stop, so that what was begun
-/// is undone.
+/// terminal, gone when the object is. Throws tessera::stopped when the program was asked to stop.
 class progress_line {
 public:
     progress_line();

@@ -12,7 +12,7 @@
 
 namespace cli {
 
-void write_model(const app::quantization& job, run_kind kind, const std::filesystem::path& report_path,
+void write_model(app::quantization& job, run_kind kind, const std::filesystem::path& report_path,
                  const app::any_encoders& formats) {
     const tessera::select::plan& plan = job.plan();
     const app::stored_model stored = app::stored_as(job, formats);

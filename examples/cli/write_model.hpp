@@ -9,7 +9,7 @@ namespace cli {
 
 /// Writes the model, and tells on standard output what was done and, if there is a path for it, in a JSON file how each
 /// tensor was encoded; on a dry run only tells what would be done.
-void write_model(const app::quantization& job, run_kind kind, const std::filesystem::path& report_path,
+void write_model(app::quantization& job, run_kind kind, const std::filesystem::path& report_path,
                  const app::any_encoders& formats);
 
 }  // namespace cli

@@ -9,4 +9,5 @@
 #include "tessera/calibrate/importance_table.hpp"
 #include "tessera/calibrate/input_collector.hpp"
 #include "tessera/calibrate/input_statistics.hpp"
+#include "tessera/calibrate/kept_states.hpp"
 #include "tessera/calibrate/rare_matrices.hpp"

@@ -3,6 +3,7 @@
 
 #include "tessera/damage/ablate.hpp"
 #include "tessera/damage/damage_meter.hpp"
+#include "tessera/damage/kept_damage.hpp"
 #include "tessera/damage/measure_damage.hpp"
 #include "tessera/damage/plan_meter.hpp"
 #include "tessera/damage/row_edits.hpp"

@@ -1,22 +1,30 @@
-// Checkpoints whose checksum is right and whose content contradicts itself.
+// Checkpoints whose checksums are right and whose content contradicts itself.
+#include <array>
 #include <functional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include <doctest/doctest.h>
 
 #include "support/support.hpp"
 #include "tessera/calibrate/checkpoint.hpp"
-#include "tessera/decoder/activations.hpp"
-#include "tessera/decoder/tile_memory.hpp"
 
 using namespace tessera;
 
 namespace {
 
-// What reading a checkpoint of these statistics says, once something was done to them.
-std::string reading(const std::function<void(input_statistics&)>& change) {
+const work_identity some_work = work_identity().add("model", 7).add("text", 8);
+
+decoder::activations some_state(float first) {
+    decoder::matrix values(1, 3);
+    values << first, first + 1, first + 2;
+    return {std::move(values), 1};
+}
+
+input_statistics some_input(std::size_t layer) {
     input_statistics input;
+    input.layer = layer;
     input.tensors = {"blk.0.ffn_up_exps.weight"};
     input.sharing = token_sharing::routed;
     input.matrices.resize(2);  // the second saw no token
@@ -24,24 +32,23 @@ std::string reading(const std::function<void(input_statistics&)>& change) {
     input.matrices[0].squares = {1.0, 2.0};
     input.matrices[0].sums = {0.5, -1.0};
     input.matrices[0].peaks = {1.0f, 0.0f};
+    return input;
+}
+
+// What opening a checkpoint of these statistics says, once something was done to them.
+std::string reading(const std::function<void(input_statistics&)>& change) {
+    input_statistics input = some_input(0);
     change(input);
     const support::scratch_dir folder;
-    constexpr calibration_identity same{.model = 7, .text = 8, .start = 9};
-    const decoder::matrix before{{1}, {2}, {3}}, saved{{4}, {5}, {6}};
-    decoder::tile_memory memory({.tile_tokens = 2});
-    decoder::activations activations(3, 1, 1, &memory), other(3, 1, 1, &memory);  // two tiles
-    for (std::size_t i = 0; i < 2; ++i) {
-        const auto first = static_cast<Eigen::Index>(2 * i), rows = static_cast<Eigen::Index>(other.rows_of(i));
-        activations.put(i, before.middleRows(first, rows));
-        other.put(i, saved.middleRows(first, rows));
-    }
-    write_checkpoint(folder / "checkpoint", same, 1, std::vector{input}, other);
+    calibration_checkpoint(folder / "checkpoint", some_work, 9).add(0, std::vector{input}, some_state(4));
     try {
-        const std::string tensor = read_checkpoint(folder / "checkpoint", same, activations).inputs.at(0).tensors.at(0);
-        CHECK(all_rows(activations) == saved);
-        return tensor;
-    } catch (const checkpoint_error& problem) {
-        CHECK(all_rows(activations) == before);
+        calibration_checkpoint saved(folder / "checkpoint", some_work, 9);
+        std::vector<input_statistics> inputs;
+        decoder::activations state = some_state(0);
+        CHECK(saved.resume(inputs, state) == 1);
+        CHECK(all_rows(state) == all_rows(some_state(4)));
+        return inputs.at(0).tensors.at(0);
+    } catch (const unfit_work& problem) {
         const std::string message = problem.what(), path = (folder / "checkpoint").string();
         CHECK(message.starts_with(path));
         return message.substr(path.size());
@@ -50,22 +57,30 @@ std::string reading(const std::function<void(input_statistics&)>& change) {
 
 }  // namespace
 
-TEST_CASE("a checkpoint of another release is refused by its version") {
+TEST_CASE("a checkpoint goes on with the latest states, and the statistics of the layers before them") {
     const support::scratch_dir folder;
-    constexpr calibration_identity same{.model = 7, .text = 8, .start = 9};
-    decoder::activations activations(decoder::matrix{{0.0f}}, 1);
-    write_checkpoint(folder / "checkpoint", same, 1, {}, activations);
-    const std::string whole = support::read_text(folder / "checkpoint"), kind = "tessera calibration checkpoint ";
-    REQUIRE(whole.starts_with(kind + "2"));
-    const auto message = [&](const std::string& start) {
-        support::write_text(folder / "checkpoint", start + whole.substr(start.size()));
-        return support::message_of<checkpoint_error>(
-            [&] { (void)read_checkpoint(folder / "checkpoint", same, activations); });
+    const auto path = folder / "checkpoint";
+    const auto resumed = [&](std::uint64_t start = 9) {
+        std::vector<input_statistics> inputs;
+        decoder::activations state = some_state(0);
+        const std::size_t layers = calibration_checkpoint(path, some_work, start).resume(inputs, state);
+        CHECK(inputs.size() == layers);
+        CHECK(all_rows(state) == all_rows(some_state(static_cast<float>(layers))));
+        return layers;
     };
-    const std::string wanted = (folder / "checkpoint").string() + ": wanted a checkpoint of version 2, got version ";
-    CHECK(message(kind + "1") == wanted + "1, which an earlier release wrote");
-    CHECK(message(kind + "3") == wanted + "3, which a later release wrote");
-    CHECK(support::has(message("tesserae"), ": wanted a checkpoint of a calibration, got something else"));
+    for (std::size_t layer = 0; layer < 3; ++layer)
+        calibration_checkpoint(path, some_work, 9)
+            .add(layer, std::vector{some_input(layer)}, some_state(static_cast<float>(layer + 1)));
+    using strings = std::vector<std::string>;
+    CHECK(support::names_in(folder.path()) == strings{"checkpoint", "checkpoint.states-3"});
+    CHECK(resumed() == 3);
+    CHECK(resumed(8) == 0);  // states of other embeddings
+    // States that were not saved any more: the layer is done again, and noted again.
+    support::fs::copy_file(folder / "checkpoint.states-3", folder / "checkpoint.states-2");
+    calibration_checkpoint(path, some_work, 9).add(1, std::vector{some_input(1)}, some_state(2));
+    CHECK(resumed() == 2);
+    calibration_checkpoint::remove(path);
+    CHECK(support::names_in(folder.path()).empty());
 }
 
 TEST_CASE("statistics in a checkpoint have all sums for the same columns") {
@@ -83,4 +98,6 @@ TEST_CASE("statistics in a checkpoint have all sums for the same columns") {
           }) == wanted);
     CHECK(reading([](input_statistics& input) { input.sharing = static_cast<token_sharing>(2); }) ==
           ": token sharing: wanted 0 or 1, got 2");
+    CHECK(reading([](input_statistics& input) { input.layer = 4; }) ==
+          ": wanted statistics of layer 0, got those of layer 4");
 }

@@ -22,6 +22,7 @@
 #include "support/support.hpp"
 #include "tessera/calibrate/calibrate.hpp"
 #include "tessera/calibrate/imatrix.hpp"
+#include "tessera/core/stop.hpp"
 #include "tessera/gguf/reader.hpp"
 #include "tessera/select/rules.hpp"
 #include "tessera/text/tokenizer.hpp"
@@ -260,9 +261,8 @@ TEST_CASE("a run that is killed, again and again, ends with the bytes of one tha
     CHECK(support::read_text(folder / "result") == serialized(calibrate(source, {tokens, 32}, {.threads = 2})));
 
     // Nothing of the killed ones is left but the checkpoint.
-    std::size_t files = 0;
-    for ([[maybe_unused]] const auto& entry : support::fs::directory_iterator(folder.path())) ++files;
-    CHECK(files == 2);
+    using strings = std::vector<std::string>;
+    CHECK(support::names_in(folder.path()) == strings{"checkpoint", "checkpoint.states-12", "result"});
 
     // Other text, another window, another model: refused.
     const auto refused = [&](const memory_source& model, std::span<const std::int32_t> text, std::size_t window) {
@@ -271,22 +271,43 @@ TEST_CASE("a run that is killed, again and again, ends with the bytes of one tha
         });
     };
     CHECK(refused(source, std::span(tokens).first(32), 32)
-              .ends_with("wanted a checkpoint of this calibration, got one of another text"));
-    CHECK(refused(source, tokens, 16).ends_with("got one of another text"));
+              .ends_with("wanted work on the same inputs and options, got some that differs in text"));
+    CHECK(refused(source, tokens, 16).ends_with("got some that differs in text"));
     tiny_shape other = shape;
     other.seed = 2;
-    CHECK(refused(make_tiny_model(other), tokens, 32).ends_with("got one of another model"));
-    CHECK(refused(make_tiny_model(other), tokens, 16).ends_with("got one of another model and text"));
+    CHECK(refused(make_tiny_model(other), tokens, 32).ends_with("got some that differs in model"));
+    CHECK(refused(make_tiny_model(other), tokens, 16).ends_with("got some that differs in model and text"));
 
-    std::string bytes = support::read_text(folder / "checkpoint");
-    for (const std::size_t at : {std::size_t{40}, bytes.size() / 2, bytes.size() - 1}) {
-        std::string bad = bytes;
+    // What is left of a damaged one, or nothing, is gone on from.
+    const std::string bytes = support::read_text(folder / "checkpoint");
+    const std::string states = support::read_text(folder / "checkpoint.states-12");
+    const auto goes_on = [&] {
+        const calibration result = calibrate(source, {tokens, 32}, {.checkpoint = folder / "checkpoint"});
+        CHECK(serialized(result) == support::read_text(folder / "result"));
+        return result.resumed;
+    };
+    CHECK(goes_on() == 12);
+    for (const std::size_t at : {bytes.size() / 2, bytes.size() - 1})
+        for (const bool is_cut : {false, true}) {
+            std::string bad = bytes;
+            bad[at] ^= 1;
+            support::write_text(folder / "checkpoint", is_cut ? bytes.substr(0, at) : bad);
+            support::write_text(folder / "checkpoint.states-12", states);
+            CHECK(goes_on() == 0);  // the states go with more layers than are left
+            CHECK(goes_on() == 12);
+        }
+    for (const std::size_t at : {std::size_t{40}, states.size() / 2, states.size() - 1}) {
+        std::string bad = states;
         bad[at] ^= 1;
-        support::write_text(folder / "checkpoint", bad);
-        CHECK(refused(source, tokens, 32).find("damaged") != std::string::npos);
-        support::write_text(folder / "checkpoint", bytes.substr(0, at));
-        CHECK(refused(source, tokens, 32).find("wanted a") != std::string::npos);
+        support::write_text(folder / "checkpoint.states-12", bad);
+        CHECK(goes_on() == 0);
+        support::write_text(folder / "checkpoint.states-12", states.substr(0, at));
+        CHECK(goes_on() == 0);
     }
+    std::string bad = bytes;
+    bad[40] ^= 1;
+    support::write_text(folder / "checkpoint", bad);
+    CHECK(refused(source, tokens, 32).find("something else") != std::string::npos);
     support::write_text(folder / "checkpoint", "not mine");
     CHECK(refused(source, tokens, 32).find("something else") != std::string::npos);
     const calibration anew = calibrate(
@@ -294,6 +315,25 @@ TEST_CASE("a run that is killed, again and again, ends with the bytes of one tha
     CHECK(anew.resumed == 0);
     CHECK(serialized(anew) == support::read_text(folder / "result"));
     CHECK(calibrate(source, {tokens, 32}, {.checkpoint = folder / "checkpoint"}).resumed > 0);
+}
+
+TEST_CASE("a calibration that is asked to stop ends no further layer, and goes on with that") {
+    const memory_source model = make_tiny_model({.layers = 4});
+    const auto tokens = support::random_tokens(4 * 32, 50);
+    const support::scratch_dir folder;
+    std::vector<std::size_t> layers;
+    const auto run = [&](progress_callback report) {
+        const auto note = [&](std::size_t layer, std::span<const input_statistics>) { layers.push_back(layer); };
+        return calibrate(model, {tokens, 32}, {.threads = 2, .checkpoint = folder / "checkpoint"}, report, note);
+    };
+    const auto stop = [](const progress& now) {
+        if (now.done == 2) request_stop();
+    };
+    CHECK_THROWS_AS((void)run(stop), stopped);
+    withdraw_stop();
+    CHECK(layers == std::vector<std::size_t>{0, 1});
+    CHECK(serialized(run({})) == serialized(calibrate(model, {tokens, 32})));
+    CHECK(layers == std::vector<std::size_t>{0, 1, 2, 3, 4});
 }
 
 TEST_CASE("every architecture has importances for all that is quantized") {

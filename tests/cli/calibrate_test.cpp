@@ -1,8 +1,4 @@
-// The program's calibration: what it writes, what it says, and what is left when it is killed.
-#include <sys/stat.h>
-
-#include <array>
-#include <csignal>
+// The program's calibration: what it writes, and what it says.
 #include <cstdint>
 #include <string>
 
@@ -13,7 +9,6 @@
 #include "support/support.hpp"
 #include "tessera/calibrate/imatrix.hpp"
 
-namespace fs = support::fs;
 using nlohmann::json;
 using support::has;
 using support::outcome;
@@ -21,7 +16,6 @@ using support::program;
 using support::read_text;
 using support::scratch_dir;
 using support::shell;
-using support::signalled;
 using support::write_text;
 using support::fs::exists;
 
@@ -48,7 +42,7 @@ TEST_CASE("calibrate writes importances for every matrix, and a report") {
     CHECK(report["tokens"] == 7936);
     CHECK(report["held_out_windows"] == 3);
     CHECK(report["largest_activations"].size() == 5);
-    CHECK_FALSE(exists(folder / "x.gguf.checkpoint"));
+    CHECK_FALSE(exists(folder / "x.gguf.work"));
 
     CHECK(program(folder, calibrate + "-o x.gguf").status == 1);  // it exists
     CHECK(program(folder, calibrate + "-o y.gguf --threads 1").status == 0);
@@ -194,40 +188,4 @@ TEST_CASE("conversations are read in the model's chat template, or as plain text
     CHECK(evaluated("chat.gguf fable-3m", "fable-3m/generated_heldout.txt --windows 2")["windows"] == 2);
     CHECK(has(program(folder, "calibrate chat.gguf -o x --text talks.jsonl --chunks contiguous").err,
               "wanted plain texts, got conversations"));
-}
-
-TEST_CASE("a calibration that is killed goes on where it was, to the same bytes") {
-    const scratch_dir folder;
-    REQUIRE(program(folder, calibrate + "-o whole.gguf --threads 1").status == 0);
-    const auto state_of_checkpoint = [&] {
-        struct ::stat status{};
-        const bool exists = ::stat((folder / "x.gguf.checkpoint").c_str(), &status) == 0;
-        return exists ? std::array{std::uint64_t{status.st_ino}, static_cast<std::uint64_t>(status.st_mtim.tv_sec),
-                                   static_cast<std::uint64_t>(status.st_mtim.tv_nsec)}
-                      : std::array<std::uint64_t, 3>{};
-    };
-    // Each run is killed when it has saved something new, until one gets to its end. Where one does so at once, all
-    // begins anew.
-    int resumed = 0;
-    while (resumed == 0) {
-        fs::remove(folder / "x.gguf");
-        for (bool is_killed = true; is_killed && !exists(folder / "x.gguf");) {
-            const auto before = state_of_checkpoint();
-            const auto has_saved = [&](::pid_t) {
-                const auto now = state_of_checkpoint();
-                return now != before && now != decltype(now){};
-            };
-            const outcome run = signalled(folder, calibrate + "-o x.gguf --threads 1", SIGKILL, has_saved);
-            is_killed = run.status != 0;
-            if (is_killed) CHECK(run.status == 128 + SIGKILL);
-            resumed += !is_killed && has(run.out, "going on from") ? 1 : 0;
-        }
-    }
-    CHECK(read_text(folder / "x.gguf") == read_text(folder / "whole.gguf"));
-    CHECK_FALSE(exists(folder / "x.gguf.checkpoint"));
-
-    // A checkpoint of another text is refused, and left out on demand.
-    write_text(folder / "y.gguf.checkpoint", "something else");
-    CHECK(has(program(folder, calibrate + "-o y.gguf").err, "y.gguf.checkpoint: wanted a checkpoint"));
-    CHECK(program(folder, calibrate + "-o y.gguf --restart").status == 0);
 }

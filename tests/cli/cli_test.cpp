@@ -251,20 +251,20 @@ TEST_CASE("users' expressions take linear time, and those that are too large or 
     }
 }
 
-TEST_CASE("an interrupted run leaves no file") {
+TEST_CASE("an interrupted conversion leaves no file") {
     const scratch_dir folder;
     // At the start, and when the output has been begun: again and again, until a signal has met the work.
     const auto has_begun = [&](::pid_t) { return files_in(folder) > 0; };
     bool is_met = false;
     while (!is_met) {
         fs::remove(folder / "x.gguf");
-        const outcome run = signalled(folder, "quantize fable-3m -f Q6_K -o x.gguf --threads 1", SIGTERM, has_begun);
+        const outcome run = signalled(folder, "convert fable-3m -o x.gguf --threads 1", SIGTERM, has_begun);
         is_met = run.status == 128 + SIGTERM;
         if (is_met) CHECK(has(run.err, "tessera: interrupted"));
         CHECK(files_in(folder) == (is_met ? 0 : 1));
     }
     const outcome at_once =
-        signalled(folder, "quantize fable-3m -f Q6_K -o y.gguf --threads 1", SIGTERM, [](::pid_t) { return true; });
+        signalled(folder, "convert fable-3m -o y.gguf --threads 1", SIGTERM, [](::pid_t) { return true; });
     CHECK(files_in(folder) == (at_once.status == 0 ? 1 : 0));
 }
 

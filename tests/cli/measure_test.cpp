@@ -28,20 +28,20 @@ TEST_CASE("a target size is met from calibration to file, and its predictions ho
         shell(folder, "ulimit -f 1600; '" TESSERA_PROGRAM "' quantize " + unnamed + "--measure-tokens 512 -o q.gguf");
     CHECK(failed.status == 1);
     CHECK(has(failed.out, "measuring damage on 2 windows of 256 tokens"));
-    CHECK(has(failed.out, "kept in q.gguf.damage.json"));
+    CHECK(has(failed.out, "kept in q.gguf.work/damage.json"));
     CHECK_FALSE(exists(folder / "q.gguf"));
-    REQUIRE(exists(folder / "q.gguf.damage.json"));
-    support::fs::copy(folder / "q.gguf.damage.json", folder / "d.json");
+    REQUIRE(exists(folder / "q.gguf.work/damage.json"));
+    support::fs::copy(folder / "q.gguf.work/damage.json", folder / "d.json");
     const outcome other = program(folder, "quantize " + unnamed + "--measure-tokens 256 -o q.gguf");
     CHECK(other.status == 1);
     CHECK(has(other.err,
-              "q.gguf.damage.json: wanted damages measured with this model, text and encoder, got others; --force "
-              "begins anew"));
+              "q.gguf.work/damage.journal: wanted work on the same inputs and options, got some that differs in "
+              "options; --restart or --force begins anew"));
     const outcome made = program(folder, "quantize " + unnamed + "--measure-tokens 512 -o q.gguf");
     REQUIRE(made.status == 0);
-    CHECK(has(made.out, "going on from q.gguf.damage.json"));
+    CHECK(has(made.out, "going on from q.gguf.work/damage.json"));
     CHECK_FALSE(has(made.out, "measuring"));
-    CHECK_FALSE(exists(folder / "q.gguf.damage.json"));
+    CHECK_FALSE(exists(folder / "q.gguf.work"));
     CHECK(file_size(folder / "q.gguf") <= 1'500'000);
     CHECK(file_size(folder / "q.gguf") > 1'490'000);
 

@@ -10,7 +10,7 @@
 
 #include "cli/program.hpp"
 #include "support/support.hpp"
-#include "tessera/calibrate/checkpoint.hpp"
+#include "tessera/core/journal.hpp"
 
 using namespace support;
 
@@ -106,10 +106,8 @@ TEST_CASE("no command begins when one of its outputs must not be written") {
         }
     }
     refused("plan in/whole.gguf --target-bpw 4 --damage here/new --force -o new", 1, "wanted a file for each output");
-    refused("calibrate in/whole.gguf --text in/texts -o x --report here/x.checkpoint", 1,
-            "wanted a file for each output");
-    refused("quantize in/whole.gguf --text in/texts -f Q4_K -o x --report x.imatrix.gguf", 1,
-            "wanted a file for each output");
+    refused("calibrate in/whole.gguf --text in/texts -o x --report here/x.work", 1, "wanted a file for each output");
+    refused("quantize in/whole.gguf --text in/texts -f Q4_K -o x --report x.work", 1, "wanted a file for each output");
     CHECK(files_in(folder.path()) == before);
     CHECK(files_in(folder / "in") == inside);
     CHECK(read_text(folder / "there") == "precious");
@@ -141,30 +139,32 @@ TEST_CASE("importances made on the way are kept when a later step fails, and use
     CHECK(files_in(folder.path()) == std::vector<std::string>{"other.txt", "short.txt", "whole.gguf"});
 
     // The model is larger than a file may be; what is kept is not.
-    const outcome failed = shell(folder, "ulimit -f 1600; '" TESSERA_PROGRAM "' " + common + "short.txt -o x.gguf");
+    const outcome failed = shell(folder, "ulimit -f 4000; '" TESSERA_PROGRAM "' " + common + "short.txt -o x.gguf");
     CHECK(failed.status == 1);
-    CHECK(has(failed.err, "x.gguf.partial"));
+    CHECK(has(failed.err, "x.gguf.work/output-0.gguf"));
     CHECK(has(failed.err, "File too large"));
-    CHECK(has(failed.out, "note: importances kept in x.gguf.imatrix.gguf"));
-    const std::vector<std::string> kept{"other.txt", "short.txt", "whole.gguf", "x.gguf.imatrix.gguf"};
+    CHECK(has(failed.out, "note: importances kept in x.gguf.work/importances.gguf"));
+    const std::vector<std::string> kept{"other.txt", "short.txt", "whole.gguf", "x.gguf.work"};
     CHECK(files_in(folder.path()) == kept);
 
     const outcome other = program(folder, common + "other.txt -o x.gguf");
     CHECK(other.status == 1);
     CHECK(has(other.err,
-              "x.gguf.imatrix.gguf: wanted importances of this model and text, got others; --force begins anew"));
+              "x.gguf.work/importances.gguf: wanted importances of this model and text, got some that differ in text; "
+              "--restart or --force begins anew"));
     CHECK(files_in(folder.path()) == kept);
     const outcome again = program(folder, common + "short.txt -o x.gguf");
     REQUIRE(again.status == 0);
-    CHECK(has(again.out, "going on from x.gguf.imatrix.gguf"));
+    CHECK(has(again.out, "going on from x.gguf.work/importances.gguf"));
     CHECK(read_text(folder / "x.gguf") == read_text(folder / "whole.gguf"));
     CHECK(files_in(folder.path()) == std::vector<std::string>{"other.txt", "short.txt", "whole.gguf", "x.gguf"});
 
-    write_text(folder / "x.gguf.imatrix.gguf", "something else");
+    fs::create_directory(folder / "x.gguf.work");
+    write_text(folder / "x.gguf.work/importances.gguf", "something else");
     const outcome anew = program(folder, common + "short.txt --force -o x.gguf");
     CHECK(anew.status == 0);
     CHECK_FALSE(has(anew.out, "going on from"));
-    CHECK_FALSE(fs::exists(folder / "x.gguf.imatrix.gguf"));
+    CHECK_FALSE(fs::exists(folder / "x.gguf.work"));
 }
 
 TEST_CASE("what can be seen to fail fails before the work") {
@@ -192,14 +192,19 @@ TEST_CASE("what can be seen to fail fails before the work") {
 TEST_CASE("a checkpoint of another calibration is named with the remedy, and gone without when forced") {
     const scratch_dir folder;
     const std::string calibrate = "calibrate fable-3m --text fable-3m/generated_calibration.txt --tokens 512 -o x.gguf";
-    tessera::write_checkpoint(folder / "x.gguf.checkpoint", {.model = 1, .text = 2, .start = 3}, 1, {},
-                              std::vector<float>(512 * 256));
+    fs::create_directory(folder / "x.gguf.work");
+    const fs::path journal = folder / "x.gguf.work/calibration.journal";
+    {
+        const auto other = tessera::work_identity().add("model", 1).add("text", 2);
+        const tessera::journal begun(journal, "calibrated layers", other);
+    }
     const outcome refused = program(folder, calibrate);
     CHECK(refused.status == 1);
     CHECK(has(refused.err,
-              "x.gguf.checkpoint: wanted a checkpoint of this calibration, got one of another model and text; "
+              "x.gguf.work/calibration.journal: wanted work on the same inputs and options, got some that differs in "
+              "model and text; "
               "--restart or --force begins anew"));
-    CHECK(files_in(folder.path()) == std::vector<std::string>{"x.gguf.checkpoint"});
+    CHECK(fs::exists(journal));
     CHECK(program(folder, calibrate + " --force").status == 0);
     CHECK(files_in(folder.path()) == std::vector<std::string>{"x.gguf"});
 }
@@ -212,8 +217,7 @@ TEST_CASE("a kill leaves files to the next run of the same output, which removes
     };
     while (!has_begun()) {  // again where a run ended before it could be killed
         fs::remove(folder / "x.gguf");
-        (void)signalled(folder, "quantize fable-3m -f Q6_K -o x.gguf --threads 1", SIGKILL,
-                        [&](::pid_t) { return has_begun(); });
+        (void)signalled(folder, "convert fable-3m -o x.gguf", SIGKILL, [&](::pid_t) { return has_begun(); });
     }
     write_text(folder / "r.json.partial-1-0", "");
     CHECK(program(folder, "quantize fable-3m -f Q6_K -o x.gguf --report r.json --force").status == 0);

@@ -54,16 +54,17 @@ inline outcome own_program(const scratch_dir& folder, const std::string& argumen
 /// ended it. What a signal meets depends on events, then, and not on how fast the machine is. A busy one may still end
 /// its work first.
 template <class Condition>
-outcome signalled(const scratch_dir& folder, const std::string& arguments, int signal, Condition&& is_time) {
+outcome signalled(const scratch_dir& folder, const std::string& arguments, int signal, Condition&& is_time,
+                  const std::string& name = TESSERA_PROGRAM) {
     lay_out_model(folder);
     const fs::path out = folder / ".out", err = folder / ".err";
     write_text(out, "");  // the signal may come before the shell has begun
     write_text(err, "");
-    std::string line = "cd '" + folder.path().string() + "' && exec '" TESSERA_PROGRAM "' " + arguments + " >'" +
+    std::string line = "cd '" + folder.path().string() + "' && exec '" + name + "' " + arguments + " >'" +
                        out.string() + "' 2>'" + err.string() + "' </dev/null";
     ::pid_t child = 0;  // runs the shell once this is known: no signal meets handlers of the test's
-    std::string name = "sh", option = "-c";
-    char* const words[] = {name.data(), option.data(), line.data(), nullptr};
+    std::string shell = "sh", option = "-c";
+    char* const words[] = {shell.data(), option.data(), line.data(), nullptr};
     if (::posix_spawn(&child, "/bin/sh", nullptr, nullptr, words, environ) != 0)
         throw std::runtime_error("cannot run " + line);
     int status = 0;

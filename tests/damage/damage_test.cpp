@@ -13,7 +13,10 @@
 #include "decoder/tiny_model.hpp"
 #include "support/random.hpp"
 #include "support/support.hpp"
+#include "tessera/core/journal.hpp"
+#include "tessera/core/stop.hpp"
 #include "tessera/damage/encoding_trial.hpp"
+#include "tessera/damage/kept_damage.hpp"
 #include "tessera/damage/measure_damage.hpp"
 #include "tessera/damage/plan_meter.hpp"
 #include "tessera/decoder/tile_memory.hpp"
@@ -271,4 +274,56 @@ TEST_CASE("damage is measured with the encoder that will be used, and what it ma
         ++compared;
     }
     CHECK(compared == 2 + 2 * 7);
+}
+
+TEST_CASE("a damage table goes on with the tensors that are not measured, to the same numbers") {
+    const memory_source model = make_tiny_model(shape_of(false, 12));
+    const auto tokens = support::random_tokens(10 * window, 50);
+    const auto part = [&](std::size_t first, std::size_t count) {
+        const auto some = std::span(tokens).subspan(first * window, count * window);
+        return token_windows({some.begin(), some.end()}, window);
+    };
+    const divided_windows text{part(0, 3), part(3, 2)};  // some experts are reached by no token
+    const token_windows fresh = part(5, 5);
+    const best_of encoder{weighted{}, error_feedback{}};
+    const select::menu menu{.formats = {*find_type(type_id::q4_0)}, .stored = select::stored_type::excluded};
+    const work_identity some_work = work_identity().add("model", 1);
+    const auto measure = [&](const auto& source, kept_damage* kept, progress_callback report) {
+        return measure_damage<formats>(source, encoder, from_text{text}, fresh, menu, formats::layouts, direct{},
+                                       {.evaluate = {.threads = 2}, .kept = kept}, report);
+    };
+    const auto whole = measure(model, nullptr, {});
+    for (const std::size_t step : {1u, 2u, 5u}) {
+        CAPTURE(step);
+        const support::scratch_dir folder;
+        std::size_t measured = 0, stops = 0;
+        for (;;) {
+            kept_damage kept(folder / "journal", some_work);
+            CHECK(kept.tensors() == measured);
+            std::size_t reports = 0;
+            const auto stop_later = [&](const progress& now) {
+                CHECK(now.done == ++measured);  // none twice
+                if (++reports == step) request_stop();
+            };
+            try {
+                const auto table = measure(model, &kept, stop_later);
+                withdraw_stop();
+                REQUIRE(table.tensors.size() == whole.tensors.size());
+                for (std::size_t t = 0; t < table.tensors.size(); ++t) {
+                    const select::tensor_damage &a = table.tensors[t], &b = whole.tensors[t];
+                    CHECK(a.name == b.name);
+                    CHECK(a.sensitivity == b.sensitivity);
+                    CHECK(a.sensitivity_error == b.sensitivity_error);
+                    CHECK(a.damage(type_id::q4_0) == b.damage(type_id::q4_0));
+                    CHECK(a.options.size() == b.options.size());
+                }
+                break;
+            } catch (const stopped&) {
+                withdraw_stop();
+                ++stops;
+            }
+        }
+        CHECK(measured == whole.tensors.size());
+        CHECK(stops >= whole.tensors.size() / step - 1);
+    }
 }

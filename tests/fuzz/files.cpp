@@ -9,6 +9,7 @@
 #include <fstream>
 #include <iterator>
 #include <limits>
+#include <memory>
 #include <span>
 #include <string>
 #include <string_view>
@@ -18,10 +19,13 @@
 #include "fuzz/fuzz.hpp"
 #include "tessera/calibrate/checkpoint.hpp"
 #include "tessera/calibrate/imatrix.hpp"
+#include "tessera/core/journal.hpp"
+#include "tessera/damage/kept_damage.hpp"
 #include "tessera/files/damage_file.hpp"
 #include "tessera/files/plan_file.hpp"
 #include "tessera/format.hpp"
 #include "tessera/gguf.hpp"
+#include "tessera/quantize/kept_encoding.hpp"
 #include "tessera/safetensors.hpp"
 
 using namespace tessera;
@@ -337,31 +341,32 @@ void seed_imatrix(fuzz::corpus& seeds) {
     seeds.add_shared("golden/imatrix", "");
 }
 
-constexpr calibration_identity same{.model = 7, .text = 8, .start = 9};
+const work_identity some_work = work_identity().add("model", 7).add("text", 8);
+
+// Opens a checkpoint without states, and goes on from it.
+void open_checkpoint(const fuzz::fs::path& path) {
+    const auto opened =
+        accepted(path.string(), [&] { return std::make_unique<calibration_checkpoint>(path, some_work, 9); });
+    if (!opened) return;
+    decoder::activations state(decoder::matrix::Zero(1, 4), 1);
+    std::vector<input_statistics> inputs;
+    require((*opened)->resume(inputs, state) == 0 && inputs.empty(), "no states, no layers");
+    fuzz::fs::remove(path.string() + ".states-1");
+}
 
 void run_checkpoint(std::string_view input) {
-    decoder::activations activations(decoder::matrix::Zero(4, 1), 1);
-    const auto parts = fuzz::parts_of(input, 2);
-    const fuzz::fs::path path = fuzz::write_file("checkpoint", input);
-    if (parts.size() == 1) {  // the file as it is, whose checksum few inputs get right
-        const auto read = accepted(path.string(), [&] { return read_checkpoint(path, same, activations); });
-        if (read) write_checkpoint(path, same, read->layers_done, read->inputs, activations);
-        require(!read || text_of(file_bytes(path)) == input, "a checkpoint written again is the same");
-        return;
-    }
-    // Statistics and activations with the head that belongs to them.
-    const auto bytes = [](std::string_view part) { return std::as_bytes(std::span(part)); };
-    detail::checkpoint_head head{{}, detail::checkpoint_version, same, 1, parts[0].size(), parts[1].size(), 0};
-    detail::checkpoint_kind.copy(head.kind.data(), head.kind.size());
-    head.checksum = detail::checksum_of(head, bytes(parts[0]),
-                                        [&](checksum& sum) { sum.append(parts[1].data(), parts[1].size()); });
-    std::string file(reinterpret_cast<const char*>(&head), sizeof head);
-    file.append(parts[0]).append(parts[1]);
-    fuzz::write_file("checkpoint", file);
-    const auto read = accepted(path.string(), [&] { return read_checkpoint(path, same, activations); });
-    if (!read) return;
-    require(text_of(detail::statistics_bytes(read->inputs)) == parts[0], "statistics written again are the same");
-    (void)accepted("", [&] { return make_importances(read->inputs); });
+    const fuzz::fs::path path = fuzz::folder() / "checkpoint";
+    fuzz::write_file("checkpoint", input);  // the file as it is, whose checksums few inputs get right
+    open_checkpoint(path);
+    // Statistics in a record that belongs to them.
+    fuzz::fs::remove(path);
+    journal(path, "calibrated layers", some_work).append(std::as_bytes(std::span(input)));
+    open_checkpoint(path);
+    const auto inputs =
+        accepted("", [&] { return detail::parse_statistics(std::as_bytes(std::span(input)), "statistics"); });
+    if (!inputs) return;
+    require(text_of(detail::statistics_bytes(*inputs)) == input, "statistics written again are the same");
+    (void)accepted("", [&] { return make_importances(*inputs); });
 }
 
 void seed_checkpoint(fuzz::corpus& seeds) {
@@ -378,14 +383,64 @@ void seed_checkpoint(fuzz::corpus& seeds) {
         input.matrices[0].sums = {0.5, -1.0};
         input.matrices[0].peaks = {1.0f, 0.0f};
     }
-    const std::array<float, 4> values{1, 2, 3, 4};
-    const decoder::activations activations(decoder::const_matrix_map(values.data(), 4, 1), 1);
     const fuzz::fs::path path = fuzz::folder() / "checkpoint";
-    write_checkpoint(path, same, 1, inputs, activations);
+    fuzz::fs::remove(path);
+    const std::vector<std::byte> statistics = detail::statistics_bytes(inputs);
+    journal(path, "calibrated layers", some_work).append(statistics);
     seeds.add(file_bytes(path));
-    const std::array<std::string, 2> parts{std::string(text_of(detail::statistics_bytes(inputs))),
-                                           std::string(text_of(as_byte_view(std::span(values))))};
-    seeds.add(fuzz::joined(parts));
+    seeds.add(text_of(statistics));
+}
+
+// A record of an encoding's journal, and of a damage table's.
+void run_kept(std::string_view input) {
+    const byte_view record = std::as_bytes(std::span(input));
+    const fuzz::fs::path path = fuzz::folder() / "journal";
+    const std::array<tensor_info, 2> tensors{tensor("blk.0.ffn_up_exps.weight", {32, 4, 3}, type_id::q4_0),
+                                             tensor("output.weight", {32, 8}, type_id::q4_0)};
+    const std::array<std::string_view, 2> encoders{"weighted", "feedback"};
+    const auto begin = [&](std::string_view kind) {
+        fuzz::fs::remove(path);
+        journal(path, kind, some_work).append(record);
+    };
+    begin("encoded tensors");
+    const resumable_output output{[](std::string_view, std::uint64_t first, std::uint64_t) { return first; },
+                                  [](std::string_view, std::uint64_t) {}, [] {}};
+    (void)accepted(path.string(), [&] {
+        const kept_encoding kept(path, some_work, output);
+        for (const kept_encoding::tensor& t : kept.read(tensors, encoders, 1))
+            require(t.matrices.size() <= 3, "a matrix is noted once");
+        return true;
+    });
+    begin("measured tensors");
+    const auto layouts = stored_formats_of<builtin_formats>::layouts;
+    const auto measured = accepted(path.string(), [&] { return kept_damage(path, some_work).read(2, layouts); });
+    if (!measured) return;
+    fuzz::fs::remove(path);
+    for (std::size_t t = 0; t < 2; ++t)
+        if ((*measured)[t]) kept_damage(path, some_work).add(t, *(*measured)[t]);
+    const journal again(path, "measured tensors", some_work);
+    require(
+        again.records().size() == 1 && std::ranges::equal(again.records()[0], record.first(again.records()[0].size())),
+        "a record written again is the same");
+}
+
+void seed_kept(fuzz::corpus& seeds) {
+    const fuzz::fs::path path = fuzz::folder() / "journal";
+    fuzz::fs::remove(path);
+    kept_damage(path, some_work)
+        .add(1, {{.name = "output.weight",
+                  .options = {{layout_of<q4_0>, 0.5}, {layout_of<q8_0>, 0.25}},
+                  .sensitivity = 2.0,
+                  .sensitivity_error = 1.0},
+                 {{0.1, 0.02, 0.01}}});
+    seeds.add(text_of(journal(path, "measured tensors", some_work).records()[0]));
+    fuzz::fs::remove(path);
+    const tensor_info info = tensor("blk.0.ffn_up_exps.weight", {32, 4, 3}, type_id::q4_0);
+    tensor_report report;
+    report.encoders = {{"weighted", 2, 0.0}};
+    kept_encoding(path, some_work, {[](std::string_view, std::uint64_t first, std::uint64_t) { return first; }, {}, {}})
+        .add(0, info, kept_encoding::part::first, std::array<std::size_t, 2>{0, 2}, report);
+    seeds.add(text_of(journal(path, "encoded tensors", some_work).records()[0]));
 }
 
 // ---------------------------------------------------------------------------------------------------------------------
@@ -536,6 +591,7 @@ constexpr std::array all_targets{
     fuzz::target{"safetensors_index", run_safetensors_index, seed_safetensors_index, usual},
     fuzz::target{"imatrix", run_imatrix, seed_imatrix, usual},
     fuzz::target{"checkpoint", run_checkpoint, seed_checkpoint, usual},
+    fuzz::target{"kept", run_kept, seed_kept, usual},
     fuzz::target{"plan", run_plan, seed_plan, usual},
     fuzz::target{"damage", run_damage, seed_damage, usual},
     fuzz::target{"decode", run_decode, seed_decode},

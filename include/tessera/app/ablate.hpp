@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <filesystem>
 #include <functional>
 #include <optional>
@@ -19,12 +20,17 @@
 #include "tessera/app/options.hpp"
 #include "tessera/app/work_files.hpp"
 #include "tessera/calibrate/importance_table.hpp"
+#include "tessera/core/bytes.hpp"
+#include "tessera/core/error.hpp"
+#include "tessera/core/journal.hpp"
 #include "tessera/core/output_rule.hpp"
+#include "tessera/core/printable.hpp"
 #include "tessera/core/progress.hpp"
 #include "tessera/core/tensor_info.hpp"
 #include "tessera/core/token_windows.hpp"
 #include "tessera/damage/ablate.hpp"
 #include "tessera/files/plan_file.hpp"
+#include "tessera/files/work_folder.hpp"
 #include "tessera/select/plan.hpp"
 
 namespace tessera::app {
@@ -37,6 +43,8 @@ struct ablate_options {
     std::filesystem::path plan{};
     measure_options measuring{};
     importance_options importances{};
+    std::filesystem::path kept_beside{};  ///< unfinished work is kept beside this; empty: nowhere
+    work_options work{};
     int threads = 0;
 };
 
@@ -46,13 +54,19 @@ struct measured_changes {
     std::vector<ablation> changes;
 };
 
-/// Measures a plan and then each of the changes that `changes_of(plan)` makes of it.
+/// Measures a plan and then each of the changes that `changes_of(plan)` makes of it. Every change is kept as soon as it
+/// is measured, until all are.
 template <class Formats = builtin_formats>
 [[nodiscard]] measured_changes ablate(const ablate_options& options,
                                       const std::function<std::vector<change_rule>(const select::plan&)>& changes_of,
                                       const listener& listener = {},
                                       const any_encoders& formats = any_encoders(Formats{})) {
-    const work_files files(existing_file::refuse);  // nothing is written
+    work_files files(existing_file::refuse);  // nothing is written but what is kept
+    files.read_model(options.model.path);
+    files.read(options.plan);
+    files.use(options.importances);
+    files.keep(options.work, options.kept_beside);
+    files.check();
     const any_model model = open(options.model, formats, listener);
     const select::plan plan = load_plan(options.plan, model.tensors(), formats.stored);
     const auto loaded =
@@ -60,17 +74,46 @@ template <class Formats = builtin_formats>
     const loaded_importances* importances = loaded ? &*loaded : nullptr;
     const std::vector<change_rule> changes = changes_of(plan);
     const auto windows = measuring_windows(model.metadata(), options.measuring, importances, listener);
-    const auto used = first_windows(model, windows, options.measuring, changes.size() + 2, options.threads);
-    const importance_table none;
-    any_plan_meter meter = formats.meter(model, importances == nullptr ? none : importances->file.importances, used,
-                                         options.threads, options.importances.memory);
-    measured_changes result{{plan, meter.measure(plan, meter.samples())}, {}};
-    for (const change_rule& change : changes) {
-        result.changes.push_back(tessera::ablate(meter, result.before, change, formats.fallback));
-        if (listener.progress)
-            listener.progress(
-                {.stage = "ablate", .unit = "changes", .done = result.changes.size(), .total = changes.size()});
+    const encoding weighted{encoder_kind::weighted, importances};
+    work_identity identity = detail::measuring_identity(model, options.measuring, weighted, windows);
+    digest asked;  // the plan, and what becomes of it
+    for (const select::choice& c : plan.choices) {
+        asked.add(c.target.name).add(static_cast<std::uint32_t>(c.target.type()));
+        for (const change_rule& change : changes)
+            if (const auto layout = change(c)) asked.add(static_cast<std::uint32_t>(layout->id));
     }
+    identity.add("plan", asked.add(changes.size()).value());
+    measured_changes result = go_on(files, work_folder::measured_plans, [&] {
+        std::optional<journal> kept;
+        std::vector<ablation> done;
+        if (!files.folder().path().empty()) {
+            kept.emplace(files.folder().file(concat(work_folder::measured_plans, ".journal")), "changes of a plan",
+                         identity);
+            for (const byte_view record : kept->records()) {
+                if (record.size() != sizeof(ablation) || done.size() == changes.size())
+                    throw unfit_work(concat(kept->path().string(), ": wanted measured changes, got something else"));
+                done.push_back(load_bytes<ablation>(record.data()));
+            }
+            if (!done.empty())
+                listener.say("note: going on from ", printable(files.folder().path().string()), ", where ", done.size(),
+                             " changes were measured");
+        }
+        const auto used = first_windows(model, windows, options.measuring, changes.size() + 2, options.threads, files,
+                                        work_folder::measured_plans);
+        const importance_table none;
+        any_plan_meter meter = formats.meter(model, importances == nullptr ? none : importances->file.importances, used,
+                                             options.threads, options.importances.memory);
+        measured_changes all{{plan, meter.measure(plan, meter.samples())}, std::move(done)};
+        while (all.changes.size() < changes.size()) {
+            all.changes.push_back(tessera::ablate(meter, all.before, changes[all.changes.size()], formats.fallback));
+            if (kept) kept->append(as_byte_view(std::span(&all.changes.back(), 1)));
+            if (listener.progress)
+                listener.progress(
+                    {.stage = "ablate", .unit = "changes", .done = all.changes.size(), .total = changes.size()});
+        }
+        return all;
+    });
+    files.done();
     return result;
 }
 

@@ -22,9 +22,11 @@
 #include "tessera/calibrate/imatrix.hpp"
 #include "tessera/calibrate/imatrix_file.hpp"
 #include "tessera/core/error.hpp"
+#include "tessera/core/journal.hpp"
 #include "tessera/core/output_rule.hpp"
 #include "tessera/core/printable.hpp"
 #include "tessera/decoder/tile_memory.hpp"
+#include "tessera/files/work_folder.hpp"
 
 namespace tessera::app {
 
@@ -59,7 +61,7 @@ struct calibrate_options {
     std::filesystem::path output{};    ///< the importance matrix: GGUF, or the legacy format if it ends in .dat
     std::filesystem::path report{};    ///< another output, which the caller writes; empty: none
     std::uint64_t enough_tokens = 64;  ///< experts that fewer reached are reported as rare
-    bool restart = false;              ///< do not go on from where an interrupted run was
+    work_options work{};
     existing_file existing = existing_file::refuse;
     int threads = 0;
     memory_options memory{};
@@ -71,23 +73,26 @@ struct calibrated {
     calibration result;
     calibration_findings found;
     double seconds;    ///< that the model ran
-    output_rule rule;  ///< of the caller's report
+    work_files files;  ///< with the rule of the caller's report; done() once that is written
 };
 
-/// Runs texts through a model and writes the importance matrix. Work is saved after every layer in OUTPUT.checkpoint,
-/// from which the same call goes on.
+/// Says how far an earlier run had come.
+inline void tell_resumed(const listener& listener, const std::filesystem::path& checkpoint, std::size_t layers) {
+    listener.say("note: going on from ", printable(checkpoint.string()), ", where ", layers, " layers were done");
+}
+
+/// Runs texts through a model and writes the importance matrix. Work is saved after every layer, and the same call goes
+/// on from there.
 template <class Formats = builtin_formats>
 calibrated calibrate(const calibrate_options& options, const listener& listener = {},
                      const any_formats& formats = any_formats(Formats{})) {
-    std::filesystem::path checkpoint = options.output;
-    checkpoint += ".checkpoint";
     work_files files(options.existing);
     files.read_model(options.model);
     files.read_texts(options.windows.texts.texts);
     files.read_texts(options.windows.texts.token_ids);
     files.write(options.output);
     files.write(options.report);
-    files.keep(checkpoint);
+    files.keep(options.work, options.output);
     files.check();
     const any_model model = open({.path = options.model}, formats, listener);
     calibration_text text = read_calibration_text(model.metadata(), options.windows);
@@ -97,31 +102,26 @@ calibrated calibrate(const calibrate_options& options, const listener& listener 
                                                             text.windows.used.length(), options.threads)));
     });
 
-    if (options.restart) std::filesystem::remove(checkpoint);
+    const std::filesystem::path checkpoint = files.folder().file(concat(work_folder::calibration, ".journal"));
     const auto started = std::chrono::steady_clock::now();
-    calibration result = [&] {
+    calibration result = go_on(files, work_folder::calibration, [&] {
         try {
             return tessera::calibrate(model, text.windows.used,
-                                      {.threads = options.threads,
-                                       .checkpoint = checkpoint,
-                                       .unfit_checkpoint = options.existing,
-                                       .memory = &memory},
+                                      {.threads = options.threads, .checkpoint = checkpoint, .memory = &memory},
                                       listener.progress);
-        } catch (const checkpoint_error& e) {
-            fail(e.what(), "; --restart or --force begins anew");
+        } catch (const unfit_work&) {
+            throw;
         } catch (const error& e) {
             fail(options.model.string(), ": ", e.what());
         }
-    }();
+    });
     const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - started).count();
-    if (result.resumed > 0)
-        listener.say("note: going on from ", printable(checkpoint.string()), ", where ", result.resumed,
-                     " layers were done");
+    if (result.resumed > 0) tell_resumed(listener, checkpoint, result.resumed);
     write_imatrix(options.output, make_imatrix(result, text), files.rule());
-    std::filesystem::remove(checkpoint);
     calibration_findings found{find_coverage(result.inputs, options.enough_tokens), find_inactive(result.inputs),
                                find_largest(result.inputs, 5)};
-    return {std::move(text), std::move(result), std::move(found), seconds, files.rule()};
+    if (options.report.empty()) files.done();
+    return {std::move(text), std::move(result), std::move(found), seconds, std::move(files)};
 }
 
 }  // namespace tessera::app

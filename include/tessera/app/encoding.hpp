@@ -25,6 +25,7 @@
 #include "tessera/core/tensor_info.hpp"
 #include "tessera/core/token_windows.hpp"
 #include "tessera/core/type_id.hpp"
+#include "tessera/damage/kept_damage.hpp"
 #include "tessera/damage/measure_damage.hpp"
 #include "tessera/damage/plan_meter.hpp"
 #include "tessera/decoder/tile_memory.hpp"
@@ -36,6 +37,7 @@
 #include "tessera/quantize/from_importances.hpp"
 #include "tessera/quantize/from_quantized_inputs.hpp"
 #include "tessera/quantize/from_text.hpp"
+#include "tessera/quantize/kept_encoding.hpp"
 #include "tessera/quantize/quantize.hpp"
 #include "tessera/quantize/tensor_report.hpp"
 #include "tessera/select/damage_table.hpp"
@@ -106,14 +108,14 @@ private:
 // template` and compile them where it likes.
 
 /// Writes a model by a plan. Of error feedback, each matrix gets that or `weighted`, whichever loses less on text held
-/// out.
+/// out. What is done is noted in `kept`, and gone on from, where that is not null.
 template <class Formats>
 std::vector<tensor_report> write_encoded(const any_model& model, const select::plan& plan, const encoding& encoding,
-                                         any_sink sink, const metadata& properties, int threads,
+                                         any_sink sink, const metadata& properties, kept_encoding* kept, int threads,
                                          progress_callback report) {
     const auto run = [&](const auto& encoder, const auto& schedule) {
-        return tessera::quantize<Formats>(model, plan, encoder, schedule, sink, properties, {.threads = threads},
-                                          report);
+        return tessera::quantize<Formats>(model, plan, encoder, schedule, sink, properties,
+                                          {.threads = threads, .kept = kept}, report);
     };
     const from_importances table{detail::table_of(encoding.importances)};
     if (encoding.encoder == encoder_kind::nearest) return run(nearest{}, table);
@@ -124,12 +126,12 @@ std::vector<tensor_report> write_encoded(const any_model& model, const select::p
     std::map<std::size_t, std::uint64_t> layers;  // bytes of what is written of each
     for (const select::choice& c : plan.choices)
         if (const auto layer = block_index(c.target.name)) layers[*layer] += c.target.bytes();
-    const std::uint64_t kept =
+    const std::uint64_t written =
         encoding.inputs == feedback_inputs::original || layers.empty()
             ? 0
             : std::ranges::max_element(layers, {}, [](const auto& l) { return l.second; })->second;
     decoder::tile_memory memory =
-        detail::memory_of(memory_stage::learning, model, encoding, text.used.length(), threads, kept);
+        detail::memory_of(memory_stage::learning, model, encoding, text.used.length(), threads, written);
     if (encoding.inputs == feedback_inputs::quantized)
         return run(encoder, from_quantized_inputs{text, detail::learning(importances), &memory});
     return run(encoder, from_text{text, detail::learning(importances), &memory});
@@ -147,17 +149,18 @@ void store_values(any_sink sink, simulated_store store, simulated which, const s
     }
 }
 
-/// The damage of the menu's formats with an encoding.
+/// The damage of the menu's formats with an encoding. What is measured is noted in `kept`, and gone on from, where that
+/// is not null.
 template <class Formats>
 select::damage_table damage_of(const any_model& model, const encoding& encoding, const token_windows& windows,
                                const select::menu& menu, std::span<const type_layout> fallback,
-                               damage_measuring measuring, int threads, progress_callback report) {
+                               damage_measuring measuring, kept_damage* kept, int threads, progress_callback report) {
     decoder::tile_memory memory = detail::memory_of(memory_stage::measuring, model, encoding, windows.length(), threads,
                                                     detail::bytes_of_trial(model.tensors()));
     const auto run = [&](const auto& encoder, const auto& schedule) {
         const auto with = [&](const auto& measure) {
             return measure_damage<Formats>(model, encoder, schedule, windows, menu, fallback, measure,
-                                           {.evaluate = {.threads = threads, .memory = &memory}}, report);
+                                           {.evaluate = {.threads = threads, .memory = &memory}, .kept = kept}, report);
         };
         return measuring == damage_measuring::noise ? with(perturbation{}) : with(direct{});
     };
@@ -205,10 +208,11 @@ public:
           meter(&meter_of<format_list<Formats...>>) {}
 
     std::vector<tensor_report> (*write)(const any_model&, const select::plan&, const encoding&, any_sink,
-                                        const metadata&, int, progress_callback);
+                                        const metadata&, kept_encoding*, int, progress_callback);
     void (*store)(any_sink, simulated_store, simulated, const std::function<void(any_sink)>&);
     select::damage_table (*damage)(const any_model&, const encoding&, const token_windows&, const select::menu&,
-                                   std::span<const type_layout>, damage_measuring, int, progress_callback);
+                                   std::span<const type_layout>, damage_measuring, kept_damage*, int,
+                                   progress_callback);
     any_plan_meter (*meter)(const any_model&, const importance_table&, const token_windows&, int,
                             const memory_options&);
 };

@@ -23,10 +23,12 @@
 #include "tessera/calibrate/imatrix_file.hpp"
 #include "tessera/calibrate/rare_matrices.hpp"
 #include "tessera/core/error.hpp"
+#include "tessera/core/journal.hpp"
 #include "tessera/core/metadata.hpp"
 #include "tessera/core/printable.hpp"
 #include "tessera/core/token_windows.hpp"
 #include "tessera/decoder/mtp_layers.hpp"
+#include "tessera/files/work_folder.hpp"
 #include "tessera/quantize/output_metadata.hpp"
 #include "tessera/select/plan.hpp"
 #include "tessera/select/rules.hpp"
@@ -44,40 +46,49 @@ namespace detail {
 // Made from the texts, or by a run before this one that did not get further.
 template <class Model>
 [[nodiscard]] imatrix_file calibrate_at_once(const importance_options& options, const Model& model,
-                                             const metadata& properties, const work_files& files, int threads,
+                                             const metadata& properties, work_files& files, int threads,
                                              const listener& listener) {
     constexpr const char* origin_key = "tessera.calibration.origin";
     const calibration_text text = read_calibration_text(properties, {.texts = {.texts = options.texts}});
     listener.say("text: ", printable(text.framing));
     const token_windows& windows = text.windows.used;
-    const auto run = [&] {
+    const auto run = [&](const std::filesystem::path& checkpoint) {
         decoder::tile_memory memory(tile_memory_of(
             options.memory,
             needs_of(memory_stage::running, model.metadata(), model.tensors(), windows.length(), threads)));
-        return make_imatrix(
-            tessera::calibrate(model, windows, {.threads = threads, .memory = &memory}, listener.progress), text);
+        const calibration result = tessera::calibrate(
+            model, windows, {.threads = threads, .checkpoint = checkpoint, .memory = &memory}, listener.progress);
+        if (result.resumed > 0) tell_resumed(listener, checkpoint, result.resumed);
+        return make_imatrix(result, text);
     };
-    const std::filesystem::path& kept = files.kept_importances();
-    if (kept.empty()) return run();
+    work_folder& folder = files.folder();
+    if (folder.path().empty()) return run({});
 
-    const std::string made_from =
-        origin(model)
-            .add(windows.length())
-            .add(windows.tokens())
-            .add(text.windows.held_out ? text.windows.held_out->tokens() : std::span<const std::int32_t>())
-            .text();
-    const auto found = resume(kept, files.rule(), "--imatrix", listener, [&] {
-        imatrix_file file = read_imatrix(kept);
-        if (file.properties.get_or(origin_key, std::string()) != made_from)
-            fail(kept.string(), ": wanted importances of this model and text, got others");
-        return file;
+    const work_identity identity = work_on(model).add("text", digest().add(text.windows).value());
+    return go_on(files, work_folder::importances, [&] {
+        const std::filesystem::path kept = folder.path() / concat(work_folder::importances, ".gguf");
+        const auto found = resume(kept, listener, [&](const std::filesystem::path& path) {
+            imatrix_file file;
+            try {
+                file = read_imatrix(path);
+            } catch (const error& e) {
+                throw unfit_work(e.what());
+            }
+            if (const auto from = file.properties.get_or(origin_key, std::string()); from != identity.text())
+                throw unfit_work(concat(path.string(),
+                                        ": wanted importances of this model and text, got some that differ in ",
+                                        identity.difference(from)));
+            return file;
+        });
+        if (found) return *found;
+        imatrix_file made = go_on(files, work_folder::calibration,
+                                  [&] { return run(folder.file(concat(work_folder::calibration, ".journal"))); });
+        made.properties.set(origin_key, identity.text());
+        write_imatrix(folder.file(concat(work_folder::importances, ".gguf")), made, files.kept_rule());
+        folder.forget(work_folder::calibration);
+        tell_kept(listener, "importances", kept);
+        return read_imatrix(kept);  // rounded as for a run that goes on from there
     });
-    if (found) return *found;
-    imatrix_file made = run();
-    made.properties.set(origin_key, made_from);
-    write_imatrix(kept, made, {.inputs = files.rule().inputs, .existing = existing_file::replace});
-    tell_kept(listener, "importances", kept);
-    return read_imatrix(kept);  // rounded as for a run that goes on from there
 }
 
 }  // namespace detail
@@ -88,7 +99,7 @@ template <class Model>
 /// options contradict each other.
 template <class Model>
 [[nodiscard]] std::optional<loaded_importances> load_importances(const importance_options& options, const Model& model,
-                                                                 const metadata& properties, const work_files& files,
+                                                                 const metadata& properties, work_files& files,
                                                                  int threads, const listener& listener) {
     if (options.inputs && options.encoder.value_or(encoder_kind::feedback) != encoder_kind::feedback)
         detail::fail_without_feedback();

@@ -2,14 +2,20 @@
 #pragma once
 
 #include <algorithm>
+#include <charconv>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <filesystem>
+#include <map>
 #include <optional>
 #include <span>
 #include <string>
 #include <string_view>
+#include <system_error>
+#include <utility>
+#include <vector>
 
 #include "tessera/app/about.hpp"
 #include "tessera/app/encoding.hpp"
@@ -21,11 +27,18 @@
 #include "tessera/app/work_files.hpp"
 #include "tessera/calibrate/imatrix_file.hpp"
 #include "tessera/calibrate/importance_table.hpp"
+#include "tessera/core/bytes.hpp"
 #include "tessera/core/error.hpp"
+#include "tessera/core/journal.hpp"
+#include "tessera/core/mapped_file.hpp"
+#include "tessera/core/output_file.hpp"
 #include "tessera/core/printable.hpp"
 #include "tessera/core/token_windows.hpp"
+#include "tessera/damage/kept_damage.hpp"
 #include "tessera/damage/measure_damage.hpp"
 #include "tessera/files/damage_file.hpp"
+#include "tessera/files/work_folder.hpp"
+#include "tessera/gguf/serialize.hpp"
 #include "tessera/measure/scored_model.hpp"
 #include "tessera/select/budget.hpp"
 #include "tessera/select/damage_table.hpp"
@@ -76,38 +89,59 @@ template <class Model>
     return all.first(std::clamp<std::size_t>(tokens / all.length(), 1, all.size()));
 }
 
+/// The same, or as many as an earlier run of the same work took, whose files begin with `word`: the time that a window
+/// takes is not the same in every run.
+template <class Model>
+[[nodiscard]] token_windows first_windows(const Model& model, const token_windows& all, const measure_options& options,
+                                          std::size_t passes, int threads, work_files& files, std::string_view word) {
+    if (options.minutes <= 0 || files.folder().path().empty())
+        return first_windows(model, all, options, passes, threads);
+    const std::filesystem::path kept = files.folder().file(concat(word, ".windows"));
+    if (std::filesystem::exists(kept)) {
+        const mapped_file file(kept);
+        const std::string_view text = as_text(file.bytes());
+        std::size_t windows = 0;
+        const auto [end, problem] = std::from_chars(text.data(), text.data() + text.size(), windows);
+        if (problem == std::errc() && windows > 0 && windows <= all.size()) return all.first(windows);
+        throw unfit_work(
+            concat(kept.string(), ": wanted a number of windows up to ", all.size(), ", got ", text.substr(0, 40)));
+    }
+    token_windows used = first_windows(model, all, options, passes, threads);
+    write_text_file(kept, std::to_string(used.size()), files.kept_rule());
+    return used;
+}
+
 namespace detail {
 
-// What a damage table is measured with. The windows are all that there are, of which the options take some.
+// What is measured with a model on windows, of which the options take some. The encoding may have no importances.
 template <class Model>
-[[nodiscard]] std::string damage_origin(const Model& model, const measure_options& options, const encoding& encoding,
-                                        const token_windows& windows) {
-    origin from(model);
-    from.add(options.measure == damage_measuring::noise ? "noise" : "direct")
-        .add(options.tokens)
-        .add(options.minutes)
-        .add(windows.length())
-        .add(windows.tokens());
-    from.add(static_cast<int>(encoding.encoder == encoder_kind::feedback));
-    if (encoding.importances == nullptr) return from.text();
-    from.add(encoding.importances->enough_tokens);
-    for (const auto& [name, entry] : encoding.importances->file.importances)
-        from.add(name)
-            .add(std::span<const float>(entry.mean_squares))
-            .add(std::span<const std::uint64_t>(entry.tokens));
-    if (const auto text = encoding.importances->text(); text && encoding.encoder == encoder_kind::feedback)
-        from.add(text->used.tokens()).add(text->held_out ? text->held_out->tokens() : std::span<const std::int32_t>());
-    return from.text();
+[[nodiscard]] work_identity measuring_identity(const Model& model, const measure_options& options,
+                                               const encoding& encoding, const token_windows& windows) {
+    digest importances;
+    if (encoding.importances != nullptr) {
+        importances.add(encoding.importances->enough_tokens).add(encoding.importances->file.importances);
+        if (const auto text = encoding.importances->text(); text && encoding.encoder == encoder_kind::feedback)
+            importances.add(*text);
+    }
+    return work_on(model)
+        .add("text", digest().add(windows).value())
+        .add("importances", importances.value())
+        .add("options", digest()
+                            .add(options.measure == damage_measuring::noise ? "noise" : "direct")
+                            .add(options.tokens)
+                            .add(options.minutes)
+                            .add(static_cast<int>(encoding.encoder == encoder_kind::feedback))
+                            .value());
 }
 
 }  // namespace detail
 
-/// Reads the damage file if there is one; else measures, and writes it if it has a name. Without a name it is kept as
-/// `files` says. What is measured is every format of the list: the table serves every menu, and what takes time is
-/// running the model.
+/// Reads the damage file if there is one; else measures, and writes it if it has a name. Every tensor is kept as soon
+/// as it is measured, and the table until all is done. What is measured is every format of the list: the table serves
+/// every menu, and what takes time is running the model.
 template <class Model>
 [[nodiscard]] select::damage_table obtain_damage(const Model& model, const target_options& options,
-                                                 const encoding& encoding, const work_files& files, int threads,
+                                                 const encoding& encoding, work_files& files, int threads,
                                                  const listener& listener, const any_encoders& formats) {
     const std::string_view encoder = encoding.encoder == encoder_kind::feedback ? "feedback" : "weighted";
     if (!options.damage.empty() && std::filesystem::exists(options.damage)) {
@@ -120,50 +154,112 @@ template <class Model>
     const measure_options& measuring = options.measuring;
     const select::menu menu = select::parse_menu("newest", formats.layouts, formats.portable());
     const auto windows = measuring_windows(model.metadata(), measuring, encoding.importances, listener);
-    const std::string made_from = detail::damage_origin(model, measuring, encoding, windows);
-    const std::filesystem::path& kept = files.kept_damage();
-    const auto found = resume(kept, files.rule(), "--damage", listener, [&] {
-        select::damage_table table = load_damage(kept, model.stored_tensors(), formats.stored);
-        if (table.origin != made_from)
-            fail(kept.string(), ": wanted damages measured with this model, text and encoder, got others");
+    const work_identity identity = detail::measuring_identity(model, measuring, encoding, windows)
+                                       .add("formats", digest().add(formats.names()).value());
+    const std::string made_from = std::to_string(digest().add(identity.text()).value());
+    work_folder& folder = files.folder();
+    const bool is_kept = !folder.path().empty();
+    return go_on(files, work_folder::damage, [&] {
+        std::optional<kept_damage> kept;
+        if (is_kept) {
+            kept.emplace(folder.file(concat(work_folder::damage, ".journal")), identity);
+            const auto found =
+                resume(folder.file(concat(work_folder::damage, ".json")), listener, [&](const auto& path) {
+                    select::damage_table table = load_damage(path, model.stored_tensors(), formats.stored);
+                    if (table.origin != made_from)
+                        throw unfit_work(concat(path.string(), ": wanted damages of this work, got others"));
+                    return table;
+                });
+            if (found) return *found;
+            if (kept->tensors() > 0)
+                listener.say("note: going on from ", printable(folder.path().string()), ", where ", kept->tensors(),
+                             " tensors were measured");
+        }
+        const std::size_t points =
+            measuring.measure == damage_measuring::noise ? perturbation{}.sizes.size() : direct{}.errors.size();
+        const auto used = first_windows(model, windows, measuring, measure_passes(model.tensors(), points), threads,
+                                        files, work_folder::damage);
+        listener.say("measuring damage on ", used.size(), " windows of ", used.length(), " tokens");
+        select::damage_table table = formats.damage(model, encoding, used, menu, formats.fallback, measuring.measure,
+                                                    kept ? &*kept : nullptr, threads, listener.progress);
+        table.origin = made_from;
+        if (!options.damage.empty()) {
+            save_damage(options.damage, table, model.stored_tensors(), files.rule());
+            listener.say("wrote ", printable(options.damage.string()));
+        } else if (is_kept) {
+            const std::filesystem::path path = folder.file(concat(work_folder::damage, ".json"));
+            save_damage(path, table, model.stored_tensors(), files.kept_rule());
+            tell_kept(listener, "what was measured is", path);
+        }
         return table;
     });
-    if (found) return *found;
-    const std::size_t points =
-        measuring.measure == damage_measuring::noise ? perturbation{}.sizes.size() : direct{}.errors.size();
-    const auto used = first_windows(model, windows, measuring, measure_passes(model.tensors(), points), threads);
-    listener.say("measuring damage on ", used.size(), " windows of ", used.length(), " tokens");
-    select::damage_table table =
-        formats.damage(model, encoding, used, menu, formats.fallback, measuring.measure, threads, listener.progress);
-    table.origin = made_from;
-    if (!options.damage.empty()) {
-        save_damage(options.damage, table, model.stored_tensors(), files.rule());
-        listener.say("wrote ", printable(options.damage.string()));
-    } else if (!kept.empty()) {
-        save_damage(kept, table, model.stored_tensors(), {files.rule().inputs, existing_file::replace});
-        tell_kept(listener, "what was measured is", kept);
-    }
-    return table;
 }
 
-/// The budget's plan, improved by measured swaps.
+/// Measures plans, each once: what an earlier process has measured is known.
+class remembering_meter {
+public:
+    /// Without a journal nothing is remembered.
+    remembering_meter(any_plan_meter meter, journal* known) : meter_(std::move(meter)), journal_(known) {
+        if (known == nullptr) return;
+        for (const byte_view record : known->records()) {
+            if (record.size() < sizeof(std::uint64_t)) throw unfit_work(known->path().string() + ": wanted plans");
+            std::vector<float> values((record.size() - sizeof(std::uint64_t)) / sizeof(float));
+            std::memcpy(values.data(), record.data() + sizeof(std::uint64_t), values.size() * sizeof(float));
+            known_[load_bytes<std::uint64_t>(record.data())] = std::move(values);
+        }
+    }
+
+    [[nodiscard]] std::size_t samples() const noexcept { return meter_.samples(); }
+    [[nodiscard]] std::vector<float> operator()(const select::plan& plan, std::size_t samples) {
+        digest of;
+        of.add(samples);
+        for (const select::choice& c : plan.choices)
+            of.add(c.target.name).add(static_cast<std::uint32_t>(c.target.type()));
+        const std::uint64_t key = of.value();
+        if (const auto found = known_.find(key); found != known_.end()) return found->second;
+        std::vector<float> values = meter_(plan, samples);
+        if (journal_ != nullptr) {
+            gguf::byte_buffer record;
+            record.append(&key, sizeof key);
+            record.append(values.data(), values.size() * sizeof(float));
+            journal_->append(record.bytes);
+        }
+        return values;
+    }
+
+private:
+    any_plan_meter meter_;
+    journal* journal_;
+    std::map<std::uint64_t, std::vector<float>> known_;  // by plan and samples
+};
+
+/// The budget's plan, improved by measured swaps. What is measured is kept.
 template <class Model>
 [[nodiscard]] select::plan refine(const Model& model, const select::plan& draft, const select::budget& budget,
-                                  const target_options& options, const encoding& encoding, int threads,
-                                  const listener& listener, const any_encoders& formats) {
+                                  const target_options& options, const encoding& encoding, work_files& files,
+                                  int threads, const listener& listener, const any_encoders& formats) {
     const loaded_importances* const importances = encoding.importances;
     const auto windows = measuring_windows(model.metadata(), options.measuring, importances, listener);
-    const auto used = first_windows(model, windows, options.measuring, 2 * options.refine, threads);
     const importance_table none;
-    any_plan_meter meter = formats.meter(model, importances == nullptr ? none : importances->file.importances, used,
-                                         threads, encoding.memory);
-    select::refine_report report;
-    select::plan plan = draft;
-    const select::refined<any_plan_meter> strategy{budget, &meter, {.trials = options.refine}, &report};
-    strategy.settle(plan, formats.fallback);
-    listener.say("refined on ", used.size(), " windows: ", report.taken, " of ", report.tried,
-                 " swaps of bytes helped");
-    return plan;
+    const app::encoding weighted{encoder_kind::weighted, importances};
+    return go_on(files, work_folder::measured_plans, [&] {
+        std::optional<journal> known;
+        if (!files.folder().path().empty())
+            known.emplace(files.folder().file(concat(work_folder::measured_plans, ".journal")), "measured plans",
+                          detail::measuring_identity(model, options.measuring, weighted, windows));
+        const auto used = first_windows(model, windows, options.measuring, 2 * options.refine, threads, files,
+                                        work_folder::measured_plans);
+        remembering_meter meter(formats.meter(model, importances == nullptr ? none : importances->file.importances,
+                                              used, threads, encoding.memory),
+                                known ? &*known : nullptr);
+        select::refine_report report;
+        select::plan plan = draft;
+        const select::refined<remembering_meter> strategy{budget, &meter, {.trials = options.refine}, &report};
+        strategy.settle(plan, formats.fallback);
+        listener.say("refined on ", used.size(), " windows: ", report.taken, " of ", report.tried,
+                     " swaps of bytes helped");
+        return plan;
+    });
 }
 
 }  // namespace tessera::app

@@ -80,6 +80,13 @@ struct pin {
     std::function<bool(std::string_view)> matches;
 };
 
+/// Where unfinished work is kept, so that the same call goes on from there.
+struct work_options {
+    std::filesystem::path folder{};  ///< empty: OUTPUT.work
+    bool keep = false;               ///< leave it when all is done
+    bool restart = false;            ///< begin anew even if an interrupted run could go on
+};
+
 /// Formats chosen by name: pins first (the first that matches decides), then one format for all or a mix of
 /// llama.cpp.
 struct named_formats {

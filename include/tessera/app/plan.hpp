@@ -137,7 +137,7 @@ namespace detail {
 // Everything of the target's budget but its limit. Measures damage when there is no damage file.
 template <class Model>
 [[nodiscard]] select::budget budget_of(const Model& model, const target_options& target, const encoding& encoding,
-                                       const work_files& files, int threads, const listener& listener,
+                                       work_files& files, int threads, const listener& listener,
                                        const any_encoders& formats) {
     return {.damage = obtain_damage(model, target, encoding, files, threads, listener, formats),
             .limit = select::at_most_bytes{},
@@ -151,8 +151,8 @@ template <class Model>
 /// file.
 template <class Model>
 [[nodiscard]] planned make_plan(const Model& model, const named_formats& names, const target_options& target,
-                                const encoding& encoding, const work_files& files, int threads,
-                                const listener& listener, const any_encoders& formats) {
+                                const encoding& encoding, work_files& files, int threads, const listener& listener,
+                                const any_encoders& formats) {
     const auto tensors = model.tensors();
     if (!target.is_given()) {
         using columns = select::mix_model::importances;
@@ -167,7 +167,7 @@ template <class Model>
     detail::set_limit(budget, target, tensors, noted_metadata(model.metadata(), encoding.importances));
     select::plan draft = draft_with(pins, tensors, formats);
     if (target.refine > 0)
-        draft = refine(model, draft, budget, target, encoding, threads, listener, formats);
+        draft = refine(model, draft, budget, target, encoding, files, threads, listener, formats);
     else
         select::settle(draft, budget, formats.fallback);
     return {std::move(draft), std::move(budget)};
@@ -181,7 +181,8 @@ struct plan_options {
     std::filesystem::path output{};        ///< the plan file; empty: none
     std::filesystem::path tensor_types{};  ///< the plan as options of llama-quantize; empty: none
     std::filesystem::path drawing{};       ///< another output, which the caller writes; empty: none
-    std::filesystem::path kept_beside{};   ///< what is measured on the way is kept beside this; empty: nowhere
+    std::filesystem::path kept_beside{};   ///< unfinished work is kept beside this; empty: nowhere
+    work_options work{};
     existing_file existing = existing_file::refuse;
     int threads = 0;
 };
@@ -203,11 +204,12 @@ template <class Choose>
     work_files files(options.existing);
     files.read_model(options.model.path);
     for (const auto* path : {&options.output, &options.tensor_types, &options.drawing}) files.write(*path);
-    files.use(options.importances, options.kept_beside);
+    files.use(options.importances);
     if (options.names.format.empty() && options.names.mix.empty())
-        files.use(options.target, options.kept_beside);
+        files.use(options.target);
     else
         files.read(options.target.damage);
+    files.keep(options.work, options.kept_beside);
     files.check();
     const any_model model = open(options.model, formats, listener);
     require_plannable(model, options.names, options.target, formats);

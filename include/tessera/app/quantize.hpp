@@ -7,6 +7,7 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -23,13 +24,16 @@
 #include "tessera/app/texts.hpp"
 #include "tessera/app/work_files.hpp"
 #include "tessera/core/bytes.hpp"
+#include "tessera/core/journal.hpp"
 #include "tessera/core/metadata.hpp"
 #include "tessera/core/output_rule.hpp"
 #include "tessera/core/printable.hpp"
 #include "tessera/core/tensor_info.hpp"
 #include "tessera/files/plan_file.hpp"
+#include "tessera/files/work_folder.hpp"
 #include "tessera/gguf/layout.hpp"
 #include "tessera/gguf/writer.hpp"
+#include "tessera/quantize/kept_encoding.hpp"
 #include "tessera/quantize/output_metadata.hpp"
 #include "tessera/quantize/tensor_report.hpp"
 #include "tessera/select/plan.hpp"
@@ -55,6 +59,7 @@ struct quantize_options {
     target_options target{};       ///< or a target
     importance_options importances{};
     std::filesystem::path report{};  ///< another output, which the caller writes; empty: none
+    work_options work{};
     output_options output{};
 };
 
@@ -107,7 +112,7 @@ inline void require_memory(const any_model& model, const target_options& target,
 }  // namespace detail
 
 /// Does all of a quantization but the encoding: reads or makes importances, measures damage, chooses the plan. What is
-/// made on the way is kept beside the output until done(), and the same call goes on from there.
+/// made on the way is kept in a folder until done(), and the same call goes on from there.
 template <class Formats = builtin_formats>
 [[nodiscard]] quantization prepare(const quantize_options& options, const listener& listener = {},
                                    const any_encoders& formats = any_encoders(Formats{})) {
@@ -118,11 +123,12 @@ template <class Formats = builtin_formats>
     files.read(output.chat_template);
     files.write(output.path);
     files.write(options.report);
-    files.use(options.importances, output.path);
+    files.use(options.importances);
     if (options.target.is_given())
-        files.use(options.target, output.path);
+        files.use(options.target);
     else
         files.read(options.target.damage);
+    files.keep(options.work, output.path);
     files.check();
     quantization job{std::move(files), open(options.model, formats, listener), output};
     const any_model& model = job.model;
@@ -193,18 +199,62 @@ template <class Formats = builtin_formats>
     return stored;
 }
 
-/// Encodes, and writes the file. Returns a report per tensor, in the plan's order.
+namespace detail {
+
+// What the bytes of a model's file depend on.
+[[nodiscard]] inline work_identity encoding_identity(const quantization& job) {
+    digest text, importances, plan, options;
+    if (job.importances) {
+        importances.add(job.importances->enough_tokens).add(job.importances->file.importances);
+        if (const auto windows = job.importances->text()) text.add(*windows);
+    }
+    for (const select::choice& c : job.plan().choices)
+        plan.add(c.target.name).add(static_cast<std::uint32_t>(c.target.type())).add(c.made_from);
+    options.add(static_cast<int>(job.encoder))
+        .add(static_cast<int>(job.inputs))
+        .add(static_cast<int>(job.output.simulate))
+        .add(static_cast<int>(job.output.which))
+        .add(job.written_metadata());
+    return work_on(job.model)
+        .add("text", text.value())
+        .add("importances", importances.value())
+        .add("plan", plan.value())
+        .add("options", options.value());
+}
+
+}  // namespace detail
+
+/// Encodes, and writes the file. Returns a report per tensor, in the plan's order. What is written stays in the work
+/// folder, if there is one, until it is whole, and the same call goes on from there.
 template <class Formats = builtin_formats>
-std::vector<tensor_report> write(const quantization& job, const listener& listener = {},
+std::vector<tensor_report> write(quantization& job, const listener& listener = {},
                                  const any_encoders& formats = any_encoders(Formats{})) {
     const output_rule& rule = job.files.rule();
-    gguf::writer file(job.output.path, {.inputs = rule.inputs, .existing = rule.existing});
-    std::vector<tensor_report> reports;
-    formats.store(any_sink(file), job.output.simulate, job.output.which, [&](any_sink sink) {
-        reports = formats.write(job.model, job.plan(), job.encoding(), sink, job.written_metadata(), job.output.threads,
-                                listener.progress);
-    });
-    return reports;
+    work_folder& folder = job.files.folder();
+    const auto write_to = [&](const std::filesystem::path& unfinished, const work_identity& identity) {
+        gguf::writer file(job.output.path,
+                          {.inputs = rule.inputs, .existing = rule.existing, .unfinished = unfinished});
+        std::optional<kept_encoding> kept;
+        if (!unfinished.empty())
+            kept.emplace(
+                folder.file(concat(work_folder::output, ".journal")), identity,
+                resumable_output{[&](std::string_view tensor, std::uint64_t first, std::uint64_t rows) {
+                                     return file.sum_of_rows(tensor, first, rows);
+                                 },
+                                 [&](std::string_view tensor, std::uint64_t rows) { file.count_written(tensor, rows); },
+                                 [&] { file.sync(); }});
+        if (kept && kept->is_begun()) listener.say("note: going on from ", printable(folder.path().string()));
+        std::vector<tensor_report> reports;
+        formats.store(any_sink(file), job.output.simulate, job.output.which, [&](any_sink sink) {
+            reports = formats.write(job.model, job.plan(), job.encoding(), sink, job.written_metadata(),
+                                    kept ? &*kept : nullptr, job.output.threads, listener.progress);
+        });
+        return reports;
+    };
+    if (folder.path().empty()) return write_to({}, {});
+    (void)folder.file(work_folder::output);
+    return go_on(job.files, work_folder::output,
+                 [&] { return write_to(folder.path(), detail::encoding_identity(job)); });
 }
 
 /// What a model became.
@@ -218,7 +268,7 @@ namespace detail {
 
 template <class Options>
 quantized write_all(const Options& options, const listener& listener, const any_encoders& formats) {
-    const quantization job = prepare(options, listener, formats);
+    quantization job = prepare(options, listener, formats);
     std::vector<tensor_report> tensors = write(job, listener, formats);
     job.files.done();
     return {job.plan(), std::move(tensors), stored_as(job, formats).file_bytes()};

@@ -1,32 +1,41 @@
 // The files of some work: what it reads, what it writes, and what it keeps until it is done.
 #pragma once
 
+#include <cstdint>
 #include <filesystem>
 #include <optional>
 #include <span>
 #include <string>
 #include <string_view>
 #include <type_traits>
+#include <utility>
 #include <vector>
 
 #include "tessera/app/listener.hpp"
 #include "tessera/app/model_files.hpp"
 #include "tessera/app/options.hpp"
 #include "tessera/app/texts.hpp"
+#include "tessera/calibrate/importance_table.hpp"
 #include "tessera/core/checksum.hpp"
 #include "tessera/core/error.hpp"
 #include "tessera/core/file_claims.hpp"
+#include "tessera/core/journal.hpp"
+#include "tessera/core/metadata.hpp"
 #include "tessera/core/output_rule.hpp"
 #include "tessera/core/printable.hpp"
+#include "tessera/core/token_windows.hpp"
+#include "tessera/files/work_folder.hpp"
 #include "tessera/gguf/model_fingerprint.hpp"
+#include "tessera/gguf/serialize.hpp"
 #include "tessera/tensor/concepts.hpp"
+#include "tessera/version.hpp"
 
 namespace tessera::app {
 
 /// Every file of a verb is named here first; then check() finds what clashes before any work is done.
 ///
-/// What a verb finds out on its way to its output, and has no file of its own for, is kept beside the output until
-/// done(): where a later step fails, the same call goes on from there.
+/// What a verb finds out on its way to its output is kept in a folder until done(): where a later step fails or the
+/// process ends, the same call goes on from there.
 class work_files {
 public:
     explicit work_files(existing_file existing) : claims_(existing) {}
@@ -39,92 +48,119 @@ public:
         for (const std::string& argument : arguments) claims_.read(files_of_text(argument));
     }
     void write(const std::filesystem::path& file) { claims_.write(file); }
-    /// A file that is gone on from if it is there.
-    void keep(const std::filesystem::path& file) { claims_.write(file, existing_file::replace); }
 
-    /// What importances need; `output` is what they are for.
-    void use(const importance_options& importances, const std::filesystem::path& output) {
+    /// What importances need.
+    void use(const importance_options& importances) {
         claims_.read(importances.file);
         read_texts(importances.texts);
-        if (importances.texts.empty() || output.empty()) return;
-        kept_importances_ = with_suffix(output, ".imatrix.gguf");
-        keep(kept_importances_);
     }
     /// What a target needs, for which damage may have to be measured.
-    void use(const target_options& target, const std::filesystem::path& output) {
+    void use(const target_options& target) {
         if (!target.measuring.text.empty()) read_texts({target.measuring.text});
-        if (!target.damage.empty())
-            return std::filesystem::exists(target.damage) ? claims_.read(target.damage) : claims_.write(target.damage);
-        if (output.empty()) return;
-        kept_damage_ = with_suffix(output, ".damage.json");
-        keep(kept_damage_);
+        if (target.damage.empty()) return;
+        if (std::filesystem::exists(target.damage))
+            claims_.read(target.damage);
+        else
+            claims_.write(target.damage);
+    }
+    /// Where the work for `output` is kept: in the options' folder, else beside the output, else nowhere.
+    void keep(const work_options& options, const std::filesystem::path& output) {
+        options_ = options;
+        std::filesystem::path path = options.folder;
+        if (path.empty() && !output.empty()) (path = output) += ".work";
+        folder_ = work_folder(std::move(path));
+        claims_.use_folder(folder_.path());
     }
 
-    void check() const { claims_.check(); }
+    /// Throws when something clashes, or another process is at the same work. Locks the folder if it is there.
+    void check() {
+        claims_.check();
+        folder_.take_up();
+        if (options_.restart)
+            for (const std::string_view word : work_folder::words) folder_.forget(word);
+    }
 
     [[nodiscard]] const output_rule& rule() const noexcept { return claims_.rule(); }
-    /// Where a damage table or importances are kept; empty: nowhere.
-    [[nodiscard]] const std::filesystem::path& kept_damage() const noexcept { return kept_damage_; }
-    [[nodiscard]] const std::filesystem::path& kept_importances() const noexcept { return kept_importances_; }
-    /// Removes what was kept.
-    void done() const {
-        for (const std::filesystem::path& kept : {kept_damage_, kept_importances_})
-            if (!kept.empty()) std::filesystem::remove(kept);
+    /// For files that are kept: ours, and replaced as we like.
+    [[nodiscard]] output_rule kept_rule() const { return {rule().inputs, existing_file::replace}; }
+    [[nodiscard]] work_folder& folder() noexcept { return folder_; }
+    /// Removes what was kept, unless the options say that it stays.
+    void done() {
+        if (!options_.keep) folder_.remove();
     }
 
 private:
-    [[nodiscard]] static std::filesystem::path with_suffix(std::filesystem::path path, const char* suffix) {
-        return path += suffix;
-    }
-
     file_claims claims_;
-    std::filesystem::path kept_damage_, kept_importances_;
+    work_options options_;
+    work_folder folder_;
 };
 
-/// What something is found out from, as a number that tells it from anything else.
-class origin {
+/// A checksum of what a result depends on.
+class digest {
 public:
-    template <tensor_source Model>
-    explicit origin(const Model& model) {
-        add(model_fingerprint(model));
-    }
     template <class T>
-    origin& add(std::span<const T> values) {
+    digest& add(std::span<const T> values) {
         sum_.append(values.data(), values.size_bytes());
         return *this;
     }
     template <class T>
     requires std::is_arithmetic_v<T>
-    origin& add(T value) {
+    digest& add(T value) {
         return add(std::span<const T>(&value, 1));
     }
-    origin& add(std::string_view text) { return add(std::span<const char>(text)); }
-    [[nodiscard]] std::string text() const { return std::to_string(sum_.value()); }
+    digest& add(std::string_view text) { return add(std::span<const char>(text)); }
+    digest& add(const token_windows& windows) { return add(windows.length()).add(windows.tokens()); }
+    digest& add(const divided_windows& text) {
+        add(text.used);
+        return text.held_out ? add(*text.held_out) : add(0);
+    }
+    digest& add(const importance_table& importances) {
+        for (const auto& [name, entry] : importances)
+            add(name).add(std::span<const float>(entry.mean_squares)).add(std::span<const std::uint64_t>(entry.tokens));
+        return *this;
+    }
+    digest& add(const metadata& properties) {
+        gguf::put_metadata(sum_, 0, properties);
+        return *this;
+    }
+    [[nodiscard]] std::uint64_t value() const noexcept { return sum_.value(); }
 
 private:
     checksum sum_;
 };
+
+/// What all work with a model depends on.
+template <tensor_source Model>
+[[nodiscard]] work_identity work_on(const Model& model) {
+    return work_identity().add("model", model_fingerprint(model)).add("release", digest().add(version).value());
+}
 
 /// Says that something was put into a file, where it is until the work is done.
 inline void tell_kept(const listener& listener, std::string_view what, const std::filesystem::path& file) {
     listener.say("note: ", what, " kept in ", printable(file.string()), " until all is done");
 }
 
-/// What `load` makes of a kept file, if there is one and `load` takes it. `load` throws tessera::error when it does
-/// not: then the file is refused, or, where existing files are replaced, as if it was not there. `remedy` is the option
-/// that uses such a file.
-template <class Load>
-auto resume(const std::filesystem::path& file, const output_rule& rule, std::string_view remedy,
-            const listener& listener, Load&& load) -> std::optional<decltype(load())> {
-    if (file.empty() || !std::filesystem::exists(file)) return std::nullopt;
+/// What `open()` makes of kept work whose files begin with `word`. Where that cannot be gone on from, it is refused,
+/// or, where existing files are replaced, removed and begun anew.
+template <class Open>
+auto go_on(work_files& files, std::string_view word, Open&& open) -> decltype(open()) {
     try {
-        auto found = load();
-        listener.say("note: going on from ", printable(file.string()));
-        return found;
-    } catch (const error& e) {
-        if (rule.existing == existing_file::replace) return std::nullopt;
-        fail(e.what(), "; --force begins anew, ", remedy, ' ', file.string(), " uses it as it is");
+        return open();
+    } catch (const unfit_work& e) {
+        if (files.rule().existing == existing_file::refuse) fail(e.what(), "; --restart or --force begins anew");
+        files.folder().forget(word);
+        return open();
     }
+}
+
+/// What `load(path)` makes of a kept file, if there is one.
+template <class Load>
+auto resume(const std::filesystem::path& file, const listener& listener, Load&& load)
+    -> std::optional<decltype(load(file))> {
+    if (file.empty() || !std::filesystem::exists(file)) return std::nullopt;
+    auto found = load(file);
+    listener.say("note: going on from ", printable(file.string()));
+    return found;
 }
 
 }  // namespace tessera::app

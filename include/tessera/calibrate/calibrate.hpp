@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <iterator>
+#include <optional>
 #include <span>
 #include <utility>
 #include <vector>
@@ -15,7 +16,7 @@
 #include "tessera/calibrate/input_statistics.hpp"
 #include "tessera/core/checksum.hpp"
 #include "tessera/core/function_ref.hpp"
-#include "tessera/core/output_file.hpp"
+#include "tessera/core/journal.hpp"
 #include "tessera/core/output_rule.hpp"
 #include "tessera/core/progress.hpp"
 #include "tessera/core/token_windows.hpp"
@@ -33,7 +34,7 @@ struct calibrate_options {
     int threads = 0;  ///< 0: all of the machine's
     gram_matrices gram = gram_matrices::none;
     /// Where the work is saved after every layer, so that a run that was interrupted goes on from there; empty:
-    /// nowhere. As large as the activations. The caller removes the file.
+    /// nowhere. As large as the activations. The caller removes it (calibration_checkpoint::remove).
     std::filesystem::path checkpoint{};
     /// What to do about a checkpoint that cannot be gone on from, as one of another model or text.
     existing_file unfit_checkpoint = existing_file::refuse;
@@ -54,18 +55,23 @@ struct calibration {
 
 namespace detail {
 
-[[nodiscard]] inline calibration_identity identify(std::uint64_t model, const token_windows& windows,
-                                                   const decoder::activations& embedded) {
-    checksum text, start;
-    const std::size_t window = embedded.window();
+// The work that a checkpoint is of.
+[[nodiscard]] inline work_identity identify(std::uint64_t model, const token_windows& windows) {
+    checksum text;
+    const std::size_t window = windows.length();
     text.append(&window, sizeof window);
     text.append(windows.tokens().data(), windows.tokens().size_bytes());
+    return work_identity().add("model", model).add("text", text.value());
+}
+
+[[nodiscard]] inline std::uint64_t checksum_of(const decoder::activations& state) {
+    checksum sum;
     decoder::matrix buffer;
-    for (std::size_t i = 0; i < embedded.tiles(); ++i) {
-        const decoder::matrix& states = embedded.look(i, buffer);
-        start.append(states.data(), static_cast<std::size_t>(states.size()) * sizeof(float));
+    for (std::size_t i = 0; i < state.tiles(); ++i) {
+        const decoder::matrix& values = state.look(i, buffer);
+        sum.append(values.data(), static_cast<std::size_t>(values.size()) * sizeof(float));
     }
-    return {model, text.value(), start.value()};
+    return sum.value();
 }
 
 }  // namespace detail
@@ -76,7 +82,7 @@ namespace detail {
 /// same bits for every number of threads, and whether or not the run was interrupted.
 ///
 /// Throws naming layer, tensor and window at the first number that is not finite; the checkpoint then stays. Throws
-/// checkpoint_error when there is one that cannot be gone on from, unless the options say that it is replaced.
+/// unfit_work when there is a checkpoint that cannot be gone on from, unless the options say that it is replaced.
 template <tensor_source Source>
 [[nodiscard]] calibration calibrate(const Source& source, const token_windows& windows,
                                     const calibrate_options& options = {}, progress_callback report = {},
@@ -84,19 +90,18 @@ template <tensor_source Source>
     const decoder::model<Source> decoder(source, decoder::model_options{.threads = options.threads});
     decoder::activations state = decoder.embed(windows, options.memory);
     calibration result{windows.size(), windows.length(), 0, {}};
-    calibration_identity identity;
+    std::optional<calibration_checkpoint> checkpoint;
     if (!options.checkpoint.empty()) {
-        identity = detail::identify(model_fingerprint(source), windows, state);
-        remove_abandoned(options.checkpoint);
-        if (std::filesystem::exists(options.checkpoint)) {
-            try {
-                calibration_checkpoint saved = read_checkpoint(options.checkpoint, identity, state);
-                result.resumed = saved.layers_done;
-                result.inputs = std::move(saved.inputs);
-            } catch (const checkpoint_error&) {
-                if (options.unfit_checkpoint == existing_file::refuse) throw;
-            }
+        const work_identity identity = detail::identify(model_fingerprint(source), windows);
+        const std::uint64_t start = detail::checksum_of(state);
+        try {
+            checkpoint.emplace(options.checkpoint, identity, start);
+        } catch (const unfit_work&) {
+            if (options.unfit_checkpoint == existing_file::refuse) throw;
+            calibration_checkpoint::remove(options.checkpoint);
+            checkpoint.emplace(options.checkpoint, identity, start);
         }
+        result.resumed = checkpoint->resume(result.inputs, state);
     }
 
     input_collector collector({.window = windows.length(), .gram = options.gram, .threads = options.threads});
@@ -110,9 +115,8 @@ template <tensor_source Source>
         if (each_layer) each_layer(layer, inputs);
         for (input_statistics& input : inputs)
             for (column_statistics& matrix : input.matrices) matrix.gram.resize(0, 0);
+        if (checkpoint && layer < layers) checkpoint->add(layer, inputs, state);
         std::ranges::move(inputs, std::back_inserter(result.inputs));
-        if (!options.checkpoint.empty() && layer < layers)
-            write_checkpoint(options.checkpoint, identity, layer + 1, result.inputs, state);
         if (report) report({.stage = "calibrate", .unit = "layers", .done = layer + 1, .total = layers + 1});
     }
     return result;

@@ -19,10 +19,12 @@
 #include <string_view>
 #include <system_error>
 #include <utility>
+#include <vector>
 
 #include "tessera/core/bytes.hpp"
 #include "tessera/core/error.hpp"
 #include "tessera/core/output_rule.hpp"
+#include "tessera/core/stop.hpp"
 #include "tessera/core/unpublished_files.hpp"
 
 namespace tessera {
@@ -59,15 +61,20 @@ public:
         remove_abandoned(name_);
         const std::string stem = name_.string() + ".partial-" + std::to_string(::getpid()) + "-";
         for (unsigned number = 0; descriptor_ < 0; ++number) create(stem + std::to_string(number));
-        if (::ftruncate(descriptor_, static_cast<::off_t>(bytes)) != 0) {
-            const int reason = errno;
-            discard();
-            fail(partial_.string(), ": cannot make it ", bytes, " bytes long: ", std::strerror(reason));
-        }
+        make_long(bytes);
+    }
+    /// A file that lies at `unfinished` until it is published, and stays there when it is not: what is there already is
+    /// gone on from. Nobody else may write it meanwhile.
+    output_file(std::filesystem::path name, std::uint64_t bytes, std::filesystem::path unfinished)
+        : name_(std::move(name)), partial_(std::move(unfinished)), stays_(true) {
+        descriptor_ = ::open(partial_.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0666);
+        if (descriptor_ < 0) fail(partial_.string(), ": cannot create: ", std::strerror(errno));
+        make_long(bytes);
     }
     output_file(output_file&& other) noexcept
         : name_(std::move(other.name_)),
           partial_(std::move(other.partial_)),
+          stays_(other.stays_),
           descriptor_(std::exchange(other.descriptor_, -1)),
           unpublished_(std::exchange(other.unpublished_, std::nullopt)) {}
     output_file& operator=(output_file&&) = delete;
@@ -87,6 +94,20 @@ public:
         }
     }
 
+    /// Reads what was written at a place, from any thread.
+    void read_at(std::uint64_t offset, std::span<std::byte> bytes) const {
+        while (!bytes.empty()) {
+            const ::ssize_t got = ::pread(descriptor_, bytes.data(), std::min(bytes.size(), std::size_t{1} << 30),
+                                          static_cast<::off_t>(offset));
+            if (got < 0 && errno == EINTR) continue;
+            if (got <= 0)
+                fail(partial_.string(), ": cannot read ", bytes.size(), " bytes at offset ", offset, ": ",
+                     got < 0 ? std::strerror(errno) : "it ends before");
+            offset += static_cast<std::uint64_t>(got);
+            bytes = bytes.subspan(static_cast<std::size_t>(got));
+        }
+    }
+
     /// Waits until the bytes are on disk.
     void sync() const {
         if (::fsync(descriptor_) != 0) fail(partial_.string(), ": cannot flush: ", std::strerror(errno));
@@ -96,12 +117,37 @@ public:
     void publish() {
         std::error_code problem;
         std::filesystem::rename(partial_, name_, problem);
+        if (stays_ && problem == std::errc::cross_device_link) return publish_copy();
         if (problem) fail(name_.string(), ": cannot rename ", partial_.string(), " to it: ", problem.message());
         unpublished_.reset();
         ::close(std::exchange(descriptor_, -1));
     }
 
 private:
+    void make_long(std::uint64_t bytes) {
+        if (::ftruncate(descriptor_, static_cast<::off_t>(bytes)) == 0) return;
+        const int reason = errno;
+        discard();
+        fail(partial_.string(), ": cannot make it ", bytes, " bytes long: ", std::strerror(reason));
+    }
+
+    // For a file that lies on another disk than its name is to.
+    void publish_copy() {
+        const std::uint64_t size = std::filesystem::file_size(partial_);
+        output_file copy(name_, size);
+        std::vector<std::byte> part;
+        for (std::uint64_t at = 0; at < size; at += part.size()) {
+            stop_if_requested();
+            part.resize(std::min<std::uint64_t>(size - at, std::uint64_t{1} << 24));
+            read_at(at, part);
+            copy.write_at(at, part);
+        }
+        copy.sync();
+        copy.publish();
+        std::filesystem::remove(partial_);
+        ::close(std::exchange(descriptor_, -1));
+    }
+
     // Creates and locks a file, or none when another has the name.
     void create(const std::string& partial) {
         std::optional<unpublished_name> unpublished(std::in_place, partial);  // first, so that no file is without
@@ -128,13 +174,14 @@ private:
 
     void discard() noexcept {
         if (descriptor_ < 0) return;
-        ::unlink(partial_.c_str());
+        if (!stays_) ::unlink(partial_.c_str());
         ::close(std::exchange(descriptor_, -1));
         unpublished_.reset();
     }
 
     std::filesystem::path name_;
     std::filesystem::path partial_;
+    bool stays_ = false;
     int descriptor_ = -1;
     std::optional<unpublished_name> unpublished_;
 };

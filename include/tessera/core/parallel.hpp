@@ -6,6 +6,8 @@
 #include <exception>
 #include <thread>
 
+#include "tessera/core/stop.hpp"
+
 namespace tessera {
 
 /// The threads to use for an option value: `requested`, or all of the machine's when that is 0.
@@ -16,7 +18,8 @@ namespace tessera {
 }
 
 /// Calls body(i) once for every i in [0, count), in any order, on up to `threads` threads (0: all of the machine's).
-/// The first exception stops the loop early and is thrown again here. Without OpenMP the loop runs on one thread.
+/// The first exception stops the loop early and is thrown again here; so does request_stop. Without OpenMP the loop
+/// runs on one thread.
 template <class Body>
 void parallel_for(std::size_t count, int threads, Body&& body) {
     std::exception_ptr first_failure;
@@ -28,6 +31,7 @@ void parallel_for(std::size_t count, int threads, Body&& body) {
     for (std::size_t i = 0; i < count; ++i) {
         if (failed.load(std::memory_order_relaxed)) continue;
         try {
+            stop_if_requested();
             body(i);
         } catch (...) {
             if (!failed.exchange(true)) first_failure = std::current_exception();

@@ -24,6 +24,7 @@
 #include "tessera/core/token_windows.hpp"
 #include "tessera/damage/damage_meter.hpp"
 #include "tessera/damage/encoding_trial.hpp"
+#include "tessera/damage/kept_damage.hpp"
 #include "tessera/damage/row_edits.hpp"
 #include "tessera/encode/knowledge.hpp"
 #include "tessera/format/builtin.hpp"
@@ -132,6 +133,8 @@ struct measure_damage_options {
     evaluate_options evaluate = {};
     std::uint64_t sample_weights = std::uint64_t{1} << 16;  ///< of each tensor, for the errors of formats
     std::size_t sample_tiles = 2;  ///< of each tensor whose inputs are known, of as many rows as the encoder takes
+    /// Where every tensor is noted as soon as it is measured, and gone on from; null: nowhere.
+    kept_damage* kept = nullptr;
 };
 
 namespace detail {
@@ -163,6 +166,16 @@ public:
             select::choice choice{.target = *subject.info, .source = subject.info->layout};
             plan_.choices.push_back(std::move(choice));
         }
+        if (options.kept == nullptr) return;
+        auto measured = options.kept->read(subjects_.size(), Formats::layouts);
+        for (std::size_t t = 0; t < measured.size(); ++t) {
+            if (!measured[t]) continue;
+            entries_[t] = std::move(measured[t]->entry);
+            curves_[t] = {subjects_[t].info->name, select::damage_curve(std::move(measured[t]->points))};
+            std::ranges::fill(work_[t].done, char{1});
+            work_[t].is_complete = true;
+            ++measured_;
+        }
     }
 
     // Places in this plan are those of subjects.
@@ -172,6 +185,22 @@ public:
     [[nodiscard]] static constexpr encoder_needs needs() noexcept { return Encoder::needs; }
     [[nodiscard]] int threads() const noexcept { return options_.evaluate.threads; }
     [[nodiscard]] bool is_done(const plan_matrix& m) const { return work_[m.tensor].done[m.matrix]; }
+
+    [[nodiscard]] bool is_kept() const noexcept { return options_.kept != nullptr; }
+    [[nodiscard]] std::optional<kept_states::loaded> load(kept_states::mutable_states states) const {
+        return is_kept() ? options_.kept->pass().load(states) : std::nullopt;
+    }
+    // What was learned of layers is gone when a later process begins behind them: they are measured first.
+    void save(std::size_t layer, kept_states::states states, byte_view more = {}) {
+        for (std::size_t t = 0; t < subjects_.size(); ++t)
+            if (subjects_[t].layer < layer) complete(t);
+        options_.kept->pass().save(layer, states, more);
+    }
+    // Tensors that are measured are done from the start.
+    template <class Wanted>
+    static bool resume(const Wanted&, lost_tensors) {
+        return true;
+    }
 
     [[nodiscard]] std::vector<plan_matrix> waiting_for(std::string_view tensor, std::size_t matrix) const {
         const auto found =
@@ -288,6 +317,7 @@ private:
             for (const double size : curve_points_.noises()) measure(noise{size}, work.tried->error_of(noise{size}));
         curves_[tensor] = {info.name, select::damage_curve(std::move(points))};
         entries_[tensor] = entry_of(info, errors, curves_[tensor].curve);
+        if (options_.kept != nullptr) options_.kept->add(tensor, {entries_[tensor], curves_[tensor].curve.points()});
         work.tried.reset();
         ++measured_;
         if (report_) report_({.stage = "measure", .unit = "tensors", .done = measured_, .total = subjects_.size()});

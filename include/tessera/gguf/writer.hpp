@@ -1,16 +1,21 @@
 // A GGUF model as a sink of tensors: one file, or several of limited size.
 #pragma once
 
+#include <sys/stat.h>
+
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
 #include <span>
 #include <string>
+#include <string_view>
 #include <system_error>
 #include <utility>
 #include <vector>
 
 #include "tessera/core/bytes.hpp"
+#include "tessera/core/checksum.hpp"
 #include "tessera/core/error.hpp"
 #include "tessera/core/metadata.hpp"
 #include "tessera/core/output_file.hpp"
@@ -29,10 +34,14 @@ struct writer_options {
     std::vector<std::filesystem::path> inputs{};  ///< files that the output must not be, under whatever name
     existing_file existing = existing_file::refuse;
     std::uint64_t max_shard_bytes = 0;  ///< 0: one file; else one, or as many as it takes (see plan_files)
+    /// A folder for files that are not whole: they stay there, and are gone on from. Nobody else may write there.
+    /// Empty: they lie beside the output and disappear with the writer.
+    std::filesystem::path unfinished{};
 };
 
 /// Writes GGUF version 3. All offsets are planned in begin(); rows then come in any order and from any thread; the
-/// files get their names in finish(), once every row is there and flushed. Without finish() nothing remains.
+/// files get their names in finish(), once every row is there and flushed. Without finish() nothing remains, unless
+/// unfinished files have a folder.
 class writer {
 public:
     /// Nothing is created yet. Throws when `path` must not be written (see tessera::require_destination).
@@ -58,15 +67,19 @@ public:
 
         std::uint64_t total = 0;
         for (const file_layout& layout : layouts) total += layout.bytes;
-        require_room(total);
         std::vector<std::filesystem::path> paths = names(layouts.size());
+        require_room(total, paths.size());
         for (const std::filesystem::path& path : paths) require_destination(path);
 
         std::vector<output_file> files;
         std::vector<location> locations;
         for (std::size_t f = 0; f < layouts.size(); ++f) {
             const file_layout& layout = layouts[f];
-            files.emplace_back(paths[f], layout.bytes).write_at(0, layout.header());
+            if (options_.unfinished.empty())
+                files.emplace_back(paths[f], layout.bytes);
+            else
+                files.emplace_back(paths[f], layout.bytes, unfinished(f));
+            files.back().write_at(0, layout.header());
             for (const std::uint64_t offset : layout.offsets) locations.push_back({f, layout.data_offset + offset});
         }
 
@@ -86,12 +99,37 @@ public:
         written_.add(table_, position, bytes.size() / info.row_bytes());
     }
 
+    /// A checksum of rows as they lie in the file, for a tensor of this name; begun, not finished. From any thread.
+    [[nodiscard]] std::uint64_t sum_of_rows(std::string_view name, std::uint64_t first_row, std::uint64_t rows) const {
+        const std::size_t position = position_of(name);
+        const tensor_info& info = table_.tensors()[position];
+        (void)table_.locate(info, first_row, rows);
+        const location& at = locations_[position];
+        checksum sum;
+        std::vector<std::byte> part;
+        for (const std::uint64_t end = first_row + rows; first_row < end;) {
+            const std::uint64_t count =
+                std::clamp<std::uint64_t>((std::uint64_t{1} << 20) / info.row_bytes(), 1, end - first_row);
+            part.resize(count * info.row_bytes());
+            files_[at.file].read_at(at.offset + first_row * info.row_bytes(), part);
+            sum.append(part.data(), part.size());
+            first_row += count;
+        }
+        return sum.value();
+    }
+    /// Counts rows as written that lie in an unfinished file already.
+    void count_written(std::string_view name, std::uint64_t rows) { written_.add(table_, position_of(name), rows); }
+    /// Waits until what was written is on disk.
+    void sync() const {
+        for (const output_file& file : files_) file.sync();
+    }
+
     /// Flushes the files and gives them their names. Throws naming a tensor that lacks rows, or when a file has come in
     /// the way meanwhile; the output then stays without its name.
     void finish() {
         if (files_.empty()) fail(path_.string(), ": finish: wanted a model begun and not finished, got none");
         written_.require_complete(table_);
-        for (const output_file& file : files_) file.sync();
+        sync();
         for (const std::filesystem::path& path : paths_) require_destination(path);
         publish();
         sync_folder(folder_of(path_));
@@ -122,11 +160,37 @@ private:
         tessera::require_destination(path, {options_.inputs, options_.existing});
     }
 
-    void require_room(std::uint64_t needed) const {
-        std::error_code unknown;
-        const std::filesystem::space_info room = std::filesystem::space(folder_of(path_), unknown);
-        if (!unknown && room.available < needed)
-            fail(path_.string(), ": wanted ", needed, " bytes free on its disk, got ", room.available);
+    [[nodiscard]] std::filesystem::path unfinished(std::size_t file) const {
+        return options_.unfinished / concat("output-", file, ".gguf");
+    }
+
+    // Bytes that the unfinished file has on its disk.
+    [[nodiscard]] std::uint64_t bytes_there(std::size_t file) const {
+        struct ::stat status{};
+        return ::stat(unfinished(file).c_str(), &status) == 0 ? static_cast<std::uint64_t>(status.st_blocks) * 512 : 0;
+    }
+
+    void require_room(std::uint64_t needed, std::size_t files) const {
+        const auto require = [&](const std::filesystem::path& folder, std::uint64_t bytes) {
+            std::error_code unknown;
+            const std::filesystem::space_info room = std::filesystem::space(folder, unknown);
+            if (!unknown && room.available < bytes)
+                fail(path_.string(), ": wanted ", bytes, " bytes free on its disk, got ", room.available);
+        };
+        const std::filesystem::path output = folder_of(path_);
+        if (options_.unfinished.empty()) return require(output, needed);
+        std::uint64_t there = 0;
+        for (std::size_t f = 0; f < files; ++f) there += bytes_there(f);
+        require(options_.unfinished, needed - std::min(needed, there));
+        struct ::stat a{}, b{};
+        const bool known = ::stat(output.c_str(), &a) == 0 && ::stat(options_.unfinished.c_str(), &b) == 0;
+        if (known && a.st_dev != b.st_dev) require(output, needed);  // it is copied there in the end
+    }
+
+    [[nodiscard]] std::size_t position_of(std::string_view name) const {
+        const tensor_info* info = table_.find(name);
+        if (info == nullptr) fail(path_.string(), ": wanted a tensor of the model, got ", name);
+        return static_cast<std::size_t>(info - table_.tensors().data());
     }
 
     // The first file, by which a reader opens the model, gets its name last.

@@ -2,10 +2,13 @@
 #pragma once
 
 #include <algorithm>
+#include <atomic>
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
+#include <map>
 #include <mutex>
+#include <optional>
 #include <span>
 #include <string_view>
 #include <utility>
@@ -26,6 +29,7 @@
 #include "tessera/encode/knowledge.hpp"
 #include "tessera/format/builtin.hpp"
 #include "tessera/quantize/encode_tile.hpp"
+#include "tessera/quantize/kept_encoding.hpp"
 #include "tessera/quantize/tensor_report.hpp"
 #include "tessera/select/plan.hpp"
 #include "tessera/tensor/concepts.hpp"
@@ -35,6 +39,8 @@ namespace tessera {
 struct quantize_options {
     int threads = 0;                       ///< 0: all of the machine's
     std::uint64_t tile_weights = 1 << 20;  ///< weights that one thread has in flight, at least the rows of one call
+    /// Where the work is noted, and gone on from; null: nowhere. For a sink whose rows stay.
+    kept_encoding* kept = nullptr;
 };
 
 /// One matrix of a plan: of a tensor, or of a stack (an expert's).
@@ -81,6 +87,7 @@ public:
             total_ += choice.target.weights();
         }
         reports_.resize(plan.choices.size());
+        is_noted_.resize(plan.choices.size());
     }
 
     [[nodiscard]] const Source& source() const noexcept { return source_; }
@@ -88,6 +95,39 @@ public:
     [[nodiscard]] const tensor_info& target(std::size_t tensor) const { return plan_.choices[tensor].target; }
     [[nodiscard]] static constexpr encoder_needs needs() noexcept { return Encoder::needs; }
     [[nodiscard]] int threads() const noexcept { return options_.threads; }
+
+    /// Whether a schedule is to save where it stands after a layer, with what else goes with that.
+    [[nodiscard]] bool is_kept() const noexcept { return options_.kept != nullptr; }
+    void save(std::size_t layer, kept_states::states states, byte_view more) const {
+        options_.kept->save(layer, states, more);
+    }
+    /// What another process has saved, and the layer to go on with.
+    [[nodiscard]] std::optional<kept_states::loaded> load(kept_states::mutable_states states) const {
+        return is_kept() ? options_.kept->load(states) : std::nullopt;
+    }
+    /// Takes over what another process has written of the tensors that `is_wanted` says: these matrices are done. False
+    /// when some of it is not in the output any more, in spite of what was noted; where tensors are lost all together,
+    /// nothing is taken over then. To be called once, before anything is encoded.
+    template <class Wanted>
+    bool resume(const Wanted& is_wanted, lost_tensors lost) {
+        if (options_.kept == nullptr) return true;
+        begin();
+        const std::vector<tensor_info> targets = plan_.targets();
+        std::vector<kept_encoding::tensor> all = options_.kept->read(targets, encoder_names(), options_.threads);
+        bool is_whole = true;
+        for (std::size_t t = 0; t < all.size(); ++t)
+            is_whole = is_whole && (!is_wanted(targets[t]) || !all[t].was_noted || !all[t].matrices.empty());
+        if (!is_whole && lost == lost_tensors::all_together) return false;
+        for (std::size_t t = 0; t < all.size(); ++t) {
+            if (all[t].matrices.empty() || !is_wanted(targets[t])) continue;
+            for (const auto& [matrix, sum] : all[t].matrices) is_done_[t][matrix] = true;
+            options_.kept->count_written(targets[t], all[t]);
+            done_ += all[t].matrices.size() * targets[t].dims[1] * targets[t].columns();
+            reports_[t] = std::move(all[t].report);
+            is_noted_[t] = true;
+        }
+        return is_whole;
+    }
 
     /// The matrices of the plan that are still to be encoded and made of a matrix of a source's tensor. For an output
     /// matrix that the plan has not, the table of embeddings is taken, which is written in its place.
@@ -152,34 +192,69 @@ private:
     // pick(i, f) calls f with the encoder of the i-th matrix.
     template <class Pick>
     void encode_by(std::span<const known_matrix> matrices, const Pick& pick) {
-        if (!std::exchange(has_begun_, true)) {
-            const std::vector<tensor_info> targets = plan_.targets();
-            sink_.begin(std::span<const tensor_info>(targets), properties_);
-        }
+        begin();
+        // The matrices of one tensor, which are accounted for when the last tile is written.
+        struct group {
+            std::vector<std::size_t> matrices;
+            std::size_t first_tile = 0, tiles = 0;
+            std::atomic<std::size_t> left = 0;
+        };
+        std::map<std::size_t, group> groups;  // by tensor
+        for (std::size_t i = 0; i < matrices.size(); ++i) groups[matrices[i].at.tensor].matrices.push_back(i);
         struct tile {
+            group* of;
             std::size_t at, first, rows;
         };
         std::vector<tile> tiles;
-        for (std::size_t i = 0; i < matrices.size(); ++i) {
-            const tensor_info& info = target(matrices[i].at.tensor);
-            const std::size_t rows = info.dims[1], step = tile_rows(info);
-            for (std::size_t r = 0; r < rows; r += step) tiles.push_back({i, r, std::min(step, rows - r)});
+        for (auto& [tensor, g] : groups) {
+            const std::size_t rows = target(tensor).dims[1], step = tile_rows(target(tensor));
+            g.first_tile = tiles.size();
+            for (const std::size_t i : g.matrices)
+                for (std::size_t r = 0; r < rows; r += step) tiles.push_back({&g, i, r, std::min(step, rows - r)});
+            g.left = g.tiles = tiles.size() - g.first_tile;
         }
         std::vector<encoding_error> errors(tiles.size());
+        const auto complete = [&](const group& g) {
+            const std::size_t tensor = matrices[g.matrices.front()].at.tensor;
+            for (std::size_t p = g.first_tile; p < g.first_tile + g.tiles;
+                 ++p)  // in order: sums do not depend on threads
+                reports_[tensor].error += errors[p];
+            for (const std::size_t i : g.matrices)
+                pick(i, [&, at = i]<class E>(const E&) { account(matrices[at], E::name); });
+            if (options_.kept == nullptr) return;
+            std::vector<std::size_t> numbers;
+            for (const std::size_t i : g.matrices) numbers.push_back(matrices[i].at.matrix);
+            using enum kept_encoding::part;
+            const auto part = std::exchange(is_noted_[tensor], true) ? further : first;
+            options_.kept->add(tensor, target(tensor), part, numbers, reports_[tensor]);
+        };
         parallel_for(tiles.size(), options_.threads, [&](std::size_t p) {
-            const auto& [i, first, rows] = tiles[p];
+            const auto& [of, i, first, rows] = tiles[p];
             pick(i, [&, at = i, row = first, count = rows](const auto& encoder) {
                 errors[p] = write(matrices[at], row, count, encoder);
             });
+            if (of->left.fetch_sub(1) == 1) complete(*of);  // what other threads wrote is there
             if (!callback_) return;
             const std::lock_guard lock(reporting_);
             done_ += rows * target(matrices[i].at.tensor).columns();
             callback_({.stage = "quantize", .unit = "weights", .done = done_, .total = total_});
         });
-        for (std::size_t p = 0; p < tiles.size(); ++p)  // in order, so that the sums do not depend on threads
-            reports_[matrices[tiles[p].at].at.tensor].error += errors[p];
-        for (std::size_t i = 0; i < matrices.size(); ++i)
-            pick(i, [&, at = i]<class E>(const E&) { account(matrices[at], E::name); });
+        for (const auto& [tensor, g] : groups)  // of tensors without rows
+            if (g.tiles == 0) complete(g);
+    }
+
+    void begin() {
+        if (std::exchange(has_begun_, true)) return;
+        const std::vector<tensor_info> targets = plan_.targets();
+        sink_.begin(std::span<const tensor_info>(targets), properties_);
+    }
+
+    // Of all that may encode a matrix.
+    [[nodiscard]] static std::vector<std::string_view> encoder_names() {
+        std::vector<std::string_view> names{Encoder::name, weighted::name};
+        if constexpr (choosing_encoder<Encoder>)
+            names.insert(names.end(), Encoder::names.begin(), Encoder::names.end());
+        return names;
     }
 
     // What a choice's rows are called and how they are stored in the source.
@@ -287,6 +362,7 @@ private:
     bool has_begun_ = false;
     std::vector<tensor_report> reports_;
     std::vector<std::vector<char>> is_done_;  // tensor, matrix
+    std::vector<char> is_noted_;              // by tensor: some of its matrices are in what is kept
     std::mutex reporting_;
     std::uint64_t done_ = 0, total_ = 0;
 };

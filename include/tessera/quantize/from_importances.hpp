@@ -19,6 +19,7 @@ struct from_importances {
     template <class Job>
     void run(Job& job) const {
         static_assert(!Job::needs().any(), "this encoder learns from text: use the schedule from_text");
+        job.resume([](const tensor_info&) { return true; }, lost_tensors::one_by_one);
         if (table == nullptr) return;
         const std::vector<tensor_info> targets = job.plan().targets();
         table->require_fit(targets);
@@ -26,6 +27,7 @@ struct from_importances {
         for (std::size_t t = 0; t < targets.size(); ++t) {
             const tensor_importance* entry = table->find(targets[t].name);
             for (std::size_t m = 0; m < matrix_count(targets[t]); ++m) {
+                if (job.is_done({t, m})) continue;
                 const std::uint64_t tokens = entry == nullptr            ? 0
                                              : entry->tokens.size() == 1 ? entry->tokens.front()
                                                                          : entry->tokens[m];

@@ -2,14 +2,17 @@
 #pragma once
 
 #include <algorithm>
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
 #include <functional>
 #include <map>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "tessera/calibrate/compensation.hpp"
@@ -94,6 +97,8 @@ private:
 /// Weights that lie on their format's grid stay as they are. A table that is embedding and output at once is encoded
 /// last: the layers see it as it was.
 ///
+/// Where the job is kept, a run that was killed goes on with the layer that it was at, from that layer's begin.
+///
 /// Memory is what `memory` says of the activations of the text in both models, of the original's inputs of a layer and
 /// of one input, and a few tiles of them; the packed tensors of a layer; and two and a half floats per pair of columns
 /// of one input. Time is about twice.
@@ -130,11 +135,29 @@ struct from_quantized_inputs {
         };
         // An embedding that is no output, too, comes first: it has no statistics.
         const auto embedding = place_of(embedding_name);
-        if (embedding != choices.end() && place_of(output_name) != choices.end()) {
-            show_written([](const tensor_info& info) { return info.name == embedding_name; });
-            job.encode({{static_cast<std::size_t>(embedding - choices.begin()), 0}, {}});
+        const bool is_first = embedding != choices.end() && place_of(output_name) != choices.end();
+        const std::size_t layers = original_model.spec().layers.size();
+        std::optional<decoder::activations> quantized_state(std::in_place, original_state.rows(),
+                                                            original_state.columns(), windows.length(), memory);
+        const auto found = job.load(std::array{&original_state, &*quantized_state});
+        std::size_t next = found ? found->layer : 0;
+        const auto is_before = [&](const tensor_info& info) {
+            if (next == layers || (is_first && info.name == embedding_name)) return true;
+            return block_index(info.name).value_or(next) < next;
+        };
+        if (next > 0 && !job.resume(is_before, lost_tensors::all_together)) {
+            next = 0;
+            original_state = original_model.embed(windows, memory);
         }
-        decoder::activations quantized_state = quantized_model.embed(windows, memory);
+        if (next > 0) pass.load_sums(found->more);
+        if (next == 0) {
+            if (is_first) {
+                show_written([](const tensor_info& info) { return info.name == embedding_name; });
+                job.encode({{static_cast<std::size_t>(embedding - choices.begin()), 0}, {}});
+            }
+            quantized_state.reset();  // its room is for the next
+            quantized_state.emplace(quantized_model.embed(windows, memory));
+        }
 
         struct original_input {
             std::string tensor;
@@ -187,16 +210,17 @@ struct from_quantized_inputs {
                                 static_cast<std::size_t>(correction.cols())};
             pass.encode(matrices, known);
         };
-        for (std::size_t l = 0; l < original_model.spec().layers.size(); ++l) {
-            show_written([l](const tensor_info& info) { return block_index(info.name) == l; });
+        while (next < layers) {
+            show_written([next](const tensor_info& info) { return block_index(info.name) == next; });
             inputs.clear();
-            original_model.run_layer(l, original_state, remember, decoder::shown_inputs::routed_whole);
-            quantized_model.run_layer(l, quantized_state, encode);
+            original_model.run_layer(next, original_state, remember, decoder::shown_inputs::routed_whole);
+            quantized_model.run_layer(next++, *quantized_state, encode);
+            pass.save(next, {&original_state, &*quantized_state});
         }
         written.clear();
         inputs.clear();
         original_model.observe_output(original_state, remember);
-        quantized_model.observe_output(quantized_state, encode);
+        quantized_model.observe_output(*quantized_state, encode);
         pass.encode_unreached();
         job.watch({});
     }

@@ -15,7 +15,8 @@
 namespace tessera {
 
 /// The text goes through the original model layer by layer, and a matrix is encoded when its input is there. What no
-/// input is seen of is encoded with nothing known.
+/// input is seen of is encoded with nothing known. Where the job is kept, a run that was killed goes on with the layer
+/// that it was at, and what of that was done.
 ///
 /// Memory is what `memory` says of the activations of the text and of one input, and a few tiles of them; for encoders
 /// that need Gram matrices, two and a half floats per pair of columns of one input. Throws as the decoder does.
@@ -32,7 +33,12 @@ struct from_text {
         const decoder::model model(original, decoder::model_options{.threads = job.threads()});
         decoder::activations state = model.embed(text.all(), memory);
         detail::learning_pass pass(job, text.used.tokens().size(), learning);
-        for (std::size_t l = 0; l < model.spec().layers.size(); ++l) model.run_layer(l, state, pass);
+        const std::size_t layers = model.spec().layers.size();
+        std::size_t l = pass.resume({&state}, layers, [&] { state = model.embed(text.all(), memory); });
+        while (l < layers) {
+            model.run_layer(l++, state, pass);
+            pass.save(l, {&state});
+        }
         model.observe_output(state, pass);
         pass.encode_unreached();
     }

@@ -3,15 +3,23 @@
 
 #include <algorithm>
 #include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <initializer_list>
 #include <span>
 #include <vector>
 
 #include "tessera/calibrate/input_knowledge.hpp"
+#include "tessera/core/block_index.hpp"
+#include "tessera/core/bytes.hpp"
 #include "tessera/core/function_ref.hpp"
 #include "tessera/core/tied_table.hpp"
+#include "tessera/decoder/activations.hpp"
 #include "tessera/decoder/matrix.hpp"
 #include "tessera/decoder/observer.hpp"
 #include "tessera/encode/knowledge.hpp"
+#include "tessera/gguf/cursor.hpp"
+#include "tessera/gguf/serialize.hpp"
 #include "tessera/quantize/encoding_job.hpp"
 
 namespace tessera::detail {
@@ -54,6 +62,51 @@ public:
             for (std::size_t c = 0; c < sums.size(); ++c) sums[c] += known.importance[c];
         }
         job_.encode(all);
+    }
+
+    // Saves where the pass stands before a layer, where the job is kept. The states are those of the schedule.
+    void save(std::size_t layer, std::initializer_list<const decoder::activations*> states) {
+        if (!job_.is_kept()) return;
+        gguf::byte_buffer sums;
+        for (std::size_t t = 0; t < importances_.size(); ++t) {
+            if (importances_[t].empty() || matrix_count(job_.target(t)) == 1) continue;
+            gguf::detail::put(sums, std::uint64_t{t});
+            gguf::detail::put(sums, std::uint64_t{importances_[t].size()});
+            sums.append(importances_[t].data(), importances_[t].size() * sizeof(float));
+        }
+        job_.save(layer, {states.begin(), states.size()}, sums.bytes);
+    }
+    // Takes up where an earlier pass has stood: the layer to go on with, whose states these are then; the first, and no
+    // states, where there was none. Of a stack, whose sums the states have, only what goes with them is taken over.
+    // Calls begin_anew() where states that were loaded are of no use.
+    template <class BeginAnew>
+    [[nodiscard]] std::size_t resume(std::initializer_list<decoder::activations*> states, std::size_t layers,
+                                     const BeginAnew& begin_anew) {
+        const auto found = job_.load({states.begin(), states.size()});
+        const std::size_t layer = found ? found->layer : 0;
+        const auto is_wanted = [&](const tensor_info& info) {
+            return layer == layers || matrix_count(info) == 1 || block_index(info.name).value_or(layer) < layer;
+        };
+        const bool is_whole = job_.resume(is_wanted, lost_tensors::one_by_one);
+        if (found) load_sums(found->more);
+        if (layer == 0 || is_whole) return layer;
+        begin_anew();
+        return 0;
+    }
+    // Adds up what an earlier pass has saved of tensors that it has begun.
+    void load_sums(byte_view saved) {
+        gguf::cursor in(saved, "hidden states");
+        while (in.left() > 0) {
+            const auto t = in.take<std::uint64_t>("place of a tensor");
+            const auto columns = in.take_count(sizeof(float), "number of sums");
+            const byte_view bytes = in.take_bytes(columns * sizeof(float), "sums");
+            std::vector<float>& sums = importances_.at(t);
+            bool is_begun = false;
+            for (std::size_t m = 0; m < matrix_count(job_.target(t)); ++m) is_begun |= job_.is_done({t, m});
+            if (!is_begun) continue;
+            sums.resize(columns);
+            std::memcpy(sums.data(), bytes.data(), bytes.size());
+        }
     }
 
     // An input_observer.

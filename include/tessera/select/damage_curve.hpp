@@ -49,6 +49,9 @@ public:
         return {damage / (error * error), standard_error / (error * error)};
     }
 
+    /// The points that count, by error; a curve through these is the same.
+    [[nodiscard]] const std::vector<damage_point>& points() const noexcept { return points_; }
+
 private:
     [[nodiscard]] static double at(const damage_point& point, double power, double error) noexcept {
         return point.damage * std::pow(error / point.relative_error, power);

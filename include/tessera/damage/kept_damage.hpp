@@ -1,0 +1,103 @@
+// A damage table in the making, noted tensor by tensor so that another process goes on from there.
+#pragma once
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "tessera/calibrate/kept_states.hpp"
+#include "tessera/core/bytes.hpp"
+#include "tessera/core/error.hpp"
+#include "tessera/core/journal.hpp"
+#include "tessera/core/type_id.hpp"
+#include "tessera/gguf/cursor.hpp"
+#include "tessera/gguf/serialize.hpp"
+#include "tessera/select/damage_curve.hpp"
+#include "tessera/select/damage_table.hpp"
+
+namespace tessera {
+
+/// A journal of the tensors that are measured, and the hidden states of the schedule that the next layer begins with.
+class kept_damage {
+public:
+    struct tensor {
+        select::tensor_damage entry;
+        std::vector<select::damage_point> points;  ///< of its curve
+    };
+
+    /// `identity` covers all that a table depends on. Throws as a journal does.
+    kept_damage(const std::filesystem::path& path, const work_identity& identity)
+        : pass_(path, "measured tensors", identity) {}
+
+    /// Where the pass of the schedule stands, between two layers.
+    [[nodiscard]] const kept_pass& pass() const noexcept { return pass_; }
+
+    /// That earlier processes have measured.
+    [[nodiscard]] std::size_t tensors() const noexcept { return pass_.records().size(); }
+
+    /// Notes the tensor at a place among those that are measured.
+    void add(std::size_t place, const tensor& measured) {
+        gguf::byte_buffer out;
+        const auto put = [&](auto value) { gguf::detail::put(out, value); };
+        put(std::uint64_t{place});
+        put(std::string_view(measured.entry.name));
+        put(measured.entry.sensitivity);
+        put(measured.entry.sensitivity_error);
+        put(std::uint64_t{measured.entry.options.size()});
+        for (const select::damage_option& option : measured.entry.options) {
+            put(static_cast<std::uint32_t>(option.layout.id));
+            put(option.damage);
+        }
+        put(std::uint64_t{measured.points.size()});
+        for (const select::damage_point& point : measured.points)
+            for (const double number : {point.relative_error, point.damage, point.standard_error}) put(number);
+        pass_.append(out.bytes);
+    }
+
+    /// What earlier processes have noted, by place among `count` tensors. Throws unfit_work when that contradicts
+    /// itself or names a format that is none of `formats`.
+    [[nodiscard]] std::vector<std::optional<tensor>> read(std::size_t count,
+                                                          std::span<const type_layout> formats) const {
+        std::vector<std::optional<tensor>> all(count);
+        const std::string where = pass_.path().string();
+        try {
+            for (const byte_view record : pass_.records()) take(record, where, formats, all);
+        } catch (const error& problem) {
+            throw unfit_work(problem.what());
+        }
+        return all;
+    }
+
+private:
+    static void take(byte_view record, const std::string& where, std::span<const type_layout> formats,
+                     std::vector<std::optional<tensor>>& all) {
+        gguf::cursor in(record, where);
+        const auto place = in.take<std::uint64_t>("place of a tensor");
+        if (place >= all.size()) fail(where, ": wanted a tensor below ", all.size(), ", got ", place);
+        tensor& measured = all[place].emplace();
+        measured.entry.name = in.take_text("name of a tensor");
+        measured.entry.sensitivity = in.take<double>("sensitivity");
+        measured.entry.sensitivity_error = in.take<double>("error of the sensitivity");
+        for (auto left = in.take_count(12, "number of formats"); left > 0; --left) {
+            const auto id = static_cast<type_id>(in.take<std::uint32_t>("format"));
+            const auto layout = std::ranges::find(formats, id, &type_layout::id);
+            if (layout == formats.end())
+                fail(where, ": wanted formats of this program, got the type ", static_cast<std::uint32_t>(id));
+            measured.entry.options.push_back({*layout, in.take<double>("damage")});
+        }
+        measured.points.resize(in.take_count(24, "number of points"));
+        for (select::damage_point& point : measured.points)
+            for (double* number : {&point.relative_error, &point.damage, &point.standard_error})
+                *number = in.take<double>("point of a curve");
+    }
+
+    kept_pass pass_;
+};
+
+}  // namespace tessera

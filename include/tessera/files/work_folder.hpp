@@ -1,0 +1,144 @@
+// The folder in which some work keeps what it has done until it is finished.
+#pragma once
+
+#include <fcntl.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <cstring>
+#include <filesystem>
+#include <string>
+#include <string_view>
+#include <system_error>
+#include <utility>
+
+#include "tessera/core/error.hpp"
+#include "tessera/core/output_rule.hpp"
+
+namespace tessera {
+
+/// A folder for the unfinished work of one process at a time. It is created with its first file, is locked as long as
+/// the object lives, and stays with what is in it until remove(). Files of others in it are left alone.
+class work_folder {
+public:
+    work_folder() = default;  ///< none: nothing is kept
+    explicit work_folder(std::filesystem::path path)
+        : path_(path.has_filename() ? std::move(path) : path.parent_path()) {}
+    work_folder(work_folder&& other) noexcept
+        : path_(std::exchange(other.path_, {})), lock_(std::exchange(other.lock_, -1)) {}
+    work_folder& operator=(work_folder&& other) noexcept {
+        std::swap(path_, other.path_);
+        std::swap(lock_, other.lock_);
+        return *this;
+    }
+    ~work_folder() {
+        if (lock_ < 0) return;
+        const bool is_empty =
+            std::ranges::none_of(names, [&](std::string_view name) { return name != lock_name && has_files(name); });
+        if (is_empty) leave();
+        ::close(lock_);
+    }
+
+    /// Empty: none.
+    [[nodiscard]] const std::filesystem::path& path() const noexcept { return path_; }
+
+    /// What the files of unfinished work begin with.
+    static constexpr std::string_view calibration = "calibration", importances = "importances", damage = "damage",
+                                      measured_plans = "plans", output = "output";
+    static constexpr std::array<std::string_view, 5> words{calibration, importances, damage, measured_plans, output};
+
+    /// The path of a file in it, whose name begins with one of those words; empty where there is no folder. The folder
+    /// is there from now on. Throws when it cannot be made, or another process is at work in it.
+    [[nodiscard]] std::filesystem::path file(std::string_view name) {
+        if (path_.empty()) return {};
+        open();
+        return path_ / name;
+    }
+
+    /// Locks it if it is there, and removes what processes that were killed have left of files they were writing.
+    /// Throws when another process is at work in it.
+    void take_up() {
+        if (!path_.empty() && std::filesystem::exists(path_)) open();
+    }
+
+    /// Removes the files whose names begin with one of the words above, for work that begins anew.
+    void forget(std::string_view word) {
+        if (lock_ >= 0) remove_files([&](std::string_view name) { return is_of(name, word); });
+    }
+
+    /// Removes all that work has left in it, and the folder, unless there is something else in it.
+    void remove() {
+        if (lock_ >= 0) leave();
+    }
+
+private:
+    static constexpr std::string_view lock_name = "lock";
+    static constexpr std::array<std::string_view, 6> names{calibration,    importances, damage,
+                                                           measured_plans, output,      lock_name};
+
+    [[nodiscard]] static bool is_of(std::string_view file, std::string_view word) {
+        return file.starts_with(word) &&
+               (file.size() == word.size() || file[word.size()] == '.' || file[word.size()] == '-');
+    }
+
+    void open() {
+        if (lock_ >= 0) return;
+        std::error_code problem;
+        std::filesystem::create_directory(path_, problem);
+        if (problem || !std::filesystem::is_directory(path_))
+            fail(path_.string(), ": wanted a folder for unfinished work, got ",
+                 problem ? problem.message() : "something else");
+        const std::string lock = (path_ / lock_name).string();
+        for (;;) {
+            lock_ = ::open(lock.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0666);
+            if (lock_ < 0) fail(lock, ": cannot create: ", std::strerror(errno));
+            if (::flock(lock_, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK) {
+                ::close(std::exchange(lock_, -1));
+                fail(path_.string(), ": wanted unfinished work that no process is at, got another process's");
+            }
+            struct ::stat status{};
+            if (::fstat(lock_, &status) == 0 && status.st_nlink > 0) break;
+            ::close(std::exchange(lock_, -1));  // the process before removed it meanwhile
+            std::filesystem::create_directory(path_, problem);
+        }
+        remove_files([](std::string_view name) {
+            return name.find(".partial-") != name.npos &&
+                   std::ranges::any_of(names, [&](std::string_view word) { return is_of(name, word); });
+        });
+    }
+
+    template <class Wanted>
+    void remove_files(const Wanted& is_wanted) const {
+        std::error_code ignored;
+        for (std::filesystem::directory_iterator entry(path_, ignored), end; !ignored && entry != end;
+             entry.increment(ignored)) {
+            const std::string name = entry->path().filename().string();
+            if (is_wanted(name)) ::unlink(entry->path().c_str());
+        }
+    }
+
+    [[nodiscard]] bool has_files(std::string_view word) const {
+        bool found = false;
+        std::error_code ignored;
+        for (std::filesystem::directory_iterator entry(path_, ignored), end; !ignored && entry != end;
+             entry.increment(ignored))
+            found = found || is_of(entry->path().filename().string(), word);
+        return found;
+    }
+
+    void leave() const {
+        remove_files([](std::string_view name) {
+            return std::ranges::any_of(names, [&](std::string_view word) { return is_of(name, word); });
+        });
+        ::rmdir(path_.c_str());
+    }
+
+    std::filesystem::path path_;
+    int lock_ = -1;
+};
+
+}  // namespace tessera
