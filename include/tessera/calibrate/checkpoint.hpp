@@ -116,6 +116,7 @@ public:
                 layers_.resize(layer);  // a layer that was noted twice counts as it was noted last
                 layers_.push_back(std::move(inputs));
             }
+            pass_.release();
         } catch (const error& problem) {
             throw unfit_work(problem.what());
         }

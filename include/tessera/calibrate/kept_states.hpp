@@ -79,6 +79,7 @@ public:
             if (auto read = load(layer, records, all)) return read;
         return std::nullopt;
     }
+
     void remove() const {
         for (const std::size_t layer : layers()) std::filesystem::remove(path_of(layer));
     }
@@ -120,6 +121,7 @@ private:
                 for (std::size_t i = 0; i < state->tiles(); ++i) {
                     const byte_view part = rest.subspan(offset, state->rows_of(i) * state->columns() * sizeof(float));
                     f(*state, i, part);
+                    file.release(sizeof what + offset, part.size());
                     offset += part.size();
                 }
         };
@@ -176,6 +178,7 @@ public:
     [[nodiscard]] const std::filesystem::path& path() const noexcept { return journal_.path(); }
     /// As a journal's.
     [[nodiscard]] std::span<const byte_view> records() const noexcept { return journal_.records(); }
+    void release() const noexcept { journal_.release(); }
     void append(byte_view record) { journal_.append(record); }
 
     /// As kept_states'.

@@ -92,6 +92,8 @@ public:
     /// The records that were there when it was opened, in the order they were appended.
     [[nodiscard]] std::span<const byte_view> records() const noexcept { return std::span(records_).subspan(1); }
     [[nodiscard]] const std::filesystem::path& path() const noexcept { return path_; }
+    /// Lets the system take back the memory of the records, which are read again when they are looked at.
+    void release() const noexcept { file_.release(0, file_.bytes().size()); }
     /// Records that are in the file by now.
     [[nodiscard]] std::size_t size() const noexcept { return count_ - 1; }
 

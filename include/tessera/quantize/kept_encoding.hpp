@@ -62,9 +62,11 @@ public:
     /// Whether earlier processes have noted something.
     [[nodiscard]] bool is_begun() const noexcept { return !pass_.records().empty(); }
 
-    /// Notes that matrices are in the output, with the report of their tensor so far. From any thread, for one tensor
-    /// from one at a time. `first` are the first ones of the tensor in this process that are not taken over.
+    /// What is noted of a tensor: its first matrices, which make what was noted before worth nothing, or further ones.
     enum class part { first, further };
+
+    /// Notes that matrices are in the output, with the report of their tensor so far. From any thread; for one tensor
+    /// from one at a time.
     void add(std::size_t place, const tensor_info& info, part which, std::span<const std::size_t> matrices,
              const tensor_report& report) {
         gguf::byte_buffer out;
