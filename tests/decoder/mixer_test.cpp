@@ -159,7 +159,7 @@ TEST_CASE("routing: experts are chosen by score and bias from the best groups, a
     const auto routed = [](const decoder::expert_spec& spec, std::vector<float> bias, std::vector<float> logits) {
         matrix one = Eigen::Map<matrix>(logits.data(), 1, static_cast<Eigen::Index>(logits.size()));
         std::vector<float> weights(logits.size());  // 0: not chosen
-        const auto tokens = decoder::route(spec, bias, one);
+        const auto tokens = decoder::route(spec, bias, one, 2);
         for (std::size_t e = 0; e < tokens.size(); ++e)
             if (!tokens[e].empty()) weights[e] = tokens[e].front().weight;
         return weights;
