@@ -17,10 +17,11 @@
 #include "tessera/app/measuring.hpp"
 #include "tessera/app/open_model.hpp"
 #include "tessera/app/options.hpp"
+#include "tessera/app/stages.hpp"
 #include "tessera/app/work_files.hpp"
 #include "tessera/calibrate/importance_table.hpp"
 #include "tessera/core/output_rule.hpp"
-#include "tessera/core/progress.hpp"
+#include "tessera/core/stage_meter.hpp"
 #include "tessera/core/tensor_info.hpp"
 #include "tessera/core/token_windows.hpp"
 #include "tessera/damage/ablate.hpp"
@@ -62,15 +63,22 @@ template <class Formats = builtin_formats>
     const auto windows = measuring_windows(model.metadata(), options.measuring, importances, listener);
     const auto used = first_windows(model, windows, options.measuring, changes.size() + 2, options.threads);
     const importance_table none;
+    const std::size_t tokens = used.tokens().size(), passes = changes.size() + 2;
+    double encoding = 0;
+    for (const select::choice& choice : plan.choices) encoding += search_work(choice.target);
+    const double pass = model_work(model.tensors(), model.metadata()).pass(tokens);
+    const double all = static_cast<double>(passes) * pass + encoding;
+    const planned_stage stage{"ablate", all};
+    listener.plan({&stage, 1});
+    stage_meter progress(listener.progress, {stage.name, "tokens", passes * tokens, all});
     any_plan_meter meter =
         formats.meter(model, importances == nullptr ? none : importances->file.importances, used, options.threads);
     measured_changes result{{plan, meter.measure(plan, meter.samples())}, {}};
     for (const change_rule& change : changes) {
+        progress.begin({"change", result.changes.size() + 1, changes.size(), pass});
         result.changes.push_back(tessera::ablate(meter, result.before, change, formats.fallback));
-        if (listener.progress)
-            listener.progress(
-                {.stage = "ablate", .unit = "changes", .done = result.changes.size(), .total = changes.size()});
     }
+    progress.finish();
     return result;
 }
 

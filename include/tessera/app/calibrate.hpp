@@ -13,6 +13,7 @@
 #include "tessera/app/listener.hpp"
 #include "tessera/app/open_model.hpp"
 #include "tessera/app/options.hpp"
+#include "tessera/app/stages.hpp"
 #include "tessera/app/texts.hpp"
 #include "tessera/app/work_files.hpp"
 #include "tessera/calibrate/calibrate.hpp"
@@ -88,6 +89,9 @@ calibrated calibrate(const calibrate_options& options, const listener& listener 
     const any_model model = open({.path = options.model}, formats, listener);
     calibration_text text = read_calibration_text(model.metadata(), options.windows);
 
+    const planned_stage stage{"calibrate",
+                              model_work(model.tensors(), model.metadata()).pass(text.windows.used.tokens().size())};
+    listener.plan({&stage, 1});
     if (options.restart) std::filesystem::remove(checkpoint);
     const auto started = std::chrono::steady_clock::now();
     calibration result = [&] {

@@ -15,6 +15,7 @@
 #include "tessera/app/encoding.hpp"
 #include "tessera/app/importances.hpp"
 #include "tessera/app/listener.hpp"
+#include "tessera/app/measuring.hpp"
 #include "tessera/app/model_summary.hpp"
 #include "tessera/app/open_model.hpp"
 #include "tessera/app/options.hpp"
@@ -110,10 +111,13 @@ template <class Formats = builtin_formats>
         require_plannable(model, options.names, options.target, formats);
     else
         job.chosen.plan = load_plan(options.plan, model.tensors(), formats.stored);
-    job.importances = load_importances(options.importances, model, properties, job.files, output.threads, listener);
+    const tells_stages stages{model, options.target, options.importances, stages_ahead::writing::ahead, listener};
+    job.importances =
+        load_importances(options.importances, model, properties, job.files, output.threads, listener, stages);
     const encoding encoding = choose_encoding(options.importances, job.importances ? &*job.importances : nullptr);
     job.encoder = encoding.encoder;
     job.inputs = encoding.inputs;
+    stages.tell(encoding);
     job.properties = noted_metadata(properties, encoding.importances);
     const model_summary stored(model.tensors());
     if (const auto* layout = formats.find(stored.main_format()); layout == nullptr || layout->block_size > 1)

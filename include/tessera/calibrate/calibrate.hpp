@@ -18,6 +18,7 @@
 #include "tessera/core/output_file.hpp"
 #include "tessera/core/output_rule.hpp"
 #include "tessera/core/progress.hpp"
+#include "tessera/core/stage_meter.hpp"
 #include "tessera/core/token_windows.hpp"
 #include "tessera/decoder/model.hpp"
 #include "tessera/gguf/model_fingerprint.hpp"
@@ -90,9 +91,13 @@ template <tensor_source Source>
         }
     }
 
+    const std::vector<double> work = decoder.work_of(windows.tokens().size());
+    stage_meter meter(report, {"calibrate", "tokens", windows.tokens().size(), decoder::work_of_layers(work)});
+    for (std::size_t layer = 0; layer < result.resumed; ++layer) meter.skip(work[layer]);
     input_collector collector({.window = windows.length(), .gram = options.gram, .threads = options.threads});
     const std::size_t layers = decoder.spec().layers.size();
     for (std::size_t layer = result.resumed; layer <= layers; ++layer) {
+        meter.begin({"layer", layer + 1, layers + 1, layer < layers ? work[layer] : 0.0});
         if (layer < layers)
             decoder.run_layer(layer, state, collector);
         else
@@ -104,8 +109,8 @@ template <tensor_source Source>
         std::ranges::move(inputs, std::back_inserter(result.inputs));
         if (!options.checkpoint.empty() && layer < layers)
             write_checkpoint(options.checkpoint, identity, layer + 1, result.inputs, state.view().values());
-        if (report) report({.stage = "calibrate", .unit = "layers", .done = layer + 1, .total = layers + 1});
     }
+    meter.finish();
     return result;
 }
 

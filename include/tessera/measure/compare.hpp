@@ -14,6 +14,7 @@
 #include "tessera/core/error.hpp"
 #include "tessera/core/parallel.hpp"
 #include "tessera/core/progress.hpp"
+#include "tessera/core/stage_meter.hpp"
 #include "tessera/core/token_windows.hpp"
 #include "tessera/core/view.hpp"
 #include "tessera/measure/concepts.hpp"
@@ -74,6 +75,7 @@ template <metric Metric = kl_divergence>
     constexpr std::size_t part_rows = 16;  // collected by one thread; parts are merged in order
     const auto buffer = std::make_unique_for_overwrite<float[]>(2 * tile_rows * vocabulary);
     Metric collected;
+    stage_meter meter(report, {"compare", "tokens", total, static_cast<double>(total)});
     for (std::size_t first = 0; first < total; first += tile_rows) {
         const std::size_t rows = std::min(tile_rows, total - first);
         const mutable_matrix_view p_logits({buffer.get(), rows * vocabulary}, vocabulary);
@@ -91,8 +93,9 @@ template <metric Metric = kl_divergence>
             }
         });
         for (Metric& part : parts) collected.merge(std::move(part));
-        if (report) report({.stage = "compare", .unit = "tokens", .done = first + rows, .total = total});
+        meter.begin({.kind = {}, .number = 0, .count = 0, .work = static_cast<double>(rows)});
     }
+    meter.finish();
     return collected;
 }
 

@@ -8,6 +8,7 @@
 #include <mutex>
 #include <span>
 #include <string_view>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -17,6 +18,7 @@
 #include "tessera/core/metadata.hpp"
 #include "tessera/core/parallel.hpp"
 #include "tessera/core/progress.hpp"
+#include "tessera/core/stage_meter.hpp"
 #include "tessera/core/tensor_info.hpp"
 #include "tessera/core/tied_table.hpp"
 #include "tessera/decoder/matrix.hpp"
@@ -26,6 +28,7 @@
 #include "tessera/encode/knowledge.hpp"
 #include "tessera/format/builtin.hpp"
 #include "tessera/quantize/encode_tile.hpp"
+#include "tessera/quantize/encoding_work.hpp"
 #include "tessera/quantize/tensor_report.hpp"
 #include "tessera/select/plan.hpp"
 #include "tessera/tensor/concepts.hpp"
@@ -75,11 +78,8 @@ public:
           sink_(sink),
           properties_(properties),
           options_(options),
-          callback_(report) {
-        for (const select::choice& choice : plan.choices) {
-            is_done_.emplace_back(matrix_count(choice.target));
-            total_ += choice.target.weights();
-        }
+          meter_(report, {"quantize", "weights", weights_of(plan), work_of(plan)}) {
+        for (const select::choice& choice : plan.choices) is_done_.emplace_back(matrix_count(choice.target));
         reports_.resize(plan.choices.size());
     }
 
@@ -88,6 +88,9 @@ public:
     [[nodiscard]] const tensor_info& target(std::size_t tensor) const { return plan_.choices[tensor].target; }
     [[nodiscard]] static constexpr encoder_needs needs() noexcept { return Encoder::needs; }
     [[nodiscard]] int threads() const noexcept { return options_.threads; }
+
+    /// A schedule has work of its own to do (see stage_meter).
+    void expect(double work) noexcept { meter_.expect(work); }
 
     /// The matrices of the plan that are still to be encoded and made of a matrix of a source's tensor. For an output
     /// matrix that the plan has not, the table of embeddings is taken, which is written in its place.
@@ -145,6 +148,7 @@ public:
                 if (!is_done_[t][m]) rest.push_back({{t, m}, {}});
         encode(rest);
         sink_.finish();
+        meter_.finish();
         return std::move(reports_);
     }
 
@@ -171,15 +175,30 @@ private:
             pick(i, [&, at = i, row = first, count = rows](const auto& encoder) {
                 errors[p] = write(matrices[at], row, count, encoder);
             });
-            if (!callback_) return;
             const std::lock_guard lock(reporting_);
-            done_ += rows * target(matrices[i].at.tensor).columns();
-            callback_({.stage = "quantize", .unit = "weights", .done = done_, .total = total_});
+            const select::choice& choice = plan_.choices[matrices[i].at.tensor];
+            const double share = static_cast<double>(rows) / static_cast<double>(choice.target.rows());
+            meter_.add(share * work_of(choice), choice.target.name);
         });
         for (std::size_t p = 0; p < tiles.size(); ++p)  // in order, so that the sums do not depend on threads
             reports_[matrices[tiles[p].at].at.tensor].error += errors[p];
         for (std::size_t i = 0; i < matrices.size(); ++i)
             pick(i, [&, at = i]<class E>(const E&) { account(matrices[at], E::name); });
+    }
+
+    [[nodiscard]] static std::uint64_t weights_of(const select::plan& plan) {
+        std::uint64_t weights = 0;
+        for (const select::choice& choice : plan.choices) weights += choice.target.weights();
+        return weights;
+    }
+    [[nodiscard]] static double work_of(const select::choice& choice) {
+        if (!choice.is_encoded() || std::is_same_v<Encoder, nearest>) return copying_work(choice.target);
+        return needs().any() ? feedback_work(choice.target) : search_work(choice.target);
+    }
+    [[nodiscard]] static double work_of(const select::plan& plan) {
+        double work = 0;
+        for (const select::choice& choice : plan.choices) work += work_of(choice);
+        return work;
     }
 
     // What a choice's rows are called and how they are stored in the source.
@@ -282,13 +301,12 @@ private:
     Sink& sink_;
     const metadata& properties_;
     quantize_options options_;
-    progress_callback callback_;
     write_observer observer_{};
     bool has_begun_ = false;
     std::vector<tensor_report> reports_;
     std::vector<std::vector<char>> is_done_;  // tensor, matrix
     std::mutex reporting_;
-    std::uint64_t done_ = 0, total_ = 0;
+    stage_meter meter_;
 };
 
 }  // namespace tessera

@@ -28,6 +28,7 @@ struct from_text {
         const overlay_source<shown_source> original(shown);  // as other schedules run: compiled once
         const decoder::model model(original, decoder::model_options{.threads = job.threads()});
         decoder::activations state = model.embed(text.all());
+        detail::expect_passes(job, model, text.all().tokens().size(), 1);
         detail::learning_pass pass(job, text.used.tokens().size(), learning);
         for (std::size_t l = 0; l < model.spec().layers.size(); ++l) model.run_layer(l, state, pass);
         model.observe_output(state.view(), pass);
