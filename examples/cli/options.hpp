@@ -17,6 +17,8 @@ void add_names(CLI::Option_group& group, app::named_formats& names, const app::a
 void add_pins(CLI::App& command, std::vector<app::pin>& pins, const app::any_formats& formats);
 void add_without_mtp(CLI::App& command, app::mtp_layers& further);
 void add_threads(CLI::App& command, int& threads);
+/// --progress: how progress is shown.
+void add_progress(CLI::App& command);
 void add_untie(CLI::App& command, app::tied_output& tied);
 /// --force: what becomes of outputs that exist, of every command that writes.
 void add_force(CLI::App& command, tessera::existing_file& existing);

@@ -136,6 +136,7 @@ void add_plan(CLI::App& program, cli::plan_command& run, const any_encoders& for
     cli::add_json(*command, run.as, "Print the curve as JSON")->needs(curve);
     cli::add_force(*command, options.existing);
     cli::add_threads(*command, options.threads);
+    cli::add_progress(*command);
     command->footer(
         "A plan is a file to read and edit: the name and format of every tensor count.\n\n"
         "Examples:\n  tessera plan model-BF16.gguf --imatrix imatrix.gguf --damage damage.json --target-size 4.2GiB -o "
@@ -178,6 +179,7 @@ void add_ablate(CLI::App& program, cli::ablate_command& run, const any_encoders&
     cli::add_importances(*command, options.importances);
     cli::add_json(*command, run.as, "Print JSON");
     cli::add_threads(*command, options.threads);
+    cli::add_progress(*command);
     command->footer(
         "Examples:\n  tessera ablate model-BF16.gguf --plan plan.json --imatrix imatrix.gguf\n"
         "  tessera ablate model-BF16.gguf --plan plan.json --imatrix imatrix.gguf --tensors values=attn_v --bits 3");
@@ -239,6 +241,7 @@ void add_calibrate(CLI::App& program, app::calibrate_options& options, const any
     command->add_flag("--restart", options.restart, "Begin anew even if an interrupted run could go on");
     cli::add_force(*command, options.existing);
     cli::add_threads(*command, options.threads);
+    cli::add_progress(*command);
     command->footer(
         "After every layer the work is saved in OUTPUT.checkpoint; the same command goes on from there.\n\n"
         "Examples:\n  tessera calibrate models/fable-3m --text stories.txt -o imatrix.gguf\n"
@@ -270,6 +273,7 @@ void add_evaluate(CLI::App& program, cli::evaluate_command& run, const any_encod
         "Candidates come in pairs, of the same size for example: how much the second's divergence is of the first's");
     cli::add_json(*command, run.as, "Print JSON");
     cli::add_threads(*command, options.threads);
+    cli::add_progress(*command);
     command->footer(
         "The second half of every window is scored. A single plain text is cut as llama-perplexity does;\n"
         "several texts or conversations are packed into windows.\n\n"

@@ -46,14 +46,9 @@ TEST_CASE("work that is counted becomes units of the stage; parts correct what e
         meter.finish();
     }
     count_work(1e9);
-    CHECK(all == std::vector<seen>{{0, 0, ""},
-                                   {0, 1, ""},
-                                   {2, 1, "a"},
-                                   {4, 1, "b"},
-                                   {6, 2, "second"},
-                                   {9, 2, "second"},
-                                   {10, 2, "second"},
-                                   {10, 2, "second"}});
+    CHECK(all ==
+          std::vector<seen>{
+              {0, 0, ""}, {0, 1, ""}, {2, 1, "a"}, {4, 1, "b"}, {6, 2, "second"}, {9, 2, "second"}, {10, 2, "second"}});
 }
 
 TEST_CASE("a stage of many steps is told in some thousand calls, never falls, and ends at its total") {

@@ -1,4 +1,5 @@
 // Evaluation: what is scored, in which order, and the figures of real files.
+#include <algorithm>
 #include <cmath>
 #include <cstdint>
 #include <cstring>

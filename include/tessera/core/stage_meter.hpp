@@ -88,7 +88,8 @@ private:
         if (stage_.work <= 0) return told_;
         const double share = std::min((base_ + worked_) / stage_.work, 1.0);
         const auto now = static_cast<std::uint64_t>(share * static_cast<double>(stage_.total));
-        return std::clamp(now, told_, stage_.total);
+        const std::uint64_t most = stage_.total - std::min<std::uint64_t>(stage_.total, 1);  // all is for finish()
+        return std::max(told_, std::min(now, most));
     }
 
     void tell(std::string_view name) {
