@@ -38,8 +38,9 @@ struct expert_batch {
 
 // Experts from `next` on that have tokens: one, or as many as have together no more weights than a large one has in
 // memory, nor more activations than weights. Moves `next` behind them.
-[[nodiscard]] inline expert_batch next_batch(std::span<const feed_forward_weights> experts,
-                                             std::span<const std::vector<routed_token>> routed, std::size_t& next) {
+template <class = void>
+[[nodiscard]] expert_batch next_batch(std::span<const feed_forward_weights> experts,
+                                      std::span<const std::vector<routed_token>> routed, std::size_t& next) {
     constexpr std::size_t most_weights = 4 * loaded_weights;
     expert_batch batch;
     std::size_t weights = 0, activations = 0;
