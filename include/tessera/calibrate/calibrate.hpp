@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <iterator>
+#include <numeric>
 #include <span>
 #include <utility>
 #include <vector>
@@ -92,8 +93,9 @@ template <tensor_source Source>
     }
 
     const std::vector<double> work = decoder.work_of(windows.tokens().size());
-    stage_meter meter(report, {"calibrate", "tokens", windows.tokens().size(), decoder::work_of_layers(work)});
-    for (std::size_t layer = 0; layer < result.resumed; ++layer) meter.skip(work[layer]);
+    stage_meter meter(report,
+                      {"calibrate", "tokens", windows.tokens().size(), decoder::work_of_layers(work),
+                       std::accumulate(work.begin(), work.begin() + static_cast<std::ptrdiff_t>(result.resumed), 0.0)});
     input_collector collector({.window = windows.length(), .gram = options.gram, .threads = options.threads});
     const std::size_t layers = decoder.spec().layers.size();
     for (std::size_t layer = result.resumed; layer <= layers; ++layer) {

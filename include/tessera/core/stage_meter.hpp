@@ -27,6 +27,7 @@ public:
         std::string_view name, unit;
         std::uint64_t total;  ///< units
         double work;          ///< of all of them
+        double before = 0;    ///< the part of it that an earlier run has done
     };
     struct part {
         std::string_view kind;      ///< "layer"
@@ -37,7 +38,7 @@ public:
 
     /// Reports the beginning. Without a callback it does nothing at all.
     stage_meter(progress_callback report, const stage& about)
-        : report_(report), stage_(about), before_(detail::current_meter) {
+        : report_(report), stage_(about), before_(detail::current_meter), base_(about.before) {
         if (!report_) return;
         detail::current_meter = this;
         tell({});
@@ -60,9 +61,6 @@ public:
         has_part_ = true;
         tell({});
     }
-
-    /// Parts that were done before this run.
-    void skip(double work) noexcept { base_ += work; }
 
     /// Some work is done, on what is called `name`.
     void add(double work, std::string_view name = {}) {
@@ -109,7 +107,8 @@ private:
     stage_meter* before_;
     part part_{};
     bool has_part_ = false, is_finished_ = false;
-    double base_ = 0, worked_ = 0;  // of the parts before, and since
+    double base_;        // work of the parts before
+    double worked_ = 0;  // since
     std::uint64_t told_ = 0;
 };
 

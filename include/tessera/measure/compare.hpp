@@ -78,6 +78,7 @@ template <metric Metric = kl_divergence>
     stage_meter meter(report, {"compare", "tokens", total, static_cast<double>(total)});
     for (std::size_t first = 0; first < total; first += tile_rows) {
         const std::size_t rows = std::min(tile_rows, total - first);
+        meter.begin({.kind = {}, .number = 0, .count = 0, .work = static_cast<double>(rows)});
         const mutable_matrix_view p_logits({buffer.get(), rows * vocabulary}, vocabulary);
         const mutable_matrix_view q_logits({buffer.get() + rows * vocabulary, rows * vocabulary}, vocabulary);
         p.logits(first, p_logits);
@@ -93,7 +94,6 @@ template <metric Metric = kl_divergence>
             }
         });
         for (Metric& part : parts) collected.merge(std::move(part));
-        meter.begin({.kind = {}, .number = 0, .count = 0, .work = static_cast<double>(rows)});
     }
     meter.finish();
     return collected;
