@@ -172,7 +172,7 @@ public:
         for (const damage_subject& subject : subjects_) {
             const double rest =
                 std::accumulate(work.begin() + static_cast<std::ptrdiff_t>(subject.layer), work.end(), 0.0);
-            subject_work_.push_back(static_cast<double>(points()) * rest);
+            subject_work_.push_back(static_cast<double>(curve_size()) * rest);
             all += subject_work_.back();
         }
         progress_.expect(all - static_cast<double>(passes(source)) * work_of_all(source, windows));
@@ -235,12 +235,14 @@ private:
     };
 
     // The points of a curve, about.
-    [[nodiscard]] std::size_t points() const {
+    [[nodiscard]] std::size_t curve_size() const {
         const std::size_t noises = curve_points_.noises().size();
         return noises > 0 ? noises : direct{}.errors.size();
     }
     // What is known before the model is: passes through it, and the work of one.
-    [[nodiscard]] std::size_t passes(const Source& source) const { return measure_passes(source.tensors(), points()); }
+    [[nodiscard]] std::size_t passes(const Source& source) const {
+        return measure_passes(source.tensors(), curve_size());
+    }
     [[nodiscard]] static double work_of_all(const Source& source, const token_windows& windows) {
         double weights = 0;
         for (const tensor_info& info : source.tensors()) weights += static_cast<double>(info.weights());
