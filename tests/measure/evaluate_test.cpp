@@ -111,7 +111,7 @@ TEST_CASE("a model against itself differs nowhere, and progress runs through thr
     const auto note = [&](const progress& p) {
         CHECK(p.unit == "tokens");
         CHECK(p.total == (p.stage == "compare" ? 21 : 48));
-        if (p.number == 0 || p.done == p.total) seen.emplace_back(p.stage, p.done);
+        if (p.done == 0 || p.done == p.total) seen.emplace_back(p.stage, p.done);
     };
     const auto result = evaluate(model, model, {tokens, 16}, {}, note).result();
     CHECK(result.tokens == 21);
