@@ -7,7 +7,8 @@ namespace cli {
 void convert(const convert_command& command, const app::any_encoders& formats) {
     terminal_listener tell;
     app::quantization job = app::prepare(command.options, tell.listener(), formats);
-    write_model(job, command.kind, {}, formats);
+    tell.clear();
+    write_model(job, command.kind, {}, formats, tell);
 }
 
 }  // namespace cli

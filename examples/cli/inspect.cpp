@@ -115,7 +115,9 @@ void print(const app::inspection& found) {
 
 void inspect(const inspect_command& command, const app::any_formats& formats) {
     terminal_listener tell;
-    const app::inspection found = app::inspect(command.model, tell.listener(), formats);
+    app::listener listener = tell.listener();
+    listener.progress = {};  // it is done at once
+    const app::inspection found = app::inspect(command.model, listener, formats);
     if (command.as == printed::json)
         std::cout << json_text(to_json(found));
     else

@@ -9,6 +9,7 @@
 #include <system_error>
 
 #include "name_pattern.hpp"
+#include "terminal.hpp"
 #include "tessera/core/byte_count.hpp"
 #include "tessera/core/error.hpp"
 #include "tessera/format/engines.hpp"
@@ -111,7 +112,8 @@ void add_without_mtp(CLI::App& command, app::mtp_layers& further) {
 }
 
 void add_threads(CLI::App& command, int& threads) {
-    command.add_option("-t,--threads", threads, "Threads to use; 0: all of the machine's")
+    command
+        .add_option("-t,--threads", threads, "Threads to use; 0: as many as OMP_NUM_THREADS says or may run at a time")
         ->check(CLI::Range(0, 4096).description(""))
         ->type_name("N")
         ->capture_default_str();
@@ -137,6 +139,19 @@ void add_memory(CLI::App& command, app::memory_options& memory) {
                     "A folder for the scratch file (default: the output's, or that of temporary files)")
         ->check(CLI::ExistingDirectory.description(""))
         ->type_name("DIR");
+}
+
+void add_progress(CLI::App& command) {
+    using enum progress_style;
+    static const std::map<std::string, progress_style> styles{
+        {"bar", bar}, {"lines", lines}, {"json", json}, {"none", none}};
+    command
+        .add_option_function<std::string>(
+            "--progress", [](const std::string& name) { choose_progress(styles.at(name)); },
+            "How progress is shown on standard error: bar, lines, json or none\n(default: bar on a terminal, else "
+            "lines)")
+        ->transform(CLI::IsMember({"bar", "lines", "json", "none"}, CLI::ignore_case).description(""))
+        ->type_name("STYLE");
 }
 
 void add_force(CLI::App& command, tessera::existing_file& existing) {
@@ -183,6 +198,7 @@ void add_output(CLI::App& command, app::output_options& output, run_kind& kind) 
     command.add_flag_callback(
         "--dry-run", [&kind] { kind = run_kind::dry; }, "Print the plan and the exact size; write nothing");
     add_threads(command, output.threads);
+    add_progress(command);
 }
 
 CLI::Option* add_json(CLI::App& command, printed& as, const std::string& help) {

@@ -20,6 +20,8 @@ void add_without_mtp(CLI::App& command, app::mtp_layers& further);
 void add_threads(CLI::App& command, int& threads);
 /// --memory and --scratch: of commands that run models.
 void add_memory(CLI::App& command, app::memory_options& memory);
+/// --progress: how progress is shown.
+void add_progress(CLI::App& command);
 void add_untie(CLI::App& command, app::tied_output& tied);
 /// --force: what becomes of outputs that exist, of every command that writes.
 void add_force(CLI::App& command, tessera::existing_file& existing);

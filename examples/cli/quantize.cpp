@@ -49,7 +49,7 @@ void quantize(const quantize_command& command, const app::any_encoders& formats)
     tell.clear();
     if (job.chosen.budget) print_basis(job.plan(), *job.chosen.budget);
     print_gaps(job);
-    write_model(job, command.kind, command.options.report, formats);
+    write_model(job, command.kind, command.options.report, formats, tell);
     job.files.done();
 }
 

@@ -139,6 +139,7 @@ void add_plan(CLI::App& program, cli::plan_command& run, const any_encoders& for
     cli::add_work(*command, options.work);
     cli::add_force(*command, options.existing);
     cli::add_threads(*command, options.threads);
+    cli::add_progress(*command);
     command->footer(
         "A plan is a file to read and edit: the name and format of every tensor count.\n\n"
         "Examples:\n  tessera plan model-BF16.gguf --imatrix imatrix.gguf --damage damage.json --target-size 4.2GiB -o "
@@ -182,6 +183,7 @@ void add_ablate(CLI::App& program, cli::ablate_command& run, const any_encoders&
     cli::add_json(*command, run.as, "Print JSON");
     cli::add_work(*command, options.work);
     cli::add_threads(*command, options.threads);
+    cli::add_progress(*command);
     command->footer(
         "Examples:\n  tessera ablate model-BF16.gguf --plan plan.json --imatrix imatrix.gguf\n"
         "  tessera ablate model-BF16.gguf --plan plan.json --imatrix imatrix.gguf --tensors values=attn_v --bits 3");
@@ -244,6 +246,7 @@ void add_calibrate(CLI::App& program, app::calibrate_options& options, const any
     cli::add_force(*command, options.existing);
     cli::add_threads(*command, options.threads);
     cli::add_memory(*command, options.memory);
+    cli::add_progress(*command);
     command->footer(
         "Examples:\n  tessera calibrate models/fable-3m --text stories.txt -o imatrix.gguf\n"
         "  tessera calibrate model-BF16.gguf --text wiki=2 'code/*.txt' --tokens 500000 -o imatrix.gguf\n"
@@ -275,6 +278,7 @@ void add_evaluate(CLI::App& program, cli::evaluate_command& run, const any_encod
     cli::add_json(*command, run.as, "Print JSON");
     cli::add_threads(*command, options.threads);
     cli::add_memory(*command, options.memory);
+    cli::add_progress(*command);
     command->footer(
         "The second half of every window is scored. A single plain text is cut as llama-perplexity does;\n"
         "several texts or conversations are packed into windows.\n\n"

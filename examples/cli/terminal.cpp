@@ -1,11 +1,12 @@
 #include "terminal.hpp"
 
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <array>
-#include <cmath>
 #include <cstdio>
+#include <string>
 #include <string_view>
 
 #include "tessera/core/printable.hpp"
@@ -19,26 +20,6 @@ namespace {
 std::size_t display_width(std::string_view text) {
     return static_cast<std::size_t>(
         std::count_if(text.begin(), text.end(), [](char c) { return (static_cast<unsigned char>(c) & 0xc0) != 0x80; }));
-}
-
-// "12.3 M", with a metric prefix.
-std::string metric(double value) {
-    constexpr std::array<std::string_view, 5> prefixes{"", "k", "M", "G", "T"};
-    std::size_t p = 0;
-    for (; value >= 999.5 && p + 1 < prefixes.size(); ++p) value /= 1000.0;
-    return fixed(value, p == 0 || value >= 99.95 ? 0 : value >= 9.995 ? 1 : 2) + " " + std::string(prefixes[p]);
-}
-
-std::string duration_text(double seconds) {
-    const auto whole = static_cast<std::uint64_t>(seconds + 0.5);
-    std::array<char, 32> text{};
-    if (whole >= 3600)
-        std::snprintf(text.data(), text.size(), "%u:%02u:%02u", static_cast<unsigned>(whole / 3600),
-                      static_cast<unsigned>(whole / 60 % 60), static_cast<unsigned>(whole % 60));
-    else
-        std::snprintf(text.data(), text.size(), "%u:%02u", static_cast<unsigned>(whole / 60),
-                      static_cast<unsigned>(whole % 60));
-    return text.data();
 }
 
 }  // namespace
@@ -109,45 +90,36 @@ std::ostream& operator<<(std::ostream& out, const text_table& table) {
     return out;
 }
 
-progress_line::progress_line() : is_terminal_(::isatty(STDERR_FILENO) == 1) {}
+namespace {
 
-progress_line::~progress_line() {
-    if (width_ > 0) std::fprintf(stderr, "\r%*s\r", static_cast<int>(width_), "");
+progress_style chosen_style = progress_style::automatic;
+
+progress_style style_here() {
+    if (chosen_style != progress_style::automatic) return chosen_style;
+    return ::isatty(STDERR_FILENO) == 1 ? progress_style::bar : progress_style::lines;
 }
 
-void progress_line::operator()(const tessera::progress& now) {
-    tessera::stop_if_requested();
-    if (!is_terminal_) return;
-    const auto time = clock::now();
-    if (now.stage != stage_) {
-        stage_ = now.stage;
-        started_ = time;
-        drawn_ = {};
-    }
-    if (time - drawn_ < std::chrono::milliseconds(100) && now.done < now.total) return;
-    drawn_ = time;
+std::size_t terminal_columns() {
+    ::winsize size{};
+    return ::ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0 ? size.ws_col : 80;
+}
 
-    constexpr int bar_width = 24;
-    const double share = now.total == 0 ? 1.0 : static_cast<double>(now.done) / static_cast<double>(now.total);
-    const double seconds = std::chrono::duration<double>(time - started_).count();
-    const int filled = static_cast<int>(share * bar_width);
-    std::string line = tessera::printable(stage_) + " [" + std::string(static_cast<std::size_t>(filled), '#') +
-                       std::string(static_cast<std::size_t>(bar_width - filled), '.') + "] " + fixed(100.0 * share, 0) +
-                       " %";
-    if (seconds > 0.5 && now.done > 0) {
-        const double rate = static_cast<double>(now.done) / seconds;
-        line += "  " + metric(rate) + (rate >= 1000 ? " " : "") + std::string(now.unit) + "/s  " +
-                duration_text(static_cast<double>(now.total - now.done) / rate) + " left";
-    }
-    const std::size_t blanks = width_ > line.size() ? width_ - line.size() : 0;
-    width_ = line.size();
-    std::fprintf(stderr, "\r%s%*s", line.c_str(), static_cast<int>(blanks), "");
+}  // namespace
+
+void choose_progress(progress_style style) { chosen_style = style; }
+
+terminal_listener::terminal_listener() : report_(style_here(), terminal_columns()) {}
+
+void terminal_listener::show(const std::string& text) {
+    if (text.empty()) return;
+    std::fwrite(text.data(), 1, text.size(), stderr);
     std::fflush(stderr);
 }
 
 void terminal_listener::progress_sink::operator()(const tessera::progress& now) const {
-    if (!to->line_) to->line_.emplace();
-    (*to->line_)(now);
+    tessera::stop_if_requested();
+    const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - to->started_).count();
+    show(to->report_.at(seconds, now));
 }
 
 void terminal_listener::sentence_sink::operator()(std::string_view sentence) const {

@@ -1,4 +1,4 @@
-// What a person sees: a progress line on standard error, tables and figures on standard output.
+// What a person sees: progress on standard error, tables and figures on standard output.
 #pragma once
 
 #include <chrono>
@@ -6,13 +6,14 @@
 #include <cstdint>
 #include <filesystem>
 #include <iostream>
-#include <optional>
 #include <ostream>
+#include <span>
 #include <streambuf>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "progress_report.hpp"
 #include "tessera/app/listener.hpp"
 #include "tessera/core/progress.hpp"
 
@@ -62,35 +63,22 @@ private:
     std::vector<bool> is_right_;
 };
 
-/// A progress callback: one line with share, rate and time left, redrawn a few times a second when standard error is a
-/// terminal, gone when the object is. Throws tessera::stopped when the program was asked to stop.
-class progress_line {
-public:
-    progress_line();
-    progress_line(const progress_line&) = delete;
-    progress_line& operator=(const progress_line&) = delete;
-    ~progress_line();
-    void operator()(const tessera::progress& now);
+/// How all listeners of this process show progress from now on (--progress).
+void choose_progress(progress_style style);
 
-private:
-    using clock = std::chrono::steady_clock;
-    bool is_terminal_;
-    std::string stage_;
-    clock::time_point started_, drawn_;
-    std::size_t width_ = 0;
-};
-
-/// Whom a verb tells what it does: a progress line, sentences on standard output, and notes on how a model's files were
-/// read on standard error.
+/// Whom a verb tells what it does: progress on standard error, sentences on standard output, and notes on how a model's
+/// files were read on standard error. Its callback throws an interruption when the program was asked to stop, so that
+/// what was begun is undone. A command has one from beginning to end, since times are estimated for all of it.
 class terminal_listener {
 public:
-    terminal_listener() = default;
+    terminal_listener();
     terminal_listener(const terminal_listener&) = delete;
     terminal_listener& operator=(const terminal_listener&) = delete;
+    ~terminal_listener() { clear(); }
 
-    [[nodiscard]] tessera::app::listener listener() { return {progress_, said_, noted_}; }
+    [[nodiscard]] tessera::app::listener listener() { return {progress_, said_, noted_, planned_}; }
     /// The progress line is gone: something else is printed.
-    void clear() { line_.reset(); }
+    void clear() { show(report_.clear()); }
 
 private:
     struct progress_sink {
@@ -103,8 +91,16 @@ private:
         void operator()(std::string_view sentence) const;
     };
 
-    std::optional<progress_line> line_;
+    struct plan_sink {
+        terminal_listener* to;
+        void operator()(std::span<const tessera::app::planned_stage> stages) const { to->report_.plan(stages); }
+    };
+    static void show(const std::string& text);
+
+    progress_report report_;
+    std::chrono::steady_clock::time_point started_ = std::chrono::steady_clock::now();
     progress_sink progress_{this};
+    plan_sink planned_{this};
     sentence_sink said_{this, &std::cout};
     sentence_sink noted_{this, &std::cerr};
 };

@@ -7,13 +7,12 @@
 #include "encoding_report.hpp"
 #include "engine_report.hpp"
 #include "plan_report.hpp"
-#include "terminal.hpp"
 #include "tessera/core/output_file.hpp"
 
 namespace cli {
 
 void write_model(app::quantization& job, run_kind kind, const std::filesystem::path& report_path,
-                 const app::any_encoders& formats) {
+                 const app::any_encoders& formats, terminal_listener& tell) {
     const tessera::select::plan& plan = job.plan();
     const app::stored_model stored = app::stored_as(job, formats);
     const std::string size = size_text(plan, stored.file_bytes());
@@ -30,10 +29,8 @@ void write_model(app::quantization& job, run_kind kind, const std::filesystem::p
 
     print_needs(needs);  // before the work, for whom that is too much
     const auto started = std::chrono::steady_clock::now();
-    const encoding_report report = [&] {
-        terminal_listener tell;
-        return encoding_report{job.encoder, job.inputs, app::write(job, tell.listener(), formats)};
-    }();
+    const encoding_report report{job.encoder, job.inputs, app::write(job, tell.listener(), formats)};
+    tell.clear();
     const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - started).count();
     print_formats(plan);
     print_encoding(plan, report);

@@ -4,12 +4,13 @@
 #include <filesystem>
 
 #include "commands.hpp"
+#include "terminal.hpp"
 
 namespace cli {
 
 /// Writes the model, and tells on standard output what was done and, if there is a path for it, in a JSON file how each
-/// tensor was encoded; on a dry run only tells what would be done.
+/// tensor was encoded; on a dry run only tells what would be done. `tell` is the command's.
 void write_model(app::quantization& job, run_kind kind, const std::filesystem::path& report_path,
-                 const app::any_encoders& formats);
+                 const app::any_encoders& formats, terminal_listener& tell);
 
 }  // namespace cli

@@ -236,9 +236,14 @@ TEST_CASE("a run that is killed, again and again, ends with the bytes of one tha
             constexpr ::rlimit nothing{0, 0};
             ::setrlimit(RLIMIT_CORE, &nothing);
             try {
-                run([&](const progress&) { std::raise(SIGKILL); },
+                bool is_worked_on = false;
+                run(
+                    [&](const progress&) {
+                        if (is_worked_on) std::raise(SIGKILL);  // the next report comes after saving
+                    },
                     [&](std::size_t at, std::span<const input_statistics>) {
                         if (at != layer) ::_exit(2);
+                        is_worked_on = true;
                         if (when == moment::before_saving) std::raise(SIGKILL);
                         if (when == moment::while_saving) ::setrlimit(RLIMIT_FSIZE, &nothing);
                     });

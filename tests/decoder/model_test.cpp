@@ -142,15 +142,57 @@ TEST_CASE("running layer by layer gives the result of a whole run") {
     const auto tokens = support::random_tokens(20, 50);
     decoder::activations whole = decoder.embed({tokens, 10});
     decoder::activations parts = decoder.embed({tokens, 10});
-    std::vector<std::uint64_t> reported;
+    std::vector<std::uint64_t> at_layers;  // tokens done when each layer began, and at the end
+    std::vector<std::string> names;        // of what was worked on within a layer
     const auto note = [&](const progress& p) {
-        CHECK(p.total == 3);
-        reported.push_back(p.done);
+        CHECK(p.unit == "tokens");
+        CHECK(p.total == 20);
+        if (p.number > 0) CHECK(p.part == "layer");
+        if (p.number == 2 && !p.name.empty()) names.emplace_back(p.name);
+        if (p.name.empty() && p.number > 0) at_layers.push_back(p.done);
     };
     decoder.run(whole, note);
     for (std::size_t l = 0; l < 3; ++l) decoder.run_layer(l, parts);
     CHECK(all_rows(whole) == all_rows(parts));
-    CHECK(reported == std::vector<std::uint64_t>{1, 2, 3});
+    CHECK(at_layers == std::vector<std::uint64_t>{0, 6, 13, 20});
+    CHECK(names.size() >= 3);
+    CHECK(std::ranges::all_of(names, [](const std::string& name) { return name.starts_with("blk.1."); }));
+}
+
+TEST_CASE("small experts work in batches: the same bits for any number of threads, shared and weighed ones, too") {
+    const memory_source source = make_tiny_model({.layers = 2, .experts = 64, .experts_used = 5});
+    const auto tokens = support::random_tokens(400, 50);
+    std::vector<float> first;
+    std::vector<std::vector<std::string>> seen;
+    for (const int threads : {1, 2, 5}) {
+        const decoder::model decoder(source, {.threads = threads});
+        decoder::activations state = decoder.embed({tokens, 40});
+        std::vector<std::string>& order = seen.emplace_back();
+        decoder.run(state, {}, [&](const decoder::linear_input& input) {
+            const decoder::linear& layer = *input.shared.front();
+            order.push_back(layer.tensor->name + " " + std::to_string(layer.first_row) + " " +
+                            std::to_string(input.rows.rows()));
+        });
+        if (first.empty()) first = all_rows(state);
+        CHECK(all_rows(state) == first);
+    }
+    CHECK(seen[0] == seen[1]);
+    CHECK(seen[0] == seen[2]);
+    std::size_t loops = 0, largest = 0;  // experts share loops: few of them, with many items
+    const auto count = [&](std::size_t items, function_ref<void(std::size_t)> body) {
+        ++loops;
+        largest = std::max(largest, items);
+        for (std::size_t i = 0; i < items; ++i) body(i);
+    };
+    const loop_runner runner(count);
+    watch_loops(&runner);
+    const decoder::model decoder(source);
+    decoder::activations state = decoder.embed({tokens, 40});
+    decoder.run(state);
+    watch_loops(nullptr);
+    CHECK(all_rows(state) == first);
+    CHECK(loops < 2 * 64);
+    CHECK(largest >= 64);
 }
 
 TEST_CASE("a pass reads every row of every matrix once, whatever the number of tokens") {

@@ -18,6 +18,7 @@
 #include "tessera/app/measuring.hpp"
 #include "tessera/app/open_model.hpp"
 #include "tessera/app/options.hpp"
+#include "tessera/app/stages.hpp"
 #include "tessera/app/work_files.hpp"
 #include "tessera/calibrate/importance_table.hpp"
 #include "tessera/core/bytes.hpp"
@@ -25,7 +26,7 @@
 #include "tessera/core/journal.hpp"
 #include "tessera/core/output_rule.hpp"
 #include "tessera/core/printable.hpp"
-#include "tessera/core/progress.hpp"
+#include "tessera/core/stage_meter.hpp"
 #include "tessera/core/tensor_info.hpp"
 #include "tessera/core/token_windows.hpp"
 #include "tessera/damage/ablate.hpp"
@@ -101,16 +102,23 @@ template <class Formats = builtin_formats>
         const auto used = first_windows(model, windows, options.measuring, changes.size() + 2, options.threads, files,
                                         work_folder::measured_plans);
         const importance_table none;
+        const std::size_t tokens = used.tokens().size(), passes = changes.size() + 2;
+        double encoding = 0;
+        for (const select::choice& choice : plan.choices) encoding += search_work(choice.target);
+        const double pass = model_work(model.tensors(), model.metadata()).pass(tokens);
+        const double work = static_cast<double>(passes) * pass + encoding;
+        const planned_stage stage{"ablate", work};
+        listener.plan({&stage, 1});
+        stage_meter progress(listener.progress, {stage.name, "tokens", passes * tokens, work});
         any_plan_meter meter = formats.meter(model, importances == nullptr ? none : importances->file.importances, used,
                                              options.threads, options.importances.memory);
         measured_changes all{{plan, meter.measure(plan, meter.samples())}, std::move(done)};
         while (all.changes.size() < changes.size()) {
+            progress.begin({"change", all.changes.size() + 1, changes.size(), pass});
             all.changes.push_back(tessera::ablate(meter, all.before, changes[all.changes.size()], formats.fallback));
             if (kept) kept->append(as_byte_view(std::span(&all.changes.back(), 1)));
-            if (listener.progress)
-                listener.progress(
-                    {.stage = "ablate", .unit = "changes", .done = all.changes.size(), .total = changes.size()});
         }
+        progress.finish();
         return all;
     });
     files.done();

@@ -15,6 +15,7 @@
 #include "tessera/app/memory.hpp"
 #include "tessera/app/open_model.hpp"
 #include "tessera/app/options.hpp"
+#include "tessera/app/stages.hpp"
 #include "tessera/app/texts.hpp"
 #include "tessera/app/work_files.hpp"
 #include "tessera/calibrate/calibrate.hpp"
@@ -103,6 +104,9 @@ calibrated calibrate(const calibrate_options& options, const listener& listener 
     });
 
     const std::filesystem::path checkpoint = files.folder().file(concat(work_folder::calibration, ".journal"));
+    const planned_stage stage{"calibrate",
+                              model_work(model.tensors(), model.metadata()).pass(text.windows.used.tokens().size())};
+    listener.plan({&stage, 1});
     const auto started = std::chrono::steady_clock::now();
     calibration result = go_on(files, work_folder::calibration, [&] {
         try {

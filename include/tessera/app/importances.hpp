@@ -23,6 +23,7 @@
 #include "tessera/calibrate/imatrix_file.hpp"
 #include "tessera/calibrate/rare_matrices.hpp"
 #include "tessera/core/error.hpp"
+#include "tessera/core/function_ref.hpp"
 #include "tessera/core/journal.hpp"
 #include "tessera/core/metadata.hpp"
 #include "tessera/core/printable.hpp"
@@ -47,12 +48,13 @@ namespace detail {
 template <class Model>
 [[nodiscard]] imatrix_file calibrate_at_once(const importance_options& options, const Model& model,
                                              const metadata& properties, work_files& files, int threads,
-                                             const listener& listener) {
+                                             const listener& listener, function_ref<void(std::uint64_t)> counted) {
     constexpr const char* origin_key = "tessera.calibration.origin";
     const calibration_text text = read_calibration_text(properties, {.texts = {.texts = options.texts}});
     listener.say("text: ", printable(text.framing));
     const token_windows& windows = text.windows.used;
     const auto run = [&](const std::filesystem::path& checkpoint) {
+        if (counted) counted(windows.tokens().size());
         decoder::tile_memory memory(tile_memory_of(
             options.memory,
             needs_of(memory_stage::running, model.metadata(), model.tensors(), windows.length(), threads)));
@@ -96,11 +98,12 @@ template <class Model>
 /// Reads the importance matrix, or makes one from the texts, which the model's tokenizer and chat template as
 /// `properties` describe them make tokens of, and blends experts that few tokens reached. What was made is kept as
 /// `files` says. Nothing when the options name neither. Throws when the file is another model's, and at once when the
-/// options contradict each other.
+/// options contradict each other. `counted` is told the number of tokens before a text is worked on.
 template <class Model>
 [[nodiscard]] std::optional<loaded_importances> load_importances(const importance_options& options, const Model& model,
                                                                  const metadata& properties, work_files& files,
-                                                                 int threads, const listener& listener) {
+                                                                 int threads, const listener& listener,
+                                                                 function_ref<void(std::uint64_t)> counted = {}) {
     if (options.inputs && options.encoder.value_or(encoder_kind::feedback) != encoder_kind::feedback)
         detail::fail_without_feedback();
     if (options.file.empty() && options.texts.empty()) return std::nullopt;
@@ -111,7 +114,7 @@ template <class Model>
         loaded.file = read_imatrix(options.file);
     } else {
         loaded.path = options.texts.front();
-        loaded.file = detail::calibrate_at_once(options, model, properties, files, threads, listener);
+        loaded.file = detail::calibrate_at_once(options, model, properties, files, threads, listener, counted);
     }
     importance_table& importances = loaded.file.importances;
     about(loaded.path, [&] { importances.require_fit(model.tensors()); });

@@ -1,6 +1,7 @@
 // What work tells while it lasts.
 #pragma once
 
+#include <span>
 #include <string_view>
 
 #include "tessera/core/error.hpp"
@@ -9,16 +10,27 @@
 
 namespace tessera::app {
 
+/// A stage that a verb will come to, and what it is estimated to take, as stage_meter has it.
+struct planned_stage {
+    std::string_view name;
+    double work;
+};
+
 /// Whom a verb tells what it does. All may be empty. They refer to callables that outlive the call.
 struct listener {
     progress_callback progress = {};
     function_ref<void(std::string_view)> said = {};   ///< a sentence for a person: what was read, resumed, written
     function_ref<void(std::string_view)> noted = {};  ///< the same of how a model's files were read
+    /// The stages from here to the end, in order: before they begin, and again when more is known of them.
+    function_ref<void(std::span<const planned_stage>)> planned = {};
 
     /// Says the parts as one sentence.
     template <class... Parts>
     void say(const Parts&... parts) const {
         if (said) said(concat(parts...));
+    }
+    void plan(std::span<const planned_stage> stages) const {
+        if (planned) planned(stages);
     }
     template <class... Parts>
     void note(const Parts&... parts) const {

@@ -23,6 +23,7 @@
 #include "tessera/app/listener.hpp"
 #include "tessera/app/open_model.hpp"
 #include "tessera/app/options.hpp"
+#include "tessera/app/stages.hpp"
 #include "tessera/app/texts.hpp"
 #include "tessera/app/work_files.hpp"
 #include "tessera/calibrate/imatrix_file.hpp"
@@ -33,6 +34,8 @@
 #include "tessera/core/mapped_file.hpp"
 #include "tessera/core/output_file.hpp"
 #include "tessera/core/printable.hpp"
+#include "tessera/core/stage_meter.hpp"
+#include "tessera/core/tensor_info.hpp"
 #include "tessera/core/token_windows.hpp"
 #include "tessera/damage/kept_damage.hpp"
 #include "tessera/damage/measure_damage.hpp"
@@ -49,6 +52,65 @@
 #include "tessera/tensor/untied_source.hpp"
 
 namespace tessera::app {
+
+/// What a command still has to do.
+struct stages_ahead {
+    enum class calibration { ahead, done };
+    enum class writing { ahead, none };
+    calibration importances;
+    writing output;
+};
+
+/// The stages of a command with a text of `tokens` tokens.
+[[nodiscard]] inline std::vector<planned_stage> stages_of(std::span<const tensor_info> tensors,
+                                                          const metadata& properties, const target_options& target,
+                                                          const encoding& encoding, std::uint64_t tokens,
+                                                          const stages_ahead& ahead) {
+    const model_work model(tensors, properties);
+    std::vector<planned_stage> stages;
+    if (ahead.importances == stages_ahead::calibration::ahead) stages.push_back({"calibrate", model.pass(tokens)});
+    if (target.is_given()) {
+        const std::size_t points =
+            target.measuring.measure == damage_measuring::noise ? perturbation{}.sizes.size() : direct{}.errors.size();
+        const std::size_t passes = measure_passes(tensors, points);
+        const auto measured = [&](std::size_t times) {
+            const std::uint64_t each =
+                target.measuring.tokens > 0 ? target.measuring.tokens : default_measure_tokens(tensors, times);
+            return static_cast<double>(times) * model.pass(each);
+        };
+        if (target.damage.empty() || !std::filesystem::exists(target.damage))
+            stages.push_back({"measure", measured(passes)});
+        if (target.refine > 0) stages.push_back({"refine", measured(2 * target.refine + 2)});
+    }
+    if (ahead.output == stages_ahead::writing::ahead) {
+        const bool is_feedback = encoding.encoder == encoder_kind::feedback;
+        const int passes = encoding.inputs == feedback_inputs::quantized ? 2 : 1;
+        stages.push_back({"quantize", writing_work(tensors, model, is_feedback ? tokens : 0, passes)});
+    }
+    return stages;
+}
+
+/// The same before there are importances: tells the listener as soon as the text has been counted.
+struct tells_stages {
+    const any_model& model;
+    const target_options& target;
+    const importance_options& importances;
+    stages_ahead::writing output;
+    const app::listener& listener;
+
+    void operator()(std::uint64_t tokens) const {
+        const encoding expected{importances.encoder.value_or(encoder_kind::feedback), nullptr,
+                                importances.inputs.value_or(feedback_inputs::quantized)};
+        tell(expected, tokens, stages_ahead::calibration::ahead);
+    }
+    void tell(const encoding& encoding, std::uint64_t tokens, stages_ahead::calibration calibration) const {
+        listener.plan(stages_of(model.tensors(), model.metadata(), target, encoding, tokens, {calibration, output}));
+    }
+    void tell(const encoding& encoding) const {
+        const auto text = encoding.importances == nullptr ? std::nullopt : encoding.importances->text();
+        tell(encoding, text ? text->all().tokens().size() : 0, stages_ahead::calibration::done);
+    }
+};
 
 /// The windows to measure on: those of the options' text, or else those that the calibration held out. Throws when
 /// there are neither.
@@ -249,6 +311,11 @@ template <class Model>
                           detail::measuring_identity(model, options.measuring, weighted, windows));
         const auto used = first_windows(model, windows, options.measuring, 2 * options.refine, threads, files,
                                         work_folder::measured_plans);
+        const std::size_t tokens = used.tokens().size(), passes = 2 * options.refine + 2;
+        const model_work one(model.tensors(), model.metadata());
+        double work = static_cast<double>(passes) * one.pass(tokens);
+        for (const tensor_info& info : model.tensors()) work += search_work(info);
+        stage_meter progress(listener.progress, {"refine", "tokens", passes * tokens, work});
         remembering_meter meter(formats.meter(model, importances == nullptr ? none : importances->file.importances,
                                               used, threads, encoding.memory),
                                 known ? &*known : nullptr);
@@ -256,6 +323,7 @@ template <class Model>
         select::plan plan = draft;
         const select::refined<remembering_meter> strategy{budget, &meter, {.trials = options.refine}, &report};
         strategy.settle(plan, formats.fallback);
+        progress.finish();
         listener.say("refined on ", used.size(), " windows: ", report.taken, " of ", report.tried,
                      " swaps of bytes helped");
         return plan;

@@ -35,12 +35,18 @@ namespace app {
 [[nodiscard]] inline any_model open(const model_options& options, const any_formats& formats,
                                     const listener& listener) {
     using huggingface::output_matrix;
+    const std::string name = options.path.string();
+    if (listener.progress) listener.progress({.stage = "reading", .unit = "tensors", .name = name});
     const bool keeps_output = options.tied == tied_output::kept;
     any_model model = open_model(
         options.path, {.output = keeps_output ? output_matrix::untied : output_matrix::as_config_says}, formats);
     for (const std::string& note : model.notes())
         listener.note("note: ", printable(options.path.string()), ": ", printable(note));
     if (options.further == mtp_layers::left_out) model.leave_out_mtp_layers();
+    if (listener.progress) {
+        const std::size_t tensors = model.tensors().size();
+        listener.progress({.stage = "reading", .unit = "tensors", .done = tensors, .total = tensors, .name = name});
+    }
     return model;
 }
 

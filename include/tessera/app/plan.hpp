@@ -213,9 +213,11 @@ template <class Choose>
     files.check();
     const any_model model = open(options.model, formats, listener);
     require_plannable(model, options.names, options.target, formats);
+    const tells_stages stages{model, options.target, options.importances, stages_ahead::writing::none, listener};
     const auto loaded =
-        load_importances(options.importances, model, model.metadata(), files, options.threads, listener);
+        load_importances(options.importances, model, model.metadata(), files, options.threads, listener, stages);
     const encoding encoding = choose_encoding(options.importances, loaded ? &*loaded : nullptr);
+    stages.tell(encoding);
     plans_made made{{}, {}, model.metadata(), noted_metadata(model.metadata(), encoding.importances), std::move(files)};
     choose(model, encoding, made);
     return made;

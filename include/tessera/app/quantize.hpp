@@ -16,6 +16,7 @@
 #include "tessera/app/encoding.hpp"
 #include "tessera/app/importances.hpp"
 #include "tessera/app/listener.hpp"
+#include "tessera/app/measuring.hpp"
 #include "tessera/app/memory.hpp"
 #include "tessera/app/model_summary.hpp"
 #include "tessera/app/open_model.hpp"
@@ -140,11 +141,13 @@ template <class Formats = builtin_formats>
     importance_options importances = options.importances;
     importances.memory = with_scratch(importances.memory, output.path);
     detail::require_memory(model, options.target, importances, output.threads);
-    job.importances = load_importances(importances, model, properties, job.files, output.threads, listener);
+    const tells_stages stages{model, options.target, importances, stages_ahead::writing::ahead, listener};
+    job.importances = load_importances(importances, model, properties, job.files, output.threads, listener, stages);
     const encoding encoding = choose_encoding(importances, job.importances ? &*job.importances : nullptr);
     job.encoder = encoding.encoder;
     job.memory = encoding.memory;
     job.inputs = encoding.inputs;
+    stages.tell(encoding);
     job.properties = noted_metadata(properties, encoding.importances);
     const model_summary stored(model.tensors());
     if (const auto* layout = formats.find(stored.main_format()); layout == nullptr || layout->block_size > 1)

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <iterator>
+#include <numeric>
 #include <optional>
 #include <span>
 #include <utility>
@@ -19,6 +20,7 @@
 #include "tessera/core/journal.hpp"
 #include "tessera/core/output_rule.hpp"
 #include "tessera/core/progress.hpp"
+#include "tessera/core/stage_meter.hpp"
 #include "tessera/core/token_windows.hpp"
 #include "tessera/decoder/activations.hpp"
 #include "tessera/decoder/matrix.hpp"
@@ -104,9 +106,14 @@ template <tensor_source Source>
         result.resumed = checkpoint->resume(result.inputs, state);
     }
 
+    const std::vector<double> work = decoder.work_of(windows.tokens().size());
+    stage_meter meter(report,
+                      {"calibrate", "tokens", windows.tokens().size(), decoder::work_of_layers(work),
+                       std::accumulate(work.begin(), work.begin() + static_cast<std::ptrdiff_t>(result.resumed), 0.0)});
     input_collector collector({.window = windows.length(), .gram = options.gram, .threads = options.threads});
     const std::size_t layers = decoder.spec().layers.size();
     for (std::size_t layer = result.resumed; layer <= layers; ++layer) {
+        meter.begin({"layer", layer + 1, layers + 1, layer < layers ? work[layer] : 0.0});
         if (layer < layers)
             decoder.run_layer(layer, state, collector, decoder::shown_inputs::parts);
         else
@@ -117,8 +124,8 @@ template <tensor_source Source>
             for (column_statistics& matrix : input.matrices) matrix.gram.resize(0, 0);
         if (checkpoint && layer < layers) checkpoint->add(layer, inputs, state);
         std::ranges::move(inputs, std::back_inserter(result.inputs));
-        if (report) report({.stage = "calibrate", .unit = "layers", .done = layer + 1, .total = layers + 1});
     }
+    meter.finish();
     return result;
 }
 

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "tessera/core/parallel.hpp"
+#include "tessera/core/stage_meter.hpp"
 #include "tessera/decoder/matrix.hpp"
 #include "tessera/kernels/column_sums.hpp"
 
@@ -108,6 +109,7 @@ void add_gram(column_statistics& to, const activation_rows& rows, int threads) {
         else  // rounding may differ between the two halves
             lower.triangularView<Eigen::StrictlyUpper>() = lower.transpose();
     });
+    count_work(static_cast<double>(rows.rows()) * static_cast<double>(columns * columns) / 2);
 }
 
 /// Adds x' y to `moments`, for two inputs of the same tokens: float products as add_gram's.
@@ -123,6 +125,7 @@ void add_cross_moments(decoder::matrix& moments, const activation_rows& x, const
         const Eigen::Index height = std::min(tile, x.cols() - a), width = std::min(tile, y.cols() - b);
         detail::add_row_products(moments.block(a, b, height, width), x.middleCols(a, height), y.middleCols(b, width));
     });
+    count_work(static_cast<double>(x.rows()) * static_cast<double>(moments.size()));
 }
 
 }  // namespace tessera

@@ -59,6 +59,9 @@ public:
     /// The source with embedding and output apart.
     [[nodiscard]] const untied_source<Source>& shown() const noexcept { return shown_; }
 
+    /// What the layers and the output are estimated to take (see decoder::token_work).
+    [[nodiscard]] std::vector<double> work() const { return reference_.decoder().work_of(windows_.tokens().size()); }
+
     /// The tensors that plans decide about, in the order of the forward pass.
     [[nodiscard]] std::vector<damage_subject> subjects() const {
         std::vector<damage_subject> all;

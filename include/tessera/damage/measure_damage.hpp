@@ -9,6 +9,7 @@
 #include <deque>
 #include <iterator>
 #include <memory>
+#include <numeric>
 #include <optional>
 #include <span>
 #include <string>
@@ -20,12 +21,14 @@
 #include "tessera/core/block_index.hpp"
 #include "tessera/core/parallel.hpp"
 #include "tessera/core/progress.hpp"
+#include "tessera/core/stage_meter.hpp"
 #include "tessera/core/tied_table.hpp"
 #include "tessera/core/token_windows.hpp"
 #include "tessera/damage/damage_meter.hpp"
 #include "tessera/damage/encoding_trial.hpp"
 #include "tessera/damage/kept_damage.hpp"
 #include "tessera/damage/row_edits.hpp"
+#include "tessera/decoder/token_work.hpp"
 #include "tessera/encode/knowledge.hpp"
 #include "tessera/format/builtin.hpp"
 #include "tessera/measure/compare.hpp"
@@ -156,7 +159,8 @@ public:
           curve_points_(points),
           encoder_(encoder),
           options_(options),
-          report_(report),
+          progress_(report, {"measure", "tokens", passes(source) * windows.tokens().size(),
+                             static_cast<double>(passes(source)) * work_of_all(source, windows)}),
           meter_(source, windows, options.evaluate),
           subjects_(meter_.subjects()),
           entries_(subjects_.size()),
@@ -166,6 +170,15 @@ public:
             select::choice choice{.target = *subject.info, .source = subject.info->layout};
             plan_.choices.push_back(std::move(choice));
         }
+        const std::vector<double> work = meter_.work();
+        double all = decoder::work_of_layers(work);
+        for (const damage_subject& subject : subjects_) {
+            const double rest =
+                std::accumulate(work.begin() + static_cast<std::ptrdiff_t>(subject.layer), work.end(), 0.0);
+            subject_work_.push_back(static_cast<double>(curve_size()) * rest);
+            all += subject_work_.back();
+        }
+        progress_.expect(all - static_cast<double>(passes(source)) * work_of_all(source, windows));
         if (options.kept == nullptr) return;
         auto measured = options.kept->read(subjects_.size(), Formats::layouts);
         for (std::size_t t = 0; t < measured.size(); ++t) {
@@ -175,6 +188,7 @@ public:
             std::ranges::fill(work_[t].done, char{1});
             work_[t].is_complete = true;
             ++measured_;
+            progress_.expect(-subject_work_[t]);
         }
     }
 
@@ -184,6 +198,7 @@ public:
     [[nodiscard]] const tensor_info& target(std::size_t tensor) const { return *subjects_[tensor].info; }
     [[nodiscard]] static constexpr encoder_needs needs() noexcept { return Encoder::needs; }
     [[nodiscard]] int threads() const noexcept { return options_.evaluate.threads; }
+    void expect(double) const noexcept {}  // a schedule's passes go along with the tensors it brings
     [[nodiscard]] bool is_done(const plan_matrix& m) const { return work_[m.tensor].done[m.matrix]; }
 
     [[nodiscard]] bool is_kept() const noexcept { return options_.kept != nullptr; }
@@ -249,6 +264,21 @@ private:
         bool is_complete = false;
     };
 
+    // The points of a curve, about.
+    [[nodiscard]] std::size_t curve_size() const {
+        const std::size_t noises = curve_points_.noises().size();
+        return noises > 0 ? noises : direct{}.errors.size();
+    }
+    // What is known before the model is: passes through it, and the work of one.
+    [[nodiscard]] std::size_t passes(const Source& source) const {
+        return measure_passes(source.tensors(), curve_size());
+    }
+    [[nodiscard]] static double work_of_all(const Source& source, const token_windows& windows) {
+        double weights = 0;
+        for (const tensor_info& info : source.tensors()) weights += static_cast<double>(info.weights());
+        return weights * static_cast<double>(windows.tokens().size());
+    }
+
     [[nodiscard]] trial_options sampling() const {
         return {options_.sample_weights, options_.sample_tiles, options_.evaluate.threads};
     }
@@ -295,6 +325,7 @@ private:
         const damage_subject& subject = subjects_[tensor];
         const tensor_info& info = *subject.info;
         std::ranges::fill(work.done, char{1});
+        progress_.begin({"tensor", measured_ + 1, subjects_.size(), subject_work_[tensor], info.name});
         if (!work.tried) work.tried.emplace(source_, stored(info), info, encoder_, sampling());
         const std::vector<format_error> errors = work.tried->errors(layouts_of(info));
         if (work.encodings.empty()) {
@@ -320,7 +351,7 @@ private:
         if (options_.kept != nullptr) options_.kept->add(tensor, {entries_[tensor], curves_[tensor].curve.points()});
         work.tried.reset();
         ++measured_;
-        if (report_) report_({.stage = "measure", .unit = "tensors", .done = measured_, .total = subjects_.size()});
+        if (measured_ == subjects_.size()) progress_.finish();
     }
 
     [[nodiscard]] static select::tensor_damage entry_of(const tensor_info& info, std::span<const format_error> errors,
@@ -337,9 +368,10 @@ private:
     const Points& curve_points_;
     const Encoder& encoder_;
     const measure_damage_options& options_;
-    progress_callback report_;
+    stage_meter progress_;
     damage_meter<Source> meter_;
     std::vector<damage_subject> subjects_;
+    std::vector<double> subject_work_;
     select::plan plan_;
     std::deque<tensor_work> work_;  // by subject, as what follows
     std::vector<select::tensor_damage> entries_;

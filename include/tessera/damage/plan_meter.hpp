@@ -15,6 +15,7 @@
 
 #include "tessera/calibrate/importance_table.hpp"
 #include "tessera/core/error.hpp"
+#include "tessera/core/stage_meter.hpp"
 #include "tessera/core/tensor_info.hpp"
 #include "tessera/core/tied_table.hpp"
 #include "tessera/core/token_windows.hpp"
@@ -25,6 +26,7 @@
 #include "tessera/measure/kept_logits.hpp"
 #include "tessera/measure/kl_divergence.hpp"
 #include "tessera/measure/scored_model.hpp"
+#include "tessera/quantize/encoding_work.hpp"
 #include "tessera/quantize/tensor_encoding.hpp"
 #include "tessera/select/plan.hpp"
 #include "tessera/select/refined.hpp"
@@ -117,6 +119,7 @@ private:
             for (std::size_t m = 0; m < matrix_count(target); ++m)
                 made->encode(m, {.importance = importances_.find(target, m)});
             made->finish();
+            count_work(search_work(target), target.name);
         }
         overlay_.replace(shown, [&made](const tensor_info&, std::uint64_t first_row, std::uint64_t rows,
                                         std::span<float> out) { made->read(first_row, rows, out); });

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "tessera/core/parallel.hpp"
+#include "tessera/core/stage_meter.hpp"
 #include "tessera/core/tensor_info.hpp"
 #include "tessera/decoder/matrix.hpp"
 #include "tessera/kernels/product.hpp"
@@ -37,8 +38,24 @@ struct linear {
     return part;
 }
 
-/// One tile of the products of some linear layers of one shape with the same activations.
+/// Some linear layers of one shape, to be multiplied with the same activations.
+struct product_group {
+    std::span<const linear* const> layers;
+    const float* rows;  ///< one per token
+    std::size_t tokens;
+    std::size_t stride;  ///< from one row to the next
+
+    template <class In>
+    product_group(std::span<const linear* const> all, const In& in)
+        : layers(all),
+          rows(in.data()),
+          tokens(static_cast<std::size_t>(in.rows())),
+          stride(static_cast<std::size_t>(in.outerStride())) {}
+};
+
+/// One tile of the products of a group.
 struct product_tile {
+    std::size_t group;  ///< which one
     std::size_t first_token, tokens;
     std::size_t first_output, outputs;
     std::span<const linear* const> layers;
@@ -75,62 +92,102 @@ namespace detail {
 
 }  // namespace detail
 
-/// Reads every weight of `layers`, which have one shape, once, and calls body(product_tile) for tiles that together
-/// cover all rows of `in` and all outputs, on several threads. In memory are at most 4 Mi weights of each layer (1024
-/// rows, if they are longer) and, per thread, 1 Mi more and 126 tokens. Products do not depend on the tiles.
-template <tensor_source Source, class In, class Body>
-void for_each_product_tile(const Source& source, std::initializer_list<const linear*> layers, const In& in, int threads,
-                           Body&& body) {
-    constexpr std::size_t loaded_weights = std::size_t{1} << 22;
+/// Weights of each layer that are in memory at a time, at most; 1024 rows, if they are longer.
+inline constexpr std::size_t loaded_weights = std::size_t{1} << 22;
+
+/// Reads every weight of the groups' layers once, and calls body(product_tile) for tiles that together cover, of every
+/// group, all rows and all outputs, on several threads. The groups share them: many small ones take as long as one
+/// large one. In memory are at most `loaded_weights` of each layer of each group and, per thread, 1 Mi more and 126
+/// tokens. Products do not depend on the tiles, nor on the other groups.
+template <tensor_source Source, class Body>
+void for_each_product_tile(const Source& source, std::span<const product_group> groups, int threads, Body&& body) {
     constexpr std::size_t loaded_rows_at_least = 1024;          // all tokens are packed again for the next ones
     constexpr std::size_t read_weights = std::size_t{1} << 20;  // one read; after large ones sources give pages back
     constexpr std::size_t tile_tokens = 126;  // whole panels; so much of a tile stays in the second-level cache
     constexpr std::size_t tile_outputs = 256;
     static_assert(tile_tokens % kernels::packed_left<>::width == 0 &&
                   tile_outputs % kernels::packed_right<>::width == 0);
-    const linear& shape = **layers.begin();
-    const std::size_t inputs = shape.inputs(), outputs = shape.outputs;
-    const auto tokens = static_cast<std::size_t>(in.rows()), stride = static_cast<std::size_t>(in.outerStride());
-    const std::size_t loaded_rows = detail::rows_of(loaded_weights, loaded_rows_at_least, shape);
-    const std::size_t read_rows = detail::rows_of(read_weights, kernels::packed_right<>::width, shape);
-    std::vector<kernels::packed_right<>> loaded;
-    for (std::size_t n = 0; n < layers.size(); ++n) loaded.emplace_back(loaded_rows, inputs);
+    struct state {  // of a group
+        std::size_t inputs, outputs, loaded_rows, read_rows;
+        std::vector<kernels::packed_right<>> loaded{};
+        std::size_t rows = 0;  // in memory
+    };
+    struct task {
+        std::size_t group, first, last;  // rows of a layer to read; or a tile of tokens and its range of outputs
+        std::size_t of;                  // the layer; or the number of ranges
+    };
+    std::vector<state> states;
+    for (const product_group& group : groups) {
+        const linear& shape = *group.layers.front();
+        state& made = states.emplace_back(state{shape.inputs(), shape.outputs,
+                                                detail::rows_of(loaded_weights, loaded_rows_at_least, shape),
+                                                detail::rows_of(read_weights, kernels::packed_right<>::width, shape)});
+        for (std::size_t n = 0; n < group.layers.size(); ++n) made.loaded.emplace_back(made.loaded_rows, made.inputs);
+    }
 
-    for (std::size_t first = 0; first < outputs; first += loaded_rows) {
-        const std::size_t rows = std::min(loaded_rows, outputs - first);
-        const std::size_t reads = detail::tiles_of(rows, read_rows);
-        parallel_for(layers.size() * reads, threads, [&](std::size_t i) {
-            const linear& layer = *layers.begin()[i / reads];
-            const std::size_t r = i % reads * read_rows;
-            const std::size_t count = std::min(read_rows, rows - r);
-            const auto weights = std::make_unique_for_overwrite<float[]>(count * inputs);
-            source.read(*layer.tensor, layer.first_row + first + r, count, std::span(weights.get(), count * inputs));
-            loaded[i / reads].pack(r, weights.get(), inputs, count);
+    std::vector<task> tasks;
+    for (std::size_t turn = 0;; ++turn) {
+        tasks.clear();
+        std::size_t token_tiles = 0;
+        double work = 0;
+        for (std::size_t g = 0; g < groups.size(); ++g) {
+            state& at = states[g];
+            at.rows = at.outputs - std::min(turn * at.loaded_rows, at.outputs);
+            at.rows = std::min(at.rows, at.loaded_rows);
+            if (at.rows == 0) continue;
+            token_tiles += detail::tiles_of(groups[g].tokens, tile_tokens);
+            work += static_cast<double>(groups[g].layers.size() * groups[g].tokens) *
+                    static_cast<double>(at.rows * at.inputs);
+            for (std::size_t n = 0; n < groups[g].layers.size(); ++n)
+                for (std::size_t r = 0; r < at.rows; r += at.read_rows)
+                    tasks.push_back({g, r, std::min(r + at.read_rows, at.rows), n});
+        }
+        if (tasks.empty()) return;
+        parallel_for(tasks.size(), threads, [&](std::size_t i) {
+            const auto& [g, r, end, n] = tasks[i];
+            state& at = states[g];
+            const linear& layer = *groups[g].layers[n];
+            const std::size_t count = end - r;
+            const auto weights = std::make_unique_for_overwrite<float[]>(count * at.inputs);
+            source.read(*layer.tensor, layer.first_row + turn * at.loaded_rows + r, count,
+                        std::span(weights.get(), count * at.inputs));
+            at.loaded[n].pack(r, weights.get(), at.inputs, count);
         });
 
         // A task is a tile of tokens, which it packs, and a range of outputs: the more tokens, the fewer ranges.
-        const std::size_t token_tiles = detail::tiles_of(tokens, tile_tokens);
-        const std::size_t output_tiles = detail::tiles_of(rows, tile_outputs);
+        tasks.clear();
         const std::size_t enough_tasks = 16 * static_cast<std::size_t>(thread_count(threads));
-        const std::size_t ranges = std::min(enough_tasks / (token_tiles + 1) + 1, output_tiles);
-        parallel_for(token_tiles * ranges, threads, [&](std::size_t i) {
-            const std::size_t token = i % token_tiles * tile_tokens, range = i / token_tiles;
-            const std::size_t count = std::min(tile_tokens, tokens - token);
-            kernels::packed_left<> x(count, inputs);
-            x.pack(0, in.data() + token * stride, stride, count);
+        for (std::size_t g = 0; g < groups.size(); ++g) {
+            const std::size_t output_tiles = detail::tiles_of(states[g].rows, tile_outputs);
+            const std::size_t ranges = std::min(enough_tasks / (token_tiles + 1) + 1, output_tiles);
+            for (std::size_t range = 0; range < ranges; ++range)
+                for (std::size_t token = 0; token < groups[g].tokens; token += tile_tokens)
+                    tasks.push_back({g, token, range, ranges});
+        }
+        parallel_for(tasks.size(), threads, [&](std::size_t i) {
+            const auto& [g, token, range, ranges] = tasks[i];
+            const product_group& group = groups[g];
+            const state& at = states[g];
+            const std::size_t output_tiles = detail::tiles_of(at.rows, tile_outputs);
+            const std::size_t count = std::min(tile_tokens, group.tokens - token);
+            kernels::packed_left<> x(count, at.inputs);
+            x.pack(0, group.rows + token * group.stride, group.stride, count);
             for (std::size_t t = range * output_tiles / ranges; t < (range + 1) * output_tiles / ranges; ++t) {
                 const std::size_t r = t * tile_outputs;
-                body(product_tile{token,
-                                  count,
-                                  first + r,
-                                  std::min(tile_outputs, rows - r),
-                                  {layers.begin(), layers.size()},
-                                  &x,
-                                  loaded,
-                                  r});
+                body(product_tile{g, token, count, turn * at.loaded_rows + r, std::min(tile_outputs, at.rows - r),
+                                  group.layers, &x, at.loaded, r});
             }
         });
+        count_work(work, groups.front().layers.front()->tensor->name);
     }
+}
+
+/// The same of some layers of one shape and all rows of `in`.
+template <tensor_source Source, class In, class Body>
+void for_each_product_tile(const Source& source, std::initializer_list<const linear*> layers, const In& in, int threads,
+                           Body&& body) {
+    const product_group group({layers.begin(), layers.size()}, in);
+    for_each_product_tile(source, {&group, 1}, threads, body);
 }
 
 /// y = W x + bias for every row x of `in` and y of `out`.

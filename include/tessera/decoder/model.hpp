@@ -13,6 +13,7 @@
 #include "tessera/core/error.hpp"
 #include "tessera/core/parallel.hpp"
 #include "tessera/core/progress.hpp"
+#include "tessera/core/stage_meter.hpp"
 #include "tessera/core/token_windows.hpp"
 #include "tessera/core/view.hpp"
 #include "tessera/decoder/activation.hpp"
@@ -29,6 +30,7 @@
 #include "tessera/decoder/norm.hpp"
 #include "tessera/decoder/observer.hpp"
 #include "tessera/decoder/rope.hpp"
+#include "tessera/decoder/token_work.hpp"
 #include "tessera/tensor/concepts.hpp"
 
 namespace tessera::decoder {
@@ -87,10 +89,25 @@ public:
     /// Sends `state` through every layer. Throws naming layer, tensor and window when a number is not finite.
     void run(activations& state, progress_callback report = {}, input_observer observer = {}) const {
         const rope_tables ropes = make_ropes(state);
-        for (std::size_t l = 0; l < spec_.layers.size(); ++l) {
+        const std::size_t layers = spec_.layers.size();
+        const std::vector<double> work = work_of(state.rows());
+        stage_meter meter(report, {"decode", "tokens", state.rows(), work_of_layers(work)});
+        for (std::size_t l = 0; l < layers; ++l) {
+            meter.begin({"layer", l + 1, layers, work[l]});
             run_layer(l, ropes, state, observer, shown_inputs::whole);
-            if (report) report({.stage = "decode", .unit = "layers", .done = l + 1, .total = spec_.layers.size()});
         }
+        meter.finish();
+    }
+
+    /// What each layer and, one past the last of them, the output is estimated to take of so many tokens (see
+    /// token_work).
+    [[nodiscard]] std::vector<double> work_of(std::uint64_t tokens) const {
+        const expert_spec& experts = spec_.experts;
+        std::vector<double> work = token_work(
+            source_->tensors(), spec_.layers.size(),
+            experts.count == 0 ? 1.0 : static_cast<double>(experts.used) / static_cast<double>(experts.count));
+        for (double& one : work) one *= static_cast<double>(tokens);
+        return work;
     }
 
     /// Sends `state` through one layer: for those who keep states and run a part of the model again.

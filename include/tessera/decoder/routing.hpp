@@ -55,31 +55,40 @@ inline void keep_best_groups(const expert_spec& spec, std::span<float> candidate
 /// added to the scores for the choice only; it has a number for each expert, or none. The tokens of each expert,
 /// counted from `first_token`, come after those that `routed` has already. Of equals the first wins.
 inline void route(const expert_spec& spec, std::span<const float> bias, Eigen::Index first_token, matrix& logits,
-                  std::vector<std::vector<routed_token>>& routed) {
+                  std::vector<std::vector<routed_token>>& routed, int threads) {
     constexpr double smallest_sum = 0x1p-14;  // guards the division; libllama's value
     const bool gate_all = spec.gating == expert_gating::softmax || spec.gating == expert_gating::sigmoid;
-    routed.resize(spec.count);
-    std::vector<std::size_t> chosen(spec.used);
-    std::vector<float> candidates, totals, weights(spec.used);
-    for (Eigen::Index token = 0; token < logits.rows(); ++token) {
-        const std::span<float> scores = row(logits, token);
-        if (gate_all) detail::apply_gating(spec.gating, scores);
-        candidates.assign(scores.begin(), scores.end());
-        for (std::size_t e = 0; e < bias.size(); ++e) candidates[e] += bias[e];
-        if (spec.groups > 1) detail::keep_best_groups(spec, candidates, totals);
-        for (std::size_t i = 0; i < spec.used; ++i) {
-            chosen[i] = kernels::argmax(candidates);
-            candidates[chosen[i]] = detail::unreachable;
-            weights[i] = scores[chosen[i]];
+    struct choice {
+        std::size_t expert;
+        float weight;
+    };
+    std::vector<choice> chosen(static_cast<std::size_t>(logits.rows()) * spec.used);
+    for_each_row_block(logits.rows(), threads, [&](Eigen::Index first, Eigen::Index rows) {
+        std::vector<float> candidates, totals, weights(spec.used);
+        for (Eigen::Index token = first; token < first + rows; ++token) {
+            const std::span<choice> mine =
+                std::span(chosen).subspan(static_cast<std::size_t>(token) * spec.used, spec.used);
+            const std::span<float> scores = row(logits, token);
+            if (gate_all) detail::apply_gating(spec.gating, scores);
+            candidates.assign(scores.begin(), scores.end());
+            for (std::size_t e = 0; e < bias.size(); ++e) candidates[e] += bias[e];
+            if (spec.groups > 1) detail::keep_best_groups(spec, candidates, totals);
+            for (std::size_t i = 0; i < spec.used; ++i) {
+                mine[i].expert = kernels::argmax(candidates);
+                candidates[mine[i].expert] = detail::unreachable;
+                weights[i] = scores[mine[i].expert];
+            }
+            if (!gate_all) detail::apply_gating(spec.gating, weights);
+            double scale = spec.scale;
+            if (spec.weighting == expert_weighting::renormalised)
+                scale /= std::max(kernels::sum<double>(weights.size(), [&](std::size_t i) { return weights[i]; }),
+                                  smallest_sum);
+            for (std::size_t i = 0; i < spec.used; ++i) mine[i].weight = static_cast<float>(double{weights[i]} * scale);
         }
-        if (!gate_all) detail::apply_gating(spec.gating, weights);
-        double scale = spec.scale;
-        if (spec.weighting == expert_weighting::renormalised)
-            scale /=
-                std::max(kernels::sum<double>(weights.size(), [&](std::size_t i) { return weights[i]; }), smallest_sum);
-        for (std::size_t i = 0; i < spec.used; ++i)
-            routed[chosen[i]].push_back({first_token + token, static_cast<float>(double{weights[i]} * scale)});
-    }
+    });
+    routed.resize(spec.count);
+    for (std::size_t i = 0; i < chosen.size(); ++i)
+        routed[chosen[i].expert].push_back({first_token + static_cast<Eigen::Index>(i / spec.used), chosen[i].weight});
 }
 
 }  // namespace tessera::decoder

@@ -14,6 +14,7 @@
 
 #include "tessera/config.hpp"
 #include "tessera/core/parallel.hpp"
+#include "tessera/core/stage_meter.hpp"
 #include "tessera/kernels/product.hpp"
 
 namespace tessera {
@@ -191,6 +192,7 @@ private:
                 lower.block(left.startRow(), right.startRow(), left.rows(), right.rows()).noalias() -=
                     left * right.transpose();
             });
+            count_work(static_cast<double>(size) * static_cast<double>((n - k) * (n - k)) / 2);
         }
         return true;
     }

@@ -14,6 +14,7 @@
 #include "tessera/core/error.hpp"
 #include "tessera/core/parallel.hpp"
 #include "tessera/core/progress.hpp"
+#include "tessera/core/stage_meter.hpp"
 #include "tessera/core/token_windows.hpp"
 #include "tessera/core/view.hpp"
 #include "tessera/decoder/tile_memory.hpp"
@@ -76,8 +77,10 @@ template <metric Metric = kl_divergence>
     constexpr std::size_t part_rows = 16;  // collected by one thread; parts are merged in order
     const auto buffer = std::make_unique_for_overwrite<float[]>(2 * tile_rows * vocabulary);
     Metric collected;
+    stage_meter meter(report, {"compare", "tokens", total, static_cast<double>(total)});
     for (std::size_t first = 0; first < total; first += tile_rows) {
         const std::size_t rows = std::min(tile_rows, total - first);
+        meter.begin({.kind = {}, .number = 0, .count = 0, .work = static_cast<double>(rows)});
         const mutable_matrix_view p_logits({buffer.get(), rows * vocabulary}, vocabulary);
         const mutable_matrix_view q_logits({buffer.get() + rows * vocabulary, rows * vocabulary}, vocabulary);
         p.logits(first, p_logits);
@@ -93,8 +96,8 @@ template <metric Metric = kl_divergence>
             }
         });
         for (Metric& part : parts) collected.merge(std::move(part));
-        if (report) report({.stage = "compare", .unit = "tokens", .done = first + rows, .total = total});
     }
+    meter.finish();
     return collected;
 }
 

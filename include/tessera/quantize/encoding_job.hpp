@@ -11,6 +11,7 @@
 #include <optional>
 #include <span>
 #include <string_view>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -20,6 +21,7 @@
 #include "tessera/core/metadata.hpp"
 #include "tessera/core/parallel.hpp"
 #include "tessera/core/progress.hpp"
+#include "tessera/core/stage_meter.hpp"
 #include "tessera/core/tensor_info.hpp"
 #include "tessera/core/tied_table.hpp"
 #include "tessera/decoder/matrix.hpp"
@@ -29,6 +31,7 @@
 #include "tessera/encode/knowledge.hpp"
 #include "tessera/format/builtin.hpp"
 #include "tessera/quantize/encode_tile.hpp"
+#include "tessera/quantize/encoding_work.hpp"
 #include "tessera/quantize/kept_encoding.hpp"
 #include "tessera/quantize/tensor_report.hpp"
 #include "tessera/select/plan.hpp"
@@ -81,11 +84,8 @@ public:
           sink_(sink),
           properties_(properties),
           options_(options),
-          callback_(report) {
-        for (const select::choice& choice : plan.choices) {
-            is_done_.emplace_back(matrix_count(choice.target));
-            total_ += choice.target.weights();
-        }
+          meter_(report, {"quantize", "weights", weights_of(plan), work_of(plan)}) {
+        for (const select::choice& choice : plan.choices) is_done_.emplace_back(matrix_count(choice.target));
         reports_.resize(plan.choices.size());
         is_noted_.resize(plan.choices.size());
     }
@@ -122,12 +122,16 @@ public:
             if (all[t].matrices.empty() || !is_wanted(targets[t])) continue;
             for (const auto& [matrix, sum] : all[t].matrices) is_done_[t][matrix] = true;
             options_.kept->count_written(targets[t], all[t]);
-            done_ += all[t].matrices.size() * targets[t].dims[1] * targets[t].columns();
+            const double share =
+                static_cast<double>(all[t].matrices.size()) / static_cast<double>(matrix_count(targets[t]));
+            meter_.add(share * work_of(plan_.choices[t]), targets[t].name);
             reports_[t] = std::move(all[t].report);
             is_noted_[t] = true;
         }
         return is_whole;
     }
+    /// A schedule has work of its own to do (see stage_meter).
+    void expect(double work) noexcept { meter_.expect(work); }
 
     /// The matrices of the plan that are still to be encoded and made of a matrix of a source's tensor. For an output
     /// matrix that the plan has not, the table of embeddings is taken, which is written in its place.
@@ -185,6 +189,7 @@ public:
                 if (!is_done_[t][m]) rest.push_back({{t, m}, {}});
         encode(rest);
         sink_.finish();
+        meter_.finish();
         return std::move(reports_);
     }
 
@@ -234,10 +239,10 @@ private:
                 errors[p] = write(matrices[at], row, count, encoder);
             });
             if (of->left.fetch_sub(1) == 1) complete(*of);  // what other threads wrote is there
-            if (!callback_) return;
             const std::lock_guard lock(reporting_);
-            done_ += rows * target(matrices[i].at.tensor).columns();
-            callback_({.stage = "quantize", .unit = "weights", .done = done_, .total = total_});
+            const select::choice& choice = plan_.choices[matrices[i].at.tensor];
+            const double share = static_cast<double>(rows) / static_cast<double>(choice.target.rows());
+            meter_.add(share * work_of(choice), choice.target.name);
         });
         for (const auto& [tensor, g] : groups)  // of tensors without rows
             if (g.tiles == 0) complete(g);
@@ -255,6 +260,21 @@ private:
         if constexpr (choosing_encoder<Encoder>)
             names.insert(names.end(), Encoder::names.begin(), Encoder::names.end());
         return names;
+    }
+
+    [[nodiscard]] static std::uint64_t weights_of(const select::plan& plan) {
+        std::uint64_t weights = 0;
+        for (const select::choice& choice : plan.choices) weights += choice.target.weights();
+        return weights;
+    }
+    [[nodiscard]] static double work_of(const select::choice& choice) {
+        if (!choice.is_encoded() || std::is_same_v<Encoder, nearest>) return copying_work(choice.target);
+        return needs().any() ? feedback_work(choice.target) : search_work(choice.target);
+    }
+    [[nodiscard]] static double work_of(const select::plan& plan) {
+        double work = 0;
+        for (const select::choice& choice : plan.choices) work += work_of(choice);
+        return work;
     }
 
     // What a choice's rows are called and how they are stored in the source.
@@ -357,14 +377,13 @@ private:
     Sink& sink_;
     const metadata& properties_;
     quantize_options options_;
-    progress_callback callback_;
     write_observer observer_{};
     bool has_begun_ = false;
     std::vector<tensor_report> reports_;
     std::vector<std::vector<char>> is_done_;  // tensor, matrix
     std::vector<char> is_noted_;              // by tensor: some of its matrices are in what is kept
     std::mutex reporting_;
-    std::uint64_t done_ = 0, total_ = 0;
+    stage_meter meter_;
 };
 
 }  // namespace tessera

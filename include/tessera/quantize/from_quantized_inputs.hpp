@@ -120,6 +120,7 @@ struct from_quantized_inputs {
 
         detail::written_tensors<typename Job::formats, shown_source> written(quantized);
         job.watch(written);
+        detail::expect_passes(job, original_model, windows.tokens().size(), 2);
         detail::learning_pass pass(job, text.used.tokens().size(), learning);
         const auto& choices = job.plan().choices;
         const auto place_of = [&](std::string_view name) {

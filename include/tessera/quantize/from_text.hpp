@@ -32,6 +32,7 @@ struct from_text {
         const overlay_source<shown_source> original(shown);  // as other schedules run: compiled once
         const decoder::model model(original, decoder::model_options{.threads = job.threads()});
         decoder::activations state = model.embed(text.all(), memory);
+        detail::expect_passes(job, model, text.all().tokens().size(), 1);
         detail::learning_pass pass(job, text.used.tokens().size(), learning);
         const std::size_t layers = model.spec().layers.size();
         std::size_t l = pass.resume({&state}, layers, [&] { state = model.embed(text.all(), memory); });

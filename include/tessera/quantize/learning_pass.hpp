@@ -16,13 +16,27 @@
 #include "tessera/core/tied_table.hpp"
 #include "tessera/decoder/activations.hpp"
 #include "tessera/decoder/matrix.hpp"
+#include "tessera/decoder/model_spec.hpp"
 #include "tessera/decoder/observer.hpp"
+#include "tessera/decoder/token_work.hpp"
 #include "tessera/encode/knowledge.hpp"
 #include "tessera/gguf/cursor.hpp"
 #include "tessera/gguf/serialize.hpp"
 #include "tessera/quantize/encoding_job.hpp"
+#include "tessera/quantize/encoding_work.hpp"
 
 namespace tessera::detail {
+
+// Tells a job what running a model over so many tokens, so many times, and learning from what is seen will take.
+template <class Job, class Model>
+void expect_passes(Job& job, const Model& model, std::uint64_t tokens, int passes) {
+    const decoder::expert_spec& experts = model.spec().experts;
+    const double used =
+        experts.count == 0 ? 1.0 : static_cast<double>(experts.used) / static_cast<double>(experts.count);
+    double work = decoder::work_of_layers(model.work_of(tokens));
+    if (Job::needs().any()) work += learning_work(job.plan().targets(), tokens, used);
+    job.expect(passes * work);
+}
 
 template <class Job>
 class learning_pass {

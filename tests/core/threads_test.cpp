@@ -1,0 +1,116 @@
+// How many threads are used where nobody says.
+#include <cstddef>
+#include <string>
+#include <vector>
+
+#include <doctest/doctest.h>
+
+#include "support/support.hpp"
+#include "tessera/core/available_threads.hpp"
+#include "tessera/core/parallel.hpp"
+
+using namespace tessera;
+using support::scratch_dir;
+
+namespace {
+
+// A folder that has what control groups show of themselves.
+struct fake_machine {
+    scratch_dir folder;
+
+    void write(const std::string& path, const std::string& text) const {
+        const support::fs::path file = folder / path;
+        support::fs::create_directories(file.parent_path());
+        support::write_text(file, text);
+    }
+    [[nodiscard]] double cpus() const { return cgroup_cpus(folder.path().string()); }
+};
+
+}  // namespace
+
+TEST_CASE("a list of threads counts by its first number") {
+    CHECK(first_of_thread_list(nullptr) == 0);
+    CHECK(first_of_thread_list("") == 0);
+    CHECK(first_of_thread_list("4") == 4);
+    CHECK(first_of_thread_list(" 3,2,1") == 3);
+    CHECK(first_of_thread_list("many") == 0);
+    CHECK(first_of_thread_list("-2") == 0);
+    CHECK(first_of_thread_list("0") == 0);
+    CHECK(first_of_thread_list("99999999999999999999") == 0);
+    CHECK(first_of_thread_list("1000000000") == 65536);
+}
+
+TEST_CASE("threads: what is wanted, within what can run") {
+    CHECK(threads_within({}) == 1);
+    CHECK(threads_within({.machine = 8}) == 8);
+    CHECK(threads_within({.machine = 8, .openmp = 3}) == 3);
+    CHECK(threads_within({.machine = 8, .openmp = 30}) == 30);  // nothing is known that forbids it
+    CHECK(threads_within({.machine = 8, .openmp = 30, .affinity = 4}) == 4);
+    CHECK(threads_within({.machine = 8, .affinity = 2}) == 2);
+    CHECK(threads_within({.machine = 8, .affinity = 8, .quota = 2.5}) == 3);
+    CHECK(threads_within({.machine = 8, .affinity = 8, .quota = 0.1}) == 1);
+    CHECK(threads_within({.machine = 8, .openmp = 2, .affinity = 8, .quota = 6}) == 2);
+    CHECK(threads_within({.machine = 8, .quota = 1e18}) == 8);
+}
+
+TEST_CASE("control groups of version 2: the least of the group's own quota and its parents'") {
+    const fake_machine machine;
+    CHECK(machine.cpus() == 0);  // no such files
+    machine.write("proc/self/cgroup", "0::/system/job/step\n");
+    CHECK(machine.cpus() == 0);
+    machine.write("sys/fs/cgroup/system/job/step/cpu.max", "max 100000\n");
+    CHECK(machine.cpus() == 0);
+    machine.write("sys/fs/cgroup/system/job/cpu.max", "250000 100000\n");
+    CHECK(machine.cpus() == 2.5);
+    machine.write("sys/fs/cgroup/system/cpu.max", "400000 100000\n");
+    CHECK(machine.cpus() == 2.5);
+    machine.write("sys/fs/cgroup/cpu.max", "50000 100000\n");
+    CHECK(machine.cpus() == 0.5);
+    machine.write("sys/fs/cgroup/cpu.max", "nonsense");
+    CHECK(machine.cpus() == 2.5);
+    machine.write("proc/self/cgroup", "0::/\n");  // of a container: its root is the process's group
+    machine.write("sys/fs/cgroup/cpu.max", "150000 50000\n");
+    CHECK(machine.cpus() == 3.0);
+    machine.write("proc/self/cgroup", "0::/../other\n");
+    CHECK(machine.cpus() == 3.0);
+}
+
+TEST_CASE("control groups of version 1: the controller cpu, whatever it is mounted with") {
+    for (const std::string mount : {"cpu", "cpu,cpuacct"}) {
+        CAPTURE(mount);
+        const fake_machine machine;
+        machine.write("proc/self/cgroup", "9:memory:/a\n4:cpu,cpuacct:/a/b\n3:cpuset:/c\n0::/a\n");
+        machine.write("sys/fs/cgroup/cpuset/c/cpu.cfs_quota_us", "1000\n");
+        machine.write("sys/fs/cgroup/cpuset/c/cpu.cfs_period_us", "100000\n");
+        machine.write("sys/fs/cgroup/" + mount + "/a/b/cpu.cfs_quota_us", "-1\n");
+        machine.write("sys/fs/cgroup/" + mount + "/a/b/cpu.cfs_period_us", "100000\n");
+        CHECK(machine.cpus() == 0);
+        machine.write("sys/fs/cgroup/" + mount + "/a/cpu.cfs_quota_us", "175000\n");
+        machine.write("sys/fs/cgroup/" + mount + "/a/cpu.cfs_period_us", "100000\n");
+        CHECK(machine.cpus() == 1.75);
+    }
+}
+
+TEST_CASE("this process has threads, and a number that is asked for is used") {
+    CHECK(available_threads() >= 1);
+    CHECK(thread_count(0) == available_threads());
+    CHECK(thread_count(7) == 7);
+    const int allowed = affinity_cpus();
+    CHECK(allowed >= 0);
+    if (allowed > 0) CHECK(available_threads() <= allowed);
+}
+
+TEST_CASE("loops can be watched") {
+    std::vector<std::size_t> seen, order;
+    const auto run = [&](std::size_t count, function_ref<void(std::size_t)> body) {
+        seen.push_back(count);
+        for (std::size_t i = count; i-- > 0;) body(i);
+    };
+    const loop_runner runner(run);
+    watch_loops(&runner);
+    parallel_for(3, 2, [&](std::size_t i) { order.push_back(i); });
+    watch_loops(nullptr);
+    parallel_for(1, 1, [&](std::size_t i) { order.push_back(i); });
+    CHECK(seen == std::vector<std::size_t>{3});
+    CHECK(order == std::vector<std::size_t>{2, 1, 0, 0});
+}
