@@ -160,7 +160,7 @@ TEST_CASE("the program tells logs the stages of a command, and programs in JSON;
     const std::vector<std::string> lines = lines_of(log.err);
     REQUIRE(lines.size() == 6);
     CHECK(lines[0] == "reading: fable-3m");
-    CHECK(lines[1].starts_with("reading: 5"));
+    CHECK(lines[1].starts_with("reading: 29 tensors"));
     CHECK(lines[2].starts_with("calibrate (1 of 2): "));
     CHECK(lines[3].starts_with("calibrate (1 of 2): "));
     CHECK(has(lines[3], " tokens in 0:"));
