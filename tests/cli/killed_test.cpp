@@ -47,7 +47,7 @@ killed run_killed(const scratch_dir& folder, const std::string& name, const std:
     work += ".work";
     killed count;
     for (;;) {
-        std::size_t left = 1 + random() % (6 + 6 * count.kills);  // farther and farther: a layer has to get done
+        std::size_t left = 1 + random() % (6 + 12 * count.kills);  // farther and farther: a layer has to get done
         std::uint64_t before = state_of(work);
         const outcome run = signalled(
             folder, command, count.kills % 4 == 3 ? SIGTERM : SIGKILL,
@@ -97,8 +97,8 @@ TEST_CASE("a calibration that is killed goes on, to the same bytes") {
 
 TEST_CASE("a quantization that is killed goes on, with every encoder") {
     check_killed("quantize fable-3m -f Q3_K --encoder weighted --threads 1", "x.gguf", 2);
-    check_killed("quantize fable-3m -f Q4_0 --text text.txt --feedback-inputs original", "x.gguf", 3);
-    check_killed("quantize fable-3m -f Q4_0 --text text.txt --simulate F16", "x.gguf", 4);
+    check_killed("quantize fable-3m -f Q4_0 --text text.txt --feedback-inputs original --threads 1", "x.gguf", 3);
+    check_killed("quantize fable-3m -f Q4_0 --text text.txt --simulate F16 --threads 1", "x.gguf", 4);
 }
 
 TEST_CASE("damage that is measured is not measured again") {
@@ -106,6 +106,6 @@ TEST_CASE("damage that is measured is not measured again") {
     check_killed(
         "plan fable-3m --measure-text text.txt --encoder weighted --target-bpw 6 --formats newest --measure noise "
         "--measure-tokens 256 "
-        "--refine 2",
+        "--refine 2 --threads 1",
         "x.json", 5, TESSERA_OWN_PROGRAM);
 }
