@@ -21,6 +21,7 @@
 #include "tessera/app/encoding.hpp"
 #include "tessera/app/importances.hpp"
 #include "tessera/app/listener.hpp"
+#include "tessera/app/memory.hpp"
 #include "tessera/app/open_model.hpp"
 #include "tessera/app/options.hpp"
 #include "tessera/app/stages.hpp"
@@ -111,6 +112,20 @@ struct tells_stages {
         tell(encoding, text ? text->all().tokens().size() : 0, stages_ahead::calibration::done);
     }
 };
+
+/// Throws when what will have to run over a text takes more memory than the options allow.
+inline void require_memory(const any_model& model, const target_options& target, const importance_options& importances,
+                           int threads) {
+    const auto require = [&](memory_stage stage, std::uint64_t encoded) {
+        (void)tile_memory_of(importances.memory, needs_of(stage, model.metadata(), model.tensors(),
+                                                          default_window(model.metadata()), threads, encoded));
+    };
+    const bool measures = target.is_given() && (target.damage.empty() || !std::filesystem::exists(target.damage));
+    if (measures || target.refine > 0) require(memory_stage::measuring, detail::bytes_of_trial(model.tensors()));
+    if (importances.texts.empty() && importances.encoder != encoder_kind::feedback) return;
+    const bool learns = importances.encoder.value_or(encoder_kind::feedback) == encoder_kind::feedback;
+    require(learns ? memory_stage::learning : memory_stage::running, 0);
+}
 
 /// The windows to measure on: those of the options' text, or else those that the calibration held out. Throws when
 /// there are neither.

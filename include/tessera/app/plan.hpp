@@ -213,6 +213,7 @@ template <class Choose>
     files.check();
     const any_model model = open(options.model, formats, listener);
     require_plannable(model, options.names, options.target, formats);
+    require_memory(model, options.target, options.importances, options.threads);
     const tells_stages stages{model, options.target, options.importances, stages_ahead::writing::none, listener};
     const auto loaded =
         load_importances(options.importances, model, model.metadata(), files, options.threads, listener, stages);

@@ -22,7 +22,6 @@
 #include "tessera/app/open_model.hpp"
 #include "tessera/app/options.hpp"
 #include "tessera/app/plan.hpp"
-#include "tessera/app/texts.hpp"
 #include "tessera/app/work_files.hpp"
 #include "tessera/core/bytes.hpp"
 #include "tessera/core/journal.hpp"
@@ -94,24 +93,6 @@ struct quantization {
     }
 };
 
-namespace detail {
-
-// Throws when what will have to run over a text takes more memory than the options allow.
-inline void require_memory(const any_model& model, const target_options& target, const importance_options& importances,
-                           int threads) {
-    const auto require = [&](memory_stage stage, std::uint64_t encoded) {
-        (void)tile_memory_of(importances.memory, needs_of(stage, model.metadata(), model.tensors(),
-                                                          default_window(model.metadata()), threads, encoded));
-    };
-    const bool measures = target.is_given() && (target.damage.empty() || !std::filesystem::exists(target.damage));
-    if (measures || target.refine > 0) require(memory_stage::measuring, bytes_of_trial(model.tensors()));
-    if (importances.texts.empty() && importances.encoder != encoder_kind::feedback) return;
-    const bool learns = importances.encoder.value_or(encoder_kind::feedback) == encoder_kind::feedback;
-    require(learns ? memory_stage::learning : memory_stage::running, 0);
-}
-
-}  // namespace detail
-
 /// Does all of a quantization but the encoding: reads or makes importances, measures damage, chooses the plan. What is
 /// made on the way is kept in a folder until done(), and the same call goes on from there.
 template <class Formats = builtin_formats>
@@ -140,7 +121,7 @@ template <class Formats = builtin_formats>
         job.chosen.plan = load_plan(options.plan, model.tensors(), formats.stored);
     importance_options importances = options.importances;
     importances.memory = with_scratch(importances.memory, output.path);
-    detail::require_memory(model, options.target, importances, output.threads);
+    require_memory(model, options.target, importances, output.threads);
     const tells_stages stages{model, options.target, importances, stages_ahead::writing::ahead, listener};
     job.importances = load_importances(importances, model, properties, job.files, output.threads, listener, stages);
     const encoding encoding = choose_encoding(importances, job.importances ? &*job.importances : nullptr);
