@@ -160,7 +160,7 @@ TEST_CASE("routing: experts are chosen by score and bias from the best groups, a
         matrix one = Eigen::Map<matrix>(logits.data(), 1, static_cast<Eigen::Index>(logits.size()));
         std::vector<float> weights(logits.size());                                            // 0: not chosen
         std::vector<std::vector<decoder::routed_token>> tokens(logits.size(), {{4, -1.0f}});  // of tokens before
-        decoder::route(spec, bias, 5, one, tokens, 2);
+        decoder::route(spec, bias, 5, one, 2, tokens);
         for (std::size_t e = 0; e < tokens.size(); ++e) {
             if (tokens[e].size() < 2) continue;
             CHECK(tokens[e].back().token == 5);

@@ -133,6 +133,8 @@ struct memory_needs {
     memory_needs needs{.now = detail::resident_bytes()};
     needs.weights = sizeof(float) * (2 * std::max(loaded, 1024 * inputs) + team * ((1u << 20) + 126 * (inputs + 512)));
 
+    if (spec.experts.count > 0) needs.weights += 8 * sizeof(float) * loaded;  // batches of experts
+
     // A row on its way through a layer: its hidden state, that normed, and what becomes of it.
     std::uint64_t mixer = spec.heads * (2 * spec.head_size + 2 * spec.value_size);
     if (spec.latent.rank != 0) mixer += spec.heads * (spec.latent.head_size + spec.latent.value_size);

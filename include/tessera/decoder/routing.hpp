@@ -55,7 +55,7 @@ inline void keep_best_groups(const expert_spec& spec, std::span<float> candidate
 /// added to the scores for the choice only; it has a number for each expert, or none. The tokens of each expert,
 /// counted from `first_token`, come after those that `routed` has already. Of equals the first wins.
 inline void route(const expert_spec& spec, std::span<const float> bias, Eigen::Index first_token, matrix& logits,
-                  std::vector<std::vector<routed_token>>& routed, int threads) {
+                  int threads, std::vector<std::vector<routed_token>>& routed) {
     constexpr double smallest_sum = 0x1p-14;  // guards the division; libllama's value
     const bool gate_all = spec.gating == expert_gating::softmax || spec.gating == expert_gating::sigmoid;
     struct choice {
