@@ -1,0 +1,179 @@
+// What the long parts of the verbs have to compute, from a model's shapes and a number of tokens alone.
+#pragma once
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <map>
+#include <span>
+#include <string>
+#include <string_view>
+#include <utility>
+
+#include "tessera/app/memory.hpp"
+#include "tessera/core/block_index.hpp"
+#include "tessera/core/metadata.hpp"
+#include "tessera/core/tensor_info.hpp"
+#include "tessera/core/tied_table.hpp"
+#include "tessera/select/rules.hpp"
+
+namespace tessera::app {
+
+/// Amounts of the kinds of work that take time.
+struct work_cost {
+    double products = 0;  ///< floating-point operations of products of activations and weights, of attention too
+    double moments = 0;   ///< the same of sums of x x' and x y'
+    double factors = 0;   ///< the same of triangular factors and solutions
+    double searched = 0;  ///< weights encoded with `weighted`
+    double fed_back = 0;  ///< weights encoded with error feedback, times what their width makes of it (see below)
+    double compared = 0;  ///< logits compared with a reference's
+    double tried = 0;     ///< sampled weights of which the errors of all formats are found
+
+    work_cost& operator+=(const work_cost& other) noexcept {
+        products += other.products;
+        moments += other.moments;
+        factors += other.factors;
+        searched += other.searched;
+        fed_back += other.fed_back;
+        compared += other.compared;
+        tried += other.tried;
+        return *this;
+    }
+    [[nodiscard]] friend work_cost operator*(double n, const work_cost& one) noexcept {
+        return {n * one.products, n * one.moments,  n * one.factors, n * one.searched,
+                n * one.fed_back, n * one.compared, n * one.tried};
+    }
+    [[nodiscard]] friend work_cost operator+(work_cost a, const work_cost& b) noexcept { return a += b; }
+};
+
+/// The shapes of a model that cost depends on.
+class model_work {
+public:
+    /// Throws as metadata does where a count has another type.
+    template <class = void>
+    model_work(std::span<const tensor_info> tensors, const metadata& properties) {
+        const std::string prefix = properties.get_or<std::string>("general.architecture", "") + '.';
+        const auto count = [&](const char* key) {
+            return static_cast<double>(properties.get_count(prefix + key).value_or(0));
+        };
+        const double experts = count("expert_count");
+        const double used_share = experts > 0 ? count("expert_used_count") / experts : 1.0;
+        const double heads = static_cast<double>(detail::largest(properties, prefix + "attention.head_count"));
+        width_ = count("embedding_length");
+        const double key_length = count("attention.key_length");
+        head_width_ = heads * (key_length > 0 ? key_length : heads > 0 ? width_ / heads : 0.0);
+
+        std::map<std::pair<std::size_t, std::string>, input> inputs;  // by layer and what shares an input
+        for (const tensor_info& info : tensors) {
+            if (info.name == embedding_name || info.name == output_name) {
+                if (info.name == output_name || output_ == 0) output_ = static_cast<double>(info.weights());
+                vocabulary_ = std::max(vocabulary_, static_cast<double>(info.rows()));
+                if (info.name == output_name || subjects_ == 0) ++subjects_;
+                continue;
+            }
+            const auto layer = block_index(info.name);
+            if (!layer || select::stays_full_precision(info)) continue;
+            const double weights = static_cast<double>(info.weights()), columns = static_cast<double>(info.columns());
+            const double matrices = static_cast<double>(matrix_count(info));
+            const double share = matrices > 1 ? used_share : 1.0;
+            layers_ = std::max(layers_, *layer + 1);
+            ++subjects_;
+            weights_ += weights;
+            active_ += weights * share;
+            widened_ += weights * feedback_widening(columns);
+            if (matrices == 1) moved_ += weights * columns;
+            input& shared = inputs[{*layer, input_of(info.name) + std::to_string(info.columns())}];
+            shared = {columns, matrices, matrices * share};
+        }
+        for (const auto& [key, in] : inputs) {
+            widest_ = std::max(widest_, in.columns);
+            moments_ += in.used * in.columns * in.columns;
+            factors_ += in.matrices * in.columns * in.columns * in.columns;
+            if (in.matrices == 1) {
+                dense_moments_ += in.columns * in.columns;
+                solves_ += in.columns * in.columns * in.columns;
+            }
+        }
+    }
+
+    [[nodiscard]] double widest() const noexcept { return widest_; }
+    [[nodiscard]] double weights() const noexcept { return weights_; }
+    [[nodiscard]] std::size_t subjects() const noexcept { return subjects_; }
+
+    /// All layers, without the output.
+    [[nodiscard]] work_cost forward(double tokens, double window) const {
+        const double attention = 2.0 * head_width_ * static_cast<double>(layers_) * window / 2.0;  // both products
+        return {.products = 2.0 * tokens * (active_ + attention)};
+    }
+    /// The output for positions that are scored.
+    [[nodiscard]] work_cost logits(double positions) const { return {.products = 2.0 * positions * output_}; }
+
+    [[nodiscard]] work_cost calibration(double tokens, double window) const { return forward(tokens, window); }
+
+    /// Encoding by importances.
+    [[nodiscard]] work_cost search() const { return {.searched = weights_ + output_}; }
+
+    /// Error feedback, with `weighted` beside it and a judge, for texts of so many tokens.
+    [[nodiscard]] work_cost feedback(double tokens, double window) const {
+        return forward(tokens, window) +
+               work_cost{
+                   .moments = tokens * moments_, .factors = factors_, .searched = weights_, .fed_back = widened_} +
+               work_cost{.products = 4.0 * judged_products()};
+    }
+    /// The same on the inputs that quantized layers leave.
+    [[nodiscard]] work_cost quantized_feedback(double tokens, double window) const {
+        return feedback(tokens, window) + forward(tokens, window) +
+               work_cost{.products = 2.0 * moved_, .moments = 2.2 * tokens * dense_moments_, .factors = 2.0 * solves_};
+    }
+
+    /// A damage table on so many tokens with `points` measurements of every tensor; `knows_inputs` where the encoder is
+    /// error feedback, whose text has `text_tokens`.
+    [[nodiscard]] work_cost damage(double tokens, double window, double points, double text_tokens) const {
+        const double scored = tokens / 2.0, edits = static_cast<double>(subjects_) * points;
+        work_cost all = 2.0 * forward(tokens, window) + logits(scored);
+        all += (edits / 2.0) * forward(tokens, window);
+        all += edits * (logits(scored) + work_cost{.compared = scored * vocabulary_});
+        all += work_cost{.searched = points * weights_, .tried = static_cast<double>(subjects_) * sampled_weights};
+        if (text_tokens > 0) all += feedback(text_tokens, window) + work_cost{.fed_back = (points - 1.0) * widened_};
+        return all;
+    }
+
+    /// One model over a text, its predictions compared with a reference's.
+    [[nodiscard]] work_cost comparison(double tokens, double window) const {
+        const double scored = tokens / 2.0;
+        return forward(tokens, window) + 2.0 * logits(scored) + work_cost{.compared = scored * vocabulary_};
+    }
+
+    /// Error feedback takes so many times longer in rows of this width than in narrow ones: beside rounding, every
+    /// column's error moves all columns after it.
+    [[nodiscard]] static constexpr double feedback_widening(double columns) noexcept { return 1.0 + columns / 1500.0; }
+
+private:
+    static constexpr double sampled_weights = 65536;
+
+    struct input {
+        double columns, matrices, used;  // `used`: matrices that a token goes through
+    };
+
+    // Tensors of a layer with one key get the same input.
+    [[nodiscard]] static std::string input_of(std::string_view name) {
+        const auto has = [&](std::string_view part) { return name.find(part) != std::string_view::npos; };
+        if (has("ffn_down")) return has("exps") ? "down of experts" : "down";
+        if (has("ffn_")) return has("exps") ? "experts" : "network";
+        return has("_out") || has("attn_kv_b") || has("attn_q_b") ? std::string(name.substr(name.find('.', 4)))
+                                                                  : "mixer";
+    }
+    // The judge of `best_of`: e H e' of both candidates.
+    [[nodiscard]] double judged_products() const noexcept { return moved_; }
+
+    double width_ = 0, head_width_ = 0, vocabulary_ = 0, output_ = 0;
+    double weights_ = 0, active_ = 0;   // of layers; those that a token meets
+    double widened_ = 0;                // weights times feedback_widening
+    double moved_ = 0;                  // weights times columns, of matrices that are no experts
+    double moments_ = 0, factors_ = 0;  // squares and cubes of inputs' widths
+    double dense_moments_ = 0, solves_ = 0;
+    double widest_ = 0;
+    std::size_t layers_ = 0, subjects_ = 0;
+};
+
+}  // namespace tessera::app
