@@ -10,11 +10,12 @@
 #include <string_view>
 #include <utility>
 
-#include "tessera/app/memory.hpp"
 #include "tessera/core/block_index.hpp"
 #include "tessera/core/metadata.hpp"
 #include "tessera/core/tensor_info.hpp"
 #include "tessera/core/tied_table.hpp"
+#include "tessera/decoder/model_metadata.hpp"
+#include "tessera/decoder/model_spec.hpp"
 #include "tessera/select/rules.hpp"
 
 namespace tessera::app {
@@ -49,19 +50,13 @@ struct work_cost {
 /// The shapes of a model that cost depends on.
 class model_work {
 public:
-    /// Throws as metadata does where a count has another type.
-    template <class = void>
+    /// Throws when the decoder does not know the model.
     model_work(std::span<const tensor_info> tensors, const metadata& properties) {
-        const std::string prefix = properties.get_or<std::string>("general.architecture", "") + '.';
-        const auto count = [&](const char* key) {
-            return static_cast<double>(properties.get_count(prefix + key).value_or(0));
-        };
-        const double experts = count("expert_count");
-        const double used_share = experts > 0 ? count("expert_used_count") / experts : 1.0;
-        const double heads = static_cast<double>(detail::largest(properties, prefix + "attention.head_count"));
-        width_ = count("embedding_length");
-        const double key_length = count("attention.key_length");
-        head_width_ = heads * (key_length > 0 ? key_length : heads > 0 ? width_ / heads : 0.0);
+        const decoder::model_spec spec = decoder::make_model_spec(properties);
+        const double used_share = spec.experts.count > 0
+                                      ? static_cast<double>(spec.experts.used) / static_cast<double>(spec.experts.count)
+                                      : 1.0;
+        head_width_ = static_cast<double>(spec.heads * (spec.head_size + spec.value_size));
 
         std::map<std::pair<std::size_t, std::string>, input> inputs;  // by layer and what shares an input
         for (const tensor_info& info : tensors) {
@@ -86,7 +81,6 @@ public:
             shared = {columns, matrices, matrices * share};
         }
         for (const auto& [key, in] : inputs) {
-            widest_ = std::max(widest_, in.columns);
             moments_ += in.used * in.columns * in.columns;
             factors_ += in.matrices * in.columns * in.columns * in.columns;
             if (in.matrices == 1) {
@@ -96,19 +90,13 @@ public:
         }
     }
 
-    [[nodiscard]] double widest() const noexcept { return widest_; }
-    [[nodiscard]] double weights() const noexcept { return weights_; }
-    [[nodiscard]] std::size_t subjects() const noexcept { return subjects_; }
-
     /// All layers, without the output.
     [[nodiscard]] work_cost forward(double tokens, double window) const {
-        const double attention = 2.0 * head_width_ * static_cast<double>(layers_) * window / 2.0;  // both products
+        const double attention = head_width_ * static_cast<double>(layers_) * window / 2.0;
         return {.products = 2.0 * tokens * (active_ + attention)};
     }
     /// The output for positions that are scored.
     [[nodiscard]] work_cost logits(double positions) const { return {.products = 2.0 * positions * output_}; }
-
-    [[nodiscard]] work_cost calibration(double tokens, double window) const { return forward(tokens, window); }
 
     /// Encoding by importances.
     [[nodiscard]] work_cost search() const { return {.searched = weights_ + output_}; }
@@ -118,7 +106,7 @@ public:
         return forward(tokens, window) +
                work_cost{
                    .moments = tokens * moments_, .factors = factors_, .searched = weights_, .fed_back = widened_} +
-               work_cost{.products = 4.0 * judged_products()};
+               work_cost{.products = 4.0 * moved_};  // e H e' of two candidates
     }
     /// The same on the inputs that quantized layers leave.
     [[nodiscard]] work_cost quantized_feedback(double tokens, double window) const {
@@ -126,8 +114,8 @@ public:
                work_cost{.products = 2.0 * moved_, .moments = 2.2 * tokens * dense_moments_, .factors = 2.0 * solves_};
     }
 
-    /// A damage table on so many tokens with `points` measurements of every tensor; `knows_inputs` where the encoder is
-    /// error feedback, whose text has `text_tokens`.
+    /// A damage table on so many tokens with `points` measurements of every tensor, for an encoder that learns from
+    /// `text_tokens` tokens; 0: for one by importances.
     [[nodiscard]] work_cost damage(double tokens, double window, double points, double text_tokens) const {
         const double scored = tokens / 2.0, edits = static_cast<double>(subjects_) * points;
         work_cost all = 2.0 * forward(tokens, window) + logits(scored);
@@ -163,16 +151,12 @@ private:
         return has("_out") || has("attn_kv_b") || has("attn_q_b") ? std::string(name.substr(name.find('.', 4)))
                                                                   : "mixer";
     }
-    // The judge of `best_of`: e H e' of both candidates.
-    [[nodiscard]] double judged_products() const noexcept { return moved_; }
-
-    double width_ = 0, head_width_ = 0, vocabulary_ = 0, output_ = 0;
+    double head_width_ = 0, vocabulary_ = 0, output_ = 0;
     double weights_ = 0, active_ = 0;   // of layers; those that a token meets
     double widened_ = 0;                // weights times feedback_widening
     double moved_ = 0;                  // weights times columns, of matrices that are no experts
     double moments_ = 0, factors_ = 0;  // squares and cubes of inputs' widths
     double dense_moments_ = 0, solves_ = 0;
-    double widest_ = 0;
     std::size_t layers_ = 0, subjects_ = 0;
 };
 
