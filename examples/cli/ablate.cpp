@@ -117,7 +117,7 @@ void ablate(const ablate_command& command, const app::any_encoders& formats) {
         const nlohmann::ordered_json all{{"plan", command.options.plan.string()},
                                          {"kld", {{"value", before.value}, {"error", before.error}}},
                                          {"changes", std::move(list)}};
-        std::cout << json_text(all);
+        std::cout << json_text("tessera ablation", all);
         return;
     }
     std::cout << "the plan: " << measured.before.plan.bytes() << " bytes of tensors, mean KLD "

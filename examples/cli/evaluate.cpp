@@ -111,7 +111,7 @@ void evaluate(const evaluate_command& command, const app::any_formats& formats) 
                     {"windows", windows.size()},
                     {"candidates", json::array()}};
         for (const evaluated& e : all.candidates) result["candidates"].push_back(to_json(e));
-        std::cout << json_text(result);
+        std::cout << json_text("tessera evaluation", result);
         return;
     }
     std::cout << windows.size() << " windows of " << windows.length() << " tokens, "

@@ -119,7 +119,7 @@ void inspect(const inspect_command& command, const app::any_formats& formats) {
     listener.progress = {};  // it is done at once
     const app::inspection found = app::inspect(command.model, listener, formats);
     if (command.as == printed::json)
-        std::cout << json_text(to_json(found));
+        std::cout << json_text("tessera inspection", to_json(found));
     else
         print(found);
 }

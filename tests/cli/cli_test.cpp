@@ -160,6 +160,8 @@ TEST_CASE("inspect tells of a model what quantize was told to make") {
                 "quantize fable-3m -f Q4_K -o x.gguf --pin 'ffn_down=Q6_K' --pin 'blk.0=Q8_0' --pin '^token_embd=F16'")
             .status == 0);
     const json listed = json::parse(program(folder, "inspect x.gguf --json").out);
+    CHECK(listed["kind"] == "tessera inspection");
+    CHECK(listed["version"] == 1);
     CHECK(listed["file_bytes"] == fs::file_size(folder / "x.gguf"));
     CHECK(listed["metadata"]["general.architecture"] == json{{"type", "string"}, {"value", "llama"}});
     CHECK(listed["metadata"]["general.quantization_version"]["value"] == 2);
