@@ -82,6 +82,7 @@ public:
         }
         for (const auto& [key, in] : inputs) {
             moments_ += in.used * in.columns * in.columns;
+            widest_input_ = std::max(widest_input_, in.columns * in.matrices / in.used);
             factors_ += in.matrices * in.columns * in.columns * in.columns;
             if (in.matrices == 1) {
                 dense_moments_ += in.columns * in.columns;
@@ -89,6 +90,9 @@ public:
             }
         }
     }
+
+    /// Columns of the widest input, times the experts that share its tokens.
+    [[nodiscard]] double widest_input() const noexcept { return widest_input_; }
 
     /// All layers, without the output.
     [[nodiscard]] work_cost forward(double tokens, double window) const {
@@ -157,6 +161,7 @@ private:
     double moved_ = 0;                  // weights times columns, of matrices that are no experts
     double moments_ = 0, factors_ = 0;  // squares and cubes of inputs' widths
     double dense_moments_ = 0, solves_ = 0;
+    double widest_input_ = 0;
     std::size_t layers_ = 0, subjects_ = 0;
 };
 
