@@ -6,6 +6,7 @@
 #include <cstdio>
 #include <optional>
 #include <string_view>
+#include <utility>
 
 #include <nlohmann/json.hpp>
 
@@ -99,6 +100,21 @@ std::string rate_text(double rate, std::string_view unit) {
     if (number.back() != ' ') number.erase(number.size() - 2, 1);  // "1.23 k" as "1.23k"
     while (number.back() == ' ') number.pop_back();
     return number + " " + tessera::printable(unit) + "/s";
+}
+
+std::string progress_report::plan(std::span<const tessera::app::planned_stage> stages) {
+    estimator_.plan(stages);
+    constexpr double worth_telling = 10;
+    constexpr std::size_t most_listed = 6;
+    double seconds = 0;
+    for (const auto& stage : stages) seconds += stage.seconds;
+    const bool is_for_people = style_ == progress_style::bar || style_ == progress_style::lines;
+    if (std::exchange(is_foretold_, true) || !is_for_people || seconds < worth_telling) return {};
+    std::string text = "estimated time: " + duration_text(seconds);
+    for (std::size_t s = 0; s < stages.size() && stages.size() > 1 && stages.size() <= most_listed; ++s)
+        text += (s == 0 ? " (" : ", ") + tessera::printable(stages[s].name) + " " + duration_text(stages[s].seconds) +
+                (s + 1 == stages.size() ? ")" : "");
+    return clear() + text + '\n';
 }
 
 std::string progress_report::at(double now, const progress& report) {

@@ -2,7 +2,9 @@
 #pragma once
 
 #include <cstddef>
+#include <span>
 #include <string>
+#include <string_view>
 
 #include "tessera/app/time_estimate.hpp"
 #include "tessera/core/progress.hpp"
@@ -36,7 +38,9 @@ public:
     /// A bar is at most `columns` wide.
     explicit progress_report(progress_style style, std::size_t columns = 80) : style_(style), columns_(columns) {}
 
-    void plan(std::span<const tessera::app::planned_stage> stages) { estimator_.plan(stages); }
+    /// The stages that lie ahead. Returns what to write of how long they will take: the first time, for people, and
+    /// where that is more than some seconds.
+    std::string plan(std::span<const tessera::app::planned_stage> stages);
 
     /// What to write for a report; nothing where it is too soon.
     [[nodiscard]] std::string at(double now, const tessera::progress& report);
@@ -51,6 +55,7 @@ private:
     progress_style style_;
     std::size_t columns_;
     tessera::app::time_estimator estimator_;
+    bool is_foretold_ = false;
     std::string stage_;
     bool is_over_ = true;
     double shown_ = 0;

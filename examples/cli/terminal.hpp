@@ -93,7 +93,7 @@ private:
 
     struct plan_sink {
         terminal_listener* to;
-        void operator()(std::span<const tessera::app::planned_stage> stages) const { to->report_.plan(stages); }
+        void operator()(std::span<const tessera::app::planned_stage> stages) const { show(to->report_.plan(stages)); }
     };
     static void show(const std::string& text);
 

@@ -7,7 +7,6 @@
 
 #include <doctest/doctest.h>
 
-#include "tessera/app/work_amounts.hpp"
 #include "tessera/app/work_cost.hpp"
 #include "tessera/app/work_estimate.hpp"
 #include "tessera/tensor/memory.hpp"
@@ -94,24 +93,4 @@ TEST_CASE("seconds follow from the machine's speed") {
          {speed.products, speed.moments, speed.factors, speed.searched, speed.fed_back, speed.compared})
         CHECK((std::isfinite(one) && one > 0));
     CHECK(speed.seconds({.products = speed.products, .compared = 2 * speed.compared}) == doctest::Approx(3.0));
-}
-
-TEST_CASE("a budget of time is divided between what is calibrated and what is measured") {
-    const app::machine_speed speed{1, 1, 1, 1, 1, 1};
-    const auto calibrating = [](double tokens) { return app::work_cost{.products = 2 * tokens}; };
-    const auto measuring = [](double tokens) { return app::work_cost{.products = 10 * tokens}; };
-    const auto within = [&](double seconds) {
-        const app::work_amounts amounts =
-            app::amounts_within(seconds, calibrating, measuring, speed, {10, 10}, {1000, 1000});
-        return std::vector{amounts.calibrated, amounts.measured};
-    };
-    using tokens = std::vector<std::uint64_t>;
-    CHECK(within(1000) == tokens{250, 50});      // half for each
-    CHECK(within(8000) == tokens{1000, 600});    // what calibrating leaves is for measuring
-    CHECK(within(50000) == tokens{1000, 1000});  // all that is wanted
-    CHECK(within(0) == tokens{10, 10});          // never less than the least
-
-    const memory_source dense = some_model(false), experts = some_model(true);
-    CHECK(app::model_work(dense.tensors(), dense.metadata()).widest_input() == 128);
-    CHECK(app::model_work(experts.tensors(), experts.metadata()).widest_input() == 128 * 4);
 }

@@ -85,7 +85,8 @@ TEST_CASE("rates and durations have sensible units") {
 TEST_CASE("a log gets a line at the beginning and the end of a stage, and one a minute between") {
     progress_report log(progress_style::lines);
     const std::array<planned_stage, 2> plan{{{"calibrate", 100}, {"quantize", 50}}};
-    log.plan(plan);
+    CHECK(log.plan(plan) == "estimated time: 2:30 (calibrate 1:40, quantize 0:50)\n");
+    CHECK(log.plan(plan).empty());
     CHECK(log.at(0, {.stage = "reading", .unit = "tensors", .name = "a\nb"}) == "reading: a\\x0ab\n");
     CHECK(log.at(1, {.stage = "reading", .unit = "tensors", .done = 57, .total = 57}) ==
           "reading: 57 tensors in 0:01, 57 tensors/s\n");

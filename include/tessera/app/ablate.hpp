@@ -18,7 +18,8 @@
 #include "tessera/app/measuring.hpp"
 #include "tessera/app/open_model.hpp"
 #include "tessera/app/options.hpp"
-#include "tessera/app/stages.hpp"
+#include "tessera/app/work_cost.hpp"
+#include "tessera/app/work_estimate.hpp"
 #include "tessera/app/work_files.hpp"
 #include "tessera/calibrate/importance_table.hpp"
 #include "tessera/core/bytes.hpp"
@@ -105,11 +106,11 @@ template <class Formats = builtin_formats>
         const std::size_t tokens = used.tokens().size(), passes = changes.size() + 2;
         double encoding = 0;
         for (const select::choice& choice : plan.choices) encoding += search_work(choice.target);
-        const double pass = model_work(model.tensors(), model.metadata()).pass(tokens);
+        const model_work one(model.tensors(), model.metadata());
+        const double pass = one.pass(tokens);
         const double work = static_cast<double>(passes) * pass + encoding;
-        const planned_stage stage{"ablate", work};
-        listener.plan({&stage, 1});
-        stage_meter progress(listener.progress, {stage.name, "tokens", passes * tokens, work});
+        plan_stages(listener, options.threads, {{"ablate", one.plans(used, passes)}});
+        stage_meter progress(listener.progress, {"ablate", "tokens", passes * tokens, work});
         any_plan_meter meter = formats.meter(model, importances == nullptr ? none : importances->file.importances, used,
                                              options.threads, options.importances.memory);
         measured_changes all{{plan, meter.measure(plan, meter.samples())}, std::move(done)};

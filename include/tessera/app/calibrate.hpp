@@ -15,8 +15,9 @@
 #include "tessera/app/memory.hpp"
 #include "tessera/app/open_model.hpp"
 #include "tessera/app/options.hpp"
-#include "tessera/app/stages.hpp"
 #include "tessera/app/texts.hpp"
+#include "tessera/app/work_cost.hpp"
+#include "tessera/app/work_estimate.hpp"
 #include "tessera/app/work_files.hpp"
 #include "tessera/calibrate/calibrate.hpp"
 #include "tessera/calibrate/findings.hpp"
@@ -104,9 +105,8 @@ calibrated calibrate(const calibrate_options& options, const listener& listener 
     });
 
     const std::filesystem::path checkpoint = files.folder().file(concat(work_folder::calibration, ".journal"));
-    const planned_stage stage{"calibrate",
-                              model_work(model.tensors(), model.metadata()).pass(text.windows.used.tokens().size())};
-    listener.plan({&stage, 1});
+    plan_stages(listener, options.threads,
+                {{"calibrate", model_work(model.tensors(), model.metadata()).forward(text.windows.used)}});
     const auto started = std::chrono::steady_clock::now();
     calibration result = go_on(files, work_folder::calibration, [&] {
         try {

@@ -16,8 +16,9 @@
 #include "tessera/app/memory.hpp"
 #include "tessera/app/model_summary.hpp"
 #include "tessera/app/open_model.hpp"
-#include "tessera/app/stages.hpp"
 #include "tessera/app/texts.hpp"
+#include "tessera/app/work_cost.hpp"
+#include "tessera/app/work_estimate.hpp"
 #include "tessera/core/error.hpp"
 #include "tessera/core/token_windows.hpp"
 #include "tessera/decoder/tile_memory.hpp"
@@ -89,14 +90,13 @@ template <class Formats = builtin_formats>
             needs_of(memory_stage::running, reference.metadata(), reference.tensors(), length, options.threads)));
     });
 
-    const std::size_t scored = windows.size() * scored_positions::of_window(length).count;
     const model_work each(reference.tensors(), reference.metadata());
-    std::vector<planned_stage> stages{{"reference", each.pass(windows.tokens().size())}};
+    std::vector<stage_cost> stages{{"reference", each.forward(windows)}};
     for (std::size_t c = 0; c < candidates.size(); ++c) {
-        stages.push_back({"candidate", each.pass(windows.tokens().size())});
-        stages.push_back({"compare", 2 * each.predict(scored)});
+        stages.push_back({"candidate", each.forward(windows)});
+        stages.push_back({"compare", each.comparison(windows)});
     }
-    listener.plan(stages);
+    plan_stages(listener, options.threads, stages);
 
     scored_model<any_model> original("reference", reference, options.threads);
     about(options.reference, [&] { original.run(windows, listener.progress, &memory); });

@@ -10,10 +10,10 @@
 
 namespace tessera::app {
 
-/// A stage that a verb will come to, and what it is estimated to take, as stage_meter has it.
+/// A stage that a verb will come to, and what it is estimated to take.
 struct planned_stage {
     std::string_view name;
-    double work;
+    double seconds;
 };
 
 /// Whom a verb tells what it does. All may be empty. They refer to callables that outlive the call.

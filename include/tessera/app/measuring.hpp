@@ -24,8 +24,9 @@
 #include "tessera/app/memory.hpp"
 #include "tessera/app/open_model.hpp"
 #include "tessera/app/options.hpp"
-#include "tessera/app/stages.hpp"
 #include "tessera/app/texts.hpp"
+#include "tessera/app/work_cost.hpp"
+#include "tessera/app/work_estimate.hpp"
 #include "tessera/app/work_files.hpp"
 #include "tessera/calibrate/imatrix_file.hpp"
 #include "tessera/calibrate/importance_table.hpp"
@@ -63,31 +64,36 @@ struct stages_ahead {
 };
 
 /// The stages of a command with a text of `tokens` tokens.
-[[nodiscard]] inline std::vector<planned_stage> stages_of(std::span<const tensor_info> tensors,
-                                                          const metadata& properties, const target_options& target,
-                                                          const encoding& encoding, std::uint64_t tokens,
-                                                          const stages_ahead& ahead) {
+template <class = void>
+[[nodiscard]] std::vector<stage_cost> stages_of(std::span<const tensor_info> tensors, const metadata& properties,
+                                                const target_options& target, const encoding& encoding,
+                                                std::uint64_t tokens, const stages_ahead& ahead) {
     const model_work model(tensors, properties);
-    std::vector<planned_stage> stages;
-    if (ahead.importances == stages_ahead::calibration::ahead) stages.push_back({"calibrate", model.pass(tokens)});
+    const auto window = static_cast<double>(default_window(properties));
+    const auto calibrated = static_cast<double>(tokens);
+    const bool learns = encoding.encoder == encoder_kind::feedback;
+    std::vector<stage_cost> stages;
+    if (ahead.importances == stages_ahead::calibration::ahead)
+        stages.push_back({"calibrate", model.forward(calibrated, window)});
     if (target.is_given()) {
         const std::size_t points =
             target.measuring.measure == damage_measuring::noise ? perturbation{}.sizes.size() : direct{}.errors.size();
-        const std::size_t passes = measure_passes(tensors, points);
-        const auto measured = [&](std::size_t times) {
-            const std::uint64_t each =
-                target.measuring.tokens > 0 ? target.measuring.tokens : default_measure_tokens(tensors, times);
-            return static_cast<double>(times) * model.pass(each);
+        const auto measured = [&](std::size_t passes) {
+            return static_cast<double>(target.measuring.tokens > 0 ? target.measuring.tokens
+                                                                   : default_measure_tokens(tensors, passes));
         };
         if (target.damage.empty() || !std::filesystem::exists(target.damage))
-            stages.push_back({"measure", measured(passes)});
-        if (target.refine > 0) stages.push_back({"refine", measured(2 * target.refine + 2)});
+            stages.push_back({"measure", model.damage(measured(measure_passes(tensors, points)), window,
+                                                      static_cast<double>(points), learns ? calibrated : 0.0)});
+        const std::size_t passes = 2 * target.refine + 2;
+        if (target.refine > 0)
+            stages.push_back({"refine", model.plans(measured(passes), window, static_cast<double>(passes))});
     }
-    if (ahead.output == stages_ahead::writing::ahead) {
-        const bool is_feedback = encoding.encoder == encoder_kind::feedback;
-        const int passes = encoding.inputs == feedback_inputs::quantized ? 2 : 1;
-        stages.push_back({"quantize", writing_work(tensors, model, is_feedback ? tokens : 0, passes)});
-    }
+    if (ahead.output == stages_ahead::writing::ahead)
+        stages.push_back({"quantize", !learns ? model.search()
+                                      : encoding.inputs == feedback_inputs::quantized
+                                          ? model.quantized_feedback(calibrated, window)
+                                          : model.feedback(calibrated, window)});
     return stages;
 }
 
@@ -97,6 +103,7 @@ struct tells_stages {
     const target_options& target;
     const importance_options& importances;
     stages_ahead::writing output;
+    int threads;
     const app::listener& listener;
 
     void operator()(std::uint64_t tokens) const {
@@ -105,7 +112,9 @@ struct tells_stages {
         tell(expected, tokens, stages_ahead::calibration::ahead);
     }
     void tell(const encoding& encoding, std::uint64_t tokens, stages_ahead::calibration calibration) const {
-        listener.plan(stages_of(model.tensors(), model.metadata(), target, encoding, tokens, {calibration, output}));
+        if (!listener.planned) return;
+        plan_stages(listener, threads,
+                    stages_of(model.tensors(), model.metadata(), target, encoding, tokens, {calibration, output}));
     }
     void tell(const encoding& encoding) const {
         const auto text = encoding.importances == nullptr ? std::nullopt : encoding.importances->text();

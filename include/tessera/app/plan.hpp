@@ -214,7 +214,8 @@ template <class Choose>
     const any_model model = open(options.model, formats, listener);
     require_plannable(model, options.names, options.target, formats);
     require_memory(model, options.target, options.importances, options.threads);
-    const tells_stages stages{model, options.target, options.importances, stages_ahead::writing::none, listener};
+    const tells_stages stages{model,           options.target, options.importances, stages_ahead::writing::none,
+                              options.threads, listener};
     const auto loaded =
         load_importances(options.importances, model, model.metadata(), files, options.threads, listener, stages);
     const encoding encoding = choose_encoding(options.importances, loaded ? &*loaded : nullptr);

@@ -122,7 +122,8 @@ template <class Formats = builtin_formats>
     importance_options importances = options.importances;
     importances.memory = with_scratch(importances.memory, output.path);
     require_memory(model, options.target, importances, output.threads);
-    const tells_stages stages{model, options.target, importances, stages_ahead::writing::ahead, listener};
+    const tells_stages stages{model,          options.target, importances, stages_ahead::writing::ahead,
+                              output.threads, listener};
     job.importances = load_importances(importances, model, properties, job.files, output.threads, listener, stages);
     const encoding encoding = choose_encoding(importances, job.importances ? &*job.importances : nullptr);
     job.encoder = encoding.encoder;

@@ -32,7 +32,7 @@ public:
     /// The stages from now on (see listener::planned); what names refer to need not last.
     void plan(std::span<const planned_stage> stages) {
         plan_.clear();
-        for (const planned_stage& s : stages) plan_.push_back({std::string(s.name), s.work});
+        for (const planned_stage& s : stages) plan_.push_back({std::string(s.name), s.seconds});
         before_ = begun_;
         next_ = 0;
         at_.reset();

@@ -9,13 +9,16 @@
 #include <string>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 #include "tessera/core/block_index.hpp"
 #include "tessera/core/metadata.hpp"
 #include "tessera/core/tensor_info.hpp"
 #include "tessera/core/tied_table.hpp"
+#include "tessera/core/token_windows.hpp"
 #include "tessera/decoder/model_metadata.hpp"
 #include "tessera/decoder/model_spec.hpp"
+#include "tessera/decoder/token_work.hpp"
 #include "tessera/select/rules.hpp"
 
 namespace tessera::app {
@@ -56,25 +59,23 @@ public:
         const double used_share = spec.experts.count > 0
                                       ? static_cast<double>(spec.experts.used) / static_cast<double>(spec.experts.count)
                                       : 1.0;
-        head_width_ = static_cast<double>(spec.heads * (spec.head_size + spec.value_size));
+        const std::vector<double> of_token = decoder::token_work(tensors, spec.layers.size(), used_share);
+        layers_ = decoder::work_of_layers(of_token);
+        output_ = of_token.back();
+        vocabulary_ = static_cast<double>(spec.vocabulary);
+        if (tied_table(tensors) != nullptr) ++subjects_;  // embedding and output
+        heads_ = static_cast<double>(spec.heads * (spec.head_size + spec.value_size) * spec.layers.size());
 
         std::map<std::pair<std::size_t, std::string>, input> inputs;  // by layer and what shares an input
         for (const tensor_info& info : tensors) {
-            if (info.name == embedding_name || info.name == output_name) {
-                if (info.name == output_name || output_ == 0) output_ = static_cast<double>(info.weights());
-                vocabulary_ = std::max(vocabulary_, static_cast<double>(info.rows()));
-                if (info.name == output_name || subjects_ == 0) ++subjects_;
-                continue;
-            }
             const auto layer = block_index(info.name);
-            if (!layer || select::stays_full_precision(info)) continue;
+            if (info.name == embedding_name || info.name == output_name) ++subjects_;
+            if (!layer || *layer >= spec.layers.size() || select::stays_full_precision(info)) continue;
             const double weights = static_cast<double>(info.weights()), columns = static_cast<double>(info.columns());
             const double matrices = static_cast<double>(matrix_count(info));
             const double share = matrices > 1 ? used_share : 1.0;
-            layers_ = std::max(layers_, *layer + 1);
             ++subjects_;
             weights_ += weights;
-            active_ += weights * share;
             widened_ += weights * feedback_widening(columns);
             if (matrices == 1) moved_ += weights * columns;
             input& shared = inputs[{*layer, input_of(info.name) + std::to_string(info.columns())}];
@@ -82,7 +83,6 @@ public:
         }
         for (const auto& [key, in] : inputs) {
             moments_ += in.used * in.columns * in.columns;
-            widest_input_ = std::max(widest_input_, in.columns * in.matrices / in.used);
             factors_ += in.matrices * in.columns * in.columns * in.columns;
             if (in.matrices == 1) {
                 dense_moments_ += in.columns * in.columns;
@@ -91,13 +91,15 @@ public:
         }
     }
 
-    /// Columns of the widest input, times the experts that share its tokens.
-    [[nodiscard]] double widest_input() const noexcept { return widest_input_; }
+    /// Multiply-adds with the weights of all layers, as decoder::token_work counts them.
+    [[nodiscard]] double pass(std::uint64_t tokens) const noexcept { return layers_ * static_cast<double>(tokens); }
 
     /// All layers, without the output.
     [[nodiscard]] work_cost forward(double tokens, double window) const {
-        const double attention = head_width_ * static_cast<double>(layers_) * window / 2.0;
-        return {.products = 2.0 * tokens * (active_ + attention)};
+        return {.products = 2.0 * tokens * (layers_ + heads_ * window / 2.0)};
+    }
+    [[nodiscard]] work_cost forward(const token_windows& windows) const {
+        return forward(static_cast<double>(windows.tokens().size()), static_cast<double>(windows.length()));
     }
     /// The output for positions that are scored.
     [[nodiscard]] work_cost logits(double positions) const { return {.products = 2.0 * positions * output_}; }
@@ -130,10 +132,21 @@ public:
         return all;
     }
 
-    /// One model over a text, its predictions compared with a reference's.
-    [[nodiscard]] work_cost comparison(double tokens, double window) const {
+    /// The predictions of two models that have run over a text, compared.
+    [[nodiscard]] work_cost comparison(const token_windows& windows) const {
+        const double scored = static_cast<double>(windows.tokens().size()) / 2.0;
+        return 2.0 * logits(scored) + work_cost{.compared = scored * vocabulary_};
+    }
+
+    /// So many passes of models in the formats of plans, each compared with the original.
+    [[nodiscard]] work_cost plans(double tokens, double window, double passes) const {
         const double scored = tokens / 2.0;
-        return forward(tokens, window) + 2.0 * logits(scored) + work_cost{.compared = scored * vocabulary_};
+        return passes * (forward(tokens, window) + logits(scored) + work_cost{.compared = scored * vocabulary_}) +
+               search();
+    }
+    [[nodiscard]] work_cost plans(const token_windows& windows, std::size_t passes) const {
+        return plans(static_cast<double>(windows.tokens().size()), static_cast<double>(windows.length()),
+                     static_cast<double>(passes));
     }
 
     /// Error feedback takes so many times longer in rows of this width than in narrow ones: beside rounding, every
@@ -155,14 +168,15 @@ private:
         return has("_out") || has("attn_kv_b") || has("attn_q_b") ? std::string(name.substr(name.find('.', 4)))
                                                                   : "mixer";
     }
-    double head_width_ = 0, vocabulary_ = 0, output_ = 0;
-    double weights_ = 0, active_ = 0;   // of layers; those that a token meets
+    double layers_ = 0, output_ = 0;  // multiply-adds of a token
+    double heads_ = 0;                // numbers of all layers' queries and values
+    double vocabulary_ = 0;
+    double weights_ = 0;                // of layers
     double widened_ = 0;                // weights times feedback_widening
     double moved_ = 0;                  // weights times columns, of matrices that are no experts
     double moments_ = 0, factors_ = 0;  // squares and cubes of inputs' widths
     double dense_moments_ = 0, solves_ = 0;
-    double widest_input_ = 0;
-    std::size_t layers_ = 0, subjects_ = 0;
+    std::size_t subjects_ = 0;
 };
 
 }  // namespace tessera::app

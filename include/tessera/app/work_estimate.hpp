@@ -1,13 +1,16 @@
 // How long work will take on this machine.
 #pragma once
 
+#include <algorithm>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <initializer_list>
 #include <span>
-#include <string>
+#include <string_view>
 #include <vector>
 
+#include "tessera/app/listener.hpp"
 #include "tessera/app/work_cost.hpp"
 #include "tessera/calibrate/column_statistics.hpp"
 #include "tessera/core/parallel.hpp"
@@ -37,12 +40,10 @@ private:
     static constexpr double all_formats = 30;
 };
 
-/// A part of a verb's work, foretold.
-struct stage_estimate {
-    std::string name;
-    double seconds;
-    std::uint64_t memory = 0;  ///< bytes at most
-    std::uint64_t disk = 0;    ///< bytes, beside outputs
+/// A stage of a verb, and what it computes.
+struct stage_cost {
+    std::string_view name;
+    work_cost cost;
 };
 
 namespace detail {
@@ -72,10 +73,10 @@ template <class Function>
 
 }  // namespace detail
 
-/// Measures a little of each kind of work; takes some tenths of a second.
+/// Measures a little of each kind of work; takes a tenth of a second.
 template <class = void>
 [[nodiscard]] machine_speed measure_speed(int threads) {
-    constexpr std::size_t tokens = 512, columns = 1024, rows = 1024;
+    constexpr std::size_t tokens = 512, columns = 512, rows = 512;
     memory_source weights;
     weights.add("weight", {columns, rows}, detail::some_numbers(columns * rows));
     const decoder::linear layer{weights.find("weight"), 0, rows, {}};
@@ -109,6 +110,21 @@ template <class = void>
                          divergence.add(std::span(numbers).first(vocabulary), std::span(numbers).last(vocabulary), 0);
                      });
     return speed;
+}
+
+/// Tells a listener the stages that lie ahead, with the seconds that they will take at this machine's speed, which is
+/// measured the first time.
+template <class = void>
+void plan_stages(const listener& listener, int threads, std::span<const stage_cost> stages) {
+    if (!listener.planned) return;
+    static const machine_speed speed = measure_speed(threads);
+    std::vector<planned_stage> planned;
+    for (const stage_cost& stage : stages) planned.push_back({stage.name, speed.seconds(stage.cost)});
+    listener.plan(planned);
+}
+template <class = void>
+void plan_stages(const listener& listener, int threads, std::initializer_list<stage_cost> stages) {
+    plan_stages(listener, threads, std::span(stages.begin(), stages.size()));
 }
 
 }  // namespace tessera::app
