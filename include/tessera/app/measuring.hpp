@@ -68,11 +68,19 @@ template <class = void>
 [[nodiscard]] std::vector<stage_cost> stages_of(std::span<const tensor_info> tensors, const metadata& properties,
                                                 const target_options& target, const encoding& encoding,
                                                 std::uint64_t tokens, const stages_ahead& ahead) {
+    const bool learns = encoding.encoder == encoder_kind::feedback;
+    const bool measures = target.is_given() && (target.damage.empty() || !std::filesystem::exists(target.damage));
+    std::vector<stage_cost> stages;
+    if (ahead.importances == stages_ahead::calibration::done && !learns && !measures && target.refine == 0) {
+        // The model does not run: it may be one that the decoder does not know.
+        double weights = 0;
+        for (const tensor_info& info : tensors) weights += static_cast<double>(info.weights());
+        if (ahead.output == stages_ahead::writing::ahead) stages.push_back({"quantize", {.searched = weights}});
+        return stages;
+    }
     const model_work model(tensors, properties);
     const auto window = static_cast<double>(default_window(properties));
     const auto calibrated = static_cast<double>(tokens);
-    const bool learns = encoding.encoder == encoder_kind::feedback;
-    std::vector<stage_cost> stages;
     if (ahead.importances == stages_ahead::calibration::ahead)
         stages.push_back({"calibrate", model.forward(calibrated, window)});
     if (target.is_given()) {
@@ -82,7 +90,7 @@ template <class = void>
             return static_cast<double>(target.measuring.tokens > 0 ? target.measuring.tokens
                                                                    : default_measure_tokens(tensors, passes));
         };
-        if (target.damage.empty() || !std::filesystem::exists(target.damage))
+        if (measures)
             stages.push_back({"measure", model.damage(measured(measure_passes(tensors, points)), window,
                                                       static_cast<double>(points), learns ? calibrated : 0.0)});
         const std::size_t passes = 2 * target.refine + 2;
