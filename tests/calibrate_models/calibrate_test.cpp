@@ -332,7 +332,7 @@ TEST_CASE("a calibration that is asked to stop ends no further layer, and goes o
         return calibrate(model, {tokens, 32}, {.threads = 2, .checkpoint = folder / "checkpoint"}, report, note);
     };
     const auto stop = [](const progress& now) {
-        if (now.done == 2) request_stop();
+        if (now.number == 3) request_stop();
     };
     CHECK_THROWS_AS((void)run(stop), stopped);
     withdraw_stop();

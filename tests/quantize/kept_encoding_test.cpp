@@ -56,6 +56,19 @@ struct run_of_encoding {
     bool is_stopped = false;
 };
 
+// Counts the weights that are written, on one thread.
+struct counting_sink {
+    gguf::writer& file;
+    std::uint64_t weights = 0;
+
+    void begin(std::span<const tensor_info> tensors, const metadata& properties) { file.begin(tensors, properties); }
+    void write(const tensor_info& info, std::uint64_t first_row, byte_view bytes) {
+        weights += bytes.size() / info.row_bytes() * info.columns();
+        file.write(info, first_row, bytes);
+    }
+    void finish() { file.finish(); }
+};
+
 // Encodes to folder/x.gguf with unfinished work in folder/work, until about so many reports of progress have come.
 template <class Encoder, class Schedule>
 run_of_encoding run(const scratch_dir& folder, const memory_source& model, const Encoder& encoder,
@@ -69,22 +82,20 @@ run_of_encoding run(const scratch_dir& folder, const memory_source& model, const
         {[&](std::string_view t, std::uint64_t first, std::uint64_t rows) { return file.sum_of_rows(t, first, rows); },
          [&](std::string_view t, std::uint64_t rows) { file.count_written(t, rows); }, [&] { file.sync(); }});
     run_of_encoding made;
+    counting_sink sink{file};
     std::size_t reports = 0;
-    std::uint64_t first = 0, last = 0;
-    const auto report = [&](const progress& now) {
-        if (reports == 0) first = now.done - 32;  // at least one row
-        last = now.done;
+    const auto report = [&](const progress&) {
         if (reports++ == stop_at) request_stop();
     };
     try {
-        made.reports = quantize<few_formats>(model, plan, encoder, schedule, file, model.metadata(),
+        made.reports = quantize<few_formats>(model, plan, encoder, schedule, sink, model.metadata(),
                                              {.threads = 1, .kept = &kept}, report);
     } catch (const stopped&) {
         made.is_stopped = true;
         CHECK(reports == *stop_at + 1);  // nothing further was encoded
     }
     withdraw_stop();
-    made.weights = last - first;
+    made.weights = sink.weights;
     return made;
 }
 
