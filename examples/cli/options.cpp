@@ -63,6 +63,15 @@ CLI::Validator is_mix(const app::any_formats& formats) {
             "", "mix"};
 }
 
+// A number of bytes, as an option's value.
+std::uint64_t parse_size(const std::string& option, const std::string& text) {
+    try {
+        return tessera::parse_byte_count(text);
+    } catch (const tessera::error& e) {
+        throw CLI::ValidationError(option, e.what());
+    }
+}
+
 app::pin parse_pin(const std::string& text, const app::any_formats& formats) {
     const std::size_t equals = text.rfind('=');
     if (equals == 0 || equals == std::string::npos)
@@ -124,11 +133,7 @@ void add_memory(CLI::App& command, app::memory_options& memory) {
         .add_option_function<std::string>(
             "--memory",
             [&memory](const std::string& text) {
-                try {
-                    memory.bytes = tessera::parse_byte_count(text);
-                } catch (const tessera::error& e) {
-                    throw CLI::ValidationError("--memory", e.what());
-                }
+                memory.bytes = parse_size("--memory", text);
                 if (memory.bytes == 0) throw CLI::ValidationError("--memory", "wanted a size above 0, got " + text);
             },
             "Memory to use, such as 24GiB; what does not fit of a text's activations goes to a scratch file\n"
@@ -301,14 +306,7 @@ void add_measuring(CLI::App& command, app::measure_options& measuring) {
 void add_target(CLI::App& command, CLI::Option_group& group, app::target_options& target) {
     group
         .add_option_function<std::string>(
-            "--target-size",
-            [&target](const std::string& text) {
-                try {
-                    target.bytes = tessera::parse_byte_count(text);
-                } catch (const tessera::error& e) {
-                    throw CLI::ValidationError("--target-size", e.what());
-                }
-            },
+            "--target-size", [&target](const std::string& text) { target.bytes = parse_size("--target-size", text); },
             "The least divergence in a file of at most this size: 4.2GiB, 4200MB, 1632992")
         ->type_name("SIZE");
     group.add_option("--target-bpw", target.bits_per_weight, "The least divergence in so many bits per weight")

@@ -15,11 +15,13 @@
 
 #include "tessera/app/options.hpp"
 #include "tessera/core/block_index.hpp"
+#include "tessera/core/control_groups.hpp"
 #include "tessera/core/error.hpp"
 #include "tessera/core/metadata.hpp"
 #include "tessera/core/output_rule.hpp"
 #include "tessera/core/parallel.hpp"
 #include "tessera/core/tensor_info.hpp"
+#include "tessera/decoder/linear.hpp"
 #include "tessera/decoder/model_metadata.hpp"
 #include "tessera/decoder/model_spec.hpp"
 #include "tessera/decoder/tile_memory.hpp"
@@ -36,17 +38,6 @@ inline constexpr std::uint64_t no_limit = std::numeric_limits<std::uint64_t>::ma
     std::uint64_t limit = no_limit;
     std::ifstream in(file);
     return in >> limit ? limit : no_limit;
-}
-
-// The least limit of a control group and of those that it is in.
-[[nodiscard]] inline std::uint64_t least_limit(const std::filesystem::path& mount, std::string group,
-                                               const char* name) {
-    std::uint64_t least = limit_in(mount / name);
-    while (group.size() > 1) {
-        least = std::min(least, limit_in(mount / group.substr(1) / name));
-        group.resize(group.find_last_of('/'));
-    }
-    return least;
 }
 
 [[nodiscard]] inline std::string gigabytes(std::uint64_t bytes) {
@@ -70,17 +61,12 @@ inline constexpr std::uint64_t no_limit = std::numeric_limits<std::uint64_t>::ma
     const std::filesystem::path mount = root / "sys/fs/cgroup";
     std::uint64_t least =
         std::min(detail::limit_in(mount / "memory.max"), detail::limit_in(mount / "memory/memory.limit_in_bytes"));
-    std::ifstream groups(root / "proc/self/cgroup");
-    for (std::string line; std::getline(groups, line);) {  // "NUMBER:CONTROLLERS:PATH"
-        const std::size_t first = line.find(':'), second = line.find(':', first + 1);
-        if (first == line.npos || second == line.npos || line.find('/', second) != second + 1) continue;
-        const std::string controllers = ',' + line.substr(first + 1, second - first - 1) + ',';
-        const std::string path = line.substr(second + 1);
-        if (controllers == ",,")
-            least = std::min(least, detail::least_limit(mount, path, "memory.max"));
-        else if (controllers.find(",memory,") != controllers.npos)
-            least = std::min(least, detail::least_limit(mount / "memory", path, "memory.limit_in_bytes"));
-    }
+    for_each_control_group(root == "/" ? "" : root.string(), "memory",
+                           [&](const std::filesystem::path& folder, cgroup_version version) {
+                               const bool is_new = version == cgroup_version::v2;
+                               const char* name = is_new ? "memory.max" : "memory.limit_in_bytes";
+                               least = std::min(least, detail::limit_in(folder / name));
+                           });
     return least;
 }
 
@@ -129,10 +115,9 @@ struct memory_needs {
     std::uint64_t inputs = spec.width;  // the widest of a matrix that is multiplied
     for (const tensor_info& info : tensors)
         if (info.rank > 1 && block_index(info.name)) inputs = std::max<std::uint64_t>(inputs, info.columns());
-    constexpr std::uint64_t loaded = std::uint64_t{1} << 22;  // see for_each_product_tile
+    constexpr std::uint64_t loaded = decoder::loaded_weights;
     memory_needs needs{.now = detail::resident_bytes()};
     needs.weights = sizeof(float) * (2 * std::max(loaded, 1024 * inputs) + team * ((1u << 20) + 126 * (inputs + 512)));
-
     if (spec.experts.count > 0) needs.weights += 8 * sizeof(float) * loaded;  // batches of experts
 
     // A row on its way through a layer: its hidden state, that normed, and what becomes of it.

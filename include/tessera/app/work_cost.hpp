@@ -56,9 +56,7 @@ public:
     /// Throws when the decoder does not know the model.
     model_work(std::span<const tensor_info> tensors, const metadata& properties) {
         const decoder::model_spec spec = decoder::make_model_spec(properties);
-        const double used_share = spec.experts.count > 0
-                                      ? static_cast<double>(spec.experts.used) / static_cast<double>(spec.experts.count)
-                                      : 1.0;
+        const double used_share = spec.experts.used_share();
         const std::vector<double> of_token = decoder::token_work(tensors, spec.layers.size(), used_share);
         layers_ = decoder::work_of_layers(of_token);
         output_ = of_token.back();

@@ -7,12 +7,13 @@
 #include <charconv>
 #include <cmath>
 #include <cstddef>
-#include <cstdio>
 #include <cstdlib>
 #include <string>
 #include <string_view>
 #include <thread>
 #include <vector>
+
+#include "tessera/core/control_groups.hpp"
 
 #ifdef __linux__
 #include <sched.h>
@@ -22,35 +23,12 @@ namespace tessera {
 
 namespace detail {
 
-// A whole small file; empty when it cannot be read.
-[[nodiscard]] inline std::string small_file(const std::string& path) {
-    constexpr std::size_t most = 1 << 16;
-    std::string text;
-    if (std::FILE* const file = std::fopen(path.c_str(), "rb")) {
-        text.resize(most);
-        text.resize(std::fread(text.data(), 1, most, file));
-        std::fclose(file);
-    }
-    return text;
-}
-
 // The number that a text begins with, blanks left out; 0 when there is none.
 [[nodiscard]] inline double leading_number(std::string_view text) noexcept {
     while (!text.empty() && std::isspace(static_cast<unsigned char>(text.front())) != 0) text.remove_prefix(1);
     long long value = 0;
     const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
     return error == std::errc() ? static_cast<double>(value) : 0.0;
-}
-
-// The least of what the groups from `path` up to the root of a hierarchy grant, read by quota_in(folder).
-template <class QuotaIn>
-[[nodiscard]] double least_quota(const std::string& mount, std::string path, double least, const QuotaIn& quota_in) {
-    for (;;) {
-        if (const double cpus = quota_in(mount + path); cpus > 0) least = least == 0 ? cpus : std::min(least, cpus);
-        const std::size_t slash = path.find_last_of('/');
-        if (path.empty() || slash == std::string::npos) return least;
-        path.erase(slash);
-    }
 }
 
 }  // namespace detail
@@ -65,7 +43,6 @@ template <class QuotaIn>
 /// The processors' time that the control groups of this process grant, their parents included, in processors; 0 when
 /// they do not limit it. Reads cpu.max (version 2) and cpu.cfs_quota_us (version 1) below `root`.
 [[nodiscard]] inline double cgroup_cpus(const std::string& root = "") {
-    const std::string groups = detail::small_file(root + "/proc/self/cgroup");
     const auto quota_2 = [](const std::string& folder) {
         const std::string text = detail::small_file(folder + "/cpu.max");  // "QUOTA PERIOD", "max PERIOD"
         const std::size_t blank = text.find(' ');
@@ -78,30 +55,11 @@ template <class QuotaIn>
         const double quota = detail::leading_number(detail::small_file(folder + "/cpu.cfs_quota_us"));  // -1: none
         return period > 0 && quota > 0 ? quota / period : 0.0;
     };
-    const std::string mounts = root + "/sys/fs/cgroup";
     double least = 0;
-    for (std::size_t begin = 0; begin < groups.size();) {  // "NUMBER:CONTROLLERS:PATH", a line each
-        const std::size_t end = std::min(groups.find('\n', begin), groups.size());
-        const std::string_view line = std::string_view(groups).substr(begin, end - begin);
-        begin = end + 1;
-        const std::size_t first = line.find(':'), second = line.find(':', first == line.npos ? first : first + 1);
-        if (second == std::string_view::npos) continue;
-        const std::string_view controllers = line.substr(first + 1, second - first - 1);
-        std::string path(line.substr(second + 1));
-        if (path == "/" || path.find("/..") != std::string::npos) path.clear();  // of a namespace: its root is ours
-        if (controllers.empty()) {
-            least = detail::least_quota(mounts, path, least, quota_2);
-            least = detail::least_quota(mounts + "/unified", path, least, quota_2);
-            continue;
-        }
-        for (std::size_t at = 0; at <= controllers.size();) {
-            const std::size_t comma = std::min(controllers.find(',', at), controllers.size());
-            if (controllers.substr(at, comma - at) == "cpu")
-                for (const std::string& name : {std::string("cpu"), std::string(controllers)})
-                    least = detail::least_quota(mounts + '/' + name, path, least, quota_1);
-            at = comma + 1;
-        }
-    }
+    for_each_control_group(root, "cpu", [&](const std::string& folder, cgroup_version version) {
+        const double cpus = version == cgroup_version::v2 ? quota_2(folder) : quota_1(folder);
+        if (cpus > 0) least = least == 0 ? cpus : std::min(least, cpus);
+    });
     return least;
 }
 

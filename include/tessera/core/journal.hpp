@@ -19,6 +19,7 @@
 #include "tessera/core/bytes.hpp"
 #include "tessera/core/checksum.hpp"
 #include "tessera/core/error.hpp"
+#include "tessera/core/file_io.hpp"
 #include "tessera/core/file_version.hpp"
 #include "tessera/core/mapped_file.hpp"
 #include "tessera/core/output_file.hpp"
@@ -102,15 +103,9 @@ public:
         const std::lock_guard lock(appending_);
         std::vector<std::byte> frame;
         put_frame(frame, count_, record);
-        for (std::size_t at = 0; at < frame.size();) {
-            const ::ssize_t written =
-                ::pwrite(descriptor_, frame.data() + at, frame.size() - at, static_cast<::off_t>(end_ + at));
-            if (written < 0 && errno == EINTR) continue;
-            if (written <= 0)
-                fail(path_.string(), ": cannot write ", frame.size(),
-                     " bytes: ", written < 0 ? std::strerror(errno) : "no room");
-            at += static_cast<std::size_t>(written);
-        }
+        detail::write_all(descriptor_, end_, frame, [&](std::size_t, std::uint64_t, const char* reason) {
+            fail(path_.string(), ": cannot write ", frame.size(), " bytes: ", reason);
+        });
         if (::fdatasync(descriptor_) != 0) fail(path_.string(), ": cannot flush: ", std::strerror(errno));
         end_ += frame.size();
         ++count_;

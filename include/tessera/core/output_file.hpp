@@ -23,6 +23,7 @@
 
 #include "tessera/core/bytes.hpp"
 #include "tessera/core/error.hpp"
+#include "tessera/core/file_io.hpp"
 #include "tessera/core/output_rule.hpp"
 #include "tessera/core/stop.hpp"
 #include "tessera/core/unpublished_files.hpp"
@@ -82,30 +83,16 @@ public:
 
     /// Writes at a place, from any thread.
     void write_at(std::uint64_t offset, byte_view bytes) const {
-        while (!bytes.empty()) {
-            const std::size_t part = std::min(bytes.size(), std::size_t{1} << 30);  // one call takes less than 2^31
-            const ::ssize_t written = ::pwrite(descriptor_, bytes.data(), part, static_cast<::off_t>(offset));
-            if (written < 0 && errno == EINTR) continue;
-            if (written <= 0)
-                fail(partial_.string(), ": cannot write ", part, " bytes at offset ", offset, ": ",
-                     written < 0 ? std::strerror(errno) : "no room");
-            offset += static_cast<std::uint64_t>(written);
-            bytes = bytes.subspan(static_cast<std::size_t>(written));
-        }
+        detail::write_all(descriptor_, offset, bytes, [&](std::size_t left, std::uint64_t at, const char* reason) {
+            fail(partial_.string(), ": cannot write ", left, " bytes at offset ", at, ": ", reason);
+        });
     }
 
     /// Reads what was written at a place, from any thread.
     void read_at(std::uint64_t offset, std::span<std::byte> bytes) const {
-        while (!bytes.empty()) {
-            const ::ssize_t got = ::pread(descriptor_, bytes.data(), std::min(bytes.size(), std::size_t{1} << 30),
-                                          static_cast<::off_t>(offset));
-            if (got < 0 && errno == EINTR) continue;
-            if (got <= 0)
-                fail(partial_.string(), ": cannot read ", bytes.size(), " bytes at offset ", offset, ": ",
-                     got < 0 ? std::strerror(errno) : "it ends before");
-            offset += static_cast<std::uint64_t>(got);
-            bytes = bytes.subspan(static_cast<std::size_t>(got));
-        }
+        detail::read_all(descriptor_, offset, bytes, [&](std::size_t left, std::uint64_t at, const char* reason) {
+            fail(partial_.string(), ": cannot read ", left, " bytes at offset ", at, ": ", reason);
+        });
     }
 
     /// Waits until the bytes are on disk.

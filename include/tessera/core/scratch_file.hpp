@@ -4,7 +4,6 @@
 #include <fcntl.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <cerrno>
 #include <cstddef>
 #include <cstdint>
@@ -19,6 +18,7 @@
 
 #include "tessera/core/bytes.hpp"
 #include "tessera/core/error.hpp"
+#include "tessera/core/file_io.hpp"
 
 namespace tessera {
 
@@ -52,39 +52,20 @@ public:
     void release(std::uint64_t offset, std::uint64_t bytes) { released_[bytes].push_back(offset); }
 
     void write(std::uint64_t offset, byte_view bytes) const {
-        while (!bytes.empty()) {
-            const ::ssize_t done =
-                ::pwrite(descriptor_, bytes.data(), part_of(bytes.size()), static_cast<::off_t>(offset));
-            if (!advance(done, "write", offset)) continue;
-            offset += static_cast<std::uint64_t>(done);
-            bytes = bytes.subspan(static_cast<std::size_t>(done));
-        }
+        detail::write_all(descriptor_, offset, bytes, [&](std::size_t, std::uint64_t at, const char* reason) {
+            fail(folder_.string(), ": cannot write a scratch file at offset ", at, ": ", reason);
+        });
     }
     void read(std::uint64_t offset, std::span<std::byte> bytes) const {
-        while (!bytes.empty()) {
-            const ::ssize_t done =
-                ::pread(descriptor_, bytes.data(), part_of(bytes.size()), static_cast<::off_t>(offset));
-            if (!advance(done, "read", offset)) continue;
-            offset += static_cast<std::uint64_t>(done);
-            bytes = bytes.subspan(static_cast<std::size_t>(done));
-        }
+        detail::read_all(descriptor_, offset, bytes, [&](std::size_t, std::uint64_t at, const char* reason) {
+            fail(folder_.string(), ": cannot read a scratch file at offset ", at, ": ", reason);
+        });
     }
 
     /// The most bytes that it has had.
     [[nodiscard]] std::uint64_t size() const noexcept { return end_; }
 
 private:
-    [[nodiscard]] static std::size_t part_of(std::size_t bytes) {
-        return std::min(bytes, std::size_t{1} << 30);  // one call takes less than 2^31
-    }
-    [[nodiscard]] bool advance(::ssize_t done, const char* what, std::uint64_t offset) const {
-        if (done < 0 && errno == EINTR) return false;
-        if (done <= 0)
-            fail(folder_.string(), ": cannot ", what, " a scratch file at offset ", offset, ": ",
-                 done < 0 ? std::strerror(errno) : "no room");
-        return true;
-    }
-
     std::filesystem::path folder_;
     int descriptor_ = -1;
     std::uint64_t end_ = 0;

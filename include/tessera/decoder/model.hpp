@@ -102,10 +102,7 @@ public:
     /// What each layer and, one past the last of them, the output is estimated to take of so many tokens (see
     /// token_work).
     [[nodiscard]] std::vector<double> work_of(std::uint64_t tokens) const {
-        const expert_spec& experts = spec_.experts;
-        std::vector<double> work = token_work(
-            source_->tensors(), spec_.layers.size(),
-            experts.count == 0 ? 1.0 : static_cast<double>(experts.used) / static_cast<double>(experts.count));
+        std::vector<double> work = token_work(source_->tensors(), spec_.layers.size(), spec_.experts.used_share());
         for (double& one : work) one *= static_cast<double>(tokens);
         return work;
     }

@@ -89,6 +89,11 @@ struct expert_spec {
     expert_weighting weighting = expert_weighting::renormalised;
     weight_target target = weight_target::output;
     double scale = 1;  ///< multiplies the weights
+
+    /// The share of the experts that each token goes through; all of a dense network.
+    [[nodiscard]] double used_share() const noexcept {
+        return count == 0 ? 1.0 : static_cast<double>(used) / static_cast<double>(count);
+    }
 };
 
 /// Whether models of an architecture have a part.

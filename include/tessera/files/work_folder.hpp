@@ -37,9 +37,7 @@ public:
     }
     ~work_folder() {
         if (lock_ < 0) return;
-        const bool is_empty =
-            std::ranges::none_of(names, [&](std::string_view name) { return name != lock_name && has_files(name); });
-        if (is_empty) leave();
+        if (std::ranges::none_of(words, [&](std::string_view word) { return has_files(word); })) leave();
         ::close(lock_);
     }
 
@@ -77,12 +75,15 @@ public:
 
 private:
     static constexpr std::string_view lock_name = "lock";
-    static constexpr std::array<std::string_view, 6> names{calibration,    importances, damage,
-                                                           measured_plans, output,      lock_name};
-
     [[nodiscard]] static bool is_of(std::string_view file, std::string_view word) {
         return file.starts_with(word) &&
                (file.size() == word.size() || file[word.size()] == '.' || file[word.size()] == '-');
+    }
+
+    // The lock and the files of unfinished work, not those of others.
+    [[nodiscard]] static bool is_ours(std::string_view file) {
+        return is_of(file, lock_name) ||
+               std::ranges::any_of(words, [&](std::string_view word) { return is_of(file, word); });
     }
 
     void open() {
@@ -105,10 +106,7 @@ private:
             ::close(std::exchange(lock_, -1));  // the process before removed it meanwhile
             std::filesystem::create_directory(path_, problem);
         }
-        remove_files([](std::string_view name) {
-            return name.find(".partial-") != name.npos &&
-                   std::ranges::any_of(names, [&](std::string_view word) { return is_of(name, word); });
-        });
+        remove_files([](std::string_view name) { return name.find(".partial-") != name.npos && is_ours(name); });
     }
 
     template <class Wanted>
@@ -131,9 +129,7 @@ private:
     }
 
     void leave() const {
-        remove_files([](std::string_view name) {
-            return std::ranges::any_of(names, [&](std::string_view word) { return is_of(name, word); });
-        });
+        remove_files(is_ours);
         ::rmdir(path_.c_str());
     }
 

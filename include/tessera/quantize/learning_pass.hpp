@@ -16,7 +16,6 @@
 #include "tessera/core/tied_table.hpp"
 #include "tessera/decoder/activations.hpp"
 #include "tessera/decoder/matrix.hpp"
-#include "tessera/decoder/model_spec.hpp"
 #include "tessera/decoder/observer.hpp"
 #include "tessera/decoder/token_work.hpp"
 #include "tessera/encode/knowledge.hpp"
@@ -30,11 +29,8 @@ namespace tessera::detail {
 // Tells a job what running a model over so many tokens, so many times, and learning from what is seen will take.
 template <class Job, class Model>
 void expect_passes(Job& job, const Model& model, std::uint64_t tokens, int passes) {
-    const decoder::expert_spec& experts = model.spec().experts;
-    const double used =
-        experts.count == 0 ? 1.0 : static_cast<double>(experts.used) / static_cast<double>(experts.count);
     double work = decoder::work_of_layers(model.work_of(tokens));
-    if (Job::needs().any()) work += learning_work(job.plan().targets(), tokens, used);
+    if (Job::needs().any()) work += learning_work(job.plan().targets(), tokens, model.spec().experts.used_share());
     job.expect(passes * work);
 }
 
