@@ -13,6 +13,8 @@
 #include "support/support.hpp"
 #include "tessera/core/byte_count.hpp"
 #include "tessera/core/checked.hpp"
+#include "tessera/core/duration.hpp"
+#include "tessera/core/error.hpp"
 #include "tessera/core/function_ref.hpp"
 #include "tessera/core/half.hpp"
 #include "tessera/core/mapped_file.hpp"
@@ -221,6 +223,17 @@ TEST_CASE("sizes are read as people write them") {
         CAPTURE(wrong);
         CHECK_THROWS_AS((void)parse_byte_count(wrong), error);
     }
+}
+
+TEST_CASE("durations are read as people write them") {
+    CHECK(parse_duration("8h") == 28800);
+    CHECK(parse_duration("1h30m") == 5400);
+    CHECK(parse_duration("1.5h") == 5400);
+    CHECK(parse_duration("2d") == 172800);
+    CHECK(parse_duration("90s") == 90);
+    CHECK(parse_duration("1m0.5s") == 60.5);
+    for (const char* wrong : {"", "8", "h", "0h", "-1h", "30m1h", "1h1h", "8 h", "1e3s", "nan", "1hx"})
+        CHECK_THROWS_WITH_AS((void)parse_duration(wrong), doctest::Contains("wanted a time such as 8h"), error);
 }
 
 TEST_CASE("printable text holds what may be shown, and spells out the rest") {

@@ -1,0 +1,72 @@
+// How much of a text is worked on where nobody says: by a model's size, and by the time there is.
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+#include <span>
+
+#include "tessera/core/block_index.hpp"
+#include "tessera/core/metadata.hpp"
+#include "tessera/core/tensor_info.hpp"
+#include "tessera/decoder/model_metadata.hpp"
+#include "tessera/decoder/model_spec.hpp"
+
+namespace tessera::app {
+
+/// Numbers of tokens.
+struct amounts {
+    std::uint64_t calibration = 0;  ///< to calibrate on, what is held out not counted
+    std::uint64_t measuring = 0;    ///< to measure damage on
+};
+
+/// Tokens to calibrate a model on, if its texts have so many: ten for each column of the widest matrix, since a Gram
+/// matrix of fewer is of low rank or nearly so; as many that two for each column reach an expert, if experts are used
+/// alike; at least 262,144. Throws when the decoder does not know the model.
+[[nodiscard]] inline std::uint64_t default_calibration_tokens(std::span<const tensor_info> tensors,
+                                                              const metadata& properties) {
+    const double used_share = decoder::make_model_spec(properties).experts.used_share();
+    double tokens = 262144;
+    for (const tensor_info& info : tensors) {
+        if (info.rank < 2 || !block_index(info.name)) continue;
+        const auto columns = static_cast<double>(info.columns());
+        tokens = std::max(tokens, matrix_count(info) > 1 ? 2 * columns / used_share : 10 * columns);
+    }
+    return static_cast<std::uint64_t>(tokens);
+}
+
+/// The largest number from `least` to `most` for which `fits` says so, if what is above one that does not fit does not
+/// fit either; `least` if none does.
+template <class Fits>
+[[nodiscard]] std::uint64_t largest_that(std::uint64_t least, std::uint64_t most, const Fits& fits) {
+    while (least < most) {
+        const std::uint64_t middle = least + (most - least + 1) / 2;
+        if (fits(middle))
+            least = middle;
+        else
+            most = middle - 1;
+    }
+    return least;
+}
+
+/// The largest amounts, from `least` to `most`, for which all work takes at most so many seconds: what is left of them
+/// beyond the least is divided between measuring and calibrating in halves, and what one of them does not need is the
+/// other's. `seconds_of(amounts)` must not fall. Returns `least` if even that takes longer.
+template <class Seconds>
+[[nodiscard]] amounts amounts_within(double seconds, const amounts& least, const amounts& most,
+                                     const Seconds& seconds_of) {
+    const double fixed = seconds_of(least);
+    amounts chosen = least;
+    const auto measure = [&](double limit) {
+        chosen.measuring =
+            largest_that(least.measuring, std::max(least.measuring, most.measuring),
+                         [&](std::uint64_t n) { return seconds_of(amounts{chosen.calibration, n}) <= limit; });
+    };
+    measure(fixed + (seconds - fixed) / 2);
+    chosen.calibration =
+        largest_that(least.calibration, std::max(least.calibration, most.calibration),
+                     [&](std::uint64_t n) { return seconds_of(amounts{n, chosen.measuring}) <= seconds; });
+    measure(seconds);
+    return chosen;
+}
+
+}  // namespace tessera::app
