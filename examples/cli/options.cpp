@@ -11,6 +11,7 @@
 #include "name_pattern.hpp"
 #include "terminal.hpp"
 #include "tessera/core/byte_count.hpp"
+#include "tessera/core/duration.hpp"
 #include "tessera/core/error.hpp"
 #include "tessera/format/engines.hpp"
 #include "tessera/select/standard_mix.hpp"
@@ -144,6 +145,30 @@ void add_memory(CLI::App& command, app::memory_options& memory) {
                     "A folder for the scratch file (default: the output's, or that of temporary files)")
         ->check(CLI::ExistingDirectory.description(""))
         ->type_name("DIR");
+}
+
+void add_time(CLI::App& command, double& seconds, const std::string& help) {
+    command
+        .add_option_function<std::string>(
+            "--time",
+            [&seconds](const std::string& text) {
+                try {
+                    seconds = tessera::parse_duration(text);
+                } catch (const tessera::error& e) {
+                    throw CLI::ValidationError("--time", e.what());
+                }
+            },
+            help)
+        ->type_name("TIME");
+}
+
+void add_tokens(CLI::App& command, std::size_t& tokens) {
+    command
+        .add_option("--tokens", tokens,
+                    "Tokens of the texts to calibrate on at most (default: ten for each column of the widest\n"
+                    "matrix, more where experts share them, at least 262144)")
+        ->check(CLI::Range(std::size_t{1}, std::size_t{1} << 40).description(""))
+        ->type_name("N");
 }
 
 void add_progress(CLI::App& command) {

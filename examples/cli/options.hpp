@@ -20,6 +20,10 @@ void add_without_mtp(CLI::App& command, app::mtp_layers& further);
 void add_threads(CLI::App& command, int& threads);
 /// --memory and --scratch: of commands that run models.
 void add_memory(CLI::App& command, app::memory_options& memory);
+/// --time: of commands whose texts may be shortened.
+void add_time(CLI::App& command, double& seconds, const std::string& help);
+/// --tokens: how much of the texts to calibrate on.
+void add_tokens(CLI::App& command, std::size_t& tokens);
 /// --progress: how progress is shown.
 void add_progress(CLI::App& command);
 void add_untie(CLI::App& command, app::tied_output& tied);

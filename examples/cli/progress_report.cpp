@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <array>
 #include <cstdint>
-#include <cstdio>
 #include <optional>
 #include <string_view>
 #include <utility>
@@ -11,6 +10,7 @@
 #include <nlohmann/json.hpp>
 
 #include "terminal.hpp"
+#include "tessera/core/duration.hpp"
 #include "tessera/core/printable.hpp"
 #include "tessera/json/text.hpp"
 
@@ -80,19 +80,6 @@ std::string metric(double value) {
     std::size_t p = 0;
     for (; value >= 999.5 && p + 1 < prefixes.size(); ++p) value /= 1000.0;
     return fixed(value, p == 0 || value >= 99.95 ? 0 : value >= 9.995 ? 1 : 2) + " " + std::string(prefixes[p]);
-}
-
-std::string duration_text(double seconds) {
-    constexpr double most = 1e9;
-    const auto whole = static_cast<std::uint64_t>(std::clamp(seconds, 0.0, most) + 0.5);
-    std::array<char, 32> text{};
-    if (whole >= 3600)
-        std::snprintf(text.data(), text.size(), "%u:%02u:%02u", static_cast<unsigned>(whole / 3600),
-                      static_cast<unsigned>(whole / 60 % 60), static_cast<unsigned>(whole % 60));
-    else
-        std::snprintf(text.data(), text.size(), "%u:%02u", static_cast<unsigned>(whole / 60),
-                      static_cast<unsigned>(whole % 60));
-    return text.data();
 }
 
 std::string rate_text(double rate, std::string_view unit) {

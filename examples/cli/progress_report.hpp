@@ -25,9 +25,6 @@ inline constexpr int progress_version = 1;
 /// "12.3 M", with a metric prefix.
 std::string metric(double value);
 
-/// "1:02:03", "2:03"; days in hours.
-std::string duration_text(double seconds);
-
 /// "1.23k tokens/s"
 std::string rate_text(double rate, std::string_view unit);
 

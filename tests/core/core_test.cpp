@@ -225,7 +225,7 @@ TEST_CASE("sizes are read as people write them") {
     }
 }
 
-TEST_CASE("durations are read as people write them") {
+TEST_CASE("durations are read and written as people do") {
     CHECK(parse_duration("8h") == 28800);
     CHECK(parse_duration("1h30m") == 5400);
     CHECK(parse_duration("1.5h") == 5400);
@@ -234,6 +234,12 @@ TEST_CASE("durations are read as people write them") {
     CHECK(parse_duration("1m0.5s") == 60.5);
     for (const char* wrong : {"", "8", "h", "0h", "-1h", "30m1h", "1h1h", "8 h", "1e3s", "nan", "1hx"})
         CHECK_THROWS_WITH_AS((void)parse_duration(wrong), doctest::Contains("wanted a time such as 8h"), error);
+
+    CHECK(duration_text(0) == "0:00");
+    CHECK(duration_text(125) == "2:05");
+    CHECK(duration_text(3600 * 50 + 61) == "50:01:01");
+    CHECK(duration_text(-5) == "0:00");
+    CHECK(duration_text(1e300) == "277777:46:40");
 }
 
 TEST_CASE("printable text holds what may be shown, and spells out the rest") {

@@ -2,7 +2,6 @@
 #pragma once
 
 #include <algorithm>
-#include <charconv>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
@@ -13,13 +12,13 @@
 #include <span>
 #include <string>
 #include <string_view>
-#include <system_error>
 #include <utility>
 #include <vector>
 
 #include "tessera/app/about.hpp"
 #include "tessera/app/encoding.hpp"
 #include "tessera/app/importances.hpp"
+#include "tessera/app/kept_number.hpp"
 #include "tessera/app/listener.hpp"
 #include "tessera/app/memory.hpp"
 #include "tessera/app/open_model.hpp"
@@ -33,7 +32,6 @@
 #include "tessera/core/bytes.hpp"
 #include "tessera/core/error.hpp"
 #include "tessera/core/journal.hpp"
-#include "tessera/core/mapped_file.hpp"
 #include "tessera/core/output_file.hpp"
 #include "tessera/core/printable.hpp"
 #include "tessera/core/stage_meter.hpp"
@@ -188,21 +186,9 @@ template <class Model>
 template <class Model>
 [[nodiscard]] token_windows first_windows(const Model& model, const token_windows& all, const measure_options& options,
                                           std::size_t passes, int threads, work_files& files, std::string_view word) {
-    if (options.minutes <= 0 || files.folder().path().empty())
-        return first_windows(model, all, options, passes, threads);
-    const std::filesystem::path kept = files.folder().file(concat(word, ".windows"));
-    if (std::filesystem::exists(kept)) {
-        const mapped_file file(kept);
-        const std::string_view text = as_text(file.bytes());
-        std::size_t windows = 0;
-        const auto [end, problem] = std::from_chars(text.data(), text.data() + text.size(), windows);
-        if (problem == std::errc() && windows > 0 && windows <= all.size()) return all.first(windows);
-        throw unfit_work(
-            concat(kept.string(), ": wanted a number of windows up to ", all.size(), ", got ", text.substr(0, 40)));
-    }
-    token_windows used = first_windows(model, all, options, passes, threads);
-    write_text_file(kept, std::to_string(used.size()), files.kept_rule());
-    return used;
+    if (options.minutes <= 0) return first_windows(model, all, options, passes, threads);
+    return all.first(kept_number(files, concat(word, ".windows"), concat(options.minutes, " minutes"), all.size(),
+                                 [&] { return first_windows(model, all, options, passes, threads).size(); }));
 }
 
 namespace detail {

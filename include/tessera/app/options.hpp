@@ -53,7 +53,7 @@ struct calibration_options {
     chunking chunks = chunking::packed;
     std::optional<double> held_out{};  ///< share; nothing: 0.1 of packed windows, none of contiguous ones
     std::size_t window = 0;            ///< tokens in a window; 0: 512 or the context the model was trained for
-    std::size_t tokens = 0;            ///< to work on at most; 0: all that the texts have
+    std::size_t tokens = 0;            ///< to work on at most; 0: as the model's size and the time say
     std::uint64_t seed = 1;
 };
 
@@ -67,6 +67,7 @@ enum class feedback_inputs { original, quantized };
 struct importance_options {
     std::filesystem::path file{};             ///< an importance matrix, GGUF or legacy; this
     std::vector<std::string> texts{};         ///< or texts to calibrate on first; neither: all columns count alike
+    std::size_t tokens = 0;                   ///< of them at most; 0: as the model's size and the time say
     std::optional<encoder_kind> encoder{};    ///< nothing: feedback where there is a text, else weighted
     std::optional<feedback_inputs> inputs{};  ///< nothing: quantized
     std::uint64_t enough_tokens = 64;         ///< experts that fewer reached are blended with the others

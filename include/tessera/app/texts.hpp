@@ -71,6 +71,12 @@ struct text_sources {
     std::optional<text::token_id> bos;  ///< begins every document where the vocabulary adds such a token
     std::size_t conversations = 0;      ///< documents that are conversations
     std::string framing;                ///< how they were read, as a sentence for people
+
+    [[nodiscard]] std::uint64_t tokens() const noexcept {
+        std::uint64_t sum = 0;
+        for (const text::text_source& source : sources) sum += source.tokens();
+        return sum;
+    }
 };
 
 namespace detail {
@@ -217,11 +223,9 @@ namespace detail {
 
 }  // namespace detail
 
-/// Reads the texts with the tokenizer that a model's metadata describe, and cuts them into windows as the options say.
-/// Throws when there is no memory to run the model over so many.
-[[nodiscard]] inline calibration_text read_calibration_text(const metadata& properties,
-                                                            const calibration_options& options) {
-    const text_sources texts = read_text_sources(properties, options.texts);
+/// Cuts texts into windows as the options say. Throws when there is not one whole window.
+[[nodiscard]] inline calibration_text cut_calibration_text(const text_sources& texts, const metadata& properties,
+                                                           const calibration_options& options) {
     const bool is_packed = options.chunks == chunking::packed;
     const double held_out = options.held_out.value_or(is_packed ? 0.1 : 0.0);
     const std::size_t length = options.window > 0 ? options.window : default_window(properties);
@@ -240,6 +244,12 @@ namespace detail {
     for (std::size_t s = 0; s < texts.sources.size(); ++s)
         text.sources.push_back({texts.sources[s].name, packed.source_tokens[s]});
     return text;
+}
+
+/// Reads the texts with the tokenizer that a model's metadata describe, and cuts them.
+[[nodiscard]] inline calibration_text read_calibration_text(const metadata& properties,
+                                                            const calibration_options& options) {
+    return cut_calibration_text(read_text_sources(properties, options.texts), properties, options);
 }
 
 }  // namespace tessera::app

@@ -1,9 +1,12 @@
 // Times as people write them.
 #pragma once
 
+#include <algorithm>
 #include <charconv>
 #include <cmath>
 #include <cstddef>
+#include <cstdint>
+#include <string>
 #include <string_view>
 #include <system_error>
 
@@ -34,6 +37,14 @@ namespace tessera {
     }
     if (!(sum > 0) || !std::isfinite(sum)) refuse();
     return sum;
+}
+
+/// "1:02:03", "2:03": rounded to seconds, days in hours; what is below 0 or above 10^9 as these.
+[[nodiscard]] inline std::string duration_text(double seconds) {
+    const auto whole = static_cast<std::uint64_t>(std::clamp(seconds, 0.0, 1e9) + 0.5);
+    const auto two_digits = [](std::uint64_t n) { return (n < 10 ? ":0" : ":") + std::to_string(n); };
+    const std::uint64_t hours = whole / 3600, minutes = whole / 60 % 60;
+    return (hours > 0 ? std::to_string(hours) + two_digits(minutes) : std::to_string(minutes)) + two_digits(whole % 60);
 }
 
 }  // namespace tessera
