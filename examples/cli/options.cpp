@@ -165,9 +165,9 @@ void add_time(CLI::App& command, double& seconds, const std::string& help) {
 void add_tokens(CLI::App& command, std::size_t& tokens) {
     command
         .add_option("--tokens", tokens,
-                    "Tokens of the texts to calibrate on at most (default: ten for each column of the widest\n"
-                    "matrix, more where experts share them, at least 262144)")
-        ->check(CLI::Range(std::size_t{1}, std::size_t{1} << 40).description(""))
+                    "Tokens of the texts to calibrate on at most (default: 262144, or more for wide matrices\n"
+                    "and for experts that share them)")
+        ->check(CLI::Range(std::size_t{3}, std::size_t{1} << 40).description(""))
         ->type_name("N");
 }
 
@@ -274,6 +274,7 @@ void add_importances(CLI::App& command, app::importance_options& importances) {
                     "=WEIGHT after one sets its share of the tokens")
         ->excludes("--imatrix")
         ->type_name("PATH[=WEIGHT]");
+    add_tokens(command, importances.tokens);
     command
         .add_option("--enough-tokens", importances.enough_tokens,
                     "Importances of experts that fewer tokens reached are blended with the average of all experts")

@@ -18,6 +18,7 @@ namespace cli {
 
 namespace {
 
+using tessera::duration_text;
 using tessera::progress;
 using tessera::app::time_estimate;
 

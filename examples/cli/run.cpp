@@ -82,6 +82,9 @@ void add_quantize(CLI::App& program, cli::quantize_command& run, const any_encod
     cli::add_pins(*command, options.names.pins, formats);
     command->get_option("--pin")->excludes(plan);
     cli::add_without_mtp(*command, options.model.further);
+    cli::add_time(*command, options.seconds,
+                  "Time that all may take, such as 8h or 1h30m; beyond the least that is possible it is divided\n"
+                  "between calibrating and measuring damage, which get as many tokens as it allows");
     cli::add_importances(*command, options.importances);
     cli::add_encoder(*command, options.importances.encoder);
     cli::add_feedback_inputs(*command, options.importances.inputs);
@@ -119,6 +122,9 @@ void add_plan(CLI::App& program, cli::plan_command& run, const any_encoders& for
     cli::add_pins(*command, options.names.pins, formats);
     cli::add_without_mtp(*command, options.model.further);
     cli::add_untie(*command, options.model.tied);
+    cli::add_time(*command, options.seconds,
+                  "Time that all may take, such as 8h or 1h30m; beyond the least that is possible it is divided\n"
+                  "between calibrating and measuring damage, which get as many tokens as it allows");
     cli::add_importances(*command, options.importances);
     cli::add_encoder(*command, options.importances.encoder);
     command->add_option("-o,--output", options.output, "Write the plan, for tessera quantize --plan")
@@ -217,10 +223,8 @@ void add_calibrate(CLI::App& program, app::calibrate_options& options, const any
                      "Tokens in a window (default: 512, or the trained context if shorter)")
         ->check(CLI::Range(std::size_t{3}, std::size_t{1} << 24).description(""))
         ->type_name("N");
-    command
-        ->add_option("--tokens", options.windows.tokens, "Tokens to work on at most (default: all that the texts have)")
-        ->check(CLI::Range(std::size_t{3}, std::size_t{1} << 40).description(""))
-        ->type_name("N");
+    cli::add_tokens(*command, options.windows.tokens);
+    cli::add_time(*command, options.seconds, "Time it may take, such as 8h or 1h30m: as much of the texts as fits");
     cli::add_chunks(*command, options.windows.chunks);
     command
         ->add_option("--separator", options.windows.texts.separator,

@@ -1,12 +1,18 @@
 // How much of a text is worked on where nobody says.
 #include <cstdint>
+#include <filesystem>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include <doctest/doctest.h>
 
+#include "support/support.hpp"
 #include "tessera/app/amounts.hpp"
+#include "tessera/app/kept_number.hpp"
+#include "tessera/app/work_files.hpp"
+#include "tessera/core/error.hpp"
+#include "tessera/core/journal.hpp"
 #include "tessera/core/metadata.hpp"
 #include "tessera/core/tensor_info.hpp"
 #include "tessera/format/builtin.hpp"
@@ -31,9 +37,7 @@ TEST_CASE("time is divided in halves") {
     const amounts uneven = chosen(7 + 190);  // measuring 95 of its 99, calibration 95 of its 99
     CHECK(uneven.measuring == 10 + 950);
     CHECK(uneven.calibration == 100 + 9500);
-    const amounts none = chosen(3);
-    CHECK(none.measuring == least.measuring);
-    CHECK(none.calibration == least.calibration);
+    CHECK_THROWS_WITH_AS((void)chosen(3), "--time: wanted at least 0:07 for this model and text, got 0:03", error);
 
     // What one stage leaves goes to the other.
     const amounts short_text = app::amounts_within(7 + 100, least, {500, 1000}, seconds);
@@ -73,4 +77,22 @@ TEST_CASE("calibration tokens follow the widest input and the experts") {
     // An expert gets a token in 32.
     const std::vector<tensor_info> experts{tensor("blk.0.ffn_up_exps.weight", 7168, 128)};
     CHECK(app::default_calibration_tokens(experts, properties) == 2 * 32 * 7168);
+}
+
+TEST_CASE("a number that the clock decided is that of the run that is gone on from") {
+    const support::scratch_dir folder;
+    app::work_files files(existing_file::refuse);
+    files.keep({}, folder / "out.gguf");
+    files.check();
+    const auto number = [&](std::uint64_t now, const char* condition) {
+        return app::kept_number(files, "damage.tokens", condition, 100, [&] { return now; });
+    };
+    CHECK(number(5, "--time 60 s") == 5);
+    CHECK(number(7, "--time 60 s") == 5);
+    CHECK_THROWS_AS((void)number(7, "--time 90 s"), unfit_work);
+    files.folder().forget("damage");
+    CHECK(number(7, "--time 90 s") == 7);
+    CHECK_THROWS_AS((void)app::kept_number(files, "damage.tokens", "--time 90 s", 6, [] { return 1u; }), unfit_work);
+    files.done();
+    CHECK_FALSE(std::filesystem::exists(folder / "out.gguf.work"));
 }

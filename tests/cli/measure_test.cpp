@@ -119,3 +119,24 @@ TEST_CASE("measuring says what it lacks") {
     const outcome both = program(folder, "quantize fable-3m --target-bpw 4 -f Q4_K -o x.gguf");
     CHECK(both.status == 2);
 }
+
+TEST_CASE("a time is divided between calibrating and measuring") {
+    const scratch_dir folder;
+    const std::string command =
+        "quantize fable-3m --target-bpw 5 --text fable-3m/generated_calibration.txt -o out.gguf ";
+    const outcome none = program(folder, command + "--time 0.001s");
+    CHECK(none.status == 1);
+    CHECK(has(none.err, "--time: wanted at least 0:"));
+    const outcome twice = program(folder, command + "--time 1h --measure-time 5");
+    CHECK(twice.status != 0);
+    CHECK(has(twice.err, "--measure-time"));
+
+    // More than is needed: all of the text, and as much to measure on as ever.
+    const outcome ample = program(folder, command + "--time 10d --measure-tokens 512 --encoder weighted");
+    CHECK(ample.status == 0);
+    CHECK(has(ample.out, "time 240:00:00: calibrating on "));
+    CHECK(has(ample.out, " tokens, measuring on 512\n"));
+    CHECK_FALSE(has(ample.out, "(see --tokens)"));
+    const outcome fewer = program(folder, command + "--tokens 2048 --measure-tokens 512 --encoder weighted --force");
+    CHECK(has(fewer.out, "calibrating on 1792 of 40198 tokens"));
+}

@@ -72,7 +72,8 @@ template <class Formats = builtin_formats>
     const any_model model = open(options.model, formats, listener);
     const select::plan plan = load_plan(options.plan, model.tensors(), formats.stored);
     const auto loaded =
-        load_importances(options.importances, model, model.metadata(), files, options.threads, listener);
+        load_importances(options.importances, model, model.metadata(), files, options.threads, listener,
+                         [&](std::uint64_t) { return calibration_tokens(options.importances.tokens, model); });
     const loaded_importances* importances = loaded ? &*loaded : nullptr;
     const std::vector<change_rule> changes = changes_of(plan);
     const auto windows = measuring_windows(model.metadata(), options.measuring, importances, listener);

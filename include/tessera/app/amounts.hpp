@@ -6,6 +6,8 @@
 #include <span>
 
 #include "tessera/core/block_index.hpp"
+#include "tessera/core/duration.hpp"
+#include "tessera/core/error.hpp"
 #include "tessera/core/metadata.hpp"
 #include "tessera/core/tensor_info.hpp"
 #include "tessera/decoder/model_metadata.hpp"
@@ -34,6 +36,15 @@ struct amounts {
     return static_cast<std::uint64_t>(tokens);
 }
 
+/// The options' number of tokens, or that default.
+template <class Model>
+[[nodiscard]] std::uint64_t calibration_tokens(std::uint64_t wanted, const Model& model) {
+    return wanted > 0 ? wanted : default_calibration_tokens(model.tensors(), model.metadata());
+}
+
+/// Fewer are not chosen for want of time.
+inline constexpr std::uint64_t least_calibration_tokens = 8192;
+
 /// The largest number from `least` to `most` for which `fits` says so, if what is above one that does not fit does not
 /// fit either; `least` if none does.
 template <class Fits>
@@ -50,21 +61,24 @@ template <class Fits>
 
 /// The largest amounts, from `least` to `most`, for which all work takes at most so many seconds: what is left of them
 /// beyond the least is divided between measuring and calibrating in halves, and what one of them does not need is the
-/// other's. `seconds_of(amounts)` must not fall. Returns `least` if even that takes longer.
+/// other's. `seconds_of(amounts)` must not fall. Throws when even the least take longer.
 template <class Seconds>
 [[nodiscard]] amounts amounts_within(double seconds, const amounts& least, const amounts& most,
                                      const Seconds& seconds_of) {
     const double fixed = seconds_of(least);
+    if (fixed > seconds)
+        fail("--time: wanted at least ", duration_text(fixed), " for this model and text, got ",
+             duration_text(seconds));
     amounts chosen = least;
     const auto measure = [&](double limit) {
-        chosen.measuring =
-            largest_that(least.measuring, std::max(least.measuring, most.measuring),
-                         [&](std::uint64_t n) { return seconds_of(amounts{chosen.calibration, n}) <= limit; });
+        chosen.measuring = largest_that(least.measuring, most.measuring, [&](std::uint64_t n) {
+            return seconds_of(amounts{chosen.calibration, n}) <= limit;
+        });
     };
     measure(fixed + (seconds - fixed) / 2);
-    chosen.calibration =
-        largest_that(least.calibration, std::max(least.calibration, most.calibration),
-                     [&](std::uint64_t n) { return seconds_of(amounts{n, chosen.measuring}) <= seconds; });
+    chosen.calibration = largest_that(least.calibration, most.calibration, [&](std::uint64_t n) {
+        return seconds_of(amounts{n, chosen.measuring}) <= seconds;
+    });
     measure(seconds);
     return chosen;
 }

@@ -1,6 +1,7 @@
 // Texts run through a model: how much each column of its matrices matters.
 #pragma once
 
+#include <algorithm>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
@@ -10,7 +11,9 @@
 #include <vector>
 
 #include "tessera/app/about.hpp"
+#include "tessera/app/amounts.hpp"
 #include "tessera/app/any_formats.hpp"
+#include "tessera/app/kept_number.hpp"
 #include "tessera/app/listener.hpp"
 #include "tessera/app/memory.hpp"
 #include "tessera/app/open_model.hpp"
@@ -63,6 +66,7 @@ struct calibrate_options {
     std::filesystem::path output{};    ///< the importance matrix: GGUF, or the legacy format if it ends in .dat
     std::filesystem::path report{};    ///< another output, which the caller writes; empty: none
     std::uint64_t enough_tokens = 64;  ///< experts that fewer reached are reported as rare
+    double seconds = 0;                ///< that it may take, by shortening the texts; 0: no limit
     work_options work{};
     existing_file existing = existing_file::refuse;
     int threads = 0;
@@ -97,7 +101,26 @@ calibrated calibrate(const calibrate_options& options, const listener& listener 
     files.keep(options.work, options.output);
     files.check();
     const any_model model = open({.path = options.model}, formats, listener);
-    calibration_text text = read_calibration_text(model.metadata(), options.windows);
+    const text_sources texts = read_text_sources(model.metadata(), options.windows.texts);
+    const model_work work(model.tensors(), model.metadata());
+    calibration_options windows = options.windows;
+    windows.tokens = calibration_tokens(windows.tokens, model);
+    if (options.seconds > 0) {
+        const std::uint64_t most = options.windows.tokens > 0 ? windows.tokens : texts.tokens();
+        windows.tokens = kept_number(
+            files, concat(work_folder::calibration, ".tokens"),
+            concat("--time ", options.seconds, " s and a text of ", texts.tokens(), " tokens"), most, [&] {
+                const auto window = static_cast<double>(default_window(model.metadata()));
+                const std::uint64_t least = std::min(least_calibration_tokens, most);
+                return amounts_within(options.seconds, {.calibration = least}, {.calibration = most},
+                                      [&](const amounts& tokens) {
+                                          return speed_here(options.threads)
+                                              .seconds(work.forward(static_cast<double>(tokens.calibration), window));
+                                      })
+                    .calibration;
+            });
+    }
+    calibration_text text = cut_calibration_text(texts, model.metadata(), windows, listener);
     decoder::tile_memory memory = about(options.model, [&] {
         return decoder::tile_memory(tile_memory_of(with_scratch(options.memory, options.output),
                                                    needs_of(memory_stage::running, model.metadata(), model.tensors(),
@@ -105,8 +128,7 @@ calibrated calibrate(const calibrate_options& options, const listener& listener 
     });
 
     const std::filesystem::path checkpoint = files.folder().file(concat(work_folder::calibration, ".journal"));
-    plan_stages(listener, options.threads,
-                {{"calibrate", model_work(model.tensors(), model.metadata()).forward(text.windows.used)}});
+    plan_stages(listener, options.threads, {{"calibrate", work.forward(text.windows.used)}});
     const auto started = std::chrono::steady_clock::now();
     calibration result = go_on(files, work_folder::calibration, [&] {
         try {

@@ -48,13 +48,14 @@ namespace detail {
 template <class Model>
 [[nodiscard]] imatrix_file calibrate_at_once(const importance_options& options, const Model& model,
                                              const metadata& properties, work_files& files, int threads,
-                                             const listener& listener, function_ref<void(std::uint64_t)> counted) {
+                                             const listener& listener,
+                                             function_ref<std::uint64_t(std::uint64_t)> tokens_of) {
     constexpr const char* origin_key = "tessera.calibration.origin";
-    const calibration_text text = read_calibration_text(properties, {.texts = {.texts = options.texts}});
-    listener.say("text: ", printable(text.framing));
+    const text_sources texts = read_text_sources(properties, {.texts = options.texts});
+    const std::uint64_t tokens = tokens_of(texts.tokens());
+    const calibration_text text = cut_calibration_text(texts, properties, {.tokens = tokens}, listener);
     const token_windows& windows = text.windows.used;
     const auto run = [&](const std::filesystem::path& checkpoint) {
-        if (counted) counted(windows.tokens().size());
         decoder::tile_memory memory(tile_memory_of(
             options.memory,
             needs_of(memory_stage::running, model.metadata(), model.tensors(), windows.length(), threads)));
@@ -98,12 +99,13 @@ template <class Model>
 /// Reads the importance matrix, or makes one from the texts, which the model's tokenizer and chat template as
 /// `properties` describe them make tokens of, and blends experts that few tokens reached. What was made is kept as
 /// `files` says. Nothing when the options name neither. Throws when the file is another model's, and at once when the
-/// options contradict each other. `counted` is told the number of tokens before a text is worked on.
+/// options contradict each other. Of so many tokens in the texts tokens_of(count) says
+/// how many to work on.
 template <class Model>
 [[nodiscard]] std::optional<loaded_importances> load_importances(const importance_options& options, const Model& model,
                                                                  const metadata& properties, work_files& files,
                                                                  int threads, const listener& listener,
-                                                                 function_ref<void(std::uint64_t)> counted = {}) {
+                                                                 function_ref<std::uint64_t(std::uint64_t)> tokens_of) {
     if (options.inputs && options.encoder.value_or(encoder_kind::feedback) != encoder_kind::feedback)
         detail::fail_without_feedback();
     if (options.file.empty() && options.texts.empty()) return std::nullopt;
@@ -114,7 +116,7 @@ template <class Model>
         loaded.file = read_imatrix(options.file);
     } else {
         loaded.path = options.texts.front();
-        loaded.file = detail::calibrate_at_once(options, model, properties, files, threads, listener, counted);
+        loaded.file = detail::calibrate_at_once(options, model, properties, files, threads, listener, tokens_of);
     }
     importance_table& importances = loaded.file.importances;
     about(loaded.path, [&] { importances.require_fit(model.tensors()); });

@@ -17,6 +17,7 @@
 #include "tessera/app/open_model.hpp"
 #include "tessera/app/options.hpp"
 #include "tessera/app/target_size.hpp"
+#include "tessera/app/work_ahead.hpp"
 #include "tessera/app/work_files.hpp"
 #include "tessera/core/error.hpp"
 #include "tessera/core/metadata.hpp"
@@ -181,6 +182,7 @@ struct plan_options {
     std::filesystem::path output{};        ///< the plan file; empty: none
     std::filesystem::path tensor_types{};  ///< the plan as options of llama-quantize; empty: none
     std::filesystem::path drawing{};       ///< another output, which the caller writes; empty: none
+    double seconds = 0;                    ///< that all of it may take, by shortening texts; 0: no limit
     std::filesystem::path kept_beside{};   ///< unfinished work is kept beside this; empty: nowhere
     work_options work{};
     existing_file existing = existing_file::refuse;
@@ -214,14 +216,14 @@ template <class Choose>
     const any_model model = open(options.model, formats, listener);
     require_plannable(model, options.names, options.target, formats);
     require_memory(model, options.target, options.importances, options.threads);
-    const tells_stages stages{model,           options.target, options.importances, stages_ahead::writing::none,
-                              options.threads, listener};
-    const auto loaded =
-        load_importances(options.importances, model, model.metadata(), files, options.threads, listener, stages);
+    work_ahead ahead(model, options.target, options.importances, stages_ahead::writing::none, options.seconds,
+                     options.threads, files, listener);
+    const auto loaded = load_importances(options.importances, model, model.metadata(), files, options.threads, listener,
+                                         [&](std::uint64_t tokens) { return ahead.calibrate_on(tokens); });
     const encoding encoding = choose_encoding(options.importances, loaded ? &*loaded : nullptr);
-    stages.tell(encoding);
+    ahead.encode_with(encoding);
     plans_made made{{}, {}, model.metadata(), noted_metadata(model.metadata(), encoding.importances), std::move(files)};
-    choose(model, encoding, made);
+    choose(model, ahead.target(), encoding, made);
     return made;
 }
 
@@ -232,9 +234,10 @@ template <class Formats = builtin_formats>
 plans_made plan(const plan_options& options, const listener& listener = {},
                 const any_encoders& formats = any_encoders(Formats{})) {
     plans_made made = detail::make_plans(
-        options, listener, formats, [&](const any_model& model, const encoding& encoding, plans_made& to) {
+        options, listener, formats,
+        [&](const any_model& model, const target_options& target, const encoding& encoding, plans_made& to) {
             planned one =
-                make_plan(model, options.names, options.target, encoding, to.files, options.threads, listener, formats);
+                make_plan(model, options.names, target, encoding, to.files, options.threads, listener, formats);
             to.plans.push_back(std::move(one.plan));
             to.budget = std::move(one.budget);
         });
@@ -250,12 +253,12 @@ template <class Formats = builtin_formats>
 plans_made plan_curve(const plan_options& options, std::size_t points, const listener& listener = {},
                       const any_encoders& formats = any_encoders(Formats{})) {
     return detail::make_plans(
-        options, listener, formats, [&](const any_model& model, const encoding& encoding, plans_made& to) {
+        options, listener, formats,
+        [&](const any_model& model, const target_options& target, const encoding& encoding, plans_made& to) {
             const auto tensors = model.tensors();
             const select::plan draft =
                 draft_with(pinned_by_name(options.names.pins, tensors, formats), tensors, formats);
-            to.budget =
-                detail::budget_of(model, options.target, encoding, to.files, options.threads, listener, formats);
+            to.budget = detail::budget_of(model, target, encoding, to.files, options.threads, listener, formats);
             to.plans = select::size_curve(draft, *to.budget, formats.fallback, points);
         });
 }

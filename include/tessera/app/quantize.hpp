@@ -22,6 +22,7 @@
 #include "tessera/app/open_model.hpp"
 #include "tessera/app/options.hpp"
 #include "tessera/app/plan.hpp"
+#include "tessera/app/work_ahead.hpp"
 #include "tessera/app/work_files.hpp"
 #include "tessera/core/bytes.hpp"
 #include "tessera/core/journal.hpp"
@@ -59,6 +60,7 @@ struct quantize_options {
     target_options target{};       ///< or a target
     importance_options importances{};
     std::filesystem::path report{};  ///< another output, which the caller writes; empty: none
+    double seconds = 0;              ///< that all of it may take, by shortening texts; 0: no limit
     work_options work{};
     output_options output{};
 };
@@ -122,14 +124,15 @@ template <class Formats = builtin_formats>
     importance_options importances = options.importances;
     importances.memory = with_scratch(importances.memory, output.path);
     require_memory(model, options.target, importances, output.threads);
-    const tells_stages stages{model,          options.target, importances, stages_ahead::writing::ahead,
-                              output.threads, listener};
-    job.importances = load_importances(importances, model, properties, job.files, output.threads, listener, stages);
+    work_ahead ahead(model, options.target, importances, stages_ahead::writing::ahead, options.seconds, output.threads,
+                     job.files, listener);
+    job.importances = load_importances(importances, model, properties, job.files, output.threads, listener,
+                                       [&](std::uint64_t tokens) { return ahead.calibrate_on(tokens); });
     const encoding encoding = choose_encoding(importances, job.importances ? &*job.importances : nullptr);
     job.encoder = encoding.encoder;
     job.memory = encoding.memory;
     job.inputs = encoding.inputs;
-    stages.tell(encoding);
+    ahead.encode_with(encoding);
     job.properties = noted_metadata(properties, encoding.importances);
     const model_summary stored(model.tensors());
     if (const auto* layout = formats.find(stored.main_format()); layout == nullptr || layout->block_size > 1)
@@ -137,7 +140,7 @@ template <class Formats = builtin_formats>
                      "); its error adds to the new one");
     if (options.plan.empty())
         job.chosen =
-            make_plan(model, options.names, options.target, encoding, job.files, output.threads, listener, formats);
+            make_plan(model, options.names, ahead.target(), encoding, job.files, output.threads, listener, formats);
     return job;
 }
 

@@ -13,9 +13,11 @@
 #include <vector>
 
 #include "tessera/app/about.hpp"
+#include "tessera/app/listener.hpp"
 #include "tessera/app/options.hpp"
 #include "tessera/core/error.hpp"
 #include "tessera/core/metadata.hpp"
+#include "tessera/core/printable.hpp"
 #include "tessera/core/token_windows.hpp"
 #include "tessera/text/document_reader.hpp"
 #include "tessera/text/documents.hpp"
@@ -246,10 +248,16 @@ namespace detail {
     return text;
 }
 
-/// Reads the texts with the tokenizer that a model's metadata describe, and cuts them.
-[[nodiscard]] inline calibration_text read_calibration_text(const metadata& properties,
-                                                            const calibration_options& options) {
-    return cut_calibration_text(read_text_sources(properties, options.texts), properties, options);
+/// The same, and tells how the texts were read and how much of them is used.
+[[nodiscard]] inline calibration_text cut_calibration_text(const text_sources& texts, const metadata& properties,
+                                                           calibration_options options, const listener& listener) {
+    const std::uint64_t all = texts.tokens();
+    if (options.tokens >= all) options.tokens = 0;
+    calibration_text text = cut_calibration_text(texts, properties, options);
+    listener.say("text: ", printable(text.framing));
+    if (options.tokens > 0)
+        listener.say("calibrating on ", text.windows.used.tokens().size(), " of ", all, " tokens (see --tokens)");
+    return text;
 }
 
 }  // namespace tessera::app

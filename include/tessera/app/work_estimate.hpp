@@ -112,12 +112,18 @@ template <class = void>
     return speed;
 }
 
-/// Tells a listener the stages that lie ahead, with the seconds that they will take at this machine's speed, which is
-/// measured the first time.
+/// This machine's speed, measured the first time.
+template <class = void>
+[[nodiscard]] const machine_speed& speed_here(int threads) {
+    static const machine_speed speed = measure_speed(threads);
+    return speed;
+}
+
+/// Tells a listener the stages that lie ahead, with the seconds that they will take at this machine's speed.
 template <class = void>
 void plan_stages(const listener& listener, int threads, std::span<const stage_cost> stages) {
     if (!listener.planned) return;
-    static const machine_speed speed = measure_speed(threads);
+    const machine_speed& speed = speed_here(threads);
     std::vector<planned_stage> planned;
     for (const stage_cost& stage : stages) planned.push_back({stage.name, speed.seconds(stage.cost)});
     listener.plan(planned);

@@ -1,0 +1,204 @@
+// What a command will do: its stages, how much of the texts it works on, and whether there is memory for it.
+#pragma once
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "tessera/app/amounts.hpp"
+#include "tessera/app/any_model.hpp"
+#include "tessera/app/encoding.hpp"
+#include "tessera/app/importances.hpp"
+#include "tessera/app/kept_number.hpp"
+#include "tessera/app/listener.hpp"
+#include "tessera/app/memory.hpp"
+#include "tessera/app/options.hpp"
+#include "tessera/app/texts.hpp"
+#include "tessera/app/work_cost.hpp"
+#include "tessera/app/work_estimate.hpp"
+#include "tessera/app/work_files.hpp"
+#include "tessera/core/duration.hpp"
+#include "tessera/core/error.hpp"
+#include "tessera/core/metadata.hpp"
+#include "tessera/core/tensor_info.hpp"
+#include "tessera/damage/measure_damage.hpp"
+#include "tessera/files/work_folder.hpp"
+
+namespace tessera::app {
+
+/// What a command still has to do.
+struct stages_ahead {
+    enum class calibration { ahead, done };
+    enum class writing { ahead, none };
+    calibration importances;
+    writing output;
+};
+
+/// Whether damage will have to be measured.
+[[nodiscard]] inline bool is_to_be_measured(const target_options& target) {
+    return target.is_given() && (target.damage.empty() || !std::filesystem::exists(target.damage));
+}
+
+/// The stages of a command that works on so many tokens; the target's own number of tokens, if it has one, comes first.
+template <class = void>
+[[nodiscard]] std::vector<stage_cost> stages_of(std::span<const tensor_info> tensors, const metadata& properties,
+                                                const target_options& target, const encoding& encoding,
+                                                const amounts& tokens, const stages_ahead& ahead) {
+    const bool learns = encoding.encoder == encoder_kind::feedback;
+    const bool measures = is_to_be_measured(target);
+    std::vector<stage_cost> stages;
+    if (ahead.importances == stages_ahead::calibration::done && !learns && !measures && target.refine == 0) {
+        // The model does not run: it may be one that the decoder does not know.
+        double weights = 0;
+        for (const tensor_info& info : tensors) weights += static_cast<double>(info.weights());
+        if (ahead.output == stages_ahead::writing::ahead) stages.push_back({"quantize", {.searched = weights}});
+        return stages;
+    }
+    const model_work model(tensors, properties);
+    const auto window = static_cast<double>(default_window(properties));
+    const auto calibrated = static_cast<double>(tokens.calibration);
+    if (ahead.importances == stages_ahead::calibration::ahead)
+        stages.push_back({"calibrate", model.forward(calibrated, window)});
+    if (target.is_given()) {
+        const std::size_t points =
+            target.measuring.measure == damage_measuring::noise ? perturbation{}.sizes.size() : direct{}.errors.size();
+        const auto measured = [&](std::size_t passes) {
+            const std::uint64_t wanted = target.measuring.tokens > 0 ? target.measuring.tokens : tokens.measuring;
+            return static_cast<double>(wanted > 0 ? wanted : default_measure_tokens(tensors, passes));
+        };
+        if (measures)
+            stages.push_back({"measure", model.damage(measured(measure_passes(tensors, points)), window,
+                                                      static_cast<double>(points), learns ? calibrated : 0.0)});
+        const std::size_t passes = 2 * target.refine + 2;
+        if (target.refine > 0)
+            stages.push_back({"refine", model.plans(measured(passes), window, static_cast<double>(passes))});
+    }
+    if (ahead.output == stages_ahead::writing::ahead)
+        stages.push_back({"quantize", !learns ? model.search()
+                                      : encoding.inputs == feedback_inputs::quantized
+                                          ? model.quantized_feedback(calibrated, window)
+                                          : model.feedback(calibrated, window)});
+    return stages;
+}
+
+/// The stages of a command with a target or texts: chooses how much of the texts it works on, and tells the listener.
+class work_ahead {
+public:
+    /// `seconds` are for all that the command does; 0: no limit. All arguments outlive this.
+    work_ahead(const any_model& model, const target_options& target, const importance_options& importances,
+               stages_ahead::writing output, double seconds, int threads, work_files& files, const listener& listener)
+        : model_(&model),
+          target_(target),
+          importances_(&importances),
+          output_(output),
+          seconds_(seconds),
+          threads_(threads),
+          files_(&files),
+          listener_(&listener) {
+        if (seconds > 0 && target.measuring.minutes > 0)
+            fail("--time: wanted no limit for measuring (--measure-time) beside that for all, got both");
+    }
+
+    /// The target, with the number of tokens to measure on where that was chosen.
+    [[nodiscard]] const target_options& target() const noexcept { return target_; }
+
+    /// How many of the tokens that the texts have to calibrate on. For texts that have been read.
+    [[nodiscard]] std::uint64_t calibrate_on(std::uint64_t text_tokens) {
+        using enum stages_ahead::calibration;
+        const encoding expected{importances_->encoder.value_or(encoder_kind::feedback), nullptr,
+                                importances_->inputs.value_or(feedback_inputs::quantized)};
+        std::uint64_t tokens = std::min(calibration_tokens(importances_->tokens, *model_), text_tokens);
+        if (seconds_ > 0) {
+            const std::uint64_t most = importances_->tokens > 0 ? tokens : text_tokens;
+            tokens = choose(expected, ahead, {std::min(least_calibration_tokens, most), least_measuring()},
+                            {most, most_measuring()})
+                         .calibration;
+        }
+        tell(expected, {.calibration = tokens}, ahead);
+        return tokens;
+    }
+
+    /// With what encodes, once there are importances or none will be made.
+    void encode_with(const encoding& encoding) {
+        using enum stages_ahead::calibration;
+        const auto text = encoding.importances == nullptr ? std::nullopt : encoding.importances->text();
+        const std::uint64_t tokens = text ? text->all().tokens().size() : 0;
+        if (seconds_ > 0 && importances_->texts.empty())
+            (void)choose(encoding, done, {tokens, least_measuring()}, {tokens, most_measuring()});
+        tell(encoding, {.calibration = tokens}, done);
+    }
+
+private:
+    // See default_measure_tokens.
+    [[nodiscard]] std::uint64_t least_measuring() const {
+        return target_.measuring.tokens > 0 ? target_.measuring.tokens : 1024;
+    }
+    [[nodiscard]] std::uint64_t most_measuring() const {
+        return target_.measuring.tokens > 0 ? target_.measuring.tokens : 16384;
+    }
+
+    // The amounts for which there is time, or those of the run that this one goes on from.
+    amounts choose(const encoding& encoding, stages_ahead::calibration calibration, const amounts& least,
+                   const amounts& most) {
+        const auto chosen = [&] {
+            const machine_speed& speed = speed_here(threads_);
+            return amounts_within(seconds_, least, most, [&](const amounts& tokens) {
+                double sum = 0;
+                for (const stage_cost& stage : stages_of(model_->tensors(), model_->metadata(), target_, encoding,
+                                                         tokens, {calibration, output_}))
+                    sum += speed.seconds(stage.cost);
+                return sum;
+            });
+        };
+        const std::string condition = concat("--time ", seconds_, " s and a text of ", most.calibration, " tokens");
+        const auto kept = [&](std::string_view word, std::uint64_t limit, std::uint64_t amounts::* one) {
+            return kept_number(*files_, concat(word, ".tokens"), condition, limit, [&] { return chosen().*one; });
+        };
+        amounts tokens;
+        if (most.calibration > 0)
+            tokens.calibration = kept(work_folder::importances, most.calibration, &amounts::calibration);
+        const bool runs = is_to_be_measured(target_) || target_.refine > 0;
+        if (runs) tokens.measuring = kept(work_folder::damage, most.measuring, &amounts::measuring);
+        listener_->say("time ", duration_text(seconds_), ": calibrating on ", tokens.calibration, " tokens",
+                       runs ? concat(", measuring on ", tokens.measuring) : "");
+        target_.measuring.tokens = static_cast<std::size_t>(tokens.measuring);
+        return tokens;
+    }
+
+    void tell(const encoding& encoding, const amounts& tokens, stages_ahead::calibration calibration) const {
+        if (!listener_->planned) return;
+        plan_stages(
+            *listener_, threads_,
+            stages_of(model_->tensors(), model_->metadata(), target_, encoding, tokens, {calibration, output_}));
+    }
+
+    const any_model* model_;
+    target_options target_;
+    const importance_options* importances_;
+    stages_ahead::writing output_;
+    double seconds_;
+    int threads_;
+    work_files* files_;
+    const listener* listener_;
+};
+
+/// Throws when what will have to run over a text takes more memory than the options allow.
+inline void require_memory(const any_model& model, const target_options& target, const importance_options& importances,
+                           int threads) {
+    const auto require = [&](memory_stage stage, std::uint64_t encoded) {
+        (void)tile_memory_of(importances.memory, needs_of(stage, model.metadata(), model.tensors(),
+                                                          default_window(model.metadata()), threads, encoded));
+    };
+    const bool measures = is_to_be_measured(target);
+    if (measures || target.refine > 0) require(memory_stage::measuring, detail::bytes_of_trial(model.tensors()));
+    if (importances.texts.empty() && importances.encoder != encoder_kind::feedback) return;
+    const bool learns = importances.encoder.value_or(encoder_kind::feedback) == encoder_kind::feedback;
+    require(learns ? memory_stage::learning : memory_stage::running, 0);
+}
+
+}  // namespace tessera::app
