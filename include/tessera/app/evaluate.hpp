@@ -152,7 +152,13 @@ template <class Formats = builtin_formats>
     if (!all.files.folder().path().empty()) {
         work_identity identity = work_on(reference).add("text", digest().add(windows).value());
         digest compared;
-        for (const any_model& candidate : candidates) compared.add(model_fingerprint(candidate));
+        for (const any_model& candidate : candidates) {
+            compared.add(model_fingerprint(candidate));
+            for (const auto& file : candidate.files()) {  // what was encoded again may differ in few rows
+                const auto written = std::filesystem::last_write_time(file).time_since_epoch();
+                compared.add(std::filesystem::file_size(file)).add(static_cast<std::int64_t>(written.count()));
+            }
+        }
         identity.add("candidates", compared.value());
         go_on(all.files, work_folder::evaluation, [&] {
             kept.emplace(all.files.folder().file(concat(work_folder::evaluation, ".journal")), identity,
