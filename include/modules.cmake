@@ -69,15 +69,12 @@ macro(tessera_find_packages result)
             if(NOT ${package}_FOUND)
                 list(APPEND ${result} ${package})
             endif()
-            if(package STREQUAL Threads)  # OpenMP is optional: without it loops run on one thread
-                find_package(OpenMP QUIET COMPONENTS CXX)
-            endif()
         endif()
     endforeach()
 endmacro()
 
 # The target of each package.
-set(tessera_target_of_Threads Threads::Threads "$<TARGET_NAME_IF_EXISTS:OpenMP::OpenMP_CXX>")
+set(tessera_target_of_Threads Threads::Threads)
 set(tessera_target_of_xsimd tessera::xsimd)
 set(tessera_target_of_utf8proc tessera::utf8proc)
 set(tessera_target_of_Eigen3 Eigen3::Eigen)

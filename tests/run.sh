@@ -120,10 +120,7 @@ if [[ -z ${TESSERA_QUICK:-} ]]; then
         check_syntax clang++ tests/consumers/include_only/main.cpp
         check "clang++, strict" build/clang "test_kernels test_encode" '^(kernels|encode|refused\..*)$' --preset dev -DCMAKE_CXX_COMPILER=clang++ -DTESSERA_COMPILED=OFF
     fi
-    # Where bytes and lengths from outside come in, and where they are computed with. What clang's OpenMP keeps until the
-    # end is no leak of ours.
-    printf 'leak:libomp.so\n' >build/leaks.txt
-    export LSAN_OPTIONS="suppressions=$PWD/build/leaks.txt:print_suppressions=0"
+    # Where bytes and lengths from outside come in, and where they are computed with.
     check "address and undefined-behaviour sanitizers" build/asan-ubsan \
         "test_core test_gguf test_safetensors test_json test_text test_calibrate" \
         '^(core|gguf|safetensors|json|text|calibrate)$' --preset asan-ubsan -DCMAKE_CXX_COMPILER=$watching

@@ -1,5 +1,6 @@
 #include <cstddef>
 #include <iostream>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -8,6 +9,7 @@
 
 #include "commands.hpp"
 #include "json_text.hpp"
+#include "options.hpp"
 #include "terminal.hpp"
 #include "tessera/core/printable.hpp"
 
@@ -94,16 +96,9 @@ json to_json(const evaluated& e) {
     return result;
 }
 
-}  // namespace
-
-void evaluate(const evaluate_command& command, const app::any_formats& formats) {
-    const app::evaluate_options& options = command.options;
-    const app::evaluation all = [&] {
-        terminal_listener tell;
-        return app::evaluate(options, tell.listener(), formats);
-    }();
+void print(const app::evaluation& all, const app::evaluate_options& options, printed as) {
     const tessera::token_windows& windows = all.text.windows;
-    if (command.as == printed::json) {
+    if (as == printed::json) {
         json result{{"reference", options.reference.string()},
                     {"texts", options.texts},
                     {"framing", all.text.framing},
@@ -122,6 +117,23 @@ void evaluate(const evaluate_command& command, const app::any_formats& formats) 
         std::cout << '\n';
         print_details(all.candidates.front().result);
     }
+}
+
+}  // namespace
+
+void evaluate(const evaluate_command& command, const app::any_formats& formats) {
+    std::optional<said_on_stderr> aside;
+    if (command.as == printed::json) aside.emplace();
+    app::evaluate_options options = command.options;
+    options.kept_beside = name_here(options.candidates.front());
+    if (!options.kept_beside.empty()) options.kept_beside += ".evaluation";
+    app::evaluation all = [&] {
+        terminal_listener tell;
+        return app::evaluate(options, tell.listener(), formats);
+    }();
+    aside.reset();
+    print(all, options, command.as);
+    all.files.done();
 }
 
 }  // namespace cli

@@ -280,6 +280,7 @@ void add_evaluate(CLI::App& program, cli::evaluate_command& run, const any_encod
         "--pairs", [&options] { options.compare = app::comparing::pairs; },
         "Candidates come in pairs, of the same size for example: how much the second's divergence is of the first's");
     cli::add_json(*command, run.as, "Print JSON");
+    cli::add_work(*command, options.work);
     cli::add_threads(*command, options.threads);
     cli::add_memory(*command, options.memory);
     cli::add_progress(*command);

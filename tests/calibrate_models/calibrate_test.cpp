@@ -228,7 +228,7 @@ TEST_CASE("a run that is killed, again and again, ends with the bytes of one tha
     };
     enum class moment { before_saving, while_saving, after_saving };
     // A child goes on from the checkpoint, with this layer and no other, and is killed there. It works on one thread:
-    // OpenMP's do not survive a fork.
+    // others do not survive a fork.
     const auto is_killed = [&](std::size_t layer, moment when) {
         const pid_t child = ::fork();
         REQUIRE(child >= 0);

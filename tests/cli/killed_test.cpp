@@ -37,19 +37,18 @@ std::uint64_t state_of(const fs::path& work) {
 struct killed {
     std::size_t kills = 0;
     std::size_t resumed = 0;  ///< runs that went on from something
+    outcome last{};           ///< the run that came to its end
 };
 
 // Runs a command again and again, each time killing it once so many changes of its work folder were seen as `random`
-// says, until it comes to its end.
-killed run_killed(const scratch_dir& folder, const std::string& name, const std::string& command,
+// says, until it comes to its end or its output, if it has one, is there and the folder is going.
+killed run_killed(const scratch_dir& folder, const std::string& name, const std::string& command, const fs::path& work,
                   const fs::path& output, std::mt19937& random) {
-    fs::path work = folder / output.string();
-    work += ".work";
     killed count;
     for (;;) {
         std::size_t left = 1 + random() % (6 + 12 * count.kills);  // farther and farther: a layer has to get done
         std::uint64_t before = state_of(work);
-        const outcome run = signalled(
+        outcome run = signalled(
             folder, command, count.kills % 4 == 3 ? SIGTERM : SIGKILL,
             [&](::pid_t) {
                 ::usleep(200);  // the command needs the processor
@@ -58,15 +57,16 @@ killed run_killed(const scratch_dir& folder, const std::string& name, const std:
             },
             name);
         count.resumed += has(run.out, "note: going on from") ? 1 : 0;
-        if (run.status == 0) return count;
+        if (run.status == 0) {
+            count.last = std::move(run);
+            return count;
+        }
         CAPTURE(command);
         CAPTURE(run.err);
         REQUIRE((run.status == 128 + SIGKILL || run.status == 128 + SIGTERM));
         REQUIRE(++count.kills < 100);
-        if (!fs::exists(folder / output.string())) continue;
-        // Killed when the output was whole and had its name, and the folder was still there.
-        REQUIRE(shell(folder, "'" + name + "' " + command + " --force").status == 0);
-        return count;
+        // Killed while it removed the folder: the work is done.
+        if (!output.empty() && fs::exists(output) && !fs::exists(work / "published")) return count;
     }
 }
 
@@ -82,11 +82,24 @@ void check_killed(const std::string& command, const std::string& output, unsigne
     REQUIRE(shell(folder, "'" + name + "' " + command + " -o whole --work elsewhere --keep-work").status == 0);
     CHECK(fs::exists(folder / "elsewhere"));
     std::mt19937 random(seed);
-    const killed count = run_killed(folder, name, command + " -o " + output, output, random);
+    const killed count =
+        run_killed(folder, name, command + " -o " + output, folder / (output + ".work"), folder / output, random);
     CHECK(count.kills > 0);
     CHECK((count.resumed > 0 || count.kills < 3));
     CHECK(read_text(folder / output) == read_text(folder / "whole"));
-    CHECK_FALSE(fs::exists(folder / (output + ".work")));
+
+    // Killed once more, when the output has its name.
+    fs::remove(folder / output);
+    const std::string again = command + " -o " + output + " --work elsewhere";
+    const outcome named = signalled(folder, again, SIGKILL, [&](::pid_t) { return fs::exists(folder / output); }, name);
+    const bool is_done = !fs::exists(folder / "elsewhere/published");  // a busy machine kills late
+    const outcome last = shell(folder, "'" + name + "' " + again);
+    CAPTURE(last.err);
+    CHECK((named.status == 0 || named.status == 128 + SIGKILL));
+    CHECK(last.status == (is_done ? 1 : 0));
+    CHECK((!is_done || has(last.err, "got a file that exists")));
+    CHECK(read_text(folder / output) == read_text(folder / "whole"));
+    for (const char* work : {".work", ""}) CHECK_FALSE(fs::exists(folder / (*work == 0 ? "elsewhere" : output + work)));
 }
 
 }  // namespace
@@ -99,6 +112,39 @@ TEST_CASE("a quantization that is killed goes on, with every encoder") {
     check_killed("quantize fable-3m -f Q3_K --encoder weighted --threads 1", "x.gguf", 2);
     check_killed("quantize fable-3m -f Q4_0 --text text.txt --feedback-inputs original --threads 1", "x.gguf", 3);
     check_killed("quantize fable-3m -f Q4_0 --text text.txt --simulate F16 --threads 1", "x.gguf", 4);
+}
+
+TEST_CASE("an evaluation that is killed goes on, to the same figures") {
+    const scratch_dir folder;
+    write_text(folder / "text.txt", read_text(project_dir() / "examples/models" / text).substr(0, 3500));
+    for (const char* format : {"Q8_0", "Q4_0"})
+        REQUIRE(program(folder, std::string("quantize fable-3m --encoder nearest -f ") + format + " -o " + format +
+                                    ".gguf --threads 1")
+                    .status == 0);
+    const std::string command = "evaluate fable-3m Q8_0.gguf Q4_0.gguf --pairs --text text.txt --json --threads 1";
+    const outcome whole = program(folder, command + " --keep-work");
+    REQUIRE(whole.status == 0);
+    const fs::path work = folder / "Q8_0.gguf.evaluation.work";
+    CHECK(fs::exists(work));
+    const outcome again = program(folder, command);  // nothing is left to run
+    CHECK(again.out == whole.out);
+    CHECK(has(again.err, "going on from Q8_0.gguf.evaluation.work, where 2 models were compared"));
+    CHECK_FALSE(fs::exists(work));
+
+    std::mt19937 random(6);
+    const killed count = run_killed(folder, TESSERA_PROGRAM, command, work, {}, random);
+    CHECK(count.kills > 0);
+    CHECK(count.last.out == whole.out);
+    CHECK_FALSE(fs::exists(work));
+
+    // What another evaluation has left is not in its way, unless the folder was asked for.
+    REQUIRE(program(folder, command + " --keep-work").status == 0);
+    const std::string other = "evaluate fable-3m Q8_0.gguf --text text.txt --windows 1 ";
+    CHECK(program(folder, other + "--keep-work").status == 0);
+    const outcome refused =
+        program(folder, "evaluate fable-3m Q4_0.gguf --text text.txt --windows 1 --work " + work.filename().string());
+    CHECK(refused.status == 1);
+    CHECK(has(refused.err, "differs in candidates; --restart or --force begins anew"));
 }
 
 TEST_CASE("damage that is measured is not measured again") {

@@ -90,6 +90,29 @@ TEST_CASE("output: a text is checked again when it is complete") {
     CHECK(names_in(dir.path()) == strings{"a"});
 }
 
+TEST_CASE("output: one that was noted before it had its name is not in the way, until somebody writes to it") {
+    const support::scratch_dir dir;
+    fs::create_directory(dir / "work");
+    const output_rule rule{.noted_in = dir / "work/published"};
+    write_text_file(dir / "a", "one", rule);
+    support::write_text(dir / "other", "one");
+    CHECK_NOTHROW(require_destination(dir / "a", rule));
+    CHECK_THROWS_AS(require_destination(dir / "a", {}), const name_taken&);
+    CHECK_THROWS_AS(require_destination(dir / "other", rule), const name_taken&);
+    write_text_file(dir / "a", "two", rule);
+    write_text_file(dir / "b", "three", rule);
+    for (const char* name : {"a", "b"}) CHECK_NOTHROW(require_destination(dir / name, rule));
+    support::write_text(dir / "a", "four!");
+    CHECK_THROWS_AS(require_destination(dir / "a", rule), const name_taken&);
+    // A note that was cut off is none.
+    support::write_text(dir / "work/published", support::read_text(dir / "work/published").substr(0, 5));
+    CHECK_THROWS_AS(require_destination(dir / "b", rule), const name_taken&);
+
+    fs::remove_all(dir / "work");  // no folder: nothing is noted
+    write_text_file(dir / "c", "one", rule);
+    CHECK_THROWS_AS(require_destination(dir / "c", rule), const name_taken&);
+}
+
 TEST_CASE("claims: every output has a file of its own that can be created, or nothing begins") {
     const support::scratch_dir dir;
     fs::create_directory_symlink(dir.path(), dir / "same");

@@ -1,6 +1,14 @@
-// How many threads are used where nobody says.
+// How many threads are used where nobody says, and how loops are shared among them.
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <atomic>
 #include <cstddef>
+#include <mutex>
+#include <set>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include <doctest/doctest.h>
@@ -98,6 +106,65 @@ TEST_CASE("this process has threads, and a number that is asked for is used") {
     const int allowed = affinity_cpus();
     CHECK(allowed >= 0);
     if (allowed > 0) CHECK(available_threads() <= allowed);
+}
+
+TEST_CASE("a loop gives every item to one thread, of as many as it may have") {
+    for (const int threads : {1, 2, 5})
+        for (const std::size_t count : {0u, 1u, 2u, 3u, 1000u}) {
+            CAPTURE(threads);
+            CAPTURE(count);
+            std::vector<std::atomic<int>> done(count);
+            std::set<std::thread::id> seen;
+            std::mutex access;
+            parallel_for(count, threads, [&](std::size_t i) {
+                ++done[i];
+                const std::lock_guard lock(access);
+                seen.insert(std::this_thread::get_id());
+            });
+            CHECK(std::ranges::all_of(done, [](const auto& times) { return times == 1; }));
+            CHECK(seen.size() <= static_cast<std::size_t>(threads));
+        }
+}
+
+TEST_CASE("items of a loop are at work at a time, a loop within one is not shared") {
+    constexpr int threads = 3;
+    std::atomic<int> there = 0;
+    parallel_for(threads, threads, [&](std::size_t) {  // each waits for the others
+        ++there;
+        while (there < threads) std::this_thread::yield();
+        const std::thread::id mine = std::this_thread::get_id();
+        parallel_for(10, threads, [&](std::size_t) { CHECK(std::this_thread::get_id() == mine); });
+    });
+    CHECK(there == threads);
+}
+
+TEST_CASE("threads that run loops do not wait for each other") {
+    std::atomic<int> there = 0;
+    const auto loops = [&] {
+        parallel_for(2, 2, [&](std::size_t) {
+            ++there;
+            while (there < 4) std::this_thread::yield();
+        });
+    };
+    std::thread other(loops);
+    loops();
+    other.join();
+    CHECK(there == 4);
+}
+
+TEST_CASE("loops run in a process that was forked, whatever the parent's threads were at") {
+    for (int again = 0; again < 20; ++again) {
+        parallel_for(2, 2, [](std::size_t) {});
+        const ::pid_t child = ::fork();
+        if (child == 0) {
+            std::atomic<std::size_t> sum = 0;
+            parallel_for(100, 2, [&](std::size_t i) { sum += i; });
+            ::_exit(sum == 4950 ? 0 : 1);
+        }
+        int status = 1;
+        REQUIRE(::waitpid(child, &status, 0) == child);
+        CHECK(status == 0);
+    }
 }
 
 TEST_CASE("loops can be watched") {

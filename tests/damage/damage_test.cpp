@@ -10,6 +10,7 @@
 
 #include <doctest/doctest.h>
 
+#include "decoder/counting_source.hpp"
 #include "decoder/tiny_model.hpp"
 #include "support/random.hpp"
 #include "support/support.hpp"
@@ -106,6 +107,36 @@ TEST_CASE("the damage of an edit is that of the model with that tensor changed")
         CHECK(seen.back() == "output.weight");
         CHECK(seen.size() == 2 + shape.layers * 7);
     }
+}
+
+TEST_CASE("what is kept of a measurement spares the layers before it") {
+    const memory_source model = make_tiny_model(shape_of(false));
+    const support::counting_source source(model);
+    const token_windows windows(support::random_tokens(5 * window, 50), window);
+    const support::scratch_dir folder;
+    const kept_damage kept(folder / "damage.journal", work_identity().add("model", 1));
+    struct figures {
+        float first, last;
+    };
+    const auto measure = [&](std::size_t first, std::size_t last, const kept_damage* in) {
+        damage_meter meter(source, windows, {}, in);
+        const auto subjects = meter.subjects();
+        const auto in_layer = [&](std::size_t layer) {
+            const auto found = std::ranges::find_if(
+                subjects, [&](const auto& s) { return s.role != damage_role::embedding && s.layer == layer; });
+            REQUIRE(found != subjects.end());
+            return meter(*found, noise{0.1}).per_token().front();
+        };
+        return figures{in_layer(first), in_layer(last)};
+    };
+    const auto reads_of_first_layer = [&] { return source.take().contains("blk.0.ffn_down.weight"); };
+    const figures whole = measure(0, 1, nullptr);
+    CHECK(measure(0, 1, &kept).last == whole.last);
+    CHECK(reads_of_first_layer());
+    CHECK(measure(1, 1, &kept).last == whole.last);
+    CHECK_FALSE(reads_of_first_layer());
+    CHECK(measure(0, 2, &kept).first == whole.first);
+    CHECK(measure(1, 2, &kept).first == whole.last);  // what is kept of a later layer is of no use to an earlier one
 }
 
 TEST_CASE("noise has the size it was asked for, and is the same however rows are read") {

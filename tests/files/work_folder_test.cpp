@@ -47,6 +47,27 @@ TEST_CASE("a work folder comes with its first file, and stays with what is in it
         CHECK(names_in(dir / "x.work") == strings{"mine.partial-1-0", "outputs"});  // what is not ours
     }
     CHECK(work_folder().file("damage.json").empty());
+    CHECK(work_folder().list_of_outputs().empty());
+}
+
+TEST_CASE("what is left of work that was done is removed by whoever comes next") {
+    const support::scratch_dir dir;
+    support::fs::create_directory(dir / "x.work");
+    for (const char* name : {"damage.journal", "published", "mine"}) support::write_text(dir / "x.work" / name, "");
+    {
+        work_folder folder(dir / "x.work");
+        folder.sweep();  // it is not known to be done
+        CHECK(names_in(dir / "x.work") == strings{"damage.journal", "mine", "published"});
+        folder.take_up();
+    }
+    CHECK(names_in(dir / "x.work") == strings{"damage.journal", "lock", "mine", "published"});
+    support::fs::rename(dir / "x.work/published", dir / "x.work/finished");  // as its end begins
+    {
+        work_folder folder(dir / "x.work");
+        folder.sweep();
+        CHECK(names_in(dir / "x.work") == strings{"lock", "mine"});
+    }
+    CHECK(names_in(dir / "x.work") == strings{"mine"});
 }
 
 TEST_CASE("a work folder is for nothing else") {

@@ -73,6 +73,22 @@ doctest::Approx near(double x) { return doctest::Approx(x).epsilon(1e-5); }
 
 }  // namespace
 
+TEST_CASE("a divergence goes on from what another one had collected") {
+    const auto samples = random_samples(30, 0.5f);
+    const std::span<const sample> all(samples);
+    const kl_divergence whole = collect(all), first = collect(all.first(12));
+    const auto copy = [](std::span<const float> values) { return std::vector<float>(values.begin(), values.end()); };
+    kl_divergence other(first.sums(), copy(first.per_token()), copy(first.changes()));
+    for (const sample& s : all.subspan(12)) other.add(s.reference, s.candidate, s.target);
+    CHECK(std::ranges::equal(other.per_token(), whole.per_token()));
+    const kl_divergence_result a = other.result(), b = whole.result();
+    CHECK(a.mean.value == b.mean.value);
+    CHECK(a.same_top.value == b.same_top.value);
+    CHECK(a.ln_perplexity_ratio.error == b.ln_perplexity_ratio.error);
+    CHECK(a.rms_probability_change.value == b.rms_probability_change.value);
+    CHECK(a.probability_change(0.5) == b.probability_change(0.5));
+}
+
 TEST_CASE("every figure agrees with a plain computation in double") {
     for (const float noise : {1.0f, 0.1f, 0.01f}) {
         CAPTURE(noise);

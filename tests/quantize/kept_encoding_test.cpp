@@ -76,7 +76,7 @@ run_of_encoding run(const scratch_dir& folder, const memory_source& model, const
     const select::plan plan =
         select::make_plan(model.tensors(), select::uniform{*few_formats::find(type_id::q4_0)}, few_formats::layouts);
     support::fs::create_directory(folder / "work");
-    gguf::writer file(folder / "x.gguf", {.existing = existing_file::replace, .unfinished = folder / "work"});
+    gguf::writer file(folder / "x.gguf", {.unfinished = folder / "work", .noted_in = folder / "work/published"});
     kept_encoding kept(
         folder / "work/output.journal", some_work,
         {[&](std::string_view t, std::uint64_t first, std::uint64_t rows) { return file.sum_of_rows(t, first, rows); },
@@ -136,6 +136,16 @@ void check_stops(const memory_source& model, const Encoder& encoder, const Sched
         CHECK(made.weights < whole.weights);  // the rest was taken over
         CHECK(support::read_text(folder / "x.gguf") == bytes);
         require_same(made.reports, whole.reports);
+
+        // As if the process had been killed when the output had its name: nothing is encoded, and nothing refused.
+        const run_of_encoding again = run(folder, model, encoder, schedule);
+        CHECK(again.weights <= made.weights);
+        CHECK(support::read_text(folder / "x.gguf") == bytes);
+        require_same(again.reports, whole.reports);
+        CHECK_FALSE(support::fs::exists(folder / "work/output-0.gguf"));
+        // What somebody else has put there is in the way.
+        support::write_text(folder / "x.gguf", bytes);
+        CHECK_THROWS_AS((void)run(folder, model, encoder, schedule), const name_taken&);
     }
 }
 

@@ -8,15 +8,23 @@
 #include <vector>
 
 #include <doctest/doctest.h>
+#include <Eigen/Cholesky>
 
 #include "decoder/tiny_model.hpp"
+#include "tessera/calibrate/compensation.hpp"
+#include "tessera/core/function_ref.hpp"
+#include "tessera/core/parallel.hpp"
+#include "tessera/core/stop.hpp"
 #include "tessera/decoder/activations.hpp"
 #include "tessera/decoder/model.hpp"
 #include "tessera/decoder/tile_memory.hpp"
 #include "tessera/encode/best_of.hpp"
+#include "tessera/encode/cholesky.hpp"
 #include "tessera/encode/error_feedback.hpp"
+#include "tessera/encode/output_error.hpp"
 #include "tessera/format/legacy_quants.hpp"
 #include "tessera/format/plain.hpp"
+#include "tessera/quantize/correction.hpp"
 #include "tessera/quantize/from_quantized_inputs.hpp"
 #include "tessera/quantize/from_text.hpp"
 #include "tessera/quantize/quantize.hpp"
@@ -141,6 +149,63 @@ TEST_CASE("moved weights compensate the error of their inputs") {
         x + 0.3f * noise(1000, columns);  // nothing to learn, and too few rows to see that
     CHECK(compensated(unrelated, 90).size() == 0);
     CHECK(compensated(decoder::matrix::Zero(1000, columns), 900).size() == 0);
+}
+
+TEST_CASE("damped moments are solved in panels as in one piece, and stop between them") {
+    const Eigen::Index columns = 600;  // more than two panels
+    std::mt19937 random(5);
+    std::normal_distribution<float> normal;
+    const auto noise = [&](Eigen::Index rows) {
+        return decoder::matrix(decoder::matrix::NullaryExpr(rows, columns, [&] { return normal(random); }));
+    };
+    const decoder::matrix inputs = noise(900);
+    decoder::matrix gram = inputs.transpose() * inputs;
+    gram.triangularView<Eigen::StrictlyLower>() = gram.transpose();
+    const decoder::matrix before = gram, right = noise(columns);
+    decoder::matrix damped = gram;
+    damped.diagonal().array() += 30.0f;
+    const decoder::matrix wanted = damped.llt().solve(right);
+    decoder::matrix got = right;
+    REQUIRE(tessera::detail::solve_damped(gram, 30.0f, got, 2));
+    CHECK(gram == before);
+    CHECK((got - wanted).norm() < 1e-4f * wanted.norm());
+    CHECK_FALSE(tessera::detail::solve_damped(gram, -1e6f, got, 2));
+    CHECK(gram == before);
+
+    // Wherever it is asked to stop, nothing further is begun.
+    std::size_t begun = 0, stop_at = 0;
+    const auto count_items = [&](std::size_t count, function_ref<void(std::size_t)> body) {
+        for (std::size_t i = 0; i < count; ++i) {
+            if (++begun == stop_at) request_stop();
+            body(i);
+        }
+    };
+    const loop_runner runner(count_items);
+    watch_loops(&runner);
+    got = right;
+    REQUIRE(tessera::detail::solve_damped(gram, 30.0f, got, 1));
+    const std::size_t all = begun;
+    CHECK(all > 20);
+    for (stop_at = 1; stop_at <= all; stop_at += 7) {
+        begun = 0;
+        decoder::matrix square = before;
+        got = right;
+        CHECK_THROWS_AS((void)tessera::detail::solve_damped(square, 30.0f, got, 1), stopped);
+        CHECK(begun == stop_at);
+        withdraw_stop();
+    }
+    watch_loops(nullptr);
+
+    // Serial products look, too.
+    request_stop();
+    std::vector<float> rows(static_cast<std::size_t>(2 * columns), 1.0f);
+    const matrix_view moves({before.data(), static_cast<std::size_t>(before.size())},
+                            static_cast<std::size_t>(columns));
+    CHECK_THROWS_AS(correct({rows, static_cast<std::size_t>(columns)}, moves), stopped);
+    CHECK_THROWS_AS((void)energy_of({rows, static_cast<std::size_t>(columns)}, moves), stopped);
+    CHECK_THROWS_AS(tessera::detail::solve(damped, got), stopped);
+    withdraw_stop();
+    CHECK(rows == std::vector<float>(rows.size(), 1.0f));
 }
 
 TEST_CASE("layers calibrated on quantized inputs lose less") {

@@ -12,6 +12,7 @@
 #include <doctest/doctest.h>
 
 #include "support/support.hpp"
+#include "tessera/core/stop.hpp"
 #include "tessera/text/tokenizer.hpp"
 #include "tessera/text/windows.hpp"
 #include "text/vocabularies.hpp"
@@ -49,6 +50,15 @@ TEST_CASE("SentencePiece: the pair with the best score merges first, the leftmos
     CHECK(t.encode("abc", {.add_special = false}) == ids{a, bc});
     CHECK(t.encode("cd") == ids{1, c, first_byte + 'd'});
     CHECK(t.encode("") == ids{1});
+}
+
+TEST_CASE("a text is given up between two of its pieces when work is to stop") {
+    const tokenizer spaced(support::sentence_pieces().build());
+    const std::string text = "some words";
+    CHECK_FALSE(spaced.encode(text).empty());
+    request_stop();
+    CHECK_THROWS_AS((void)spaced.encode(text), stopped);
+    withdraw_stop();
 }
 
 TEST_CASE("SentencePiece: a space is prepended at the start and after a special token") {

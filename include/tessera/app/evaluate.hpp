@@ -1,6 +1,7 @@
 // How far models are from a reference, on texts.
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
@@ -12,16 +13,26 @@
 
 #include "tessera/app/about.hpp"
 #include "tessera/app/any_formats.hpp"
+#include "tessera/app/kept_evaluation.hpp"
 #include "tessera/app/listener.hpp"
 #include "tessera/app/memory.hpp"
 #include "tessera/app/model_summary.hpp"
 #include "tessera/app/open_model.hpp"
+#include "tessera/app/options.hpp"
 #include "tessera/app/texts.hpp"
 #include "tessera/app/work_cost.hpp"
 #include "tessera/app/work_estimate.hpp"
+#include "tessera/app/work_files.hpp"
+#include "tessera/calibrate/kept_states.hpp"
 #include "tessera/core/error.hpp"
+#include "tessera/core/journal.hpp"
+#include "tessera/core/output_rule.hpp"
+#include "tessera/core/printable.hpp"
 #include "tessera/core/token_windows.hpp"
+#include "tessera/decoder/activations.hpp"
 #include "tessera/decoder/tile_memory.hpp"
+#include "tessera/files/work_folder.hpp"
+#include "tessera/gguf/model_fingerprint.hpp"
 #include "tessera/measure/compare.hpp"
 #include "tessera/measure/kl_divergence.hpp"
 #include "tessera/measure/scored_model.hpp"
@@ -39,6 +50,8 @@ struct evaluate_options {
     std::size_t window = 0;            ///< tokens in a window; 0: 512 or the context the model was trained for
     std::size_t window_limit = 0;      ///< 0: all the text has
     comparing compare = comparing::each;
+    std::filesystem::path kept_beside{};  ///< unfinished work is kept beside this; empty: nowhere
+    work_options work{};
     int threads = 0;
     memory_options memory{};
 };
@@ -56,6 +69,7 @@ struct evaluated {
 struct evaluation {
     scored_text text;
     std::vector<evaluated> candidates;
+    work_files files;  ///< done() once the result is where it is wanted
 };
 
 namespace detail {
@@ -69,12 +83,55 @@ inline void require_same_tokens(const metadata& reference, const metadata& candi
         fail(key, ": wanted the reference's vocabulary, got another one");
 }
 
+// Names the files. Without a folder that the options name, work of other evaluations is not in the way: it is replaced,
+// and where another process is at it, nothing is kept.
+[[nodiscard]] inline work_files files_of(const evaluate_options& options, const listener& listener) {
+    const auto named = [&](const std::filesystem::path& kept_beside) {
+        work_files files(options.work.folder.empty() ? existing_file::replace : existing_file::refuse);
+        files.read_model(options.reference);
+        for (const auto& path : options.candidates) files.read_model(path);
+        files.read_texts(options.texts);
+        files.keep(options.work, kept_beside);
+        files.check();
+        return files;
+    };
+    try {
+        work_files files = named(options.kept_beside);
+        (void)files.folder().file(work_folder::evaluation);
+        return files;
+    } catch (const folder_in_use& problem) {
+        if (!options.work.folder.empty()) throw;
+        listener.note("note: ", printable(problem.what()), "; nothing is kept of this evaluation");
+        return named({});
+    }
+}
+
+// Runs a model, from where `states` have it, if they are kept.
+template <class Model>
+void run_kept(Model& model, const token_windows& windows, const std::optional<kept_states>& states,
+              const listener& listener, decoder::tile_memory& memory) {
+    if (!states) return model.run(windows, listener.progress, &memory);
+    const auto load = [&](decoder::activations& state) -> std::size_t {
+        const auto found = states->load(0, std::array{&state});
+        if (!found) return 0;
+        listener.say("note: going on with the ", model.role(), ", of which ", found->layer, " layers were done");
+        return found->layer;
+    };
+    const auto save = [&](std::size_t layers, const decoder::activations& state) {
+        states->save(layers, 0, std::array{&state}, {});
+    };
+    model.run(windows, listener.progress, &memory, {.load = load, .save = save});
+}
+
 }  // namespace detail
 
-/// Runs the reference and then every candidate over the texts.
+/// Runs the reference and then every candidate over the texts. What the models have computed is kept layer by layer,
+/// and what they are compared by candidate by candidate, where the options name a folder for it; the same call goes on
+/// from there.
 template <class Formats = builtin_formats>
 [[nodiscard]] evaluation evaluate(const evaluate_options& options, const listener& listener = {},
                                   const any_formats& formats = any_formats(Formats{})) {
+    work_files files = detail::files_of(options, listener);
     const any_model reference = open({.path = options.reference}, formats, listener);
     std::vector<any_model> candidates;  // all of them before the long work, so that a wrong name is told at once
     for (const auto& path : options.candidates) {
@@ -82,7 +139,8 @@ template <class Formats = builtin_formats>
         about(path, [&] { detail::require_same_tokens(reference.metadata(), candidates.back().metadata()); });
     }
     const std::size_t length = options.window > 0 ? options.window : default_window(reference.metadata());
-    evaluation all{read_scored_text(reference.metadata(), options.texts, length, options.window_limit), {}};
+    evaluation all{
+        read_scored_text(reference.metadata(), options.texts, length, options.window_limit), {}, std::move(files)};
     const token_windows& windows = all.text.windows;
     decoder::tile_memory memory = about(options.reference, [&] {
         return decoder::tile_memory(tile_memory_of(
@@ -90,22 +148,56 @@ template <class Formats = builtin_formats>
             needs_of(memory_stage::running, reference.metadata(), reference.tensors(), length, options.threads)));
     });
 
+    std::optional<kept_evaluation> kept;
+    if (!all.files.folder().path().empty()) {
+        work_identity identity = work_on(reference).add("text", digest().add(windows).value());
+        digest compared;
+        for (const any_model& candidate : candidates) {
+            compared.add(model_fingerprint(candidate));
+            for (const auto& file : candidate.files()) {  // what was encoded again may differ in few rows
+                const auto written = std::filesystem::last_write_time(file).time_since_epoch();
+                compared.add(std::filesystem::file_size(file)).add(static_cast<std::int64_t>(written.count()));
+            }
+        }
+        identity.add("candidates", compared.value());
+        go_on(all.files, work_folder::evaluation, [&] {
+            kept.emplace(all.files.folder().file(concat(work_folder::evaluation, ".journal")), identity,
+                         candidates.size());
+        });
+        if (kept->size() > 0)
+            listener.say("note: going on from ", printable(all.files.folder().path().string()), ", where ",
+                         kept->size(), " models were compared");
+    }
+    const auto known = [&](std::size_t candidate) { return kept && kept->find(candidate); };
+    const bool is_compared = kept && kept->size() == candidates.size();
+
     const model_work each(reference.tensors(), reference.metadata());
-    std::vector<stage_cost> stages{{"reference", each.forward(windows)}};
+    std::vector<stage_cost> stages;
+    if (!is_compared) stages.push_back({"reference", each.forward(windows)});
     for (std::size_t c = 0; c < candidates.size(); ++c) {
+        if (known(c)) continue;
         stages.push_back({"candidate", each.forward(windows)});
         stages.push_back({"compare", each.comparison(windows)});
     }
     plan_stages(listener, options.threads, stages);
 
     scored_model<any_model> original("reference", reference, options.threads);
-    about(options.reference, [&] { original.run(windows, listener.progress, &memory); });
+    const auto states_of = [&](auto which) { return kept ? std::optional(which(*kept)) : std::nullopt; };
+    if (!is_compared)
+        about(options.reference, [&] {
+            const auto states = states_of([](const kept_evaluation& all) { return all.reference(); });
+            detail::run_kept(original, windows, states, listener, memory);
+        });
     std::vector<float> first_of_pair;
     for (std::size_t c = 0; c < candidates.size(); ++c) {
         const kl_divergence measured = about(options.candidates[c], [&] {
+            if (known(c)) return *kept->find(c);
             scored_model<any_model> candidate("candidate", candidates[c], options.threads);
-            candidate.run(windows, listener.progress, &memory);
-            return compare(original, candidate, {.threads = options.threads}, listener.progress);
+            const auto states = states_of([c](const kept_evaluation& all) { return all.candidate(c); });
+            detail::run_kept(candidate, windows, states, listener, memory);
+            kl_divergence one = compare(original, candidate, {.threads = options.threads}, listener.progress);
+            if (kept) kept->add(c, one);
+            return one;
         });
         const model_summary summary(candidates[c].tensors());
         all.candidates.push_back({options.candidates[c], std::string(summary.main_format()), summary.bits_per_weight(),

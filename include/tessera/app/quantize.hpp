@@ -220,8 +220,9 @@ std::vector<tensor_report> write(quantization& job, const listener& listener = {
     const output_rule& rule = job.files.rule();
     work_folder& folder = job.files.folder();
     const auto write_to = [&](const std::filesystem::path& unfinished, const work_identity& identity) {
-        gguf::writer file(job.output.path,
-                          {.inputs = rule.inputs, .existing = rule.existing, .unfinished = unfinished});
+        gguf::writer file(
+            job.output.path,
+            {.inputs = rule.inputs, .existing = rule.existing, .unfinished = unfinished, .noted_in = rule.noted_in});
         std::optional<kept_encoding> kept;
         if (!unfinished.empty())
             kept.emplace(

@@ -74,8 +74,11 @@ public:
 
     /// Throws when something clashes, or another process is at the same work. Locks the folder if it is there.
     void check() {
+        folder_.sweep();
+        if (!options_.restart) claims_.note_in(folder_.list_of_outputs());
         claims_.check();
         folder_.take_up();
+        claims_.note_in(folder_.list_of_outputs());
         if (options_.restart)
             for (const std::string_view word : work_folder::words) folder_.forget(word);
     }
@@ -86,7 +89,10 @@ public:
     [[nodiscard]] work_folder& folder() noexcept { return folder_; }
     /// Removes what was kept, unless the options say that it stays.
     void done() {
-        if (!options_.keep) folder_.remove();
+        if (options_.keep)
+            folder_.forget(work_folder::published);
+        else
+            folder_.remove();
     }
 
 private:

@@ -4,17 +4,68 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <vector>
 
-#include <Eigen/Cholesky>
 #include <Eigen/Core>
 
 #include "tessera/calibrate/column_statistics.hpp"
+#include "tessera/core/panels.hpp"
 #include "tessera/core/parallel.hpp"
 #include "tessera/decoder/matrix.hpp"
 #include "tessera/decoder/observer.hpp"
+#include "tessera/encode/cholesky.hpp"
 #include "tessera/encode/gram_factor.hpp"
 
 namespace tessera {
+
+namespace detail {
+
+// Calls body(tile, its mirror image) for the tiles below the diagonal of a square matrix, and body(tile, tile) for
+// those on it, on several threads.
+template <class Body>
+void for_each_tile_pair(decoder::matrix& square, int threads, Body&& body) {
+    constexpr Eigen::Index size = cholesky_panel;
+    const Eigen::Index n = square.rows(), tiles = (n + size - 1) / size;
+    parallel_for(static_cast<std::size_t>(tiles * tiles), threads, [&](std::size_t i) {
+        const Eigen::Index a = static_cast<Eigen::Index>(i) / tiles * size,
+                           b = static_cast<Eigen::Index>(i) % tiles * size;
+        if (b > a) return;
+        const Eigen::Index height = std::min(size, n - a), width = std::min(size, n - b);
+        body(square.block(a, b, height, width), square.block(b, a, width, height));
+    });
+}
+
+// Columns x become (gram + damping)^-1 x; false where that is not positive definite. The decomposition takes the room
+// of one half of `gram`, which is as it was at the end.
+template <class = void>
+[[nodiscard]] bool solve_damped(decoder::matrix& gram, float damping, decoder::matrix& x, int threads) {
+    constexpr Eigen::Index panel = cholesky_panel, tile = 64;
+    const Eigen::Index n = gram.rows();
+    std::vector<decoder::matrix> corners;  // that the decomposition does not leave alone
+    for (Eigen::Index k = 0; k < n; k += panel) {
+        const Eigen::Index size = std::min(panel, n - k);
+        corners.emplace_back(gram.block(k, k, size, size));
+    }
+    gram.diagonal().array() += damping;
+    const bool is_definite = decompose(gram, threads);
+    if (is_definite)
+        parallel_for(static_cast<std::size_t>((x.cols() + tile - 1) / tile), threads, [&](std::size_t i) {
+            const Eigen::Index first = static_cast<Eigen::Index>(i) * tile, count = std::min(tile, x.cols() - first);
+            decoder::matrix some = x.middleCols(first, count);
+            solve(gram, some);
+            x.middleCols(first, count) = some;
+        });
+    for (std::size_t i = 0; i < corners.size(); ++i) {
+        const Eigen::Index k = static_cast<Eigen::Index>(i) * panel, size = corners[i].rows();
+        gram.block(k, k, size, size) = corners[i];
+    }
+    for_each_tile_pair(gram, threads, [](auto tile, auto mirrored) {
+        if (tile.startRow() != tile.startCol()) tile = mirrored.transpose();
+    });
+    return is_definite;
+}
+
+}  // namespace detail
 
 /// M that brings (W + W M) z nearest to W x, for inputs z of quantized layers and original inputs x: the ridge
 /// regression of x on z, less the identity,
@@ -28,7 +79,6 @@ namespace tessera {
 template <class = void>
 [[nodiscard]] decoder::matrix compensation(const decoder::input_tiles& x, const decoder::input_tiles& z,
                                            Eigen::Index used, decoder::matrix& gram, double damping, int threads) {
-    constexpr Eigen::Index tile = 64;
     const Eigen::Index columns = z.cols();
     const double mean = static_cast<double>(gram.diagonal().mean());
     if (!(mean > 0)) return {};
@@ -38,24 +88,13 @@ template <class = void>
         const activation_rows original = x.tile(z.tile_at(first), buffer);
         add_cross_moments(transposed, rows.topRows(count), original.topRows(count), threads);
     });
-    transposed -= gram;  // z'x - z'z
+    decoder::for_each_row_block(columns, threads, [&](Eigen::Index first, Eigen::Index count) {
+        transposed.middleRows(first, count) -= gram.middleRows(first, count);  // z'x - z'z
+    });
     const decoder::serial_products guard;
-    const Eigen::VectorXf diagonal = gram.diagonal();
-    gram.diagonal().array() += static_cast<float>(
+    const auto damped = static_cast<float>(
         damping_of(damping, static_cast<std::size_t>(columns), static_cast<std::uint64_t>(used)) * mean);
-    {
-        const Eigen::LLT<Eigen::Ref<decoder::matrix>> factor(gram);
-        if (factor.info() == Eigen::Success)
-            parallel_for(static_cast<std::size_t>((columns + tile - 1) / tile), threads, [&](std::size_t i) {
-                const Eigen::Index first = static_cast<Eigen::Index>(i) * tile, count = std::min(tile, columns - first);
-                transposed.middleCols(first, count) = factor.solve(transposed.middleCols(first, count)).eval();
-            });
-        else
-            transposed.resize(0, 0);
-    }
-    gram.triangularView<Eigen::StrictlyLower>() = gram.transpose();
-    gram.diagonal() = diagonal;
-    if (transposed.size() == 0) return {};
+    if (!detail::solve_damped(gram, damped, transposed, threads)) return {};
 
     double before = 0, after = 0;
     z.for_each(used, z.rows(), [&](Eigen::Index first, const activation_rows& rows) {
@@ -63,12 +102,19 @@ template <class = void>
         decoder::matrix lost = x.tile(z.tile_at(first), buffer).bottomRows(rest) - rows.bottomRows(rest);
         before += static_cast<double>(lost.squaredNorm());
         decoder::for_each_row_block(rest, threads, [&](Eigen::Index block, Eigen::Index count) {
-            lost.middleRows(block, count).noalias() -= rows.middleRows(seen + block, count) * transposed;
+            for_each_panel(columns, [&](Eigen::Index column, Eigen::Index width) {
+                lost.block(block, column, count, width).noalias() -=
+                    rows.middleRows(seen + block, count) * transposed.middleCols(column, width);
+            });
         });
         after += static_cast<double>(lost.squaredNorm());
     });
     if (used < z.rows() && !(after < before)) return {};
-    transposed.transposeInPlace();
+    detail::for_each_tile_pair(transposed, threads, [](auto tile, auto mirrored) {
+        const decoder::matrix other = mirrored.transpose();
+        if (tile.startRow() != tile.startCol()) mirrored = tile.transpose();
+        tile = other;
+    });
     return transposed;
 }
 

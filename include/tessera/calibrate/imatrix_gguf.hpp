@@ -127,7 +127,7 @@ void write_imatrix_gguf(const std::filesystem::path& path, const imatrix_file& f
         announce(concat(name, squares_suffix), entry.mean_squares.size() / matrices, matrices);
         announce(concat(name, counts_suffix), 1, matrices);
     }
-    gguf::writer out(path, {.inputs = rule.inputs, .existing = rule.existing});
+    gguf::writer out(path, {.inputs = rule.inputs, .existing = rule.existing, .noted_in = rule.noted_in});
     out.begin(tensors, properties);
     auto next = tensors.begin();
     for (const auto& [name, entry] : file.importances) {

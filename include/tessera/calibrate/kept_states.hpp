@@ -22,6 +22,7 @@
 #include "tessera/core/journal.hpp"
 #include "tessera/core/mapped_file.hpp"
 #include "tessera/core/output_file.hpp"
+#include "tessera/core/stop.hpp"
 #include "tessera/decoder/activations.hpp"
 #include "tessera/decoder/matrix.hpp"
 
@@ -47,6 +48,7 @@ public:
         std::uint64_t offset = sizeof what;
         checksum sum;
         const auto put = [&](byte_view part) {
+            stop_if_requested();
             file.write_at(offset, part);
             sum.append(part.data(), part.size());
             offset += part.size();
@@ -125,8 +127,10 @@ private:
                     offset += part.size();
                 }
         };
-        for_each_tile(
-            [&](const decoder::activations&, std::size_t, byte_view part) { sum.append(part.data(), part.size()); });
+        for_each_tile([&](const decoder::activations&, std::size_t, byte_view part) {
+            stop_if_requested();
+            sum.append(part.data(), part.size());
+        });
         sum.append(more.data(), more.size());
         const std::uint64_t stored = std::exchange(what.sum, 0);
         sum.append(&what, sizeof what);

@@ -38,6 +38,9 @@ public:
     /// For a folder that the work has to itself: no input and no output lies in it. It may be there, or is made.
     void use_folder(std::filesystem::path folder) { folder_ = std::move(folder); }
 
+    /// Where outputs are noted before they get their names; see output_rule.
+    void note_in(std::filesystem::path list) { rule_.noted_in = std::move(list); }
+
     /// What each output keeps to.
     [[nodiscard]] const output_rule& rule() const noexcept { return rule_; }
 
@@ -47,7 +50,7 @@ public:
     void check() const {
         for (std::size_t o = 0; o < outputs_.size(); ++o) {
             const std::filesystem::path& path = outputs_[o].path;
-            require_destination(path, {rule_.inputs, outputs_[o].existing});
+            require_destination(path, {rule_.inputs, outputs_[o].existing, rule_.noted_in});
             for (std::size_t other = 0; other < o; ++other)
                 if (is_same_file(outputs_[other].path, path))
                     fail(path.string(), ": wanted a file for each output, got ", outputs_[other].path.string(),

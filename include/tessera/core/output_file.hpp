@@ -24,6 +24,7 @@
 #include "tessera/core/bytes.hpp"
 #include "tessera/core/error.hpp"
 #include "tessera/core/file_io.hpp"
+#include "tessera/core/noted_outputs.hpp"
 #include "tessera/core/output_rule.hpp"
 #include "tessera/core/stop.hpp"
 #include "tessera/core/unpublished_files.hpp"
@@ -95,19 +96,42 @@ public:
         });
     }
 
-    /// Waits until the bytes are on disk.
+    /// Waits until the bytes are on disk: for one part after another where the system can, since no signal ends that.
     void sync() const {
+#ifdef SYNC_FILE_RANGE_WRITE
+        constexpr unsigned all = SYNC_FILE_RANGE_WAIT_BEFORE | SYNC_FILE_RANGE_WRITE | SYNC_FILE_RANGE_WAIT_AFTER;
+        constexpr ::off_t part = ::off_t{1} << 26;
+        struct ::stat status{};
+        const ::off_t size = ::fstat(descriptor_, &status) == 0 ? status.st_size : 0;
+        for (::off_t at = 0; at < size; at += part) {
+            stop_if_requested();
+            if (::sync_file_range(descriptor_, at, part, all) != 0) break;  // fsync will say why
+        }
+#endif
         if (::fsync(descriptor_) != 0) fail(partial_.string(), ": cannot flush: ", std::strerror(errno));
     }
 
-    /// Gives the file its name, replacing what has it.
-    void publish() {
+    /// Gives the file its name, replacing what has it. It is noted before (see output_rule).
+    void publish(const std::filesystem::path& noted_in = {}) {
         std::error_code problem;
+        note_output(noted_in, partial_);
         std::filesystem::rename(partial_, name_, problem);
-        if (stays_ && problem == std::errc::cross_device_link) return publish_copy();
+        if (stays_ && problem == std::errc::cross_device_link) {
+            move_by_copying(partial_, name_, noted_in);
+            ::close(std::exchange(descriptor_, -1));
+            return;
+        }
         if (problem) fail(name_.string(), ": cannot rename ", partial_.string(), " to it: ", problem.message());
         unpublished_.reset();
         ::close(std::exchange(descriptor_, -1));
+    }
+
+    /// Takes the name from a file again, so that it lies where it did while it was unfinished.
+    static void take_back(const std::filesystem::path& name, const std::filesystem::path& unfinished) {
+        std::error_code problem;
+        std::filesystem::rename(name, unfinished, problem);
+        if (problem == std::errc::cross_device_link) return move_by_copying(name, unfinished, {});
+        if (problem) fail(name.string(), ": cannot rename it to ", unfinished.string(), ": ", problem.message());
     }
 
 private:
@@ -118,21 +142,22 @@ private:
         fail(partial_.string(), ": cannot make it ", bytes, " bytes long: ", std::strerror(reason));
     }
 
-    // For a file that lies on another disk than its name is to.
-    void publish_copy() {
-        const std::uint64_t size = std::filesystem::file_size(partial_);
-        output_file copy(name_, size);
+    // For a file that is to have a name on another disk.
+    static void move_by_copying(const std::filesystem::path& from, const std::filesystem::path& to,
+                                const std::filesystem::path& noted_in) {
+        const std::uint64_t size = std::filesystem::file_size(from);
+        const output_file source(from, size, from);
+        output_file copy(to, size);
         std::vector<std::byte> part;
         for (std::uint64_t at = 0; at < size; at += part.size()) {
             stop_if_requested();
             part.resize(std::min<std::uint64_t>(size - at, std::uint64_t{1} << 24));
-            read_at(at, part);
+            source.read_at(at, part);
             copy.write_at(at, part);
         }
         copy.sync();
-        copy.publish();
-        std::filesystem::remove(partial_);
-        ::close(std::exchange(descriptor_, -1));
+        copy.publish(noted_in);
+        std::filesystem::remove(from);
     }
 
     // Creates and locks a file, or none when another has the name.
@@ -198,7 +223,7 @@ inline void write_file(const std::filesystem::path& name, std::initializer_list<
     }
     file.sync();
     require_destination(name, rule);
-    file.publish();
+    file.publish(rule.noted_in);
     sync_folder(folder_of(name));
 }
 

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "tessera/core/error.hpp"
+#include "tessera/core/noted_outputs.hpp"
 
 namespace tessera {
 
@@ -26,6 +27,8 @@ public:
 struct output_rule {
     std::vector<std::filesystem::path> inputs{};  ///< files that are read, under whatever name
     existing_file existing = existing_file::refuse;
+    /// A file in which outputs are noted before they get their names. One that was noted is not in the way of itself.
+    std::filesystem::path noted_in{};
 };
 
 /// The folder that a file lies in.
@@ -60,7 +63,7 @@ inline void require_destination(const std::filesystem::path& path, const output_
     if (!fs::exists(fs::symlink_status(path, unknown))) return;
     if (!fs::is_regular_file(path, unknown))
         fail(path.string(), ": wanted a regular file to replace, got something else");
-    if (rule.existing == existing_file::refuse)
+    if (rule.existing == existing_file::refuse && !is_noted(rule.noted_in, path))
         throw name_taken(concat(path.string(), ": wanted a name that is free, got a file that exists"));
 }
 

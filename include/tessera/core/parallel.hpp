@@ -1,4 +1,4 @@
-// One parallel loop, on OpenMP where the compiler has it.
+// One parallel loop.
 #pragma once
 
 #include <atomic>
@@ -8,6 +8,7 @@
 #include "tessera/core/available_threads.hpp"
 #include "tessera/core/function_ref.hpp"
 #include "tessera/core/stop.hpp"
+#include "tessera/core/thread_team.hpp"
 
 namespace tessera {
 
@@ -24,27 +25,32 @@ inline constinit const loop_runner* watching_runner = nullptr;
 /// From now on all loops go to `runner`, which lives until that is taken back by null. Not while loops are at work.
 inline void watch_loops(const loop_runner* runner) noexcept { detail::watching_runner = runner; }
 
-/// Calls body(i) once for every i in [0, count), in any order, on up to `threads` threads (0: see thread_count).
-/// The first exception stops the loop early and is thrown again here; so does request_stop. Without OpenMP the loop
-/// runs on one thread.
+/// Calls body(i) once for every i in [0, count), in any order, on up to `threads` threads (0: see thread_count). The
+/// first exception stops the loop early and is thrown again here; so does request_stop. A loop within an item of
+/// another one runs on that item's thread.
 template <class Body>
 void parallel_for(std::size_t count, int threads, Body&& body) {
-    if (detail::watching_runner != nullptr) return (*detail::watching_runner)(count, body);
+    if (detail::watching_runner != nullptr)
+        return (*detail::watching_runner)(count, [&](std::size_t i) {
+            stop_if_requested();
+            body(i);
+        });
     std::exception_ptr first_failure;
     std::atomic<bool> failed = false;
-    [[maybe_unused]] const int team = thread_count(threads);
-#ifdef _OPENMP
-#pragma omp parallel for schedule(dynamic, 1) num_threads(team) if (team > 1 && count > 1)
-#endif
-    for (std::size_t i = 0; i < count; ++i) {
-        if (failed.load(std::memory_order_relaxed)) continue;
+    const auto item = [&](std::size_t i) {
+        if (failed.load(std::memory_order_relaxed)) return;
         try {
             stop_if_requested();
             body(i);
         } catch (...) {
             if (!failed.exchange(true)) first_failure = std::current_exception();
         }
-    }
+    };
+    const int team = count > 1 && !detail::thread_team::is_at_work() ? thread_count(threads) : 1;
+    if (team > 1)
+        detail::thread_team::mine().run(count, team, item);
+    else
+        for (std::size_t i = 0; i < count; ++i) item(i);
     if (first_failure) std::rethrow_exception(first_failure);
 }
 

@@ -2,10 +2,12 @@
 #pragma once
 
 #include <algorithm>
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <span>
+#include <utility>
 #include <vector>
 
 #include "tessera/config.hpp"
@@ -13,7 +15,9 @@
 #include "tessera/core/tensor_info.hpp"
 #include "tessera/core/tied_table.hpp"
 #include "tessera/core/token_windows.hpp"
+#include "tessera/damage/kept_damage.hpp"
 #include "tessera/damage/row_edits.hpp"
+#include "tessera/decoder/activations.hpp"
 #include "tessera/decoder/model.hpp"
 #include "tessera/measure/compare.hpp"
 #include "tessera/measure/kept_logits.hpp"
@@ -37,23 +41,31 @@ struct damage_subject {
 };
 
 /// Measures tensor by tensor what edits cost, on windows of tokens. The model runs up to a tensor's layer once; an edit
-/// costs the layers from there on. Source and windows must outlive it.
+/// costs the layers from there on. Where it is kept, a later process goes on from the layer that was measured last.
+/// Source, windows and what keeps it must outlive it.
 template <tensor_source Source>
 class damage_meter {
 public:
-    damage_meter(const Source& source, const token_windows& windows, const evaluate_options& options = {})
+    damage_meter(const Source& source, const token_windows& windows, const evaluate_options& options = {},
+                 const kept_damage* kept = nullptr)
         : windows_(windows),
           options_(options),
+          kept_(kept),
           shown_(source),
           original_(shown_),
           overlay_(shown_),
           reference_("reference", original_, options.threads),
           candidate_("candidate", overlay_, options.threads),
           below_(reference_.decoder().embed(windows, options.memory)) {
+        const std::size_t layers = reference_.decoder().spec().layers.size();
         decoder::activations state = below_;
-        reference_.decoder().run(state);
+        const auto found = kept == nullptr ? std::nullopt : kept->reference().load(0, std::array{&state});
+        if (!found) {
+            reference_.decoder().run(state);
+            if (kept != nullptr) kept->reference().save(layers, 0, std::array{&std::as_const(state)}, {});
+        }
         reference_.keep(windows_, state);
-        kept_.emplace(reference_, 2 * options.logits_bytes);
+        logits_.emplace(reference_, 2 * options.logits_bytes);
     }
 
     /// The source with embedding and output apart.
@@ -89,7 +101,7 @@ public:
         const edited scope(overlay_, *subject.info, edit);
         if (subject.role != damage_role::embedding) {
             TESSERA_ASSERT(layer_ <= subject.layer, "the pass does not go back");
-            for (; layer_ < subject.layer; ++layer_) reference_.decoder().run_layer(layer_, below_);
+            go_below(subject.layer);
         }
         decoder::activations state =
             subject.role == damage_role::embedding ? candidate_.decoder().embed(windows_, options_.memory) : below_;
@@ -98,10 +110,22 @@ public:
         if (subject.role != damage_role::output) scope.end();
         for (; next < layers; ++next) candidate_.decoder().run_layer(next, state);
         candidate_.keep(windows_, state);
-        return compare(*kept_, candidate_, options_);
+        return compare(*logits_, candidate_, options_);
     }
 
 private:
+    // Brings the states to a layer that comes later, from where an earlier process had them.
+    void go_below(std::size_t layer) {
+        if (layer_ == layer) return;
+        if (kept_ != nullptr && layer_ == 0)
+            if (const auto found = kept_->below().load(layer, std::array{&below_})) layer_ = found->layer;
+        const std::size_t first = layer_;
+        for (; layer_ < layer; ++layer_) reference_.decoder().run_layer(layer_, below_);
+        // Their number of records is the layer: so only those of layers that are not behind this one are found.
+        if (kept_ != nullptr && layer_ > first)
+            kept_->below().save(layer_, layer_, std::array{&std::as_const(below_)}, {});
+    }
+
     // A tensor is edited while this lives, or until its end.
     class edited {
     public:
@@ -128,13 +152,14 @@ private:
 
     const token_windows& windows_;
     evaluate_options options_;
+    const kept_damage* kept_;
     untied_source<Source> shown_;
     overlay_source<untied_source<Source>> original_;  // never edited: so both models are of one type, and compiled once
     overlay_source<untied_source<Source>> overlay_;
     model reference_, candidate_;
     decoder::activations below_;  // the layer at work
     std::size_t layer_ = 0;
-    std::optional<kept_logits<model>> kept_;
+    std::optional<kept_logits<model>> logits_;
 };
 
 }  // namespace tessera

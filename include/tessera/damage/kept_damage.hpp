@@ -13,6 +13,7 @@
 
 #include "tessera/calibrate/kept_states.hpp"
 #include "tessera/core/bytes.hpp"
+#include "tessera/core/checksum.hpp"
 #include "tessera/core/error.hpp"
 #include "tessera/core/journal.hpp"
 #include "tessera/core/type_id.hpp"
@@ -33,10 +34,17 @@ public:
 
     /// `identity` covers all that a table depends on. Throws as a journal does.
     kept_damage(const std::filesystem::path& path, const work_identity& identity)
-        : pass_(path, "measured tensors", identity) {}
+        : pass_(path, "measured tensors", identity),
+          reference_(beside(path, ".reference"), sum_of(identity)),
+          below_(beside(path, ".below"), sum_of(identity)) {}
 
     /// Where the pass of the schedule stands, between two layers.
     [[nodiscard]] const kept_pass& pass() const noexcept { return pass_; }
+
+    /// The states of the reference after its last layer, and those of the layer that was measured last: a process that
+    /// goes on does not run the layers before it again.
+    [[nodiscard]] const kept_states& reference() const noexcept { return reference_; }
+    [[nodiscard]] const kept_states& below() const noexcept { return below_; }
 
     /// That earlier processes have measured.
     [[nodiscard]] std::size_t tensors() const noexcept { return pass_.records().size(); }
@@ -75,6 +83,16 @@ public:
     }
 
 private:
+    [[nodiscard]] static std::filesystem::path beside(std::filesystem::path path, std::string_view name) {
+        return path += name;
+    }
+    [[nodiscard]] static std::uint64_t sum_of(const work_identity& identity) {
+        const std::string text = identity.text();
+        checksum sum;
+        sum.append(text.data(), text.size());
+        return sum.value();
+    }
+
     static void take(byte_view record, const std::string& where, std::span<const type_layout> formats,
                      std::vector<std::optional<tensor>>& all) {
         gguf::cursor in(record, where);
@@ -98,6 +116,7 @@ private:
     }
 
     kept_pass pass_;
+    kept_states reference_, below_;
 };
 
 }  // namespace tessera

@@ -124,7 +124,7 @@ public:
           options_(options),
           progress_(report, {"measure", "tokens", passes(source) * windows.tokens().size(),
                              static_cast<double>(passes(source)) * work_of_all(source, windows)}),
-          meter_(source, windows, options.evaluate),
+          meter_(source, windows, options.evaluate, options.kept),
           subjects_(meter_.subjects()),
           entries_(subjects_.size()),
           curves_(subjects_.size()) {

@@ -9,6 +9,7 @@
 #include <string_view>
 
 #include "tessera/config.hpp"
+#include "tessera/core/stop.hpp"
 #include "tessera/core/view.hpp"
 #include "tessera/encode/column_rounding.hpp"
 #include "tessera/encode/encoders.hpp"
@@ -53,6 +54,7 @@ public:
                     std::span<block> out) {
         const std::size_t columns = factor_.columns(), count = weights.size() / columns;
         for (const gram_span& s : factor_.spans()) {
+            stop_if_requested();
             take(s, weights, count);
             const std::size_t first_block = s.first_column / F::block_size, blocks = s.columns / F::block_size;
             for (int pass = 0; pass <= refits; ++pass) {

@@ -9,12 +9,11 @@
 #include <span>
 #include <vector>
 
-#include <Eigen/Cholesky>
 #include <Eigen/Core>
 
 #include "tessera/config.hpp"
 #include "tessera/core/parallel.hpp"
-#include "tessera/core/stage_meter.hpp"
+#include "tessera/encode/cholesky.hpp"
 #include "tessera/kernels/product.hpp"
 
 namespace tessera {
@@ -139,11 +138,11 @@ private:
                     coupling_ == 0.0 ? 0.0f : off_diagonal * gram(static_cast<Eigen::Index>(order_[s]), column);
             lower(reversed(t), reversed(t)) = importance_[order_[t]] * diagonal_scale + static_cast<float>(damping_);
         });
-        return decompose(lower, threads) &&
+        return detail::decompose(lower, threads) &&
                (lower.diagonal().array() > 0.0f && lower.diagonal().array().isFinite()).all();
     }
 
-    // Makes pivots and spans of the Cholesky factor. (A template, as decompose is: compiled where a factor is made.)
+    // Makes pivots and spans of the Cholesky factor. (A template: compiled where a factor is made.)
     template <class Lower>
     void divide(const Lower& lower, int threads) {
         pivots_.resize(order_.size());
@@ -164,37 +163,6 @@ private:
             s.before = kernels::packed_left<>(s.columns, s.first_step);
             s.before.pack(0, moves.data(), s.first_step, s.columns);
         });
-    }
-
-    // The Cholesky decomposition in place, in panels: Eigen's own runs on one thread.
-    template <class Lower>
-    [[nodiscard]] static bool decompose(Lower& lower, int threads) {
-        constexpr Eigen::Index width = 256;
-        const Eigen::Index n = lower.rows();
-        for (Eigen::Index k = 0; k < n; k += width) {
-            const Eigen::Index size = std::min(width, n - k), below = k + size;
-            auto corner = lower.block(k, k, size, size);
-            if (Eigen::LLT<Eigen::Ref<Lower>>(corner).info() != Eigen::Success) return false;
-            const auto tiles = static_cast<std::size_t>((n - below + width - 1) / width);
-            const auto rows_of = [&](std::size_t tile) {
-                const Eigen::Index first = below + static_cast<Eigen::Index>(tile) * width;
-                return lower.block(first, k, std::min(width, n - first), size);
-            };
-            parallel_for(tiles, threads, [&](std::size_t i) {
-                auto rows = rows_of(i);
-                corner.template triangularView<Eigen::Lower>().transpose().template solveInPlace<Eigen::OnTheRight>(
-                    rows);
-            });
-            parallel_for(tiles * tiles, threads, [&](std::size_t i) {
-                const std::size_t a = i / tiles, b = i % tiles;
-                if (b > a) return;
-                const auto left = rows_of(a), right = rows_of(b);
-                lower.block(left.startRow(), right.startRow(), left.rows(), right.rows()).noalias() -=
-                    left * right.transpose();
-            });
-            count_work(static_cast<double>(size) * static_cast<double>((n - k) * (n - k)) / 2);
-        }
-        return true;
     }
 
     std::vector<float> importance_, pivots_;

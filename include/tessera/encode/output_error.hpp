@@ -8,6 +8,7 @@
 
 #include <Eigen/Core>
 
+#include "tessera/core/panels.hpp"
 #include "tessera/core/view.hpp"
 #include "tessera/encode/encoders.hpp"
 #include "tessera/encode/knowledge.hpp"
@@ -42,8 +43,14 @@ template <class = void>
     const int exponent = largest > 0x1p40f ? std::ilogb(largest) : 0;
     if (exponent > 0) scaled *= std::ldexp(1.0f, -exponent);
     const auto weights = static_cast<double>(scaled.squaredNorm());
-    const double outputs =
-        gram.rows() == 0 ? 0.0 : (scaled * map(gram)).cwiseProduct(scaled).template cast<double>().sum();
+    double outputs = 0;
+    if (gram.rows() > 0) {
+        matrix products(scaled.rows(), scaled.cols());
+        for_each_panel(scaled.cols(), [&](Eigen::Index first, Eigen::Index count) {
+            products.middleCols(first, count).noalias() = scaled * map(gram).middleCols(first, count);
+        });
+        outputs = products.cwiseProduct(scaled).template cast<double>().sum();
+    }
     return {std::ldexp(weights, 2 * exponent), std::ldexp(outputs, 2 * exponent)};
 }
 

@@ -21,6 +21,12 @@
 
 namespace tessera {
 
+/// Thrown where another process is at work in a folder.
+class folder_in_use : public error {
+public:
+    using error::error;
+};
+
 /// A folder for the unfinished work of one process at a time. It is created with its first file, is locked as long as
 /// the object lives, and stays with what is in it until remove(). Files of others in it are left alone.
 class work_folder {
@@ -46,8 +52,15 @@ public:
 
     /// What the files of unfinished work begin with.
     static constexpr std::string_view calibration = "calibration", importances = "importances", damage = "damage",
-                                      measured_plans = "plans", output = "output";
-    static constexpr std::array<std::string_view, 5> words{calibration, importances, damage, measured_plans, output};
+                                      measured_plans = "plans", evaluation = "evaluation", output = "output",
+                                      published = "published", finished = "finished";
+    static constexpr std::array<std::string_view, 8> words{calibration, importances, damage,    measured_plans,
+                                                           evaluation,  output,      published, finished};
+
+    /// Where outputs are noted before they get their names (see output_rule): the folder may still be needed then.
+    [[nodiscard]] std::filesystem::path list_of_outputs() const {
+        return path_.empty() ? std::filesystem::path() : path_ / published;
+    }
 
     /// The path of a file in it, whose name begins with one of those words; empty where there is no folder. The folder
     /// is there from now on. Throws when it cannot be made, or another process is at work in it.
@@ -63,14 +76,23 @@ public:
         if (!path_.empty() && std::filesystem::exists(path_)) open();
     }
 
+    /// Removes what is left of work that was done: its process was killed while it removed the rest.
+    void sweep() {
+        if (!path_.empty() && std::filesystem::exists(path_ / finished)) open();
+    }
+
     /// Removes the files whose names begin with one of the words above, for work that begins anew.
     void forget(std::string_view word) {
         if (lock_ >= 0) remove_files([&](std::string_view name) { return is_of(name, word); });
     }
 
-    /// Removes all that work has left in it, and the folder, unless there is something else in it.
+    /// Removes all that work has left in it, and the folder, unless there is something else in it. The work is done
+    /// from the first step on: from then on outputs are files like any other.
     void remove() {
-        if (lock_ >= 0) leave();
+        if (lock_ < 0) return;
+        std::error_code none;
+        std::filesystem::rename(path_ / published, path_ / finished, none);
+        leave();
     }
 
 private:
@@ -99,13 +121,15 @@ private:
             if (lock_ < 0) fail(lock, ": cannot create: ", std::strerror(errno));
             if (::flock(lock_, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK) {
                 ::close(std::exchange(lock_, -1));
-                fail(path_.string(), ": wanted unfinished work that no process is at, got another process's");
+                throw folder_in_use(
+                    concat(path_.string(), ": wanted unfinished work that no process is at, got another process's"));
             }
             struct ::stat status{};
             if (::fstat(lock_, &status) == 0 && status.st_nlink > 0) break;
             ::close(std::exchange(lock_, -1));  // the process before removed it meanwhile
             std::filesystem::create_directory(path_, problem);
         }
+        if (std::filesystem::exists(path_ / finished)) clear();
         remove_files([](std::string_view name) { return name.find(".partial-") != name.npos && is_ours(name); });
     }
 
@@ -128,7 +152,14 @@ private:
         return found;
     }
 
+    // All but the lock; last, what tells that it is worth nothing.
+    void clear() const {
+        remove_files([](std::string_view name) { return is_ours(name) && name != lock_name && name != finished; });
+        remove_files([](std::string_view name) { return name == finished; });
+    }
+
     void leave() const {
+        clear();
         remove_files(is_ours);
         ::rmdir(path_.c_str());
     }

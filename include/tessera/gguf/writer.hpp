@@ -18,8 +18,10 @@
 #include "tessera/core/checksum.hpp"
 #include "tessera/core/error.hpp"
 #include "tessera/core/metadata.hpp"
+#include "tessera/core/noted_outputs.hpp"
 #include "tessera/core/output_file.hpp"
 #include "tessera/core/output_rule.hpp"
+#include "tessera/core/stop.hpp"
 #include "tessera/core/tensor_info.hpp"
 #include "tessera/gguf/layout.hpp"
 #include "tessera/gguf/rules.hpp"
@@ -37,6 +39,8 @@ struct writer_options {
     /// A folder for files that are not whole: they stay there, and are gone on from. Nobody else may write there.
     /// Empty: they lie beside the output and disappear with the writer.
     std::filesystem::path unfinished{};
+    /// As output_rule's. With a folder for unfinished files, those that were noted are taken back into it.
+    std::filesystem::path noted_in{};
 };
 
 /// Writes GGUF version 3. All offsets are planned in begin(); rows then come in any order and from any thread; the
@@ -68,8 +72,9 @@ public:
         std::uint64_t total = 0;
         for (const file_layout& layout : layouts) total += layout.bytes;
         std::vector<std::filesystem::path> paths = names(layouts.size());
-        require_room(total, paths.size());
         for (const std::filesystem::path& path : paths) require_destination(path);
+        take_back_noted(paths);
+        require_room(total, paths.size());
 
         std::vector<output_file> files;
         std::vector<location> locations;
@@ -108,6 +113,7 @@ public:
         checksum sum;
         std::vector<std::byte> part;
         for (const std::uint64_t end = first_row + rows; first_row < end;) {
+            stop_if_requested();
             const std::uint64_t count =
                 std::clamp<std::uint64_t>((std::uint64_t{1} << 20) / info.row_bytes(), 1, end - first_row);
             part.resize(count * info.row_bytes());
@@ -157,11 +163,18 @@ private:
     }
 
     void require_destination(const std::filesystem::path& path) const {
-        tessera::require_destination(path, {options_.inputs, options_.existing});
+        tessera::require_destination(path, {options_.inputs, options_.existing, options_.noted_in});
     }
 
     [[nodiscard]] std::filesystem::path unfinished(std::size_t file) const {
         return options_.unfinished / concat("output-", file, ".gguf");
+    }
+
+    // Files that the same work gave their names before it was ended.
+    void take_back_noted(std::span<const std::filesystem::path> paths) const {
+        if (options_.unfinished.empty()) return;
+        for (std::size_t f = 0; f < paths.size(); ++f)
+            if (is_noted(options_.noted_in, paths[f])) output_file::take_back(paths[f], unfinished(f));
     }
 
     // Bytes that the unfinished file has on its disk.
@@ -197,10 +210,14 @@ private:
     void publish() {
         std::size_t unnamed = files_.size();
         try {
-            for (; unnamed > 0; --unnamed) files_[unnamed - 1].publish();
+            for (; unnamed > 0; --unnamed) files_[unnamed - 1].publish(options_.noted_in);
         } catch (...) {
             std::error_code ignored;
-            for (; unnamed < files_.size(); ++unnamed) std::filesystem::remove(paths_[unnamed], ignored);
+            for (; unnamed < files_.size(); ++unnamed)
+                if (options_.unfinished.empty())
+                    std::filesystem::remove(paths_[unnamed], ignored);
+                else
+                    output_file::take_back(paths_[unnamed], unfinished(unnamed));
             throw;
         }
     }

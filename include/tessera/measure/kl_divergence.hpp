@@ -4,7 +4,9 @@
 #include <array>
 #include <cmath>
 #include <cstddef>
+#include <cstdint>
 #include <span>
+#include <utility>
 #include <vector>
 
 #include "tessera/config.hpp"
@@ -35,6 +37,20 @@ struct kl_divergence_result {
 /// percentiles. Definitions and errors as in llama.cpp's perplexity tool, but from logits that were never rounded.
 class kl_divergence {
 public:
+    /// Sums over tokens.
+    struct totals {
+        moments divergence{}, reference_nll{}, candidate_nll{}, change{}, squared_change{};
+        double nll_products = 0;
+        std::uint64_t same_top = 0;
+    };
+
+    kl_divergence() = default;
+    /// What another one had collected.
+    kl_divergence(const totals& sums, std::vector<float> per_token, std::vector<float> changes)
+        : sums_(sums), divergences_(std::move(per_token)), changes_(std::move(changes)) {
+        TESSERA_ASSERT(divergences_.size() == changes_.size(), "the same tokens");
+    }
+
     /// Takes the logits of one position and the token that really follows. Both rows have the same length, and `target`
     /// lies in it. Throws when a logit is not finite.
     void add(std::span<const float> reference, std::span<const float> candidate, std::size_t target) {
@@ -59,26 +75,26 @@ public:
         const double reference_nll = std::log(p_sum) - (double{p[target]} - double{p_max});
         const double candidate_nll = std::log(q_sum) - (double{q[target]} - double{q_max});
         const double change = std::exp(-candidate_nll) - std::exp(-reference_nll);
-        divergence_.add(divergence);
-        reference_nll_.add(reference_nll);
-        candidate_nll_.add(candidate_nll);
-        nll_products_ += reference_nll * candidate_nll;
-        change_.add(change);
-        squared_change_.add(change * change);
-        same_top_ += best == candidate_best ? 1 : 0;
+        sums_.divergence.add(divergence);
+        sums_.reference_nll.add(reference_nll);
+        sums_.candidate_nll.add(candidate_nll);
+        sums_.nll_products += reference_nll * candidate_nll;
+        sums_.change.add(change);
+        sums_.squared_change.add(change * change);
+        sums_.same_top += best == candidate_best ? 1 : 0;
         divergences_.push_back(static_cast<float>(divergence));
         changes_.push_back(static_cast<float>(change));
     }
 
     /// Takes in what `later` collected.
     void merge(const kl_divergence& later) {
-        divergence_.merge(later.divergence_);
-        reference_nll_.merge(later.reference_nll_);
-        candidate_nll_.merge(later.candidate_nll_);
-        nll_products_ += later.nll_products_;
-        change_.merge(later.change_);
-        squared_change_.merge(later.squared_change_);
-        same_top_ += later.same_top_;
+        sums_.divergence.merge(later.sums_.divergence);
+        sums_.reference_nll.merge(later.sums_.reference_nll);
+        sums_.candidate_nll.merge(later.sums_.candidate_nll);
+        sums_.nll_products += later.sums_.nll_products;
+        sums_.change.merge(later.sums_.change);
+        sums_.squared_change.merge(later.sums_.squared_change);
+        sums_.same_top += later.sums_.same_top;
         divergences_.insert(divergences_.end(), later.divergences_.begin(), later.divergences_.end());
         changes_.insert(changes_.end(), later.changes_.begin(), later.changes_.end());
     }
@@ -86,33 +102,36 @@ public:
     [[nodiscard]] std::size_t tokens() const noexcept { return divergences_.size(); }
     /// The divergence of every token, in the order they were added.
     [[nodiscard]] std::span<const float> per_token() const noexcept { return divergences_; }
+    /// How the probability of the token that really follows changes, in the same order.
+    [[nodiscard]] std::span<const float> changes() const noexcept { return changes_; }
+    [[nodiscard]] const totals& sums() const noexcept { return sums_; }
 
     [[nodiscard]] kl_divergence_result result() const {
         kl_divergence_result r;
         r.tokens = tokens();
         if (r.tokens == 0) return r;
         const auto n = static_cast<double>(r.tokens);
-        r.mean = divergence_.mean(r.tokens);
+        r.mean = sums_.divergence.mean(r.tokens);
         r.divergence = percentiles(divergences_);
 
-        const double same = static_cast<double>(same_top_) / n;
+        const double same = static_cast<double>(sums_.same_top) / n;
         r.same_top = {same, r.tokens > 1 ? std::sqrt(same * (1.0 - same) / (n - 1.0)) : 0.0};
 
-        const estimate candidate = candidate_nll_.mean(r.tokens);
-        const estimate reference = reference_nll_.mean(r.tokens);
+        const estimate candidate = sums_.candidate_nll.mean(r.tokens);
+        const estimate reference = sums_.reference_nll.mean(r.tokens);
         r.perplexity = exp(candidate);
         r.reference_perplexity = exp(reference);
         // Both models' log-likelihoods rise and fall with the same tokens: their covariance takes most of the error out
         // of the ratio.
         const double covariance =
-            r.tokens < 10 ? 0.0 : (nll_products_ / n - candidate.value * reference.value) / (n - 1.0);
+            r.tokens < 10 ? 0.0 : (sums_.nll_products / n - candidate.value * reference.value) / (n - 1.0);
         const double variance =
             candidate.error * candidate.error + reference.error * reference.error - 2.0 * covariance;
         r.ln_perplexity_ratio = {candidate.value - reference.value, variance > 0 ? std::sqrt(variance) : 0.0};
         r.perplexity_ratio = exp(r.ln_perplexity_ratio);
 
-        r.mean_probability_change = change_.mean(r.tokens);
-        const estimate square = squared_change_.mean(r.tokens);
+        r.mean_probability_change = sums_.change.mean(r.tokens);
+        const estimate square = sums_.squared_change.mean(r.tokens);
         const double rms = std::sqrt(square.value);
         r.rms_probability_change = {rms, rms > 0 ? 0.5 / rms * square.error : 0.0};
         r.probability_change = percentiles(changes_);
@@ -125,9 +144,7 @@ private:
         return {value, value * x.error};
     }
 
-    moments divergence_, reference_nll_, candidate_nll_, change_, squared_change_;
-    double nll_products_ = 0;
-    std::size_t same_top_ = 0;
+    totals sums_;
     std::vector<float> divergences_, changes_;
 };
 

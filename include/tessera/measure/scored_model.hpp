@@ -1,20 +1,25 @@
 // A model's predictions over windows of tokens.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
+#include <numeric>
 #include <optional>
 #include <string_view>
 #include <utility>
 #include <vector>
 
 #include "tessera/core/error.hpp"
+#include "tessera/core/function_ref.hpp"
 #include "tessera/core/progress.hpp"
+#include "tessera/core/stage_meter.hpp"
 #include "tessera/core/token_windows.hpp"
 #include "tessera/core/view.hpp"
 #include "tessera/decoder/activations.hpp"
 #include "tessera/decoder/matrix.hpp"
 #include "tessera/decoder/model.hpp"
 #include "tessera/decoder/tile_memory.hpp"
+#include "tessera/decoder/token_work.hpp"
 #include "tessera/measure/compare.hpp"
 #include "tessera/tensor/concepts.hpp"
 
@@ -34,6 +39,13 @@ decltype(auto) in_context(std::string_view where, Function&& f) {
 
 }  // namespace detail
 
+/// What keeps the hidden states of a run, so that a later process goes on with it. Both may be empty.
+struct layer_keeper {
+    /// Puts the latest states that were kept into some of their shape; the layers that are done.
+    function_ref<std::size_t(decoder::activations&)> load = {};
+    function_ref<void(std::size_t layers, const decoder::activations&)> save = {};
+};
+
 /// A model and, once it has run over some windows of tokens, its hidden states at the scored positions. Kept, it is
 /// compared with any number of others. Source and windows must outlive it.
 template <tensor_source Source>
@@ -46,18 +58,26 @@ public:
           })) {}
 
     /// Sends the windows through all layers. The first token of a window is what the caller put there, usually the
-    /// begin-of-sequence token. `memory` is where hidden states are kept; null: all in memory. Throws when the windows
-    /// are too short for a token to be scored.
-    void run(const token_windows& windows, progress_callback report = {}, decoder::tile_memory* memory = nullptr) {
+    /// begin-of-sequence token. `memory` is where hidden states are; null: all in memory. Throws when the windows are
+    /// too short for a token to be scored.
+    void run(const token_windows& windows, progress_callback report = {}, decoder::tile_memory* memory = nullptr,
+             const layer_keeper& keeper = {}) {
         if (scored_positions::of_window(windows.length()).count == 0)
             fail(role_, ": wanted windows of at least three tokens, got windows of ", windows.length());
         detail::in_context(role_, [&] {
             decoder::activations state = decoder_.embed(windows, memory);
-            const auto forward = [&](progress p) {
-                p.stage = role_;
-                report(p);
-            };
-            decoder_.run(state, report ? progress_callback(forward) : progress_callback());
+            const std::size_t layers = decoder_.spec().layers.size();
+            std::size_t layer = keeper.load ? std::min(keeper.load(state), layers) : 0;
+            const std::vector<double> work = decoder_.work_of(state.rows());
+            const auto first = work.begin() + static_cast<std::ptrdiff_t>(layer);
+            stage_meter meter(report, {role_, "tokens", state.rows(), decoder::work_of_layers(work),
+                                       std::accumulate(work.begin(), first, 0.0)});
+            for (; layer < layers; ++layer) {
+                meter.begin({"layer", layer + 1, layers, work[layer]});
+                decoder_.run_layer(layer, state);
+                if (keeper.save) keeper.save(layer + 1, state);
+            }
+            meter.finish();
             keep(windows, state);
         });
     }

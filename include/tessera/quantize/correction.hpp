@@ -1,6 +1,7 @@
 // Rows of weights corrected for the error of their inputs.
 #pragma once
 
+#include "tessera/core/panels.hpp"
 #include "tessera/core/view.hpp"
 #include "tessera/decoder/matrix.hpp"
 
@@ -10,7 +11,10 @@ namespace tessera {
 template <class = void>
 void correct(mutable_matrix_view rows, matrix_view correction) {
     decoder::matrix_map weights = decoder::map(rows);
-    const decoder::matrix moves = weights * decoder::map(correction);
+    decoder::matrix moves(weights.rows(), weights.cols());
+    for_each_panel(weights.cols(), [&](Eigen::Index first, Eigen::Index count) {
+        moves.middleCols(first, count).noalias() = weights * decoder::map(correction).middleCols(first, count);
+    });
     weights += moves;
 }
 

@@ -8,6 +8,7 @@
 #include <string_view>
 #include <vector>
 
+#include "tessera/core/stop.hpp"
 #include "tessera/text/merging.hpp"
 #include "tessera/text/token.hpp"
 
@@ -20,6 +21,7 @@ public:
     /// Appends the tokens of a piece to `out`; make(piece, merger, out) finds and appends them the first time.
     template <class Make>
     void append_tokens(std::string_view piece, std::vector<token_id>& out, const Make& make) {
+        stop_if_requested();
         if (piece.size() > longest_kept) return make(piece, merger_, out);
         const key wanted = key_of(piece);
         entry& place = entries_[find(wanted)];

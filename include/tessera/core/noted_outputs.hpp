@@ -1,0 +1,56 @@
+// Outputs of work that is not done yet: noted before they get their names, so that the same work knows them again.
+#pragma once
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+#include <filesystem>
+#include <fstream>
+#include <string>
+
+#include "tessera/core/error.hpp"
+
+namespace tessera {
+
+namespace detail {
+
+// What a file keeps when it is renamed, and hardly shares with one that takes its place.
+[[nodiscard]] inline std::string note_of(const struct ::stat& file) {
+    return concat(file.st_dev, " ", file.st_ino, " ", file.st_size, " ", file.st_mtim.tv_sec, " ",
+                  file.st_mtim.tv_nsec);
+}
+
+}  // namespace detail
+
+/// Notes in the file `list` an output that is whole and about to get its name, and waits until that is on disk. Nothing
+/// without a list, or where its folder is not there.
+inline void note_output(const std::filesystem::path& list, const std::filesystem::path& unnamed) {
+    if (list.empty() || !std::filesystem::exists(list.parent_path())) return;
+    struct ::stat status{};
+    const int descriptor = ::open(list.c_str(), O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0666);
+    bool is_noted = descriptor >= 0 && ::stat(unnamed.c_str(), &status) == 0;
+    if (is_noted) {
+        const std::string line = detail::note_of(status) + "\n";
+        is_noted = ::write(descriptor, line.data(), line.size()) == static_cast<::ssize_t>(line.size()) &&
+                   ::fsync(descriptor) == 0;
+    }
+    const int reason = errno;
+    if (descriptor >= 0) ::close(descriptor);
+    if (!is_noted) fail(list.string(), ": cannot note ", unnamed.string(), ": ", std::strerror(reason));
+}
+
+/// Whether a file is one of those that were noted, and nobody has written to it since.
+[[nodiscard]] inline bool is_noted(const std::filesystem::path& list, const std::filesystem::path& file) {
+    struct ::stat status{};
+    if (list.empty() || ::stat(file.c_str(), &status) != 0) return false;
+    const std::string wanted = detail::note_of(status);
+    std::ifstream in(list);
+    for (std::string line; std::getline(in, line);)
+        if (line == wanted && !in.eof()) return true;
+    return false;
+}
+
+}  // namespace tessera
