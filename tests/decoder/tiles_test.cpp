@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <map>
+#include <span>
 #include <string>
 #include <utility>
 #include <vector>
@@ -14,6 +15,8 @@
 #include "support/support.hpp"
 #include "tessera/decoder/activations.hpp"
 #include "tessera/decoder/model.hpp"
+#include "tessera/decoder/routing.hpp"
+#include "tessera/decoder/tile_memory.hpp"
 #include "tessera/gguf/reader.hpp"
 
 using namespace tessera;
@@ -108,6 +111,45 @@ TEST_CASE("stores keep rows in memory as far as that goes, and the others in a f
     CHECK(memory.scratch_bytes() == before + 18 * 5 * sizeof(float));
     CHECK(support::has(support::message_of<error>([&] { scratch_file((folder / "nowhere").string()); }),
                        "nowhere: cannot create a scratch file"));
+}
+
+TEST_CASE("what is taken in any case leaves less for tiles") {
+    decoder::tile_memory memory({.bytes = 100});
+    {
+        const decoder::tile_memory::taken some(&memory, 80), none(nullptr, 1000);
+        CHECK_FALSE(memory.reserve(30));
+        CHECK(memory.reserve(15));
+        const decoder::tile_memory::taken more(&memory, 50);
+        CHECK_FALSE(memory.reserve(0));
+    }
+    CHECK(memory.reserved() == 15);
+}
+
+TEST_CASE("lists of the tokens of experts are counted") {
+    const memory_source model = support::make_tiny_model({.experts = 4, .experts_used = 2});
+    decoder::tile_memory memory;
+    std::uint64_t at_router = 0;
+    struct watched {
+        const memory_source& model;
+        const decoder::tile_memory& memory;
+        std::uint64_t& at_router;
+
+        [[nodiscard]] std::span<const tensor_info> tensors() const { return model.tensors(); }
+        [[nodiscard]] const tessera::metadata& metadata() const { return model.metadata(); }
+        void read(const tensor_info& info, std::uint64_t first_row, std::uint64_t rows, std::span<float> out) const {
+            if (info.name == "blk.0.ffn_gate_inp.weight") at_router = memory.reserved();
+            model.read(info, first_row, rows, out);
+        }
+    };
+    const watched source{model, memory, at_router};
+    const decoder::model decoder(source, decoder::model_options{.threads = 1});
+    decoder::activations state = decoder.embed({support::random_tokens(70, 50), 10}, &memory);
+    decoder.run(state);
+    const std::uint64_t tiles = 70 * state.columns() * sizeof(float);  // of the states, and of their norms
+    const std::uint64_t lists = decoder::routed_bytes(decoder.spec().experts, 70);
+    CHECK(lists >= 70 * 2 * sizeof(decoder::routed_token));
+    CHECK(at_router == 2 * tiles + lists);
+    CHECK(memory.reserved() == tiles);
 }
 
 TEST_CASE("a pass in tiles makes the same bits") {

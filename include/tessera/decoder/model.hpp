@@ -30,6 +30,8 @@
 #include "tessera/decoder/norm.hpp"
 #include "tessera/decoder/observer.hpp"
 #include "tessera/decoder/rope.hpp"
+#include "tessera/decoder/routing.hpp"
+#include "tessera/decoder/tile_memory.hpp"
 #include "tessera/decoder/token_work.hpp"
 #include "tessera/tensor/concepts.hpp"
 
@@ -217,6 +219,7 @@ private:
     // state += post(experts(norm(state)))
     void run_experts(const layer_run<Source>& run, const layer_weights& layer, const expert_weights& weights,
                      activations& state) const {
+        const tile_memory::taken lists(state.memory(), routed_bytes(spec_.experts, state.rows()));
         activations x(state.rows(), state.columns(), state.window(), state.tile_rows(), state.memory());
         std::optional<activations> update;
         if (!layer.network_post_norm.empty())

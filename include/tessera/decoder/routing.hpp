@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstddef>
+#include <cstdint>
 #include <limits>
 #include <span>
 #include <vector>
@@ -21,6 +22,12 @@ struct routed_token {
     Eigen::Index token;
     float weight;
 };
+
+/// Bytes that the experts' lists of their tokens take at most, for so many tokens: they grow by doubling, and the
+/// shared expert may have one of all.
+[[nodiscard]] inline std::uint64_t routed_bytes(const expert_spec& spec, std::size_t tokens) noexcept {
+    return 2 * sizeof(routed_token) * static_cast<std::uint64_t>(tokens) * (spec.used + 1);
+}
 
 namespace detail {
 

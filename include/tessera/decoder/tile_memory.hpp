@@ -36,11 +36,31 @@ public:
 
     /// Sets bytes of memory aside, if there are so many.
     [[nodiscard]] bool reserve(std::uint64_t bytes) noexcept {
-        if (bytes > options_.bytes - reserved_) return false;
+        if (reserved_ > options_.bytes || bytes > options_.bytes - reserved_) return false;
         reserved_ += bytes;
         return true;
     }
     void release(std::uint64_t bytes) noexcept { reserved_ -= bytes; }
+    /// Bytes that are set aside.
+    [[nodiscard]] std::uint64_t reserved() const noexcept { return reserved_; }
+
+    /// Bytes of something else that are taken in any case, while this lives: so much less is for tiles.
+    class taken {
+    public:
+        /// Without a memory it does nothing.
+        taken(tile_memory* memory, std::uint64_t bytes) noexcept : memory_(memory), bytes_(bytes) {
+            if (memory_ != nullptr) memory_->reserved_ += bytes_;
+        }
+        taken(const taken&) = delete;
+        taken& operator=(const taken&) = delete;
+        ~taken() {
+            if (memory_ != nullptr) memory_->release(bytes_);
+        }
+
+    private:
+        tile_memory* memory_;
+        std::uint64_t bytes_;
+    };
 
     [[nodiscard]] scratch_file& scratch() {
         if (file_ == nullptr)
