@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "tessera/app/any_formats.hpp"
+#include "tessera/app/disk_space.hpp"
 #include "tessera/app/encoding.hpp"
 #include "tessera/app/importances.hpp"
 #include "tessera/app/listener.hpp"
@@ -67,16 +68,23 @@ template <class Formats = builtin_formats>
     files.read_model(options.model.path);
     files.read(options.plan);
     files.use(options.importances);
+    if (!options.measuring.text.empty()) files.read_texts({options.measuring.text});
     files.keep(options.work, options.kept_beside);
     files.check();
     const any_model model = open(options.model, formats, listener);
     const select::plan plan = load_plan(options.plan, model.tensors(), formats.stored);
-    const auto loaded =
-        load_importances(options.importances, model, model.metadata(), files, options.threads, listener,
-                         [&](std::uint64_t) { return calibration_tokens(options.importances.tokens, model); });
-    const loaded_importances* importances = loaded ? &*loaded : nullptr;
     const std::vector<change_rule> changes = changes_of(plan);
-    const auto windows = measuring_windows(model.metadata(), options.measuring, importances, listener);
+    importance_basis basis =
+        read_importances(options.importances, model, model.metadata(), listener,
+                         [&](std::uint64_t) { return calibration_tokens(options.importances.tokens, model); });
+    const auto windows = measuring_windows(model.metadata(), options.measuring, basis.held_out(), listener);
+    (void)tile_memory_of(options.importances.memory,
+                         needs_of(memory_stage::measuring, model.metadata(), model.tensors(), windows.length(),
+                                  options.threads, detail::bytes_of_trial(model.tensors())));
+    require_scratch(options.importances.memory.scratch);
+    const auto loaded =
+        obtain_importances(std::move(basis), options.importances, model, files, options.threads, listener);
+    const loaded_importances* importances = loaded ? &*loaded : nullptr;
     const encoding weighted{encoder_kind::weighted, importances};
     work_identity identity = detail::measuring_identity(model, options.measuring, weighted, windows);
     digest asked;  // the plan, and what becomes of it

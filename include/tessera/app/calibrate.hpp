@@ -13,6 +13,7 @@
 #include "tessera/app/about.hpp"
 #include "tessera/app/amounts.hpp"
 #include "tessera/app/any_formats.hpp"
+#include "tessera/app/disk_space.hpp"
 #include "tessera/app/kept_number.hpp"
 #include "tessera/app/listener.hpp"
 #include "tessera/app/memory.hpp"
@@ -121,6 +122,7 @@ calibrated calibrate(const calibrate_options& options, const listener& listener 
             });
     }
     calibration_text text = cut_calibration_text(texts, model.metadata(), windows, listener);
+    require_scratch(options.memory.scratch);
     decoder::tile_memory memory = about(options.model, [&] {
         return decoder::tile_memory(tile_memory_of(with_scratch(options.memory, options.output),
                                                    needs_of(memory_stage::running, model.metadata(), model.tensors(),

@@ -13,6 +13,7 @@
 
 #include "tessera/app/about.hpp"
 #include "tessera/app/any_formats.hpp"
+#include "tessera/app/disk_space.hpp"
 #include "tessera/app/kept_evaluation.hpp"
 #include "tessera/app/listener.hpp"
 #include "tessera/app/memory.hpp"
@@ -133,15 +134,21 @@ template <class Formats = builtin_formats>
                                   const any_formats& formats = any_formats(Formats{})) {
     work_files files = detail::files_of(options, listener);
     const any_model reference = open({.path = options.reference}, formats, listener);
+    scored_model<any_model> original =
+        about(options.reference, [&] { return scored_model<any_model>("reference", reference, options.threads); });
     std::vector<any_model> candidates;  // all of them before the long work, so that a wrong name is told at once
     for (const auto& path : options.candidates) {
         candidates.push_back(open({.path = path}, formats, listener));
-        about(path, [&] { detail::require_same_tokens(reference.metadata(), candidates.back().metadata()); });
+        about(path, [&] {
+            detail::require_same_tokens(reference.metadata(), candidates.back().metadata());
+            require_same_vocabulary(original, scored_model<any_model>("candidate", candidates.back(), options.threads));
+        });
     }
     const std::size_t length = options.window > 0 ? options.window : default_window(reference.metadata());
     evaluation all{
         read_scored_text(reference.metadata(), options.texts, length, options.window_limit), {}, std::move(files)};
     const token_windows& windows = all.text.windows;
+    require_scratch(options.memory.scratch);
     decoder::tile_memory memory = about(options.reference, [&] {
         return decoder::tile_memory(tile_memory_of(
             options.memory,
@@ -181,7 +188,6 @@ template <class Formats = builtin_formats>
     }
     plan_stages(listener, options.threads, stages);
 
-    scored_model<any_model> original("reference", reference, options.threads);
     const auto states_of = [&](auto which) { return kept ? std::optional(which(*kept)) : std::nullopt; };
     if (!is_compared)
         about(options.reference, [&] {

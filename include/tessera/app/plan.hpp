@@ -112,6 +112,8 @@ inline void set_limit(select::budget& budget, const target_options& target, std:
 inline void require_plannable(const any_model& model, const named_formats& names, const target_options& target,
                               const any_formats& formats) {
     const auto tensors = model.tensors();
+    if (target.refine > 0 && !target.is_given())
+        fail("--refine: wanted a target (--target-size, --target-bpw or --target-kld) to refine a plan for, got none");
     const pinned_by_name pins(names.pins, tensors, formats);
     select::budget budget{
         .damage = {}, .limit = {}, .choices = select::parse_menu(target.menu, formats.layouts, formats.portable())};
@@ -215,11 +217,13 @@ template <class Choose>
     files.check();
     const any_model model = open(options.model, formats, listener);
     require_plannable(model, options.names, options.target, formats);
-    require_memory(model, options.target, options.importances, options.threads);
     work_ahead ahead(model, options.target, options.importances, stages_ahead::writing::none, options.seconds,
                      options.threads, files, listener);
-    const auto loaded = load_importances(options.importances, model, model.metadata(), files, options.threads, listener,
-                                         [&](std::uint64_t tokens) { return ahead.calibrate_on(tokens); });
+    importance_basis basis = read_importances(options.importances, model, model.metadata(), listener,
+                                              [&](std::uint64_t tokens) { return ahead.calibrate_on(tokens); });
+    require_possible(model, options.target, options.importances, basis, options.threads, formats);
+    const auto loaded =
+        obtain_importances(std::move(basis), options.importances, model, files, options.threads, listener);
     const encoding encoding = choose_encoding(options.importances, loaded ? &*loaded : nullptr);
     ahead.encode_with(encoding);
     plans_made made{{}, {}, model.metadata(), noted_metadata(model.metadata(), encoding.importances), std::move(files)};
@@ -252,8 +256,10 @@ plans_made plan(const plan_options& options, const listener& listener = {},
 template <class Formats = builtin_formats>
 plans_made plan_curve(const plan_options& options, std::size_t points, const listener& listener = {},
                       const any_encoders& formats = any_encoders(Formats{})) {
+    plan_options all = options;
+    all.target.every_size = true;
     return detail::make_plans(
-        options, listener, formats,
+        all, listener, formats,
         [&](const any_model& model, const target_options& target, const encoding& encoding, plans_made& to) {
             const auto tensors = model.tensors();
             const select::plan draft =

@@ -123,11 +123,12 @@ template <class Formats = builtin_formats>
         job.chosen.plan = load_plan(options.plan, model.tensors(), formats.stored);
     importance_options importances = options.importances;
     importances.memory = with_scratch(importances.memory, output.path);
-    require_memory(model, options.target, importances, output.threads);
     work_ahead ahead(model, options.target, importances, stages_ahead::writing::ahead, options.seconds, output.threads,
                      job.files, listener);
-    job.importances = load_importances(importances, model, properties, job.files, output.threads, listener,
-                                       [&](std::uint64_t tokens) { return ahead.calibrate_on(tokens); });
+    importance_basis basis = read_importances(importances, model, properties, listener,
+                                              [&](std::uint64_t tokens) { return ahead.calibrate_on(tokens); });
+    require_possible(model, options.target, importances, basis, output.threads, formats);
+    job.importances = obtain_importances(std::move(basis), importances, model, job.files, output.threads, listener);
     const encoding encoding = choose_encoding(importances, job.importances ? &*job.importances : nullptr);
     job.encoder = encoding.encoder;
     job.memory = encoding.memory;

@@ -12,10 +12,12 @@
 
 #include "tessera/app/amounts.hpp"
 #include "tessera/app/any_model.hpp"
+#include "tessera/app/disk_space.hpp"
 #include "tessera/app/encoding.hpp"
 #include "tessera/app/importances.hpp"
 #include "tessera/app/kept_number.hpp"
 #include "tessera/app/listener.hpp"
+#include "tessera/app/measuring.hpp"
 #include "tessera/app/memory.hpp"
 #include "tessera/app/options.hpp"
 #include "tessera/app/texts.hpp"
@@ -27,6 +29,7 @@
 #include "tessera/core/metadata.hpp"
 #include "tessera/core/tensor_info.hpp"
 #include "tessera/damage/measure_damage.hpp"
+#include "tessera/files/damage_file.hpp"
 #include "tessera/files/work_folder.hpp"
 
 namespace tessera::app {
@@ -41,8 +44,11 @@ struct stages_ahead {
 
 /// Whether damage will have to be measured.
 [[nodiscard]] inline bool is_to_be_measured(const target_options& target) {
-    return target.is_given() && (target.damage.empty() || !std::filesystem::exists(target.damage));
+    return target.needs_damage() && (target.damage.empty() || !std::filesystem::exists(target.damage));
 }
+
+/// Whether plans will be measured.
+[[nodiscard]] inline bool refines(const target_options& target) { return target.is_given() && target.refine > 0; }
 
 /// The stages of a command that works on so many tokens; the target's own number of tokens, if it has one, comes first.
 template <class = void>
@@ -52,7 +58,7 @@ template <class = void>
     const bool learns = encoding.encoder == encoder_kind::feedback;
     const bool measures = is_to_be_measured(target);
     std::vector<stage_cost> stages;
-    if (ahead.importances == stages_ahead::calibration::done && !learns && !measures && target.refine == 0) {
+    if (ahead.importances == stages_ahead::calibration::done && !learns && !measures && !refines(target)) {
         // The model does not run: it may be one that the decoder does not know.
         double weights = 0;
         for (const tensor_info& info : tensors) weights += static_cast<double>(info.weights());
@@ -64,7 +70,7 @@ template <class = void>
     const auto calibrated = static_cast<double>(tokens.calibration);
     if (ahead.importances == stages_ahead::calibration::ahead)
         stages.push_back({"calibrate", model.forward(calibrated, window)});
-    if (target.is_given()) {
+    if (target.needs_damage()) {
         const std::size_t points =
             target.measuring.measure == damage_measuring::noise ? perturbation{}.sizes.size() : direct{}.errors.size();
         const auto measured = [&](std::size_t passes) {
@@ -75,7 +81,7 @@ template <class = void>
             stages.push_back({"measure", model.damage(measured(measure_passes(tensors, points)), window,
                                                       static_cast<double>(points), learns ? calibrated : 0.0)});
         const std::size_t passes = 2 * target.refine + 2;
-        if (target.refine > 0)
+        if (refines(target))
             stages.push_back({"refine", model.plans(measured(passes), window, static_cast<double>(passes))});
     }
     if (ahead.output == stages_ahead::writing::ahead)
@@ -162,7 +168,7 @@ private:
         amounts tokens;
         if (most.calibration > 0)
             tokens.calibration = kept(work_folder::importances, most.calibration, &amounts::calibration);
-        const bool runs = is_to_be_measured(target_) || target_.refine > 0;
+        const bool runs = is_to_be_measured(target_) || refines(target_);
         if (runs) tokens.measuring = kept(work_folder::damage, most.measuring, &amounts::measuring);
         listener_->say("time ", duration_text(seconds_), ": calibrating on ", tokens.calibration, " tokens",
                        runs ? concat(", measuring on ", tokens.measuring) : "");
@@ -187,18 +193,25 @@ private:
     const listener* listener_;
 };
 
-/// Throws when what will have to run over a text takes more memory than the options allow.
-inline void require_memory(const any_model& model, const target_options& target, const importance_options& importances,
-                           int threads) {
+/// Throws at what is known to fail in a command with a target or importances, before its first long step: a damage file
+/// that does not fit, no text to measure on or one that is too short, too little memory. What needs no text is checked
+/// by require_plannable.
+inline void require_possible(const any_model& model, const target_options& target,
+                             const importance_options& importances, const importance_basis& basis, int threads,
+                             const any_encoders& formats) {
+    const bool measures = is_to_be_measured(target), measures_plans = refines(target);
+    if (!target.damage.empty() && !measures) (void)load_damage(target.damage, model.stored_tensors(), formats.stored);
+    if (measures || measures_plans) (void)measuring_windows(model.metadata(), target.measuring, basis.held_out(), {});
     const auto require = [&](memory_stage stage, std::uint64_t encoded) {
         (void)tile_memory_of(importances.memory, needs_of(stage, model.metadata(), model.tensors(),
                                                           default_window(model.metadata()), threads, encoded));
     };
-    const bool measures = is_to_be_measured(target);
-    if (measures || target.refine > 0) require(memory_stage::measuring, detail::bytes_of_trial(model.tensors()));
-    if (importances.texts.empty() && importances.encoder != encoder_kind::feedback) return;
-    const bool learns = importances.encoder.value_or(encoder_kind::feedback) == encoder_kind::feedback;
-    require(learns ? memory_stage::learning : memory_stage::running, 0);
+    if (measures || measures_plans) require(memory_stage::measuring, detail::bytes_of_trial(model.tensors()));
+    const bool learns =
+        importances.encoder.value_or(basis.has_text() ? encoder_kind::feedback : encoder_kind::weighted) ==
+        encoder_kind::feedback;
+    if (learns || basis.text) require(learns ? memory_stage::learning : memory_stage::running, 0);
+    require_scratch(importances.memory.scratch);
 }
 
 }  // namespace tessera::app
