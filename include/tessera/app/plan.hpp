@@ -202,9 +202,9 @@ struct plans_made {
 
 namespace detail {
 
-template <class Choose>
-[[nodiscard]] plans_made make_plans(const plan_options& options, const listener& listener, const any_encoders& formats,
-                                    Choose&& choose) {
+// All before the first long step; then(files, model, ahead, basis) goes on.
+template <class Then>
+auto begin(const plan_options& options, const listener& listener, const any_encoders& formats, Then&& then) {
     work_files files(options.existing);
     files.read_model(options.model.path);
     for (const auto* path : {&options.output, &options.tensor_types, &options.drawing}) files.write(*path);
@@ -217,18 +217,30 @@ template <class Choose>
     files.check();
     const any_model model = open(options.model, formats, listener);
     require_plannable(model, options.names, options.target, formats);
-    work_ahead ahead(model, options.target, options.importances, stages_ahead::writing::none, options.seconds,
+    work_ahead ahead(model, options.target, options.importances, stages_ahead::writing::none, {}, options.seconds,
                      options.threads, files, listener);
     importance_basis basis = read_importances(options.importances, model, model.metadata(), listener,
                                               [&](std::uint64_t tokens) { return ahead.calibrate_on(tokens); });
     require_possible(model, options.target, options.importances, basis, options.threads, formats);
-    const auto loaded =
-        obtain_importances(std::move(basis), options.importances, model, files, options.threads, listener);
-    const encoding encoding = choose_encoding(options.importances, loaded ? &*loaded : nullptr);
-    ahead.encode_with(encoding);
-    plans_made made{{}, {}, model.metadata(), noted_metadata(model.metadata(), encoding.importances), std::move(files)};
-    choose(model, ahead.target(), encoding, made);
-    return made;
+    ahead.begin(basis);
+    return then(files, model, ahead, basis);
+}
+
+template <class Choose>
+[[nodiscard]] plans_made make_plans(const plan_options& options, const listener& listener, const any_encoders& formats,
+                                    Choose&& choose) {
+    return begin(
+        options, listener, formats,
+        [&](work_files& files, const any_model& model, work_ahead& ahead, importance_basis& basis) {
+            const auto loaded =
+                obtain_importances(std::move(basis), options.importances, model, files, options.threads, listener);
+            const encoding encoding = choose_encoding(options.importances, loaded ? &*loaded : nullptr);
+            ahead.encode_with(encoding);
+            plans_made made{
+                {}, {}, model.metadata(), noted_metadata(model.metadata(), encoding.importances), std::move(files)};
+            choose(model, ahead.target(), encoding, made);
+            return made;
+        });
 }
 
 }  // namespace detail
@@ -267,6 +279,16 @@ plans_made plan_curve(const plan_options& options, std::size_t points, const lis
             to.budget = detail::budget_of(model, target, encoding, to.files, options.threads, listener, formats);
             to.plans = select::size_curve(draft, *to.budget, formats.fallback, points);
         });
+}
+
+/// What plan() with these options would take, or plan_curve() where the target is every size. Does and writes nothing.
+template <class Formats = builtin_formats>
+[[nodiscard]] forecast foretell(plan_options options, const listener& listener = {},
+                                const any_encoders& formats = any_encoders(Formats{})) {
+    options.work.nowhere = true;
+    return detail::begin(
+        options, listener, formats,
+        [](const auto&, const auto&, const work_ahead& ahead, const auto&) { return ahead.foretold(); });
 }
 
 }  // namespace tessera::app

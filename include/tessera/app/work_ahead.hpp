@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -14,6 +15,7 @@
 #include "tessera/app/any_model.hpp"
 #include "tessera/app/disk_space.hpp"
 #include "tessera/app/encoding.hpp"
+#include "tessera/app/forecast.hpp"
 #include "tessera/app/importances.hpp"
 #include "tessera/app/kept_number.hpp"
 #include "tessera/app/listener.hpp"
@@ -62,14 +64,14 @@ template <class = void>
         // The model does not run: it may be one that the decoder does not know.
         double weights = 0;
         for (const tensor_info& info : tensors) weights += static_cast<double>(info.weights());
-        if (ahead.output == stages_ahead::writing::ahead) stages.push_back({"quantize", {.searched = weights}});
+        if (ahead.output == stages_ahead::writing::ahead)
+            stages.push_back({.name = "quantize", .cost = {.searched = weights}});
         return stages;
     }
     const model_work model(tensors, properties);
     const auto window = static_cast<double>(default_window(properties));
     const auto calibrated = static_cast<double>(tokens.calibration);
-    if (ahead.importances == stages_ahead::calibration::ahead)
-        stages.push_back({"calibrate", model.forward(calibrated, window)});
+    if (ahead.importances == stages_ahead::calibration::ahead) stages.push_back(calibrating(model, calibrated, window));
     if (target.needs_damage()) {
         const std::size_t points =
             target.measuring.measure == damage_measuring::noise ? perturbation{}.sizes.size() : direct{}.errors.size();
@@ -77,31 +79,49 @@ template <class = void>
             const std::uint64_t wanted = target.measuring.tokens > 0 ? target.measuring.tokens : tokens.measuring;
             return static_cast<double>(wanted > 0 ? wanted : default_measure_tokens(tensors, passes));
         };
-        if (measures)
-            stages.push_back({"measure", model.damage(measured(measure_passes(tensors, points)), window,
-                                                      static_cast<double>(points), learns ? calibrated : 0.0)});
+        const std::uint64_t trial = detail::bytes_of_trial(tensors);
+        if (measures) {
+            const double measured_tokens = measured(measure_passes(tensors, points));
+            stages.push_back(
+                {.name = "measure",
+                 .cost = model.damage(measured_tokens, window, static_cast<double>(points), learns ? calibrated : 0.0),
+                 .runs = memory_stage::measuring,
+                 .encoded_bytes = trial,
+                 .floats_at_rest = model.width() * (3 * measured_tokens + (learns ? calibrated : 0.0))});
+        }
         const std::size_t passes = 2 * target.refine + 2;
         if (refines(target))
-            stages.push_back({"refine", model.plans(measured(passes), window, static_cast<double>(passes))});
+            stages.push_back(measuring_plans("refine", model, measured(passes), window, passes, trial));
     }
-    if (ahead.output == stages_ahead::writing::ahead)
-        stages.push_back({"quantize", !learns ? model.search()
-                                      : encoding.inputs == feedback_inputs::quantized
-                                          ? model.quantized_feedback(calibrated, window)
-                                          : model.feedback(calibrated, window)});
+    if (ahead.output == stages_ahead::writing::ahead) {
+        const bool is_quantized = encoding.inputs == feedback_inputs::quantized;
+        const double states = model.width() * calibrated * (is_quantized ? 2 : 1);
+        if (learns)
+            stages.push_back({.name = "quantize",
+                              .cost = is_quantized ? model.quantized_feedback(calibrated, window)
+                                                   : model.feedback(calibrated, window),
+                              .runs = memory_stage::learning,
+                              .floats_at_rest = states,
+                              .kept_bytes = 2 * sizeof(float) * states});
+        else
+            stages.push_back({.name = "quantize", .cost = model.search()});
+    }
     return stages;
 }
 
 /// The stages of a command with a target or texts: chooses how much of the texts it works on, and tells the listener.
 class work_ahead {
 public:
-    /// `seconds` are for all that the command does; 0: no limit. All arguments outlive this.
+    /// `seconds` are for all that the command does; 0: no limit. An output has so many bytes. All arguments outlive
+    /// this.
     work_ahead(const any_model& model, const target_options& target, const importance_options& importances,
-               stages_ahead::writing output, double seconds, int threads, work_files& files, const listener& listener)
+               stages_ahead::writing output, const disk_need& written, double seconds, int threads, work_files& files,
+               const listener& listener)
         : model_(&model),
           target_(target),
           importances_(&importances),
           output_(output),
+          written_(written),
           seconds_(seconds),
           threads_(threads),
           files_(&files),
@@ -125,18 +145,41 @@ public:
                             {most, most_measuring()})
                          .calibration;
         }
-        tell(expected, {.calibration = tokens}, ahead);
         return tokens;
     }
 
-    /// With what encodes, once there are importances or none will be made.
-    void encode_with(const encoding& encoding) {
+    /// With what importances will come from: all is known that the work follows from. Tells the listener, and throws
+    /// when there is not enough room on the disks.
+    void begin(const importance_basis& basis) {
         using enum stages_ahead::calibration;
+        const encoding expected{
+            importances_->encoder.value_or(basis.has_text() ? encoder_kind::feedback : encoder_kind::weighted), nullptr,
+            importances_->inputs.value_or(feedback_inputs::quantized)};
+        const auto text = basis.text     ? std::optional(basis.text->windows)
+                          : basis.loaded ? basis.loaded->text()
+                                         : std::nullopt;
+        const std::uint64_t tokens = !text ? 0 : basis.text ? text->used.tokens().size() : text->all().tokens().size();
+        if (seconds_ > 0 && !basis.text)
+            (void)choose(expected, done, {tokens, least_measuring()}, {tokens, most_measuring()});
+        stages_ = stages_of(model_->tensors(), model_->metadata(), target_, expected, {tokens, 0},
+                            {basis.text ? ahead : done, output_});
+        if (output_ == stages_ahead::writing::ahead && !stages_.empty()) stages_.back().written_bytes = written_.bytes;
+        const forecast all = forecast_at(listener_->planned ? speed_for(stages_, threads_) : slow_machine);
+        require_space(all.disk);
+        listener_->plan(all.stages);
+    }
+
+    /// All that begin() found, at this machine's speed.
+    [[nodiscard]] forecast foretold() const { return forecast_at(speed_here(threads_)); }
+
+    /// With what encodes, once there are importances: what lies ahead is less.
+    void encode_with(const encoding& encoding) {
+        if (!listener_->planned) return;
         const auto text = encoding.importances == nullptr ? std::nullopt : encoding.importances->text();
         const std::uint64_t tokens = text ? text->all().tokens().size() : 0;
-        if (seconds_ > 0 && importances_->texts.empty())
-            (void)choose(encoding, done, {tokens, least_measuring()}, {tokens, most_measuring()});
-        tell(encoding, {.calibration = tokens}, done);
+        stages_ = stages_of(model_->tensors(), model_->metadata(), target_, encoding, {tokens, 0},
+                            {stages_ahead::calibration::done, output_});
+        listener_->plan(forecast_at(speed_for(stages_, threads_)).stages);
     }
 
 private:
@@ -176,21 +219,21 @@ private:
         return tokens;
     }
 
-    void tell(const encoding& encoding, const amounts& tokens, stages_ahead::calibration calibration) const {
-        if (!listener_->planned) return;
-        plan_stages(
-            *listener_, threads_,
-            stages_of(model_->tensors(), model_->metadata(), target_, encoding, tokens, {calibration, output_}));
+    [[nodiscard]] forecast forecast_at(const machine_speed& speed) const {
+        return forecast_of(stages_, model_->tensors(), model_->metadata(), importances_->memory, {}, threads_,
+                           {files_->folder().path(), written_.folder}, speed);
     }
 
     const any_model* model_;
     target_options target_;
     const importance_options* importances_;
     stages_ahead::writing output_;
+    disk_need written_;  // the file
     double seconds_;
     int threads_;
     work_files* files_;
     const listener* listener_;
+    std::vector<stage_cost> stages_;
 };
 
 /// Throws at what is known to fail in a command with a target or importances, before its first long step: a damage file
