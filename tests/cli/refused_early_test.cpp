@@ -9,7 +9,6 @@
 #include "program.hpp"
 #include "support/support.hpp"
 
-using namespace tessera;
 using support::has;
 using support::outcome;
 using support::program;
@@ -27,6 +26,14 @@ void lay_out_texts(const scratch_dir& folder) {
     support::write_text(folder / "one.txt", text.substr(0, 3200));
     support::write_text(folder / "short.txt", text.substr(0, 40));
     support::write_text(folder / "damage.json", "{}");
+}
+
+// Whether a stage began but that of reading a model.
+bool worked(const outcome& run) {
+    const std::string key = "\"stage\":\"";
+    for (std::size_t at = 0; (at = run.err.find(key, at)) != run.err.npos; at += key.size())
+        if (run.err.compare(at + key.size(), 8, "reading\"") != 0) return true;
+    return false;
 }
 
 }  // namespace
@@ -61,7 +68,7 @@ TEST_CASE("what can be refused is refused before the model runs") {
     };
     REQUIRE(program(folder, "plan fable-3m -f Q4_K -o plan.json").status == 0);
     // An architecture that is read, but that no decoder runs.
-    REQUIRE(program(folder, "quantize fable-3m -f Q8_0 -o broken.gguf").status == 0);
+    REQUIRE(program(folder, "convert fable-3m -o broken.gguf").status == 0);
     std::string bytes = support::read_text(folder / "broken.gguf");
     for (std::size_t at = 0; (at = bytes.find("llama", at)) != bytes.npos; ++at) bytes.replace(at, 5, "lluma");
     support::write_text(folder / "broken.gguf", bytes);
@@ -71,7 +78,7 @@ TEST_CASE("what can be refused is refused before the model runs") {
         CAPTURE(run.err);
         CHECK(run.status != 0);
         CHECK(has(run.err, problem));
-        CHECK_FALSE(has(run.err, "\"stage\""));
+        CHECK_FALSE(worked(run));
         CHECK_FALSE(fs::exists(folder / "x.gguf.work"));
     }
 }
@@ -98,7 +105,7 @@ TEST_CASE("a dry run tells stages, memory and disk, and leaves nothing behind") 
         const outcome people = program(folder, command + " --dry-run --progress json");
         CAPTURE(people.err);
         REQUIRE(people.status == 0);
-        CHECK_FALSE(has(people.err, "\"stage\""));
+        CHECK_FALSE(worked(people));
         CHECK(has(people.out, "peak memory"));
         const outcome json = program(folder, command + " --dry-run --json");
         CAPTURE(json.err);
