@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 
 #include "commands.hpp"
+#include "forecast_report.hpp"
 #include "json_text.hpp"
 #include "name_pattern.hpp"
 #include "options.hpp"
@@ -97,6 +98,11 @@ void ablate(const ablate_command& command, const app::any_encoders& formats) {
     terminal_listener tell;
     app::ablate_options options = command.options;
     options.kept_beside = name_here(options.model.path);
+    if (command.kind == run_kind::dry) {
+        const app::forecast all = app::foretell(options, changes_of, tell.listener(), formats);
+        aside.reset();
+        return print_forecast(all, command.as);
+    }
     const app::measured_changes measured = app::ablate(options, changes_of, tell.listener(), formats);
     tell.clear();
 

@@ -1,10 +1,13 @@
 #include <filesystem>
 #include <iostream>
+#include <optional>
 #include <string>
 
 #include <nlohmann/json.hpp>
 
 #include "commands.hpp"
+#include "forecast_report.hpp"
+#include "json_text.hpp"
 #include "terminal.hpp"
 #include "tessera/core/output_file.hpp"
 #include "tessera/core/printable.hpp"
@@ -83,7 +86,16 @@ json to_json(const app::calibrate_options& options, const app::calibrated& all) 
 
 }  // namespace
 
-void calibrate(const app::calibrate_options& options, const app::any_formats& formats) {
+void calibrate(const calibrate_command& command, const app::any_formats& formats) {
+    const app::calibrate_options& options = command.options;
+    if (command.kind == run_kind::dry) {
+        std::optional<said_on_stderr> aside;
+        if (command.as == printed::json) aside.emplace();
+        terminal_listener tell;
+        const app::forecast all = app::foretell(options, tell.listener(), formats);
+        aside.reset();
+        return print_forecast(all, command.as);
+    }
     app::calibrated all = [&] {
         terminal_listener tell;
         return app::calibrate(options, tell.listener(), formats);

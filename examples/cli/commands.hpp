@@ -22,7 +22,7 @@ namespace app = tessera::app;
 /// Whether results are printed for people or as JSON.
 enum class printed { text, json };
 
-/// Whether a model is written, or only said what would be.
+/// Whether the work is done, or only said what it would take and write.
 enum class run_kind { real, dry };
 
 struct inspect_command {
@@ -40,6 +40,7 @@ void convert(const convert_command& command, const app::any_encoders& formats);
 struct quantize_command {
     app::quantize_options options;
     run_kind kind = run_kind::real;
+    printed as = printed::text;  ///< of a dry run that foretells
 };
 void quantize(const quantize_command& command, const app::any_encoders& formats);
 
@@ -47,6 +48,7 @@ struct plan_command {
     app::plan_options options;
     bool is_curve = false;  ///< the least damage over a range of sizes instead of one plan
     printed as = printed::text;
+    run_kind kind = run_kind::real;
 };
 void plan(const plan_command& command, const app::any_encoders& formats);
 
@@ -58,14 +60,21 @@ struct ablate_command {
     std::optional<double> bits;        ///< the format nearest to so many bits; or one down and one up
     std::string menu = "kquants";      ///< formats to choose from
     printed as = printed::text;
+    run_kind kind = run_kind::real;
 };
 void ablate(const ablate_command& command, const app::any_encoders& formats);
 
-void calibrate(const app::calibrate_options& options, const app::any_formats& formats);
+struct calibrate_command {
+    app::calibrate_options options;
+    printed as = printed::text;
+    run_kind kind = run_kind::real;
+};
+void calibrate(const calibrate_command& command, const app::any_formats& formats);
 
 struct evaluate_command {
     app::evaluate_options options;
     printed as = printed::text;
+    run_kind kind = run_kind::real;
 };
 void evaluate(const evaluate_command& command, const app::any_formats& formats);
 

@@ -8,6 +8,7 @@
 #include <nlohmann/json.hpp>
 
 #include "commands.hpp"
+#include "forecast_report.hpp"
 #include "json_text.hpp"
 #include "options.hpp"
 #include "terminal.hpp"
@@ -127,6 +128,12 @@ void evaluate(const evaluate_command& command, const app::any_formats& formats) 
     app::evaluate_options options = command.options;
     options.kept_beside = name_here(options.candidates.front());
     if (!options.kept_beside.empty()) options.kept_beside += ".evaluation";
+    if (command.kind == run_kind::dry) {
+        terminal_listener tell;
+        const app::forecast all = app::foretell(options, tell.listener(), formats);
+        aside.reset();
+        return print_forecast(all, command.as);
+    }
     app::evaluation all = [&] {
         terminal_listener tell;
         return app::evaluate(options, tell.listener(), formats);

@@ -208,6 +208,12 @@ std::filesystem::path name_here(const std::filesystem::path& model) {
     return ::access(".", W_OK) == 0 ? name.filename() : std::filesystem::path();
 }
 
+void add_dry_run(CLI::App& command, run_kind& kind) {
+    command.add_flag_callback(
+        "--dry-run", [&kind] { kind = run_kind::dry; },
+        "Check everything and print the stages with time, memory and disk; do and write nothing");
+}
+
 void add_untie(CLI::App& command, app::tied_output& tied) {
     command.add_flag_callback(
         "--untie", [&tied] { tied = app::tied_output::kept; },
@@ -226,7 +232,8 @@ void add_output(CLI::App& command, app::output_options& output, run_kind& kind) 
         ->check(is_file_name)
         ->type_name("FILE");
     command.add_flag_callback(
-        "--dry-run", [&kind] { kind = run_kind::dry; }, "Print the plan and the exact size; write nothing");
+        "--dry-run", [&kind] { kind = run_kind::dry; },
+        "Print the plan and the exact size, or what it takes to find the plan; do and write nothing");
     add_threads(command, output.threads);
     add_progress(command);
 }

@@ -26,6 +26,8 @@ void add_time(CLI::App& command, double& seconds, const std::string& help);
 void add_tokens(CLI::App& command, std::size_t& tokens);
 /// --progress: how progress is shown.
 void add_progress(CLI::App& command);
+/// --dry-run: of commands that take long and have no plan to print.
+void add_dry_run(CLI::App& command, run_kind& kind);
 void add_untie(CLI::App& command, app::tied_output& tied);
 /// --force: what becomes of outputs that exist, of every command that writes.
 void add_force(CLI::App& command, tessera::existing_file& existing);

@@ -9,6 +9,7 @@
 #include "commands.hpp"
 #include "curve_svg.hpp"
 #include "engine_report.hpp"
+#include "forecast_report.hpp"
 #include "json_text.hpp"
 #include "options.hpp"
 #include "plan_report.hpp"
@@ -66,6 +67,12 @@ void plan(const plan_command& command, const app::any_encoders& formats) {
     app::plan_options options = command.options;
     options.kept_beside = main_output(options);
     terminal_listener tell;
+    if (command.kind == run_kind::dry) {
+        options.target.every_size = command.is_curve;
+        const app::forecast all = app::foretell(options, tell.listener(), formats);
+        aside.reset();
+        return print_forecast(all, command.as);
+    }
     if (command.is_curve) {
         app::plans_made made = app::plan_curve(options, curve_points, tell.listener(), formats);
         tell.clear();

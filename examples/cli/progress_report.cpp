@@ -102,6 +102,13 @@ std::string progress_report::plan(std::span<const tessera::app::planned_stage> s
     for (std::size_t s = 0; s < stages.size() && stages.size() > 1 && stages.size() <= most_listed; ++s)
         text += (s == 0 ? " (" : ", ") + tessera::printable(stages[s].name) + " " + duration_text(stages[s].seconds) +
                 (s + 1 == stages.size() ? ")" : "");
+    std::uint64_t memory = 0, disk = 0;
+    for (const auto& stage : stages) {
+        memory = std::max(memory, stage.memory);
+        disk = std::max(disk, stage.disk);
+    }
+    if (memory > 0) text += ", peak memory " + metric(static_cast<double>(memory)) + "B";
+    if (disk > 0) text += ", disk " + metric(static_cast<double>(disk)) + "B";
     return clear() + text + '\n';
 }
 

@@ -95,6 +95,8 @@ void add_quantize(CLI::App& program, cli::quantize_command& run, const any_encod
     cli::add_work(*command, options.work);
     cli::add_untie(*command, options.model.tied);
     cli::add_output(*command, options.output, run.kind);
+    cli::add_json(*command, run.as, "Print what a dry run tells of the work as JSON")
+        ->needs(command->get_option("--dry-run"));
     command->footer(
         "Vectors, norms and routers stay F32. A tensor whose rows the format cannot take gets the smallest\n"
         "larger format that can, and is named.\n\n"
@@ -141,7 +143,8 @@ void add_plan(CLI::App& program, cli::plan_command& run, const any_encoders& for
         ->needs(curve)
         ->check(cli::is_file_name)
         ->type_name("FILE");
-    cli::add_json(*command, run.as, "Print the curve as JSON")->needs(curve);
+    cli::add_json(*command, run.as, "Print the curve, or what a dry run tells, as JSON");
+    cli::add_dry_run(*command, run.kind);
     cli::add_work(*command, options.work);
     cli::add_force(*command, options.existing);
     cli::add_threads(*command, options.threads);
@@ -153,7 +156,13 @@ void add_plan(CLI::App& program, cli::plan_command& run, const any_encoders& for
         "  tessera plan model-BF16.gguf --damage damage.json --target-bpw 4.5 --formats arm-friendly -o plan.json\n"
         "  tessera plan model-BF16.gguf --damage damage.json --curve --svg curve.svg\n"
         "  tessera plan models/fable-3m --mix Q4_K_M --tensor-types options.txt");
-    command->callback([&] { cli::plan(run, formats); });
+    command->callback([&] {
+        if (run.as == cli::printed::json && !run.is_curve && run.kind == cli::run_kind::real)
+            throw CLI::ValidationError("--json", "wanted --curve or --dry-run, got neither");
+        if (run.is_curve && options.target.refine > 0)
+            throw CLI::ValidationError("--refine", "wanted one target, got --curve");
+        cli::plan(run, formats);
+    });
 }
 
 void add_ablate(CLI::App& program, cli::ablate_command& run, const any_encoders& formats) {
@@ -187,6 +196,7 @@ void add_ablate(CLI::App& program, cli::ablate_command& run, const any_encoders&
     cli::add_measuring(*command, options.measuring);
     cli::add_importances(*command, options.importances);
     cli::add_json(*command, run.as, "Print JSON");
+    cli::add_dry_run(*command, run.kind);
     cli::add_work(*command, options.work);
     cli::add_threads(*command, options.threads);
     cli::add_progress(*command);
@@ -196,7 +206,8 @@ void add_ablate(CLI::App& program, cli::ablate_command& run, const any_encoders&
     command->callback([&] { cli::ablate(run, formats); });
 }
 
-void add_calibrate(CLI::App& program, app::calibrate_options& options, const any_encoders& formats) {
+void add_calibrate(CLI::App& program, cli::calibrate_command& run, const any_encoders& formats) {
+    app::calibrate_options& options = run.options;
     CLI::App* command =
         program.add_subcommand("calibrate", "Measure on texts the importance of each column of a model's matrices");
     command->add_option("MODEL", options.model, "A full-precision GGUF file or Hugging Face model directory")
@@ -246,6 +257,8 @@ void add_calibrate(CLI::App& program, app::calibrate_options& options, const any
         ->add_option("--enough-tokens", options.enough_tokens, "Experts that fewer tokens reached are reported as rare")
         ->type_name("N")
         ->capture_default_str();
+    cli::add_dry_run(*command, run.kind);
+    cli::add_json(*command, run.as, "Print what a dry run tells as JSON")->needs(command->get_option("--dry-run"));
     cli::add_work(*command, options.work);
     cli::add_force(*command, options.existing);
     cli::add_threads(*command, options.threads);
@@ -256,7 +269,7 @@ void add_calibrate(CLI::App& program, app::calibrate_options& options, const any
         "  tessera calibrate model-BF16.gguf --text wiki=2 'code/*.txt' --tokens 500000 -o imatrix.gguf\n"
         "  tessera calibrate model-BF16.gguf --text chats.jsonl=3 wiki=1 -o imatrix.gguf\n"
         "  tessera calibrate model-F16.gguf --text calibration.txt --chunks contiguous -o imatrix.dat");
-    command->callback([&] { cli::calibrate(options, formats); });
+    command->callback([&] { cli::calibrate(run, formats); });
 }
 
 void add_evaluate(CLI::App& program, cli::evaluate_command& run, const any_encoders& formats) {
@@ -280,6 +293,7 @@ void add_evaluate(CLI::App& program, cli::evaluate_command& run, const any_encod
         "--pairs", [&options] { options.compare = app::comparing::pairs; },
         "Candidates come in pairs, of the same size for example: how much the second's divergence is of the first's");
     cli::add_json(*command, run.as, "Print JSON");
+    cli::add_dry_run(*command, run.kind);
     cli::add_work(*command, options.work);
     cli::add_threads(*command, options.threads);
     cli::add_memory(*command, options.memory);
@@ -323,7 +337,7 @@ int run(int argc, char** argv, const any_encoders& formats) {
     plan_command plan;
     ablate_command ablate;
     quantize_command quantize;
-    app::calibrate_options calibrate;
+    calibrate_command calibrate;
     evaluate_command evaluate;
     add_inspect(program, inspect, formats);
     add_convert(program, convert, formats);

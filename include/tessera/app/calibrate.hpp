@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
+#include <span>
 #include <string>
 #include <utility>
 #include <vector>
@@ -13,6 +14,8 @@
 #include "tessera/app/about.hpp"
 #include "tessera/app/amounts.hpp"
 #include "tessera/app/any_formats.hpp"
+#include "tessera/app/disk_space.hpp"
+#include "tessera/app/forecast.hpp"
 #include "tessera/app/kept_number.hpp"
 #include "tessera/app/listener.hpp"
 #include "tessera/app/memory.hpp"
@@ -87,11 +90,19 @@ inline void tell_resumed(const listener& listener, const std::filesystem::path& 
     listener.say("note: going on from ", printable(checkpoint.string()), ", where ", layers, " layers were done");
 }
 
-/// Runs texts through a model and writes the importance matrix. Work is saved after every layer, and the same call goes
-/// on from there.
-template <class Formats = builtin_formats>
-calibrated calibrate(const calibrate_options& options, const listener& listener = {},
-                     const any_formats& formats = any_formats(Formats{})) {
+namespace detail {
+
+// Bytes of an importance matrix that keeps so many tokens.
+[[nodiscard]] inline std::uint64_t imatrix_bytes(std::span<const tensor_info> tensors, std::uint64_t tokens) {
+    std::uint64_t numbers = tokens;
+    for (const tensor_info& info : tensors)
+        if (info.rank > 1) numbers += matrix_count(info) * (info.columns() + 1);
+    return sizeof(float) * numbers;
+}
+
+// All before the model runs; then(files, model, text, memory, foretold) goes on, where foretold(speed) is the forecast.
+template <class Then>
+auto begin(const calibrate_options& options, const listener& listener, const any_formats& formats, Then&& then) {
     work_files files(options.existing);
     files.read_model(options.model);
     files.read_texts(options.windows.texts.texts);
@@ -121,33 +132,72 @@ calibrated calibrate(const calibrate_options& options, const listener& listener 
             });
     }
     calibration_text text = cut_calibration_text(texts, model.metadata(), windows, listener);
+    require_scratch(options.memory.scratch);
     decoder::tile_memory memory = about(options.model, [&] {
         return decoder::tile_memory(tile_memory_of(with_scratch(options.memory, options.output),
                                                    needs_of(memory_stage::running, model.metadata(), model.tensors(),
                                                             text.windows.used.length(), options.threads)));
     });
 
-    const std::filesystem::path checkpoint = files.folder().file(concat(work_folder::calibration, ".journal"));
-    plan_stages(listener, options.threads, {{"calibrate", work.forward(text.windows.used)}});
-    const auto started = std::chrono::steady_clock::now();
-    calibration result = go_on(files, work_folder::calibration, [&] {
-        try {
-            return tessera::calibrate(model, text.windows.used,
-                                      {.threads = options.threads, .checkpoint = checkpoint, .memory = &memory},
-                                      listener.progress);
-        } catch (const unfit_work&) {
-            throw;
-        } catch (const error& e) {
-            fail(options.model.string(), ": ", e.what());
-        }
-    });
-    const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - started).count();
-    if (result.resumed > 0) tell_resumed(listener, checkpoint, result.resumed);
-    write_imatrix(options.output, make_imatrix(result, text), files.rule());
-    calibration_findings found{find_coverage(result.inputs, options.enough_tokens), find_inactive(result.inputs),
-                               find_largest(result.inputs, 5)};
-    if (options.report.empty()) files.done();
-    return {std::move(text), std::move(result), std::move(found), seconds, std::move(files)};
+    const std::size_t window = text.windows.used.length();
+    const std::size_t all_tokens =
+        text.windows.used.tokens().size() + (text.windows.held_out ? text.windows.held_out->tokens().size() : 0);
+    stage_cost stage =
+        calibrating(work, static_cast<double>(text.windows.used.tokens().size()), static_cast<double>(window));
+    stage.written_bytes = imatrix_bytes(model.tensors(), all_tokens);
+    const auto foretold = [&](const machine_speed& speed) {
+        return forecast_of(std::span(&stage, 1), model.tensors(), model.metadata(),
+                           with_scratch(options.memory, options.output), window, options.threads,
+                           {files.folder().path(), options.output}, speed);
+    };
+    require_space(foretold(slow_machine).disk);
+    if (listener.planned) listener.plan(foretold(speed_for(std::span(&stage, 1), options.threads)).stages);
+    return then(files, model, text, memory, foretold);
+}
+
+}  // namespace detail
+
+/// Runs texts through a model and writes the importance matrix. Work is saved after every layer, and the same call goes
+/// on from there.
+template <class Formats = builtin_formats>
+calibrated calibrate(const calibrate_options& options, const listener& listener = {},
+                     const any_formats& formats = any_formats(Formats{})) {
+    return detail::begin(
+        options, listener, formats,
+        [&](work_files& files, const any_model& model, calibration_text& text, decoder::tile_memory& memory,
+            const auto&) -> calibrated {
+            const std::filesystem::path checkpoint = files.folder().file(concat(work_folder::calibration, ".journal"));
+            const auto started = std::chrono::steady_clock::now();
+            calibration result = go_on(files, work_folder::calibration, [&] {
+                try {
+                    return tessera::calibrate(model, text.windows.used,
+                                              {.threads = options.threads, .checkpoint = checkpoint, .memory = &memory},
+                                              listener.progress);
+                } catch (const unfit_work&) {
+                    throw;
+                } catch (const error& e) {
+                    fail(options.model.string(), ": ", e.what());
+                }
+            });
+            const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - started).count();
+            if (result.resumed > 0) tell_resumed(listener, checkpoint, result.resumed);
+            write_imatrix(options.output, make_imatrix(result, text), files.rule());
+            calibration_findings found{find_coverage(result.inputs, options.enough_tokens),
+                                       find_inactive(result.inputs), find_largest(result.inputs, 5)};
+            if (options.report.empty()) files.done();
+            return {std::move(text), std::move(result), std::move(found), seconds, std::move(files)};
+        });
+}
+
+/// What a calibration with these options would take. Does and writes nothing.
+template <class Formats = builtin_formats>
+[[nodiscard]] forecast foretell(calibrate_options options, const listener& listener = {},
+                                const any_formats& formats = any_formats(Formats{})) {
+    options.work.nowhere = true;
+    return detail::begin(options, listener, formats,
+                         [&](const auto&, const auto&, const auto&, const auto&, const auto& foretold) {
+                             return forecast(foretold(speed_here(options.threads)));
+                         });
 }
 
 }  // namespace tessera::app

@@ -13,6 +13,8 @@
 
 #include "tessera/app/about.hpp"
 #include "tessera/app/any_formats.hpp"
+#include "tessera/app/disk_space.hpp"
+#include "tessera/app/forecast.hpp"
 #include "tessera/app/kept_evaluation.hpp"
 #include "tessera/app/listener.hpp"
 #include "tessera/app/memory.hpp"
@@ -125,23 +127,28 @@ void run_kept(Model& model, const token_windows& windows, const std::optional<ke
 
 }  // namespace detail
 
-/// Runs the reference and then every candidate over the texts. What the models have computed is kept layer by layer,
-/// and what they are compared by candidate by candidate, where the options name a folder for it; the same call goes on
-/// from there.
-template <class Formats = builtin_formats>
-[[nodiscard]] evaluation evaluate(const evaluate_options& options, const listener& listener = {},
-                                  const any_formats& formats = any_formats(Formats{})) {
-    work_files files = detail::files_of(options, listener);
+namespace detail {
+
+// All before a model runs; then(foretold, run) goes on, where foretold(speed) is the forecast and run() does the work.
+template <class Then>
+auto begin(const evaluate_options& options, const listener& listener, const any_formats& formats, Then&& then) {
+    work_files files = files_of(options, listener);
     const any_model reference = open({.path = options.reference}, formats, listener);
+    scored_model<any_model> original =
+        about(options.reference, [&] { return scored_model<any_model>("reference", reference, options.threads); });
     std::vector<any_model> candidates;  // all of them before the long work, so that a wrong name is told at once
     for (const auto& path : options.candidates) {
         candidates.push_back(open({.path = path}, formats, listener));
-        about(path, [&] { detail::require_same_tokens(reference.metadata(), candidates.back().metadata()); });
+        about(path, [&] {
+            detail::require_same_tokens(reference.metadata(), candidates.back().metadata());
+            require_same_vocabulary(original, scored_model<any_model>("candidate", candidates.back(), options.threads));
+        });
     }
     const std::size_t length = options.window > 0 ? options.window : default_window(reference.metadata());
     evaluation all{
         read_scored_text(reference.metadata(), options.texts, length, options.window_limit), {}, std::move(files)};
     const token_windows& windows = all.text.windows;
+    require_scratch(options.memory.scratch);
     decoder::tile_memory memory = about(options.reference, [&] {
         return decoder::tile_memory(tile_memory_of(
             options.memory,
@@ -173,43 +180,76 @@ template <class Formats = builtin_formats>
 
     const model_work each(reference.tensors(), reference.metadata());
     std::vector<stage_cost> stages;
-    if (!is_compared) stages.push_back({"reference", each.forward(windows)});
+    const auto add_run = [&](std::string_view name) {
+        stage_cost run = calibrating(each, static_cast<double>(windows.tokens().size()), static_cast<double>(length));
+        run.name = name;
+        run.floats_at_rest *= 1.5;  // the scored half of the reference stays
+        stages.push_back(run);
+    };
+    if (!is_compared) add_run("reference");
     for (std::size_t c = 0; c < candidates.size(); ++c) {
         if (known(c)) continue;
-        stages.push_back({"candidate", each.forward(windows)});
-        stages.push_back({"compare", each.comparison(windows)});
+        add_run("candidate");
+        stages.push_back({.name = "compare", .cost = each.comparison(windows)});
     }
-    plan_stages(listener, options.threads, stages);
+    const auto foretold = [&](const machine_speed& speed) {
+        return forecast_of(stages, reference.tensors(), reference.metadata(), options.memory, length, options.threads,
+                           {all.files.folder().path(), {}}, speed);
+    };
+    require_space(foretold(slow_machine).disk);
+    if (listener.planned) listener.plan(foretold(speed_for(stages, options.threads)).stages);
+    return then(foretold, [&]() -> evaluation {
+        const auto states_of = [&](auto which) { return kept ? std::optional(which(*kept)) : std::nullopt; };
+        if (!is_compared)
+            about(options.reference, [&] {
+                const auto states = states_of([](const kept_evaluation& all) { return all.reference(); });
+                detail::run_kept(original, windows, states, listener, memory);
+            });
+        std::vector<float> first_of_pair;
+        for (std::size_t c = 0; c < candidates.size(); ++c) {
+            const kl_divergence measured = about(options.candidates[c], [&] {
+                if (known(c)) return *kept->find(c);
+                scored_model<any_model> candidate("candidate", candidates[c], options.threads);
+                const auto states = states_of([c](const kept_evaluation& all) { return all.candidate(c); });
+                detail::run_kept(candidate, windows, states, listener, memory);
+                kl_divergence one = compare(original, candidate, {.threads = options.threads}, listener.progress);
+                if (kept) kept->add(c, one);
+                return one;
+            });
+            const model_summary summary(candidates[c].tensors());
+            all.candidates.push_back({options.candidates[c], std::string(summary.main_format()),
+                                      summary.bits_per_weight(), size_on_disk(candidates[c].files()),
+                                      measured.result()});
+            if (options.compare == comparing::each) continue;
+            const auto divergences = measured.per_token();
+            if (c % 2 == 0)
+                first_of_pair.assign(divergences.begin(), divergences.end());
+            else
+                all.candidates.back().ratio = mean_ratio(first_of_pair, divergences);
+        }
+        return std::move(all);
+    });
+}
 
-    scored_model<any_model> original("reference", reference, options.threads);
-    const auto states_of = [&](auto which) { return kept ? std::optional(which(*kept)) : std::nullopt; };
-    if (!is_compared)
-        about(options.reference, [&] {
-            const auto states = states_of([](const kept_evaluation& all) { return all.reference(); });
-            detail::run_kept(original, windows, states, listener, memory);
-        });
-    std::vector<float> first_of_pair;
-    for (std::size_t c = 0; c < candidates.size(); ++c) {
-        const kl_divergence measured = about(options.candidates[c], [&] {
-            if (known(c)) return *kept->find(c);
-            scored_model<any_model> candidate("candidate", candidates[c], options.threads);
-            const auto states = states_of([c](const kept_evaluation& all) { return all.candidate(c); });
-            detail::run_kept(candidate, windows, states, listener, memory);
-            kl_divergence one = compare(original, candidate, {.threads = options.threads}, listener.progress);
-            if (kept) kept->add(c, one);
-            return one;
-        });
-        const model_summary summary(candidates[c].tensors());
-        all.candidates.push_back({options.candidates[c], std::string(summary.main_format()), summary.bits_per_weight(),
-                                  size_on_disk(candidates[c].files()), measured.result()});
-        if (options.compare == comparing::each) continue;
-        const auto divergences = measured.per_token();
-        if (c % 2 == 0)
-            first_of_pair.assign(divergences.begin(), divergences.end());
-        else
-            all.candidates.back().ratio = mean_ratio(first_of_pair, divergences);
-    }
-    return all;
+}  // namespace detail
+
+/// Runs the reference and then every candidate over the texts. What the models have computed is kept layer by layer,
+/// and what they are compared by candidate by candidate, where the options name a folder for it; the same call goes on
+/// from there.
+template <class Formats = builtin_formats>
+[[nodiscard]] evaluation evaluate(const evaluate_options& options, const listener& listener = {},
+                                  const any_formats& formats = any_formats(Formats{})) {
+    return detail::begin(options, listener, formats, [](const auto&, const auto& run) { return run(); });
+}
+
+/// What an evaluation with these options would take. Does and writes nothing.
+template <class Formats = builtin_formats>
+[[nodiscard]] forecast foretell(evaluate_options options, const listener& listener = {},
+                                const any_formats& formats = any_formats(Formats{})) {
+    options.work.nowhere = true;
+    return detail::begin(options, listener, formats, [&](const auto& foretold, const auto&) {
+        return forecast(foretold(speed_here(options.threads)));
+    });
 }
 
 }  // namespace tessera::app

@@ -44,16 +44,12 @@ namespace detail {
         "tessera calibrate), got another");
 }
 
-// Made from the texts, or by a run before this one that did not get further.
+// Made from the text, or by a run before this one that did not get further.
 template <class Model>
 [[nodiscard]] imatrix_file calibrate_at_once(const importance_options& options, const Model& model,
-                                             const metadata& properties, work_files& files, int threads,
-                                             const listener& listener,
-                                             function_ref<std::uint64_t(std::uint64_t)> tokens_of) {
+                                             const calibration_text& text, work_files& files, int threads,
+                                             const listener& listener) {
     constexpr const char* origin_key = "tessera.calibration.origin";
-    const text_sources texts = read_text_sources(properties, {.texts = options.texts});
-    const std::uint64_t tokens = tokens_of(texts.tokens());
-    const calibration_text text = cut_calibration_text(texts, properties, {.tokens = tokens}, listener);
     const token_windows& windows = text.windows.used;
     const auto run = [&](const std::filesystem::path& checkpoint) {
         decoder::tile_memory memory(tile_memory_of(
@@ -96,45 +92,84 @@ template <class Model>
 
 }  // namespace detail
 
-/// Reads the importance matrix, or makes one from the texts, which the model's tokenizer and chat template as
-/// `properties` describe them make tokens of, and blends experts that few tokens reached. What was made is kept as
-/// `files` says. Nothing when the options name neither. Throws when the file is another model's, and at once when the
-/// options contradict each other. Of so many tokens in the texts tokens_of(count) says
-/// how many to work on.
+/// What importances come from, before the model has run: an importance matrix, or a text. Neither: there are none.
+struct importance_basis {
+    std::optional<loaded_importances> loaded{};
+    std::optional<calibration_text> text{};
+
+    /// Whether encoders can learn from a text.
+    [[nodiscard]] bool has_text() const { return text || (loaded && loaded->text()); }
+    /// Windows for decisions, if some were or will be held out.
+    [[nodiscard]] std::optional<token_windows> held_out() const {
+        return text ? text->windows.held_out : loaded ? loaded->held_out() : std::nullopt;
+    }
+};
+
+namespace detail {
+
+// Throws when the encoder that is wanted lacks its text.
+inline void require_encoder(const importance_options& options, bool has_text, const std::filesystem::path& from) {
+    if (options.encoder == encoder_kind::feedback && !has_text)
+        fail(
+            "--encoder feedback: wanted texts (--text) or an importance matrix of tessera calibrate, which holds "
+            "its text (--imatrix FILE.gguf), got ",
+            from.empty() ? "neither" : from.string());
+    const encoder_kind encoder = options.encoder.value_or(has_text ? encoder_kind::feedback : encoder_kind::weighted);
+    if (options.inputs && encoder != encoder_kind::feedback) fail_without_feedback();
+}
+
+}  // namespace detail
+
+/// Reads the importance matrix and blends experts that few tokens reached; or reads the texts, of which the model's
+/// tokenizer and chat template as `properties` describe them make tokens. Of so many tokens in the texts
+/// tokens_of(count) says how many to work on. Throws when the file is another model's, a text is too short, and at once
+/// when the options contradict each other.
 template <class Model>
-[[nodiscard]] std::optional<loaded_importances> load_importances(const importance_options& options, const Model& model,
-                                                                 const metadata& properties, work_files& files,
-                                                                 int threads, const listener& listener,
-                                                                 function_ref<std::uint64_t(std::uint64_t)> tokens_of) {
+[[nodiscard]] importance_basis read_importances(const importance_options& options, const Model& model,
+                                                const metadata& properties, const listener& listener,
+                                                function_ref<std::uint64_t(std::uint64_t)> tokens_of) {
     if (options.inputs && options.encoder.value_or(encoder_kind::feedback) != encoder_kind::feedback)
         detail::fail_without_feedback();
-    if (options.file.empty() && options.texts.empty()) return std::nullopt;
-    loaded_importances loaded;
-    loaded.enough_tokens = options.enough_tokens;
-    if (options.texts.empty()) {
+    importance_basis basis;
+    if (!options.texts.empty()) {
+        const text_sources texts = read_text_sources(properties, {.texts = options.texts});
+        const std::uint64_t tokens = tokens_of(texts.tokens());
+        basis.text = cut_calibration_text(texts, properties, {.tokens = tokens}, listener);
+    } else if (!options.file.empty()) {
+        loaded_importances& loaded = basis.loaded.emplace();
         loaded.path = options.file;
+        loaded.enough_tokens = options.enough_tokens;
         loaded.file = read_imatrix(options.file);
-    } else {
-        loaded.path = options.texts.front();
-        loaded.file = detail::calibrate_at_once(options, model, properties, files, threads, listener, tokens_of);
+        about(loaded.path, [&] { loaded.file.importances.require_fit(model.tensors()); });
+        loaded.rare = blend_rare_matrices(loaded.file.importances, options.enough_tokens);
     }
-    importance_table& importances = loaded.file.importances;
-    about(loaded.path, [&] { importances.require_fit(model.tensors()); });
-    loaded.rare = blend_rare_matrices(importances, options.enough_tokens);
-    return loaded;
+    detail::require_encoder(options, basis.has_text(), options.file);
+    return basis;
+}
+
+/// Importances from what they come from: runs the model over the text, if it is one. What was made is kept as `files`
+/// says. Nothing when they come from nothing.
+template <class Model>
+[[nodiscard]] std::optional<loaded_importances> obtain_importances(importance_basis basis,
+                                                                   const importance_options& options,
+                                                                   const Model& model, work_files& files, int threads,
+                                                                   const listener& listener) {
+    if (!basis.text) return std::move(basis.loaded);
+    loaded_importances made;
+    made.enough_tokens = options.enough_tokens;
+    made.path = options.texts.front();
+    made.file = detail::calibrate_at_once(options, model, *basis.text, files, threads, listener);
+    about(made.path, [&] { made.file.importances.require_fit(model.tensors()); });
+    made.rare = blend_rare_matrices(made.file.importances, options.enough_tokens);
+    return made;
 }
 
 /// The encoder the options name, or the best that there is text for. Throws when they name one that lacks its text.
 [[nodiscard]] inline encoding choose_encoding(const importance_options& options,
                                               const loaded_importances* importances) {
     const bool has_text = importances != nullptr && importances->text();
-    if (options.encoder == encoder_kind::feedback && !has_text)
-        fail(
-            "--encoder feedback: wanted texts (--text) or an importance matrix of tessera calibrate, which holds "
-            "its text (--imatrix FILE.gguf), got ",
-            importances == nullptr ? "neither" : importances->path.string());
+    detail::require_encoder(options, has_text, importances == nullptr ? "" : importances->path);
     const encoder_kind encoder = options.encoder.value_or(has_text ? encoder_kind::feedback : encoder_kind::weighted);
-    if (options.inputs && encoder != encoder_kind::feedback) detail::fail_without_feedback();
     return {encoder, importances, options.inputs.value_or(feedback_inputs::quantized), options.memory};
 }
 

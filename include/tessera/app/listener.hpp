@@ -1,6 +1,7 @@
 // What work tells while it lasts.
 #pragma once
 
+#include <cstdint>
 #include <span>
 #include <string_view>
 
@@ -14,6 +15,8 @@ namespace tessera::app {
 struct planned_stage {
     std::string_view name;
     double seconds;
+    std::uint64_t memory = 0;  ///< bytes at its peak; 0: unknown
+    std::uint64_t disk = 0;    ///< bytes that it writes
 };
 
 /// Whom a verb tells what it does. All may be empty. They refer to callables that outlive the call.

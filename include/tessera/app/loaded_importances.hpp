@@ -22,15 +22,20 @@ struct loaded_importances {
     std::uint64_t enough_tokens = 0;  ///< that these lack
     std::vector<rare_matrix> rare;
 
+    /// Windows of the text that they were not made from, for decisions.
+    [[nodiscard]] std::optional<token_windows> held_out() const {
+        const auto* held_out = file.properties.get<std::vector<std::int32_t>>(held_out_windows_key);
+        if (held_out == nullptr || held_out->empty()) return std::nullopt;
+        return about(path, [&] { return std::optional(token_windows(*held_out, file.chunk_size)); });
+    }
     /// The text that they are from: nothing in files of others.
     [[nodiscard]] std::optional<divided_windows> text() const {
         const auto windows = [&](std::string_view key) { return file.properties.get<std::vector<std::int32_t>>(key); };
         const std::vector<std::int32_t>* used = windows(used_windows_key);
-        const std::vector<std::int32_t>* held_out = windows(held_out_windows_key);
         if (used == nullptr || used->empty()) return std::nullopt;
         return about(path, [&] {
             divided_windows text{{*used, file.chunk_size}};
-            if (held_out != nullptr && !held_out->empty()) text.held_out.emplace(*held_out, file.chunk_size);
+            text.held_out = held_out();
             return std::optional(std::move(text));
         });
     }
@@ -42,6 +47,10 @@ struct encoding {
     const loaded_importances* importances = nullptr;
     feedback_inputs inputs = feedback_inputs::quantized;
     memory_options memory{};
+
+    [[nodiscard]] std::optional<token_windows> held_out() const {
+        return importances == nullptr ? std::nullopt : importances->held_out();
+    }
 };
 
 }  // namespace tessera::app

@@ -53,18 +53,17 @@
 
 namespace tessera::app {
 
-/// The windows to measure on: those of the options' text, or else those that the calibration held out. Throws when
-/// there are neither.
+/// The windows to measure on: those of the options' text, or else `held_out`, those that the calibration held
+/// out. Throws when there are neither.
 [[nodiscard]] inline token_windows measuring_windows(const metadata& properties, const measure_options& options,
-                                                     const loaded_importances* importances, const listener& listener) {
+                                                     const std::optional<token_windows>& held_out,
+                                                     const listener& listener) {
     if (!options.text.empty()) {
         const scored_text scored = read_scored_text(properties, {options.text}, default_window(properties), 0);
         listener.say("text: ", printable(scored.framing));
         return scored.windows;
     }
-    if (importances != nullptr)
-        if (const auto* held_out = importances->file.properties.get<std::vector<std::int32_t>>(held_out_windows_key))
-            return about(importances->path, [&] { return token_windows(*held_out, importances->file.chunk_size); });
+    if (held_out) return *held_out;
     fail(
         "measuring: wanted a text (--measure-text FILE) or an importance matrix of tessera calibrate with held-out "
         "windows, got neither");
@@ -144,7 +143,7 @@ template <class Model>
     }
     const measure_options& measuring = options.measuring;
     const select::menu menu = select::parse_menu("newest", formats.layouts, formats.portable());
-    const auto windows = measuring_windows(model.metadata(), measuring, encoding.importances, listener);
+    const auto windows = measuring_windows(model.metadata(), measuring, encoding.held_out(), listener);
     const work_identity identity = detail::measuring_identity(model, measuring, encoding, windows)
                                        .add("formats", digest().add(formats.names()).value());
     const std::string made_from = std::to_string(digest().add(identity.text()).value());
@@ -230,7 +229,7 @@ template <class Model>
                                   const target_options& options, const encoding& encoding, work_files& files,
                                   int threads, const listener& listener, const any_encoders& formats) {
     const loaded_importances* const importances = encoding.importances;
-    const auto windows = measuring_windows(model.metadata(), options.measuring, importances, listener);
+    const auto windows = measuring_windows(model.metadata(), options.measuring, encoding.held_out(), listener);
     const importance_table none;
     const app::encoding weighted{encoder_kind::weighted, importances};
     return go_on(files, work_folder::measured_plans, [&] {

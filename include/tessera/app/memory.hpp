@@ -137,11 +137,16 @@ struct memory_needs {
     return needs;
 }
 
+/// The bytes that the options allow.
+[[nodiscard]] inline std::uint64_t memory_limit_of(const memory_options& options) {
+    return options.bytes > 0 ? options.bytes : memory_limit() / 5 * 4;
+}
+
 /// The memory that activations of a stage may have: what the options leave. Throws when that is less than nothing, with
 /// what would do.
 [[nodiscard]] inline decoder::tile_memory_options tile_memory_of(const memory_options& options,
                                                                  const memory_needs& needs) {
-    const std::uint64_t limit = options.bytes > 0 ? options.bytes : memory_limit() / 5 * 4;
+    const std::uint64_t limit = memory_limit_of(options);
     if (needs.all() > limit)
         fail("--memory: wanted at least ", detail::gigabytes(needs.all() + (1u << 24)), " for this model (",
              detail::gigabytes(needs.now), " by now, ", detail::gigabytes(needs.weights), " for weights, ",

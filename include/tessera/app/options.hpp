@@ -86,6 +86,7 @@ struct work_options {
     std::filesystem::path folder{};  ///< empty: OUTPUT.work
     bool keep = false;               ///< leave it when all is done
     bool restart = false;            ///< begin anew even if an interrupted run could go on
+    bool nowhere = false;            ///< nothing is kept, and what is there is left alone
 };
 
 /// Formats chosen by name: pins first (the first that matches decides), then one format for all or a mix of
@@ -119,9 +120,11 @@ struct target_options {
     std::string menu = "portable";   ///< formats to choose from (select::parse_menu)
     std::filesystem::path damage{};  ///< read if it exists, else measured and written; empty: measured
     measure_options measuring{};
-    std::size_t refine = 0;  ///< swaps of bytes between tensors to try by measuring
+    std::size_t refine = 0;   ///< swaps of bytes between tensors to try by measuring
+    bool every_size = false;  ///< not one limit: plans for sizes between the smallest and the largest
 
     [[nodiscard]] bool is_given() const { return bytes || bits_per_weight || kld; }
+    [[nodiscard]] bool needs_damage() const { return is_given() || every_size; }
 };
 
 }  // namespace tessera::app

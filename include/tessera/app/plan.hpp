@@ -112,6 +112,8 @@ inline void set_limit(select::budget& budget, const target_options& target, std:
 inline void require_plannable(const any_model& model, const named_formats& names, const target_options& target,
                               const any_formats& formats) {
     const auto tensors = model.tensors();
+    if (target.refine > 0 && !target.is_given())
+        fail("--refine: wanted a target (--target-size, --target-bpw or --target-kld) to refine a plan for, got none");
     const pinned_by_name pins(names.pins, tensors, formats);
     select::budget budget{
         .damage = {}, .limit = {}, .choices = select::parse_menu(target.menu, formats.layouts, formats.portable())};
@@ -200,9 +202,9 @@ struct plans_made {
 
 namespace detail {
 
-template <class Choose>
-[[nodiscard]] plans_made make_plans(const plan_options& options, const listener& listener, const any_encoders& formats,
-                                    Choose&& choose) {
+// All before the first long step; then(files, model, ahead, basis) goes on.
+template <class Then>
+auto begin(const plan_options& options, const listener& listener, const any_encoders& formats, Then&& then) {
     work_files files(options.existing);
     files.read_model(options.model.path);
     for (const auto* path : {&options.output, &options.tensor_types, &options.drawing}) files.write(*path);
@@ -215,16 +217,30 @@ template <class Choose>
     files.check();
     const any_model model = open(options.model, formats, listener);
     require_plannable(model, options.names, options.target, formats);
-    require_memory(model, options.target, options.importances, options.threads);
-    work_ahead ahead(model, options.target, options.importances, stages_ahead::writing::none, options.seconds,
+    work_ahead ahead(model, options.target, options.importances, stages_ahead::writing::none, {}, options.seconds,
                      options.threads, files, listener);
-    const auto loaded = load_importances(options.importances, model, model.metadata(), files, options.threads, listener,
-                                         [&](std::uint64_t tokens) { return ahead.calibrate_on(tokens); });
-    const encoding encoding = choose_encoding(options.importances, loaded ? &*loaded : nullptr);
-    ahead.encode_with(encoding);
-    plans_made made{{}, {}, model.metadata(), noted_metadata(model.metadata(), encoding.importances), std::move(files)};
-    choose(model, ahead.target(), encoding, made);
-    return made;
+    importance_basis basis = read_importances(options.importances, model, model.metadata(), listener,
+                                              [&](std::uint64_t tokens) { return ahead.calibrate_on(tokens); });
+    require_possible(model, options.target, options.importances, basis, options.threads, formats);
+    ahead.begin(basis);
+    return then(files, model, ahead, basis);
+}
+
+template <class Choose>
+[[nodiscard]] plans_made make_plans(const plan_options& options, const listener& listener, const any_encoders& formats,
+                                    Choose&& choose) {
+    return begin(
+        options, listener, formats,
+        [&](work_files& files, const any_model& model, work_ahead& ahead, importance_basis& basis) {
+            const auto loaded =
+                obtain_importances(std::move(basis), options.importances, model, files, options.threads, listener);
+            const encoding encoding = choose_encoding(options.importances, loaded ? &*loaded : nullptr);
+            ahead.encode_with(encoding);
+            plans_made made{
+                {}, {}, model.metadata(), noted_metadata(model.metadata(), encoding.importances), std::move(files)};
+            choose(model, ahead.target(), encoding, made);
+            return made;
+        });
 }
 
 }  // namespace detail
@@ -252,8 +268,10 @@ plans_made plan(const plan_options& options, const listener& listener = {},
 template <class Formats = builtin_formats>
 plans_made plan_curve(const plan_options& options, std::size_t points, const listener& listener = {},
                       const any_encoders& formats = any_encoders(Formats{})) {
+    plan_options all = options;
+    all.target.every_size = true;
     return detail::make_plans(
-        options, listener, formats,
+        all, listener, formats,
         [&](const any_model& model, const target_options& target, const encoding& encoding, plans_made& to) {
             const auto tensors = model.tensors();
             const select::plan draft =
@@ -261,6 +279,16 @@ plans_made plan_curve(const plan_options& options, std::size_t points, const lis
             to.budget = detail::budget_of(model, target, encoding, to.files, options.threads, listener, formats);
             to.plans = select::size_curve(draft, *to.budget, formats.fallback, points);
         });
+}
+
+/// What plan() with these options would take, or plan_curve() where the target is every size. Does and writes nothing.
+template <class Formats = builtin_formats>
+[[nodiscard]] forecast foretell(plan_options options, const listener& listener = {},
+                                const any_encoders& formats = any_encoders(Formats{})) {
+    options.work.nowhere = true;
+    return detail::begin(
+        options, listener, formats,
+        [](const auto&, const auto&, const work_ahead& ahead, const auto&) { return ahead.foretold(); });
 }
 
 }  // namespace tessera::app

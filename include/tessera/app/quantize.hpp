@@ -95,11 +95,31 @@ struct quantization {
     }
 };
 
-/// Does all of a quantization but the encoding: reads or makes importances, measures damage, chooses the plan. What is
-/// made on the way is kept in a folder until done(), and the same call goes on from there.
-template <class Formats = builtin_formats>
-[[nodiscard]] quantization prepare(const quantize_options& options, const listener& listener = {},
-                                   const any_encoders& formats = any_encoders(Formats{})) {
+namespace detail {
+
+// Bytes of the file, as far as they are known before the plan is: 0 if it follows from a divergence.
+[[nodiscard]] inline std::uint64_t expected_bytes(const quantize_options& options, const any_model& model,
+                                                  const select::plan& loaded, const any_encoders& formats) {
+    const auto bytes_of = [](const select::plan& plan) {
+        std::uint64_t sum = 0;
+        for (const select::choice& c : plan.choices) sum += c.target.bytes();
+        return sum;
+    };
+    const target_options& target = options.target;
+    if (!options.plan.empty()) return bytes_of(loaded);
+    if (target.bytes) return *target.bytes;
+    if (target.bits_per_weight) return bits_per_weight_limit(*target.bits_per_weight, model.tensors()).bytes;
+    if (target.kld) return 0;
+    return bytes_of(plan_by_name(model.tensors(), model.metadata(), options.names,
+                                 options.importances.texts.empty() && options.importances.file.empty()
+                                     ? select::mix_model::importances::absent
+                                     : select::mix_model::importances::present,
+                                 formats));
+}
+
+// All before the first long step; then(job, properties, importances, ahead, basis) goes on.
+template <class Then>
+auto begin(const quantize_options& options, const listener& listener, const any_encoders& formats, Then&& then) {
     const output_options& output = options.output;
     work_files files(output.existing);
     files.read_model(options.model.path);
@@ -117,31 +137,65 @@ template <class Formats = builtin_formats>
     quantization job{std::move(files), open(options.model, formats, listener), output};
     const any_model& model = job.model;
     const metadata properties = with_chat_template(model.metadata(), output.chat_template);
-    if (options.plan.empty())
+    if (!options.plan.empty()) job.chosen.plan = load_plan(options.plan, model.tensors(), formats.stored);
+    if (options.plan.empty() || options.target.refine > 0)
         require_plannable(model, options.names, options.target, formats);
-    else
-        job.chosen.plan = load_plan(options.plan, model.tensors(), formats.stored);
     importance_options importances = options.importances;
     importances.memory = with_scratch(importances.memory, output.path);
-    require_memory(model, options.target, importances, output.threads);
-    work_ahead ahead(model, options.target, importances, stages_ahead::writing::ahead, options.seconds, output.threads,
-                     job.files, listener);
-    job.importances = load_importances(importances, model, properties, job.files, output.threads, listener,
-                                       [&](std::uint64_t tokens) { return ahead.calibrate_on(tokens); });
-    const encoding encoding = choose_encoding(importances, job.importances ? &*job.importances : nullptr);
-    job.encoder = encoding.encoder;
-    job.memory = encoding.memory;
-    job.inputs = encoding.inputs;
-    ahead.encode_with(encoding);
-    job.properties = noted_metadata(properties, encoding.importances);
-    const model_summary stored(model.tensors());
-    if (const auto* layout = formats.find(stored.main_format()); layout == nullptr || layout->block_size > 1)
-        listener.say("note: ", printable(options.model.path.string()), " is quantized already (", stored.main_format(),
-                     "); its error adds to the new one");
-    if (options.plan.empty())
-        job.chosen =
-            make_plan(model, options.names, ahead.target(), encoding, job.files, output.threads, listener, formats);
-    return job;
+    work_ahead ahead(model, options.target, importances, stages_ahead::writing::ahead,
+                     {output.path, expected_bytes(options, model, job.chosen.plan, formats)}, options.seconds,
+                     output.threads, job.files, listener);
+    importance_basis basis = read_importances(importances, model, properties, listener,
+                                              [&](std::uint64_t tokens) { return ahead.calibrate_on(tokens); });
+    require_possible(model, options.target, importances, basis, output.threads, formats);
+    ahead.begin(basis);
+    return then(job, properties, importances, ahead, basis);
+}
+
+}  // namespace detail
+
+/// Does all of a quantization but the encoding: reads or makes importances, measures damage, chooses the plan. What is
+/// made on the way is kept in a folder until done(), and the same call goes on from there.
+template <class Formats = builtin_formats>
+[[nodiscard]] quantization prepare(const quantize_options& options, const listener& listener = {},
+                                   const any_encoders& formats = any_encoders(Formats{})) {
+    return detail::begin(
+        options, listener, formats,
+        [&](quantization& job, const metadata& properties, const importance_options& importances, work_ahead& ahead,
+            importance_basis& basis) {
+            const any_model& model = job.model;
+            const int threads = options.output.threads;
+            job.importances = obtain_importances(std::move(basis), importances, model, job.files, threads, listener);
+            const encoding encoding = choose_encoding(importances, job.importances ? &*job.importances : nullptr);
+            job.encoder = encoding.encoder;
+            job.memory = encoding.memory;
+            job.inputs = encoding.inputs;
+            ahead.encode_with(encoding);
+            job.properties = noted_metadata(properties, encoding.importances);
+            const model_summary stored(model.tensors());
+            if (const auto* layout = formats.find(stored.main_format()); layout == nullptr || layout->block_size > 1)
+                listener.say("note: ", printable(options.model.path.string()), " is quantized already (",
+                             stored.main_format(), "); its error adds to the new one");
+            if (options.plan.empty())
+                job.chosen =
+                    make_plan(model, options.names, ahead.target(), encoding, job.files, threads, listener, formats);
+            return std::move(job);
+        });
+}
+
+/// What a quantization with these options would take. Does and writes nothing.
+template <class Formats = builtin_formats>
+[[nodiscard]] forecast foretell(quantize_options options, const listener& listener = {},
+                                const any_encoders& formats = any_encoders(Formats{})) {
+    options.work.nowhere = true;
+    return detail::begin(
+        options, listener, formats,
+        [](const auto&, const auto&, const auto&, const work_ahead& ahead, const auto&) { return ahead.foretold(); });
+}
+
+/// Whether a model has to run over texts before there is a plan.
+[[nodiscard]] inline bool runs_before_planning(const quantize_options& options) {
+    return !options.importances.texts.empty() || is_to_be_measured(options.target) || refines(options.target);
 }
 
 /// The same of a conversion.

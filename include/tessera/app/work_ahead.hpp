@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -12,10 +13,13 @@
 
 #include "tessera/app/amounts.hpp"
 #include "tessera/app/any_model.hpp"
+#include "tessera/app/disk_space.hpp"
 #include "tessera/app/encoding.hpp"
+#include "tessera/app/forecast.hpp"
 #include "tessera/app/importances.hpp"
 #include "tessera/app/kept_number.hpp"
 #include "tessera/app/listener.hpp"
+#include "tessera/app/measuring.hpp"
 #include "tessera/app/memory.hpp"
 #include "tessera/app/options.hpp"
 #include "tessera/app/texts.hpp"
@@ -27,6 +31,7 @@
 #include "tessera/core/metadata.hpp"
 #include "tessera/core/tensor_info.hpp"
 #include "tessera/damage/measure_damage.hpp"
+#include "tessera/files/damage_file.hpp"
 #include "tessera/files/work_folder.hpp"
 
 namespace tessera::app {
@@ -41,8 +46,11 @@ struct stages_ahead {
 
 /// Whether damage will have to be measured.
 [[nodiscard]] inline bool is_to_be_measured(const target_options& target) {
-    return target.is_given() && (target.damage.empty() || !std::filesystem::exists(target.damage));
+    return target.needs_damage() && (target.damage.empty() || !std::filesystem::exists(target.damage));
 }
+
+/// Whether plans will be measured.
+[[nodiscard]] inline bool refines(const target_options& target) { return target.is_given() && target.refine > 0; }
 
 /// The stages of a command that works on so many tokens; the target's own number of tokens, if it has one, comes first.
 template <class = void>
@@ -52,50 +60,68 @@ template <class = void>
     const bool learns = encoding.encoder == encoder_kind::feedback;
     const bool measures = is_to_be_measured(target);
     std::vector<stage_cost> stages;
-    if (ahead.importances == stages_ahead::calibration::done && !learns && !measures && target.refine == 0) {
+    if (ahead.importances == stages_ahead::calibration::done && !learns && !measures && !refines(target)) {
         // The model does not run: it may be one that the decoder does not know.
         double weights = 0;
         for (const tensor_info& info : tensors) weights += static_cast<double>(info.weights());
-        if (ahead.output == stages_ahead::writing::ahead) stages.push_back({"quantize", {.searched = weights}});
+        if (ahead.output == stages_ahead::writing::ahead)
+            stages.push_back({.name = "quantize", .cost = {.searched = weights}});
         return stages;
     }
     const model_work model(tensors, properties);
     const auto window = static_cast<double>(default_window(properties));
     const auto calibrated = static_cast<double>(tokens.calibration);
-    if (ahead.importances == stages_ahead::calibration::ahead)
-        stages.push_back({"calibrate", model.forward(calibrated, window)});
-    if (target.is_given()) {
+    if (ahead.importances == stages_ahead::calibration::ahead) stages.push_back(calibrating(model, calibrated, window));
+    if (target.needs_damage()) {
         const std::size_t points =
             target.measuring.measure == damage_measuring::noise ? perturbation{}.sizes.size() : direct{}.errors.size();
         const auto measured = [&](std::size_t passes) {
             const std::uint64_t wanted = target.measuring.tokens > 0 ? target.measuring.tokens : tokens.measuring;
             return static_cast<double>(wanted > 0 ? wanted : default_measure_tokens(tensors, passes));
         };
-        if (measures)
-            stages.push_back({"measure", model.damage(measured(measure_passes(tensors, points)), window,
-                                                      static_cast<double>(points), learns ? calibrated : 0.0)});
+        const std::uint64_t trial = detail::bytes_of_trial(tensors);
+        if (measures) {
+            const double measured_tokens = measured(measure_passes(tensors, points));
+            stages.push_back(
+                {.name = "measure",
+                 .cost = model.damage(measured_tokens, window, static_cast<double>(points), learns ? calibrated : 0.0),
+                 .runs = memory_stage::measuring,
+                 .encoded_bytes = trial,
+                 .floats_at_rest = model.width() * (3 * measured_tokens + (learns ? calibrated : 0.0))});
+        }
         const std::size_t passes = 2 * target.refine + 2;
-        if (target.refine > 0)
-            stages.push_back({"refine", model.plans(measured(passes), window, static_cast<double>(passes))});
+        if (refines(target))
+            stages.push_back(measuring_plans("refine", model, measured(passes), window, passes, trial));
     }
-    if (ahead.output == stages_ahead::writing::ahead)
-        stages.push_back({"quantize", !learns ? model.search()
-                                      : encoding.inputs == feedback_inputs::quantized
-                                          ? model.quantized_feedback(calibrated, window)
-                                          : model.feedback(calibrated, window)});
+    if (ahead.output == stages_ahead::writing::ahead) {
+        const bool is_quantized = encoding.inputs == feedback_inputs::quantized;
+        const double states = model.width() * calibrated * (is_quantized ? 2 : 1);
+        if (learns)
+            stages.push_back({.name = "quantize",
+                              .cost = is_quantized ? model.quantized_feedback(calibrated, window)
+                                                   : model.feedback(calibrated, window),
+                              .runs = memory_stage::learning,
+                              .floats_at_rest = states,
+                              .kept_bytes = 2 * sizeof(float) * states});
+        else
+            stages.push_back({.name = "quantize", .cost = model.search()});
+    }
     return stages;
 }
 
 /// The stages of a command with a target or texts: chooses how much of the texts it works on, and tells the listener.
 class work_ahead {
 public:
-    /// `seconds` are for all that the command does; 0: no limit. All arguments outlive this.
+    /// `seconds` are for all that the command does; 0: no limit. An output has so many bytes. All arguments outlive
+    /// this.
     work_ahead(const any_model& model, const target_options& target, const importance_options& importances,
-               stages_ahead::writing output, double seconds, int threads, work_files& files, const listener& listener)
+               stages_ahead::writing output, const disk_need& written, double seconds, int threads, work_files& files,
+               const listener& listener)
         : model_(&model),
           target_(target),
           importances_(&importances),
           output_(output),
+          written_(written),
           seconds_(seconds),
           threads_(threads),
           files_(&files),
@@ -119,18 +145,41 @@ public:
                             {most, most_measuring()})
                          .calibration;
         }
-        tell(expected, {.calibration = tokens}, ahead);
         return tokens;
     }
 
-    /// With what encodes, once there are importances or none will be made.
-    void encode_with(const encoding& encoding) {
+    /// With what importances will come from: all is known that the work follows from. Tells the listener, and throws
+    /// when there is not enough room on the disks.
+    void begin(const importance_basis& basis) {
         using enum stages_ahead::calibration;
+        const encoding expected{
+            importances_->encoder.value_or(basis.has_text() ? encoder_kind::feedback : encoder_kind::weighted), nullptr,
+            importances_->inputs.value_or(feedback_inputs::quantized)};
+        const auto text = basis.text     ? std::optional(basis.text->windows)
+                          : basis.loaded ? basis.loaded->text()
+                                         : std::nullopt;
+        const std::uint64_t tokens = !text ? 0 : basis.text ? text->used.tokens().size() : text->all().tokens().size();
+        if (seconds_ > 0 && !basis.text)
+            (void)choose(expected, done, {tokens, least_measuring()}, {tokens, most_measuring()});
+        stages_ = stages_of(model_->tensors(), model_->metadata(), target_, expected, {tokens, 0},
+                            {basis.text ? ahead : done, output_});
+        if (output_ == stages_ahead::writing::ahead && !stages_.empty()) stages_.back().written_bytes = written_.bytes;
+        const forecast all = forecast_at(listener_->planned ? speed_for(stages_, threads_) : slow_machine);
+        require_space(all.disk);
+        listener_->plan(all.stages);
+    }
+
+    /// All that begin() found, at this machine's speed.
+    [[nodiscard]] forecast foretold() const { return forecast_at(speed_here(threads_)); }
+
+    /// With what encodes, once there are importances: what lies ahead is less.
+    void encode_with(const encoding& encoding) {
+        if (!listener_->planned) return;
         const auto text = encoding.importances == nullptr ? std::nullopt : encoding.importances->text();
         const std::uint64_t tokens = text ? text->all().tokens().size() : 0;
-        if (seconds_ > 0 && importances_->texts.empty())
-            (void)choose(encoding, done, {tokens, least_measuring()}, {tokens, most_measuring()});
-        tell(encoding, {.calibration = tokens}, done);
+        stages_ = stages_of(model_->tensors(), model_->metadata(), target_, encoding, {tokens, 0},
+                            {stages_ahead::calibration::done, output_});
+        listener_->plan(forecast_at(speed_for(stages_, threads_)).stages);
     }
 
 private:
@@ -162,7 +211,7 @@ private:
         amounts tokens;
         if (most.calibration > 0)
             tokens.calibration = kept(work_folder::importances, most.calibration, &amounts::calibration);
-        const bool runs = is_to_be_measured(target_) || target_.refine > 0;
+        const bool runs = is_to_be_measured(target_) || refines(target_);
         if (runs) tokens.measuring = kept(work_folder::damage, most.measuring, &amounts::measuring);
         listener_->say("time ", duration_text(seconds_), ": calibrating on ", tokens.calibration, " tokens",
                        runs ? concat(", measuring on ", tokens.measuring) : "");
@@ -170,35 +219,42 @@ private:
         return tokens;
     }
 
-    void tell(const encoding& encoding, const amounts& tokens, stages_ahead::calibration calibration) const {
-        if (!listener_->planned) return;
-        plan_stages(
-            *listener_, threads_,
-            stages_of(model_->tensors(), model_->metadata(), target_, encoding, tokens, {calibration, output_}));
+    [[nodiscard]] forecast forecast_at(const machine_speed& speed) const {
+        return forecast_of(stages_, model_->tensors(), model_->metadata(), importances_->memory, {}, threads_,
+                           {files_->folder().path(), written_.folder}, speed);
     }
 
     const any_model* model_;
     target_options target_;
     const importance_options* importances_;
     stages_ahead::writing output_;
+    disk_need written_;  // the file
     double seconds_;
     int threads_;
     work_files* files_;
     const listener* listener_;
+    std::vector<stage_cost> stages_;
 };
 
-/// Throws when what will have to run over a text takes more memory than the options allow.
-inline void require_memory(const any_model& model, const target_options& target, const importance_options& importances,
-                           int threads) {
+/// Throws at what is known to fail in a command with a target or importances, before its first long step: a damage file
+/// that does not fit, no text to measure on or one that is too short, too little memory. What needs no text is checked
+/// by require_plannable.
+inline void require_possible(const any_model& model, const target_options& target,
+                             const importance_options& importances, const importance_basis& basis, int threads,
+                             const any_encoders& formats) {
+    const bool measures = is_to_be_measured(target), measures_plans = refines(target);
+    if (!target.damage.empty() && !measures) (void)load_damage(target.damage, model.stored_tensors(), formats.stored);
+    if (measures || measures_plans) (void)measuring_windows(model.metadata(), target.measuring, basis.held_out(), {});
     const auto require = [&](memory_stage stage, std::uint64_t encoded) {
         (void)tile_memory_of(importances.memory, needs_of(stage, model.metadata(), model.tensors(),
                                                           default_window(model.metadata()), threads, encoded));
     };
-    const bool measures = is_to_be_measured(target);
-    if (measures || target.refine > 0) require(memory_stage::measuring, detail::bytes_of_trial(model.tensors()));
-    if (importances.texts.empty() && importances.encoder != encoder_kind::feedback) return;
-    const bool learns = importances.encoder.value_or(encoder_kind::feedback) == encoder_kind::feedback;
-    require(learns ? memory_stage::learning : memory_stage::running, 0);
+    if (measures || measures_plans) require(memory_stage::measuring, detail::bytes_of_trial(model.tensors()));
+    const bool learns =
+        importances.encoder.value_or(basis.has_text() ? encoder_kind::feedback : encoder_kind::weighted) ==
+        encoder_kind::feedback;
+    if (learns || basis.text) require(learns ? memory_stage::learning : memory_stage::running, 0);
+    require_scratch(importances.memory.scratch);
 }
 
 }  // namespace tessera::app

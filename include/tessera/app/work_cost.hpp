@@ -61,6 +61,7 @@ public:
         layers_ = decoder::work_of_layers(of_token);
         output_ = of_token.back();
         vocabulary_ = static_cast<double>(spec.vocabulary);
+        width_ = static_cast<double>(spec.width);
         if (tied_table(tensors) != nullptr) ++subjects_;  // embedding and output
         heads_ = static_cast<double>(spec.heads * (spec.head_size + spec.value_size) * spec.layers.size());
 
@@ -88,6 +89,9 @@ public:
             }
         }
     }
+
+    /// Numbers of a hidden state.
+    [[nodiscard]] double width() const noexcept { return width_; }
 
     /// Multiply-adds with the weights of all layers, as decoder::token_work counts them.
     [[nodiscard]] double pass(std::uint64_t tokens) const noexcept { return layers_ * static_cast<double>(tokens); }
@@ -168,7 +172,7 @@ private:
     }
     double layers_ = 0, output_ = 0;  // multiply-adds of a token
     double heads_ = 0;                // numbers of all layers' queries and values
-    double vocabulary_ = 0;
+    double vocabulary_ = 0, width_ = 0;
     double weights_ = 0;                // of layers
     double widened_ = 0;                // weights times feedback_widening
     double moved_ = 0;                  // weights times columns, of matrices that are no experts

@@ -5,12 +5,12 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
-#include <initializer_list>
+#include <optional>
 #include <span>
 #include <string_view>
 #include <vector>
 
-#include "tessera/app/listener.hpp"
+#include "tessera/app/memory.hpp"
 #include "tessera/app/work_cost.hpp"
 #include "tessera/calibrate/column_statistics.hpp"
 #include "tessera/core/parallel.hpp"
@@ -44,7 +44,31 @@ private:
 struct stage_cost {
     std::string_view name;
     work_cost cost;
+    std::optional<memory_stage> runs{};  ///< whether the model runs, and for what
+    std::uint64_t encoded_bytes = 0;     ///< of packed tensors that are in memory meanwhile
+    double floats_at_rest = 0;           ///< activations that are kept, most of them
+    double kept_bytes = 0;               ///< in the folder of unfinished work
+    std::uint64_t written_bytes = 0;     ///< of the output
 };
+
+/// Runs a text through a model. States of two layers are on disk for a moment.
+[[nodiscard]] inline stage_cost calibrating(const model_work& model, double tokens, double window) {
+    return {.name = "calibrate",
+            .cost = model.forward(tokens, window),
+            .runs = memory_stage::running,
+            .floats_at_rest = tokens * model.width(),
+            .kept_bytes = 2 * sizeof(float) * tokens * model.width()};
+}
+
+/// Measures so many plans; `trial` bytes of packed tensors are in memory.
+[[nodiscard]] inline stage_cost measuring_plans(std::string_view name, const model_work& model, double tokens,
+                                                double window, std::size_t passes, std::uint64_t trial) {
+    return {.name = name,
+            .cost = model.plans(tokens, window, static_cast<double>(passes)),
+            .runs = memory_stage::measuring,
+            .encoded_bytes = trial,
+            .floats_at_rest = 2 * tokens * model.width()};
+}
 
 namespace detail {
 
@@ -119,18 +143,17 @@ template <class = void>
     return speed;
 }
 
-/// Tells a listener the stages that lie ahead, with the seconds that they will take at this machine's speed.
+/// One that is slower than those of today.
+inline constexpr machine_speed slow_machine{
+    .products = 1e10, .moments = 5e9, .factors = 1e9, .searched = 5e5, .fed_back = 5e5, .compared = 5e7};
+
+/// The speed to foretell stages at: this machine's, or, where even a slow one needs only a moment for them, that of a
+/// slow one, since measuring takes a moment, too.
 template <class = void>
-void plan_stages(const listener& listener, int threads, std::span<const stage_cost> stages) {
-    if (!listener.planned) return;
-    const machine_speed& speed = speed_here(threads);
-    std::vector<planned_stage> planned;
-    for (const stage_cost& stage : stages) planned.push_back({stage.name, speed.seconds(stage.cost)});
-    listener.plan(planned);
-}
-template <class = void>
-void plan_stages(const listener& listener, int threads, std::initializer_list<stage_cost> stages) {
-    plan_stages(listener, threads, std::span(stages.begin(), stages.size()));
+[[nodiscard]] const machine_speed& speed_for(std::span<const stage_cost> stages, int threads) {
+    double seconds = 0;
+    for (const stage_cost& stage : stages) seconds += slow_machine.seconds(stage.cost);
+    return seconds < 2 ? slow_machine : speed_here(threads);
 }
 
 }  // namespace tessera::app

@@ -65,6 +65,7 @@ public:
     }
     /// Where the work for `output` is kept: in the options' folder, else beside the output, else nowhere.
     void keep(const work_options& options, const std::filesystem::path& output) {
+        if (options.nowhere) return;
         options_ = options;
         std::filesystem::path path = options.folder;
         if (path.empty() && !output.empty()) (path = output) += ".work";

@@ -1,0 +1,76 @@
+// What a command will take, told before it starts.
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+#include <filesystem>
+#include <optional>
+#include <span>
+#include <vector>
+
+#include "tessera/app/disk_space.hpp"
+#include "tessera/app/listener.hpp"
+#include "tessera/app/memory.hpp"
+#include "tessera/app/options.hpp"
+#include "tessera/app/texts.hpp"
+#include "tessera/app/work_estimate.hpp"
+#include "tessera/core/metadata.hpp"
+#include "tessera/core/output_rule.hpp"
+#include "tessera/core/tensor_info.hpp"
+
+namespace tessera::app {
+
+/// The stages of a command, and the room on disks that all of them need.
+struct forecast {
+    std::vector<planned_stage> stages{};
+    std::vector<disk_need> disk{};  ///< scratch file, unfinished work, output: those that need any
+};
+
+/// Where a command writes. Empty names: nowhere.
+struct places {
+    std::filesystem::path work{};    ///< the folder of unfinished work
+    std::filesystem::path output{};  ///< the file
+};
+
+/// What the stages take of a machine of this speed, in the memory that the options allow: what does not fit of the
+/// activations goes to the scratch file. Without a window, that of the model by default. Work that an earlier run has
+/// left in its folder is there already.
+[[nodiscard]] inline forecast forecast_of(std::span<const stage_cost> stages, std::span<const tensor_info> tensors,
+                                          const metadata& properties, const memory_options& memory,
+                                          std::optional<std::size_t> window, int threads, const places& where,
+                                          const machine_speed& speed) {
+    const std::uint64_t limit = memory_limit_of(memory);
+    forecast all;
+    std::uint64_t scratch = 0, kept = 0, written = 0;
+    for (const stage_cost& stage : stages) {
+        planned_stage planned{.name = stage.name, .seconds = speed.seconds(stage.cost)};
+        std::uint64_t spilt = 0;
+        if (stage.runs) {
+            const std::uint64_t fixed =
+                needs_of(*stage.runs, properties, tensors, window ? *window : default_window(properties), threads,
+                         stage.encoded_bytes)
+                    .all();
+            const auto at_rest = static_cast<std::uint64_t>(sizeof(float) * stage.floats_at_rest);
+            const std::uint64_t in_memory = std::min(at_rest, limit > fixed ? limit - fixed : 0);
+            planned.memory = fixed + in_memory;
+            spilt = at_rest - in_memory;
+        }
+        const auto kept_now = static_cast<std::uint64_t>(where.work.empty() ? 0.0 : stage.kept_bytes);
+        planned.disk = spilt + kept_now + stage.written_bytes;
+        scratch = std::max(scratch, spilt);
+        kept = std::max(kept, kept_now);
+        written += stage.written_bytes;
+        all.stages.push_back(planned);
+    }
+    const auto add = [&](const std::filesystem::path& folder, std::uint64_t bytes) {
+        if (bytes > 0) all.disk.push_back({folder, bytes});
+    };
+    const std::uint64_t there = where.work.empty() ? 0 : bytes_in(where.work);
+    add(memory.scratch.empty() ? std::filesystem::temp_directory_path() : memory.scratch, scratch);
+    add(where.work, kept - std::min(kept, there));
+    add(where.output.empty() ? std::filesystem::path() : folder_of(where.output),
+        written - std::min(written, there - std::min(kept, there)));
+    return all;
+}
+
+}  // namespace tessera::app
