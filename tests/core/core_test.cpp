@@ -4,6 +4,7 @@
 #include <limits>
 #include <numeric>
 #include <set>
+#include <sstream>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -127,6 +128,28 @@ TEST_CASE("tensor_index finds names and refuses duplicates") {
     CHECK(index.find("c") == tensor_index::npos);
     const std::vector<tensor_info> twins{{.name = "a"}, {.name = "a"}};
     CHECK_THROWS_WITH_AS(tensor_index(twins, "here"), "here: tensor a: wanted unique names, got this one twice", error);
+}
+
+TEST_CASE("messages write numbers as streams do, and bytes as numbers") {
+    const auto streamed = [](const auto&... parts) {
+        std::ostringstream out;
+        (out << ... << parts);
+        return out.str();
+    };
+    const std::string text = "text";
+    CHECK(concat() == "");
+    CHECK(concat(text, ": ", std::string_view("view"), '/', 7, "|", -8L, ", ", std::size_t{9}, true) ==
+          streamed(text, ": ", std::string_view("view"), '/', 7, "|", -8L, ", ", std::size_t{9}, true));
+    CHECK(concat(std::numeric_limits<std::uint64_t>::max(), std::numeric_limits<std::int64_t>::min()) ==
+          "18446744073709551615-9223372036854775808");
+    const double infinity = std::numeric_limits<double>::infinity();
+    for (const double x : {0.0, -0.0, 1.0, 0.1, -1.0 / 3, 4.50355, 999999.5, 1e6, 123456.7, 1e-5, 1.5e-300, 1e300,
+                           5e-324, infinity, -infinity, std::nan("")}) {
+        CAPTURE(x);
+        CHECK(concat(x) == streamed(x));
+        CHECK(concat(static_cast<float>(x)) == streamed(static_cast<float>(x)));
+    }
+    CHECK(concat(std::uint8_t{65}, ' ', std::int8_t{-1}) == "65 -1");
 }
 
 TEST_CASE("metadata keeps order, types and unique keys") {
