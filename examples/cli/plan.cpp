@@ -50,13 +50,14 @@ void print_curve(const std::vector<curve_point>& points) {
 }
 
 void print_curve_json(const std::vector<curve_point>& points) {
-    auto list = nlohmann::ordered_json::array();
+    nlohmann::ordered_json curve{{"points", nlohmann::ordered_json::array()}};
+    auto& list = curve["points"];
     for (const curve_point& p : points) {
         list.push_back(
             {{"bits_per_weight", p.bits_per_weight}, {"file_bytes", p.file_bytes}, {"predicted_kld", nullptr}});
         if (p.damage) list.back()["predicted_kld"] = *p.damage;
     }
-    std::cout << json_text(list);
+    std::cout << json_text("tessera size curve", curve);
 }
 
 }  // namespace

@@ -112,7 +112,7 @@ TEST_CASE("plans are portable unless one asks for more, and every command says w
     CHECK_FALSE(has(portable.out, "warning"));
     CHECK(has(program(folder, small + "--formats newest").out, "warning: not portable: TQ2_0;"));
     const outcome curve = program(folder, "plan fable-3m --damage damage.json --curve --json");
-    CHECK(json::parse(curve.out)[0]["predicted_kld"] > 1e-3);
+    CHECK(json::parse(curve.out)["points"][0]["predicted_kld"] > 1e-3);
 
     // Named by a format, a pin, a mix or a plan, of a plan or of a file.
     CHECK(has(program(folder, "plan fable-3m -f Q4_K --pin ffn_down=TQ1_0 -o p.json").out,
