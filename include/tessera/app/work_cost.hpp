@@ -4,11 +4,7 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
-#include <map>
 #include <span>
-#include <string>
-#include <string_view>
-#include <utility>
 #include <vector>
 
 #include "tessera/core/block_index.hpp"
@@ -16,6 +12,7 @@
 #include "tessera/core/tensor_info.hpp"
 #include "tessera/core/tied_table.hpp"
 #include "tessera/core/token_windows.hpp"
+#include "tessera/decoder/matrix_inputs.hpp"
 #include "tessera/decoder/model_metadata.hpp"
 #include "tessera/decoder/model_spec.hpp"
 #include "tessera/decoder/token_work.hpp"
@@ -65,27 +62,25 @@ public:
         if (tied_table(tensors) != nullptr) ++subjects_;  // embedding and output
         heads_ = static_cast<double>(spec.heads * (spec.head_size + spec.value_size) * spec.layers.size());
 
-        std::map<std::pair<std::size_t, std::string>, input> inputs;  // by layer and what shares an input
         for (const tensor_info& info : tensors) {
             const auto layer = block_index(info.name);
             if (info.name == embedding_name || info.name == output_name) ++subjects_;
             if (!layer || *layer >= spec.layers.size() || select::stays_full_precision(info)) continue;
             const double weights = static_cast<double>(info.weights()), columns = static_cast<double>(info.columns());
             const double matrices = static_cast<double>(matrix_count(info));
-            const double share = matrices > 1 ? used_share : 1.0;
             ++subjects_;
             weights_ += weights;
             widened_ += weights * feedback_widening(columns);
             if (matrices == 1) moved_ += weights * columns;
-            input& shared = inputs[{*layer, input_of(info.name) + std::to_string(info.columns())}];
-            shared = {columns, matrices, matrices * share};
         }
-        for (const auto& [key, in] : inputs) {
-            moments_ += in.used * in.columns * in.columns;
-            factors_ += in.matrices * in.columns * in.columns * in.columns;
-            if (in.matrices == 1) {
-                dense_moments_ += in.columns * in.columns;
-                solves_ += in.columns * in.columns * in.columns;
+        for (const decoder::matrix_input& input : decoder::matrix_inputs(tensors)) {
+            if (input.layer >= spec.layers.size()) continue;
+            const auto columns = static_cast<double>(input.columns), matrices = static_cast<double>(input.matrices);
+            moments_ += (input.matrices > 1 ? matrices * used_share : 1.0) * columns * columns;
+            factors_ += matrices * columns * columns * columns;
+            if (input.matrices == 1) {
+                dense_moments_ += columns * columns;
+                solves_ += columns * columns * columns;
             }
         }
     }
@@ -158,18 +153,6 @@ public:
 private:
     static constexpr double sampled_weights = 65536;
 
-    struct input {
-        double columns, matrices, used;  // `used`: matrices that a token goes through
-    };
-
-    // Tensors of a layer with one key get the same input.
-    [[nodiscard]] static std::string input_of(std::string_view name) {
-        const auto has = [&](std::string_view part) { return name.find(part) != std::string_view::npos; };
-        if (has("ffn_down")) return has("exps") ? "down of experts" : "down";
-        if (has("ffn_")) return has("exps") ? "experts" : "network";
-        return has("_out") || has("attn_kv_b") || has("attn_q_b") ? std::string(name.substr(name.find('.', 4)))
-                                                                  : "mixer";
-    }
     double layers_ = 0, output_ = 0;  // multiply-adds of a token
     double heads_ = 0;                // numbers of all layers' queries and values
     double vocabulary_ = 0, width_ = 0;

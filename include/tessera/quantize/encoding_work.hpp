@@ -3,10 +3,9 @@
 
 #include <cstdint>
 #include <span>
-#include <string>
-#include <string_view>
 
 #include "tessera/core/tensor_info.hpp"
+#include "tessera/decoder/matrix_inputs.hpp"
 
 namespace tessera {
 
@@ -25,15 +24,13 @@ namespace tessera {
     return search_work(tensor) + 0.5 * static_cast<double>(tensor.weights() * tensor.columns());
 }
 
-/// Of second moments of the inputs of some tensors over `tokens` tokens, and of their factors. Tensors that share their
-/// input with one before them are told by their names. Of a stack of matrices a token meets the share `used`.
+/// Of second moments of the inputs of some tensors over `tokens` tokens, and of their factors. Of a stack of matrices a
+/// token meets the share `used`.
 [[nodiscard]] inline double learning_work(std::span<const tensor_info> tensors, std::uint64_t tokens, double used) {
     double work = 0;
-    for (const tensor_info& t : tensors) {
-        const auto part = [&](std::string_view name) { return t.name.find(name) != std::string::npos; };
-        if (t.rows() == 1 || part("attn_k.") || part("attn_v.") || part("ffn_up") || part("token_embd")) continue;
-        const auto columns = static_cast<double>(t.columns()), matrices = static_cast<double>(matrix_count(t));
-        work += columns * columns * static_cast<double>(tokens) / 2 * (matrices > 1 ? matrices * used : 1.0);
+    for (const decoder::matrix_input& input : decoder::matrix_inputs(tensors)) {
+        const auto columns = static_cast<double>(input.columns), matrices = static_cast<double>(input.matrices);
+        work += columns * columns * static_cast<double>(tokens) / 2 * (input.matrices > 1 ? matrices * used : 1.0);
         work += matrices * columns * columns * columns / 6;
     }
     return work;
