@@ -98,6 +98,7 @@ void ablate(const ablate_command& command, const app::any_encoders& formats) {
     terminal_listener tell;
     app::ablate_options options = command.options;
     options.kept_beside = name_here(options.model.path);
+    if (!options.kept_beside.empty()) options.kept_beside += ".ablation";
     if (command.kind == run_kind::dry) {
         const app::forecast all = app::foretell(options, changes_of, tell.listener(), formats);
         aside.reset();

@@ -144,7 +144,7 @@ TEST_CASE("an evaluation that is killed goes on, to the same figures") {
     const outcome refused =
         program(folder, "evaluate fable-3m Q4_0.gguf --text text.txt --windows 1 --work " + work.filename().string());
     CHECK(refused.status == 1);
-    CHECK(has(refused.err, "differs in candidates; --restart or --force begins anew"));
+    CHECK(has(refused.err, "differs in candidates; --restart begins anew"));
 }
 
 TEST_CASE("damage that is measured is not measured again") {

@@ -36,7 +36,7 @@ TEST_CASE("a target size is met from calibration to file, and its predictions ho
     CHECK(other.status == 1);
     CHECK(has(other.err,
               "q.gguf.work/damage.journal: wanted work on the same inputs and options, got some that differs in "
-              "options; --restart or --force begins anew"));
+              "options; --restart begins anew"));
     const outcome made = program(folder, "quantize " + unnamed + "--measure-tokens 512 -o q.gguf");
     REQUIRE(made.status == 0);
     CHECK(has(made.out, "going on from q.gguf.work/damage.json"));

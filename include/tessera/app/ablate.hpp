@@ -176,9 +176,9 @@ template <class Formats = builtin_formats>
                                 const std::function<std::vector<change_rule>(const select::plan&)>& changes_of,
                                 const listener& listener = {}, const any_encoders& formats = any_encoders(Formats{})) {
     options.work.nowhere = true;
-    return detail::begin(options, changes_of, listener, formats, [&](const auto& foretold, const auto&) {
-        return forecast(foretold(speed_here(options.threads)));
-    });
+    return detail::begin(
+        options, changes_of, listener.without_stages(), formats,
+        [&](const auto& foretold, const auto&) { return forecast(foretold(speed_here(options.threads))); });
 }
 
 }  // namespace tessera::app

@@ -194,7 +194,7 @@ template <class Formats = builtin_formats>
 [[nodiscard]] forecast foretell(calibrate_options options, const listener& listener = {},
                                 const any_formats& formats = any_formats(Formats{})) {
     options.work.nowhere = true;
-    return detail::begin(options, listener, formats,
+    return detail::begin(options, listener.without_stages(), formats,
                          [&](const auto&, const auto&, const auto&, const auto&, const auto& foretold) {
                              return forecast(foretold(speed_here(options.threads)));
                          });

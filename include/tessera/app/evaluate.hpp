@@ -247,7 +247,7 @@ template <class Formats = builtin_formats>
 [[nodiscard]] forecast foretell(evaluate_options options, const listener& listener = {},
                                 const any_formats& formats = any_formats(Formats{})) {
     options.work.nowhere = true;
-    return detail::begin(options, listener, formats, [&](const auto& foretold, const auto&) {
+    return detail::begin(options, listener.without_stages(), formats, [&](const auto& foretold, const auto&) {
         return forecast(foretold(speed_here(options.threads)));
     });
 }

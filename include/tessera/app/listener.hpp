@@ -27,6 +27,9 @@ struct listener {
     /// The stages from here to the end, in order: before they begin, and again when more is known of them.
     function_ref<void(std::span<const planned_stage>)> planned = {};
 
+    /// The same, but the stages are not told.
+    [[nodiscard]] listener without_stages() const noexcept { return {progress, said, noted}; }
+
     /// Says the parts as one sentence.
     template <class... Parts>
     void say(const Parts&... parts) const {

@@ -65,8 +65,8 @@ namespace tessera::app {
     }
     if (held_out) return *held_out;
     fail(
-        "measuring: wanted a text (--measure-text FILE) or an importance matrix of tessera calibrate with held-out "
-        "windows, got neither");
+        "measuring: wanted a text (--measure-text FILE) or windows that calibration held out (an importance matrix of "
+        "tessera calibrate, or a --text of more windows), got neither");
 }
 
 /// As many of the windows as the options want for so many passes through the model: by tokens, by the time that the

@@ -287,7 +287,7 @@ template <class Formats = builtin_formats>
                                 const any_encoders& formats = any_encoders(Formats{})) {
     options.work.nowhere = true;
     return detail::begin(
-        options, listener, formats,
+        options, listener.without_stages(), formats,
         [](const auto&, const auto&, const work_ahead& ahead, const auto&) { return ahead.foretold(); });
 }
 

@@ -154,7 +154,7 @@ auto go_on(work_files& files, std::string_view word, Open&& open) -> decltype(op
     try {
         return open();
     } catch (const unfit_work& e) {
-        if (files.rule().existing == existing_file::refuse) fail(e.what(), "; --restart or --force begins anew");
+        if (files.rule().existing == existing_file::refuse) fail(e.what(), "; --restart begins anew");
         files.folder().forget(word);
         return open();
     }
