@@ -60,7 +60,7 @@ TEST_CASE("the README's commands do what it says they print") {
             }
         }
     }
-    CHECK(commands == 8);
+    CHECK(commands == 9);
 }
 
 TEST_CASE("the code in the documentation is that of the examples") {

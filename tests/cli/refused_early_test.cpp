@@ -119,6 +119,7 @@ TEST_CASE("a dry run tells stages, memory and disk, and leaves nothing behind") 
             CHECK(told["stages"][s].at("seconds") > 0);
         }
         CHECK(told.at("memory") > 0);
+        CHECK(told.at("disk") > 0);
     }
     std::size_t files = 0;
     for (const auto& entry : fs::directory_iterator(folder.path())) {

@@ -98,7 +98,7 @@ auto begin(const ablate_options& options,
         static_cast<double>(windows.length()), changes.size() + 2, detail::bytes_of_trial(model.tensors())));
     const auto foretold = [&](const machine_speed& speed) {
         return forecast_of(stages, model.tensors(), model.metadata(), options.importances.memory, {}, options.threads,
-                           {files.folder().path(), {}}, speed);
+                           {files.work_place(), {}}, speed);
     };
     require_space(foretold(slow_machine).disk);
     if (listener.planned) listener.plan(foretold(speed_for(stages, options.threads)).stages);

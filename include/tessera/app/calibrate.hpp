@@ -148,7 +148,7 @@ auto begin(const calibrate_options& options, const listener& listener, const any
     const auto foretold = [&](const machine_speed& speed) {
         return forecast_of(std::span(&stage, 1), model.tensors(), model.metadata(),
                            with_scratch(options.memory, options.output), window, options.threads,
-                           {files.folder().path(), options.output}, speed);
+                           {files.work_place(), options.output}, speed);
     };
     require_space(foretold(slow_machine).disk);
     if (listener.planned) listener.plan(foretold(speed_for(std::span(&stage, 1), options.threads)).stages);

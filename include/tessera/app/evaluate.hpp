@@ -194,7 +194,7 @@ auto begin(const evaluate_options& options, const listener& listener, const any_
     }
     const auto foretold = [&](const machine_speed& speed) {
         return forecast_of(stages, reference.tensors(), reference.metadata(), options.memory, length, options.threads,
-                           {all.files.folder().path(), {}}, speed);
+                           {all.files.work_place(), {}}, speed);
     };
     require_space(foretold(slow_machine).disk);
     if (listener.planned) listener.plan(foretold(speed_for(stages, options.threads)).stages);

@@ -221,7 +221,7 @@ private:
 
     [[nodiscard]] forecast forecast_at(const machine_speed& speed) const {
         return forecast_of(stages_, model_->tensors(), model_->metadata(), importances_->memory, {}, threads_,
-                           {files_->folder().path(), written_.folder}, speed);
+                           {files_->work_place(), written_.folder}, speed);
     }
 
     const any_model* model_;

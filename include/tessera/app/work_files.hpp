@@ -65,11 +65,11 @@ public:
     }
     /// Where the work for `output` is kept: in the options' folder, else beside the output, else nowhere.
     void keep(const work_options& options, const std::filesystem::path& output) {
+        place_ = options.folder;
+        if (place_.empty() && !output.empty()) (place_ = output) += ".work";
         if (options.nowhere) return;
         options_ = options;
-        std::filesystem::path path = options.folder;
-        if (path.empty() && !output.empty()) (path = output) += ".work";
-        folder_ = work_folder(std::move(path));
+        folder_ = work_folder(place_);
         claims_.use_folder(folder_.path());
     }
 
@@ -88,6 +88,8 @@ public:
     /// For files that are kept: ours, and replaced as we like.
     [[nodiscard]] output_rule kept_rule() const { return {rule().inputs, existing_file::replace}; }
     [[nodiscard]] work_folder& folder() noexcept { return folder_; }
+    /// The folder's path, or what it would be if something were kept.
+    [[nodiscard]] const std::filesystem::path& work_place() const noexcept { return place_; }
     /// Removes what was kept, unless the options say that it stays.
     void done() {
         if (options_.keep)
@@ -99,6 +101,7 @@ public:
 private:
     file_claims claims_;
     work_options options_;
+    std::filesystem::path place_;
     work_folder folder_;
 };
 
