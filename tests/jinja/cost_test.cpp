@@ -191,7 +191,7 @@ TEST_CASE("cost: methods") {
          {std::span<const builtin>(string_methods), std::span<const builtin>(mapping_methods),
           std::span<const builtin>(list_methods)})
         for (const builtin& b : table) check_all(check, b, "{{ a.");
-    for (const builtin& b : detail::loop_methods)
+    for (const builtin& b : jinja::detail::loop_methods)
         check_all(check, b, "{% for x in [1, 2] %}{{ loop.", " }}{% endfor %}");
     CHECK(check.count() > 5000);
 }
