@@ -6,12 +6,16 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <cstddef>
 #include <cstring>
 #include <filesystem>
-#include <fstream>
 #include <string>
+#include <string_view>
+#include <system_error>
 
+#include "tessera/core/bytes.hpp"
 #include "tessera/core/error.hpp"
+#include "tessera/core/mapped_file.hpp"
 
 namespace tessera {
 
@@ -46,10 +50,13 @@ inline void note_output(const std::filesystem::path& list, const std::filesystem
 [[nodiscard]] inline bool is_noted(const std::filesystem::path& list, const std::filesystem::path& file) {
     struct ::stat status{};
     if (list.empty() || ::stat(file.c_str(), &status) != 0) return false;
-    const std::string wanted = detail::note_of(status);
-    std::ifstream in(list);
-    for (std::string line; std::getline(in, line);)
-        if (line == wanted && !in.eof()) return true;
+    const std::string wanted = detail::note_of(status) + '\n';
+    std::error_code missing;
+    if (std::filesystem::file_size(list, missing) == 0 || missing) return false;
+    const mapped_file notes(list);
+    const std::string_view lines = as_text(notes.bytes());
+    for (std::size_t at = 0; (at = lines.find(wanted, at)) != lines.npos; ++at)
+        if (at == 0 || lines[at - 1] == '\n') return true;
     return false;
 }
 
