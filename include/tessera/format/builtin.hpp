@@ -35,7 +35,7 @@ using fallback_formats = builtin_formats::fallbacks;
 /// holds them, and nothing here decodes them.
 inline constexpr auto type_layouts = [] {
     std::array<type_layout, stored_formats::size + 2> all{};
-    std::ranges::copy(stored_formats::layouts, all.begin());
+    std::copy(stored_formats::layouts.begin(), stored_formats::layouts.end(), all.begin());
     all[stored_formats::size] = {type_id{9}, "Q8_1", 32, 36};
     all[stored_formats::size + 1] = {type_id{15}, "Q8_K", 256, 292};
     return all;

@@ -63,8 +63,8 @@ inline constexpr engines engines_of = [] {
 }();
 
 [[nodiscard]] constexpr bool is_portable(const engines& runs_on) noexcept {
-    return std::ranges::all_of(std::array{runs_on.cpu, runs_on.cuda, runs_on.metal, runs_on.vulkan},
-                               [](engine_build b) { return b.exists() && b.number <= portable_build.number; });
+    const auto runs = [](engine_build b) { return b.exists() && b.number <= portable_build.number; };
+    return runs(runs_on.cpu) && runs(runs_on.cuda) && runs(runs_on.metal) && runs(runs_on.vulkan);
 }
 
 /// What a file needs that holds several formats.
