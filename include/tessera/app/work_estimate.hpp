@@ -104,16 +104,19 @@ template <class Function>
 /// Measures a little of each kind of work; takes a tenth of a second.
 template <class = void>
 [[nodiscard]] machine_speed measure_speed(int threads) {
-    constexpr std::size_t tokens = 512, columns = 512, rows = 512;
+    constexpr std::size_t tokens = 512, columns = 512;
+    // Products by as many tokens as real work has at a time: weights are decoded once for all of them.
+    constexpr std::size_t many = 2048, rows = 1024;
     memory_source weights;
     weights.add("weight", {columns, rows}, detail::some_numbers(columns * rows));
     const decoder::linear layer{weights.find("weight"), 0, rows, {}};
-    const std::vector<float> numbers = detail::some_numbers(tokens * columns);
-    const decoder::matrix x = Eigen::Map<const decoder::matrix>(numbers.data(), tokens, columns);
+    const std::vector<float> numbers = detail::some_numbers(many * columns);
+    const decoder::matrix all = Eigen::Map<const decoder::matrix>(numbers.data(), many, columns);
+    const decoder::matrix x = all.topRows(tokens);
     machine_speed speed{};
-    decoder::matrix y(tokens, rows);
+    decoder::matrix y(many, rows);
     speed.products =
-        2.0 * tokens * columns * rows / detail::best_seconds([&] { decoder::project(weights, layer, x, y, threads); });
+        2.0 * many * columns * rows / detail::best_seconds([&] { decoder::project(weights, layer, all, y, threads); });
     column_statistics moments;
     speed.moments = 1.0 * tokens * columns * columns / detail::best_seconds([&] { add_gram(moments, x, threads); });
     const auto factor = [&] { return gram_factor(moments.gram, 3 * tokens, {.threads = threads}); };
