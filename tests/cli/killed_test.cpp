@@ -87,6 +87,12 @@ void check_killed(const std::string& command, const std::string& output, unsigne
     CHECK(count.kills > 0);
     CHECK((count.resumed > 0 || count.kills < 3));
     CHECK(read_text(folder / output) == read_text(folder / "whole"));
+    if (fs::exists(folder / (output + ".work"))) {  // killed while it was removed: whoever comes next sweeps it
+        const outcome next = shell(folder, "'" + name + "' " + command + " -o " + output);
+        CHECK(next.status == 1);
+        CHECK(has(next.err, "got a file that exists"));
+        CHECK_FALSE(fs::exists(folder / (output + ".work")));
+    }
 
     // Killed once more, when the output has its name.
     fs::remove(folder / output);

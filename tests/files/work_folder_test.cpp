@@ -68,6 +68,13 @@ TEST_CASE("what is left of work that was done is removed by whoever comes next")
         CHECK(names_in(dir / "x.work") == strings{"lock", "mine"});
     }
     CHECK(names_in(dir / "x.work") == strings{"mine"});
+
+    for (const bool is_locked : {true, false}) {  // killed at its last steps
+        support::fs::create_directory(dir / "y.work");
+        if (is_locked) support::write_text(dir / "y.work/lock", "");
+        work_folder(dir / "y.work").sweep();
+        CHECK_FALSE(support::fs::exists(dir / "y.work"));
+    }
 }
 
 TEST_CASE("a work folder is for nothing else") {

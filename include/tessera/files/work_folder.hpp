@@ -43,7 +43,7 @@ public:
     }
     ~work_folder() {
         if (lock_ < 0) return;
-        if (std::ranges::none_of(words, [&](std::string_view word) { return has_files(word); })) leave();
+        if (!has_work()) leave();
         ::close(lock_);
     }
 
@@ -76,9 +76,11 @@ public:
         if (!path_.empty() && std::filesystem::exists(path_)) open();
     }
 
-    /// Removes what is left of work that was done: its process was killed while it removed the rest.
+    /// Removes what is left of work that was done: its process was killed while it removed the rest. A folder that
+    /// holds no work any more goes when this object does.
     void sweep() {
-        if (!path_.empty() && std::filesystem::exists(path_ / finished)) open();
+        if (path_.empty() || !std::filesystem::exists(path_)) return;
+        if (std::filesystem::exists(path_ / finished) || !has_work()) open();
     }
 
     /// Removes the files whose names begin with one of the words above, for work that begins anew.
@@ -150,6 +152,10 @@ private:
              entry.increment(ignored))
             found = found || is_of(entry->path().filename().string(), word);
         return found;
+    }
+
+    [[nodiscard]] bool has_work() const {
+        return std::ranges::any_of(words, [&](std::string_view word) { return has_files(word); });
     }
 
     // All but the lock; last, what tells that it is worth nothing.
