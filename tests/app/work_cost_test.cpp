@@ -73,11 +73,13 @@ TEST_CASE("cost follows the weights that a token meets") {
 
     // Queries, keys and values share an input, gate and up another.
     const app::work_cost learned = d.feedback(tokens, window);
-    CHECK(learned.moments == doctest::Approx(2 * tokens * (3 * 64 * 64 + 128 * 128)));
-    CHECK(learned.factors == doctest::Approx(2.0 * (3 * 64 * 64 * 64 + 128 * 128 * 128)));
-    CHECK(e.feedback(tokens, window).moments == doctest::Approx(learned.moments));
-    CHECK(e.feedback(tokens, window).factors ==
-          doctest::Approx(2.0 * (2 * 64 * 64 * 64 + 4 * (64 * 64 * 64 + 128 * 128 * 128))));
+    constexpr double squares = 3 * 64 * 64 + 128 * 128, cubes = 3 * 64 * 64 * 64 + 128 * 128 * 128;  // of a layer
+    CHECK(learned.moments == doctest::Approx(2 * (tokens * squares + cubes / 3)));
+    CHECK(learned.factors == doctest::Approx(2 * squares));
+    CHECK(learned.fed_back == doctest::Approx(2 * layer));
+    CHECK(e.feedback(tokens, window).factors == doctest::Approx(2.0 * (2 * 64 * 64 + 4 * (64 * 64 + 128 * 128))));
+    const app::work_cost moved = d.quantized_feedback(tokens, window);
+    CHECK(moved.moments == doctest::Approx(learned.moments + 2 * (2.2 * tokens * squares + cubes / 3 + 2 * cubes)));
     CHECK(d.quantized_feedback(tokens, window).products > learned.products + d.forward(tokens, window).products);
 
     // Three measurements of 16 tensors: half of the layers each, and the output.

@@ -11,6 +11,7 @@
 #include <Eigen/Cholesky>
 
 #include "decoder/tiny_model.hpp"
+#include "tessera/app/work_cost.hpp"
 #include "tessera/calibrate/compensation.hpp"
 #include "tessera/core/function_ref.hpp"
 #include "tessera/core/parallel.hpp"
@@ -259,6 +260,21 @@ TEST_CASE("what is in memory of a text changes no byte") {
             CHECK(same_bytes(wanted.sink, in_tiles(12000, 3).sink));
         }
     }
+}
+
+TEST_CASE("what is kept of a text is as much as is foretold") {
+    const tiny_shape shape = small_shape();
+    const memory_source model = support::make_tiny_model(shape);
+    const auto tokens = support::random_tokens(tokens_in_window * 10, shape.vocabulary);
+    const app::model_work work(model.tensors(), model.metadata());
+    const auto bytes = [&](double floats) { return floats * static_cast<double>(tokens.size() * sizeof(float)); };
+    const auto kept = [&](bool layer_by_layer) {
+        decoder::tile_memory memory({.bytes = 0, .tile_tokens = tokens_in_window});
+        (void)quantized(model, tokens, layer_by_layer, 2, &memory);
+        return static_cast<double>(memory.scratch_bytes());
+    };
+    CHECK(kept(true) == doctest::Approx(bytes(work.states_and_inputs())).epsilon(0.15));
+    CHECK(kept(false) == doctest::Approx(bytes(work.state_and_input())).epsilon(0.15));
 }
 
 TEST_CASE("weights that lie on the grid stay there, whatever the error upstream") {

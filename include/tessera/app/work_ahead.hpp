@@ -87,7 +87,8 @@ template <class = void>
                  .cost = model.damage(measured_tokens, window, static_cast<double>(points), learns ? calibrated : 0.0),
                  .runs = memory_stage::measuring,
                  .encoded_bytes = trial,
-                 .floats_at_rest = model.width() * (3 * measured_tokens + (learns ? calibrated : 0.0))});
+                 .floats_at_rest =
+                     3 * measured_tokens * model.width() + (learns ? calibrated * model.state_and_input() : 0.0)});
         }
         const std::size_t passes = 2 * target.refine + 2;
         if (refines(target))
@@ -97,12 +98,13 @@ template <class = void>
         const bool is_quantized = encoding.inputs == feedback_inputs::quantized;
         const double states = model.width() * calibrated * (is_quantized ? 2 : 1);
         if (learns)
-            stages.push_back({.name = "quantize",
-                              .cost = is_quantized ? model.quantized_feedback(calibrated, window)
-                                                   : model.feedback(calibrated, window),
-                              .runs = memory_stage::learning,
-                              .floats_at_rest = states,
-                              .kept_bytes = 2 * sizeof(float) * states});
+            stages.push_back(
+                {.name = "quantize",
+                 .cost =
+                     is_quantized ? model.quantized_feedback(calibrated, window) : model.feedback(calibrated, window),
+                 .runs = memory_stage::learning,
+                 .floats_at_rest = calibrated * (is_quantized ? model.states_and_inputs() : model.state_and_input()),
+                 .kept_bytes = 2 * sizeof(float) * states});
         else
             stages.push_back({.name = "quantize", .cost = model.search()});
     }

@@ -23,10 +23,10 @@ namespace tessera::app {
 /// Amounts of the kinds of work that take time.
 struct work_cost {
     double products = 0;  ///< floating-point operations of products of activations and weights, of attention too
-    double moments = 0;   ///< the same of sums of x x' and x y'
-    double factors = 0;   ///< the same of triangular factors and solutions
+    double moments = 0;   ///< the same of sums of x x' and x y', and of decompositions and solutions
+    double factors = 0;   ///< pairs of columns of triangular factors, for what these take beside
     double searched = 0;  ///< weights encoded with `weighted`
-    double fed_back = 0;  ///< weights encoded with error feedback, times what their width makes of it (see below)
+    double fed_back = 0;  ///< weights encoded with error feedback, without what moves the columns after them
     double compared = 0;  ///< logits compared with a reference's
     double tried = 0;     ///< sampled weights of which the errors of all formats are found
 
@@ -70,23 +70,35 @@ public:
             const double matrices = static_cast<double>(matrix_count(info));
             ++subjects_;
             weights_ += weights;
-            widened_ += weights * feedback_widening(columns);
-            if (matrices == 1) moved_ += weights * columns;
+            moves_ += weights * columns;
+            if (matrices == 1) dense_moves_ += weights * columns;
         }
+        std::vector<double> inputs(spec.layers.size());
         for (const decoder::matrix_input& input : decoder::matrix_inputs(tensors)) {
             if (input.layer >= spec.layers.size()) continue;
             const auto columns = static_cast<double>(input.columns), matrices = static_cast<double>(input.matrices);
             moments_ += (input.matrices > 1 ? matrices * used_share : 1.0) * columns * columns;
-            factors_ += matrices * columns * columns * columns;
+            squares_ += matrices * columns * columns;
+            cubes_ += matrices * columns * columns * columns;
             if (input.matrices == 1) {
-                dense_moments_ += columns * columns;
-                solves_ += columns * columns * columns;
+                dense_squares_ += columns * columns;
+                dense_cubes_ += columns * columns * columns;
+                inputs[input.layer] += columns;
+                widest_input_ = std::max(widest_input_, columns);
             }
         }
+        for (const double floats : inputs) inputs_of_layer_ = std::max(inputs_of_layer_, floats);
     }
 
     /// Numbers of a hidden state.
     [[nodiscard]] double width() const noexcept { return width_; }
+    /// Numbers that from_text keeps of a token: its hidden state, and one input on its way to a matrix.
+    [[nodiscard]] double state_and_input() const noexcept { return width_ + widest_input_; }
+    /// Those that from_quantized_inputs keeps: hidden states in two models, the original model's inputs of a layer, and
+    /// one input on its way in the quantized model, when those of the matrices before it are gone.
+    [[nodiscard]] double states_and_inputs() const noexcept {
+        return 2 * width_ + std::max(inputs_of_layer_, 2 * widest_input_);
+    }
 
     /// Multiply-adds with the weights of all layers, as decoder::token_work counts them.
     [[nodiscard]] double pass(std::uint64_t tokens) const noexcept { return layers_ * static_cast<double>(tokens); }
@@ -106,15 +118,17 @@ public:
 
     /// Error feedback, with `weighted` beside it and a judge, for texts of so many tokens.
     [[nodiscard]] work_cost feedback(double tokens, double window) const {
-        return forward(tokens, window) +
-               work_cost{
-                   .moments = tokens * moments_, .factors = factors_, .searched = weights_, .fed_back = widened_} +
-               work_cost{.products = 4.0 * moved_};  // e H e' of two candidates
+        return forward(tokens, window) + rounding() +
+               work_cost{.products = 4.0 * moves_,  // e H e' of two candidates
+                         .moments = tokens * moments_ + cubes_ / 3.0,
+                         .factors = squares_,
+                         .searched = weights_};
     }
     /// The same on the inputs that quantized layers leave.
     [[nodiscard]] work_cost quantized_feedback(double tokens, double window) const {
         return feedback(tokens, window) + forward(tokens, window) +
-               work_cost{.products = 2.0 * moved_, .moments = 2.2 * tokens * dense_moments_, .factors = 2.0 * solves_};
+               work_cost{.products = 2.0 * dense_moves_,
+                         .moments = 2.2 * tokens * dense_squares_ + (1.0 / 3.0 + 2.0) * dense_cubes_};
     }
 
     /// A damage table on so many tokens with `points` measurements of every tensor, for an encoder that learns from
@@ -125,7 +139,7 @@ public:
         all += (edits / 2.0) * forward(tokens, window);
         all += edits * (logits(scored) + work_cost{.compared = scored * vocabulary_});
         all += work_cost{.searched = points * weights_, .tried = static_cast<double>(subjects_) * sampled_weights};
-        if (text_tokens > 0) all += feedback(text_tokens, window) + work_cost{.fed_back = (points - 1.0) * widened_};
+        if (text_tokens > 0) all += feedback(text_tokens, window) + (points - 1.0) * rounding();
         return all;
     }
 
@@ -146,21 +160,21 @@ public:
                      static_cast<double>(passes));
     }
 
-    /// Error feedback takes so many times longer in rows of this width than in narrow ones: beside rounding, every
-    /// column's error moves all columns after it.
-    [[nodiscard]] static constexpr double feedback_widening(double columns) noexcept { return 1.0 + columns / 1500.0; }
-
 private:
     static constexpr double sampled_weights = 65536;
+
+    // With error feedback: the errors of a column move the columns after it, half of all in the mean.
+    [[nodiscard]] work_cost rounding() const { return {.products = moves_, .fed_back = weights_}; }
 
     double layers_ = 0, output_ = 0;  // multiply-adds of a token
     double heads_ = 0;                // numbers of all layers' queries and values
     double vocabulary_ = 0, width_ = 0;
-    double weights_ = 0;                // of layers
-    double widened_ = 0;                // weights times feedback_widening
-    double moved_ = 0;                  // weights times columns, of matrices that are no experts
-    double moments_ = 0, factors_ = 0;  // squares and cubes of inputs' widths
-    double dense_moments_ = 0, solves_ = 0;
+    double weights_ = 0;                             // of layers
+    double moves_ = 0, dense_moves_ = 0;             // weights times columns; of matrices that are no experts
+    double moments_ = 0;                             // squares of inputs' widths, by the tokens that each gets
+    double squares_ = 0, cubes_ = 0;                 // of inputs' widths
+    double dense_squares_ = 0, dense_cubes_ = 0;     // of those of matrices that are no experts
+    double widest_input_ = 0, inputs_of_layer_ = 0;  // numbers of a token, of matrices that are no experts
     std::size_t subjects_ = 0;
 };
 

@@ -120,7 +120,10 @@ template <class = void>
     column_statistics moments;
     speed.moments = 1.0 * tokens * columns * columns / detail::best_seconds([&] { add_gram(moments, x, threads); });
     const auto factor = [&] { return gram_factor(moments.gram, 3 * tokens, {.threads = threads}); };
-    speed.factors = 1.0 * columns * columns * columns / detail::best_seconds([&] { static_cast<void>(factor()); });
+    // What a factor takes beside its products, which run as those of moments do.
+    const double of_factor = detail::best_seconds([&] { static_cast<void>(factor()); });
+    constexpr double decomposed = columns * columns * columns / 3.0;
+    speed.factors = columns * columns / std::max(of_factor - decomposed / speed.moments, of_factor / 4);
 
     // What threads do side by side without waiting for each other is measured on one.
     const double team = thread_count(threads);
@@ -134,7 +137,8 @@ template <class = void>
         return team * tile_weights / detail::best_seconds([&] { encode_rows<q4_k>(encoder, tile, known, blocks); });
     };
     speed.searched = encode(weighted{});
-    speed.fed_back = model_work::feedback_widening(columns) * encode(error_feedback{});
+    const double of_weight = 1.0 / encode(error_feedback{});
+    speed.fed_back = 1.0 / std::max(of_weight - columns / speed.products, of_weight / 4);
     constexpr std::size_t vocabulary = 32768;
     kl_divergence divergence;
     speed.compared = team * vocabulary / detail::best_seconds([&] {
@@ -152,7 +156,7 @@ template <class = void>
 
 /// One that is slower than those of today.
 inline constexpr machine_speed slow_machine{
-    .products = 1e10, .moments = 5e9, .factors = 1e9, .searched = 5e5, .fed_back = 5e5, .compared = 5e7};
+    .products = 1e10, .moments = 5e9, .factors = 5e6, .searched = 5e5, .fed_back = 5e5, .compared = 5e7};
 
 /// The speed to foretell stages at: this machine's, or, where even a slow one needs only a moment for them, that of a
 /// slow one, since measuring takes a moment, too.
