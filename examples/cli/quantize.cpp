@@ -1,11 +1,9 @@
 #include <iostream>
-#include <optional>
 #include <string>
 #include <vector>
 
 #include "commands.hpp"
 #include "forecast_report.hpp"
-#include "json_text.hpp"
 #include "plan_report.hpp"
 #include "terminal.hpp"
 #include "tessera/core/printable.hpp"
@@ -47,14 +45,10 @@ void print_gaps(const app::quantization& job) {
 }  // namespace
 
 void quantize(const quantize_command& command, const app::any_encoders& formats) {
-    std::optional<said_on_stderr> aside;
-    if (command.as == printed::json) aside.emplace();
+    if (command.kind == run_kind::dry && (command.as == printed::json || app::runs_before_planning(command.options)))
+        return print_forecast(command.as,
+                              [&](const app::listener& tell) { return app::foretell(command.options, tell, formats); });
     terminal_listener tell;
-    if (command.kind == run_kind::dry && (command.as == printed::json || app::runs_before_planning(command.options))) {
-        const app::forecast all = app::foretell(command.options, tell.listener(), formats);
-        aside.reset();
-        return print_forecast(all, command.as);
-    }
     app::quantization job = app::prepare(command.options, tell.listener(), formats);
     tell.clear();
     if (job.chosen.budget) print_basis(job.plan(), *job.chosen.budget);

@@ -100,8 +100,7 @@ auto begin(const ablate_options& options,
         return forecast_of(stages, model.tensors(), model.metadata(), options.importances.memory, {}, options.threads,
                            {files.work_place(), {}}, speed);
     };
-    require_space(foretold(slow_machine).disk);
-    if (listener.planned) listener.plan(foretold(speed_for(stages, options.threads)).stages);
+    announce(stages, foretold, options.threads, listener);
     return then(foretold, [&]() -> measured_changes {
         const auto loaded =
             obtain_importances(std::move(basis), options.importances, model, files, options.threads, listener);

@@ -150,8 +150,7 @@ auto begin(const calibrate_options& options, const listener& listener, const any
                            with_scratch(options.memory, options.output), window, options.threads,
                            {files.work_place(), options.output}, speed);
     };
-    require_space(foretold(slow_machine).disk);
-    if (listener.planned) listener.plan(foretold(speed_for(std::span(&stage, 1), options.threads)).stages);
+    announce(std::span(&stage, 1), foretold, options.threads, listener);
     return then(files, model, text, memory, foretold);
 }
 

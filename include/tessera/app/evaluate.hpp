@@ -196,8 +196,7 @@ auto begin(const evaluate_options& options, const listener& listener, const any_
         return forecast_of(stages, reference.tensors(), reference.metadata(), options.memory, length, options.threads,
                            {all.files.work_place(), {}}, speed);
     };
-    require_space(foretold(slow_machine).disk);
-    if (listener.planned) listener.plan(foretold(speed_for(stages, options.threads)).stages);
+    announce(stages, foretold, options.threads, listener);
     return then(foretold, [&]() -> evaluation {
         const auto states_of = [&](auto which) { return kept ? std::optional(which(*kept)) : std::nullopt; };
         if (!is_compared)

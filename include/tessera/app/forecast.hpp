@@ -73,4 +73,13 @@ struct places {
     return all;
 }
 
+/// Tells the listener the stages, and throws when there is not enough room on the disks. foretold(speed) is the
+/// forecast of the stages on a machine of this speed.
+template <class Foretold>
+void announce(std::span<const stage_cost> stages, const Foretold& foretold, int threads, const listener& listener) {
+    const forecast all = foretold(listener.planned ? speed_for(stages, threads) : slow_machine);
+    require_space(all.disk);
+    listener.plan(all.stages);
+}
+
 }  // namespace tessera::app

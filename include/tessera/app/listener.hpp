@@ -1,6 +1,7 @@
 // What work tells while it lasts.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <span>
 #include <string_view>
@@ -18,6 +19,17 @@ struct planned_stage {
     std::uint64_t memory = 0;  ///< bytes at its peak; 0: unknown
     std::uint64_t disk = 0;    ///< bytes that it writes
 };
+
+/// All of some stages, one after another: their time, and the most memory and disk that any of them takes.
+[[nodiscard]] inline planned_stage all_of(std::span<const planned_stage> stages) {
+    planned_stage all{.name = "all", .seconds = 0};
+    for (const planned_stage& stage : stages) {
+        all.seconds += stage.seconds;
+        all.memory = std::max(all.memory, stage.memory);
+        all.disk = std::max(all.disk, stage.disk);
+    }
+    return all;
+}
 
 /// Whom a verb tells what it does. All may be empty. They refer to callables that outlive the call.
 struct listener {

@@ -100,21 +100,17 @@ namespace detail {
 // Bytes of the file, as far as they are known before the plan is: 0 if it follows from a divergence.
 [[nodiscard]] inline std::uint64_t expected_bytes(const quantize_options& options, const any_model& model,
                                                   const select::plan& loaded, const any_encoders& formats) {
-    const auto bytes_of = [](const select::plan& plan) {
-        std::uint64_t sum = 0;
-        for (const select::choice& c : plan.choices) sum += c.target.bytes();
-        return sum;
-    };
     const target_options& target = options.target;
-    if (!options.plan.empty()) return bytes_of(loaded);
+    if (!options.plan.empty()) return loaded.bytes();
     if (target.bytes) return *target.bytes;
     if (target.bits_per_weight) return bits_per_weight_limit(*target.bits_per_weight, model.tensors()).bytes;
     if (target.kld) return 0;
-    return bytes_of(plan_by_name(model.tensors(), model.metadata(), options.names,
-                                 options.importances.texts.empty() && options.importances.file.empty()
-                                     ? select::mix_model::importances::absent
-                                     : select::mix_model::importances::present,
-                                 formats));
+    return plan_by_name(model.tensors(), model.metadata(), options.names,
+                        options.importances.texts.empty() && options.importances.file.empty()
+                            ? select::mix_model::importances::absent
+                            : select::mix_model::importances::present,
+                        formats)
+        .bytes();
 }
 
 // All before the first long step; then(job, properties, importances, ahead, basis) goes on.

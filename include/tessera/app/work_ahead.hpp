@@ -164,9 +164,7 @@ public:
         stages_ = stages_of(model_->tensors(), model_->metadata(), target_, expected, {tokens, 0},
                             {basis.text ? ahead : done, output_});
         if (output_ == stages_ahead::writing::ahead && !stages_.empty()) stages_.back().written_bytes = written_.bytes;
-        const forecast all = forecast_at(listener_->planned ? speed_for(stages_, threads_) : slow_machine);
-        require_space(all.disk);
-        listener_->plan(all.stages);
+        announce(stages_, [&](const machine_speed& speed) { return forecast_at(speed); }, threads_, *listener_);
     }
 
     /// All that begin() found, at this machine's speed.
@@ -183,12 +181,11 @@ public:
     }
 
 private:
-    // See default_measure_tokens.
     [[nodiscard]] std::uint64_t least_measuring() const {
-        return target_.measuring.tokens > 0 ? target_.measuring.tokens : 1024;
+        return target_.measuring.tokens > 0 ? target_.measuring.tokens : least_measure_tokens;
     }
     [[nodiscard]] std::uint64_t most_measuring() const {
-        return target_.measuring.tokens > 0 ? target_.measuring.tokens : 16384;
+        return target_.measuring.tokens > 0 ? target_.measuring.tokens : most_measure_tokens;
     }
 
     // The amounts for which there is time, or those of the run that this one goes on from.
