@@ -98,7 +98,9 @@ void ablate(const ablate_command& command, const app::any_encoders& formats) {
     if (!options.kept_beside.empty()) options.kept_beside += ".ablation";
     if (command.kind == run_kind::dry)
         return print_forecast(
-            command.as, [&](const app::listener& tell) { return app::foretell(options, changes_of, tell, formats); });
+            foretold(command.as,
+                     [&](const app::listener& tell) { return app::foretell(options, changes_of, tell, formats); }),
+            command.as);
     std::optional<said_on_stderr> aside;
     if (command.as == printed::json) aside.emplace();
     terminal_listener tell;

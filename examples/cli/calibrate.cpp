@@ -88,8 +88,9 @@ json to_json(const app::calibrate_options& options, const app::calibrated& all) 
 void calibrate(const calibrate_command& command, const app::any_formats& formats) {
     const app::calibrate_options& options = command.options;
     if (command.kind == run_kind::dry)
-        return print_forecast(command.as,
-                              [&](const app::listener& tell) { return app::foretell(options, tell, formats); });
+        return print_forecast(
+            foretold(command.as, [&](const app::listener& tell) { return app::foretell(options, tell, formats); }),
+            command.as);
     app::calibrated all = [&] {
         terminal_listener tell;
         return app::calibrate(options, tell.listener(), formats);

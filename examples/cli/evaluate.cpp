@@ -127,8 +127,9 @@ void evaluate(const evaluate_command& command, const app::any_formats& formats) 
     options.kept_beside = name_here(options.candidates.front());
     if (!options.kept_beside.empty()) options.kept_beside += ".evaluation";
     if (command.kind == run_kind::dry)
-        return print_forecast(command.as,
-                              [&](const app::listener& tell) { return app::foretell(options, tell, formats); });
+        return print_forecast(
+            foretold(command.as, [&](const app::listener& tell) { return app::foretell(options, tell, formats); }),
+            command.as);
     std::optional<said_on_stderr> aside;
     if (command.as == printed::json) aside.emplace();
     app::evaluation all = [&] {

@@ -26,7 +26,9 @@ void print_forecast(const app::forecast& forecast, printed as) {
                               {"memory", stage.memory},
                               {"disk", stage.disk}});
         for (const auto& need : forecast.disk)
-            folders.push_back({{"folder", need.folder.string()}, {"bytes", need.bytes}});
+            folders.push_back({{"folder", need.folder.string()},
+                               {"bytes", need.bytes},
+                               {"at_most", need.bound == app::byte_bound::at_most}});
         std::cout << json_text("tessera forecast", json{{"seconds", all.seconds},
                                                         {"memory", all.memory},
                                                         {"disk", all.disk},
@@ -45,17 +47,14 @@ void print_forecast(const app::forecast& forecast, printed as) {
     std::cout << table;
     for (const auto& need : forecast.disk)
         std::cout << "would write to " << path_text(need.folder.empty() ? "." : need.folder) << ": "
-                  << bytes_text(need.bytes) << '\n';
+                  << (need.bound == app::byte_bound::at_most ? "at most " : "") << bytes_text(need.bytes) << '\n';
 }
 
-void print_forecast(printed as, tessera::function_ref<app::forecast(const app::listener&)> foretell) {
-    const app::forecast all = [&] {
-        std::optional<said_on_stderr> aside;
-        if (as == printed::json) aside.emplace();
-        terminal_listener tell;
-        return foretell(tell.listener());
-    }();
-    print_forecast(all, as);
+app::forecast foretold(printed as, tessera::function_ref<app::forecast(const app::listener&)> foretell) {
+    std::optional<said_on_stderr> aside;
+    if (as == printed::json) aside.emplace();
+    terminal_listener tell;
+    return foretell(tell.listener());
 }
 
 }  // namespace cli

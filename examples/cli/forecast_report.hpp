@@ -11,7 +11,7 @@ namespace cli {
 /// On standard output: stages with time and memory, and what is written where.
 void print_forecast(const app::forecast& forecast, printed as);
 
-/// A dry run: the forecast that foretell(listener) makes. What that says goes to standard error where JSON is printed.
-void print_forecast(printed as, tessera::function_ref<app::forecast(const app::listener&)> foretell);
+/// What foretell(listener) returns for a dry run. What that says goes to standard error where JSON will be printed.
+app::forecast foretold(printed as, tessera::function_ref<app::forecast(const app::listener&)> foretell);
 
 }  // namespace cli

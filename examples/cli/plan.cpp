@@ -67,8 +67,9 @@ void plan(const plan_command& command, const app::any_encoders& formats) {
     options.kept_beside = main_output(options);
     if (command.kind == run_kind::dry) {
         options.target.every_size = command.is_curve;
-        return print_forecast(command.as,
-                              [&](const app::listener& tell) { return app::foretell(options, tell, formats); });
+        return print_forecast(
+            foretold(command.as, [&](const app::listener& tell) { return app::foretell(options, tell, formats); }),
+            command.as);
     }
     std::optional<said_on_stderr> aside;
     if (command.as == printed::json) aside.emplace();

@@ -97,7 +97,7 @@ auto begin(const ablate_options& options,
         "ablate", work, static_cast<double>(std::min<std::uint64_t>(wanted, windows.tokens().size())),
         static_cast<double>(windows.length()), changes.size() + 2, detail::bytes_of_trial(model.tensors())));
     const auto foretold = [&](const machine_speed& speed) {
-        return forecast_of(stages, model.tensors(), model.metadata(), options.importances.memory, {}, options.threads,
+        return forecast_of(stages, model.tensors(), model.metadata(), options.importances.memory, 0, options.threads,
                            {files.work_place(), {}}, speed);
     };
     announce(stages, foretold, options.threads, listener);

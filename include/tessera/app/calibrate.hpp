@@ -100,6 +100,18 @@ namespace detail {
     return sizeof(float) * numbers;
 }
 
+// As many tokens, up to so many, as a model runs over in time.
+[[nodiscard]] inline std::uint64_t tokens_within(double seconds, std::uint64_t most, std::size_t window,
+                                                 const model_work& work, const machine_speed& speed) {
+    const std::uint64_t least = std::min(std::max<std::uint64_t>(least_calibration_tokens, window), most);
+    return amounts_within(seconds, {.calibration = least}, {.calibration = most},
+                          [&](const amounts& tokens) {
+                              return speed.seconds(
+                                  work.forward(static_cast<double>(tokens.calibration), static_cast<double>(window)));
+                          })
+        .calibration;
+}
+
 // All before the model runs; then(files, model, text, memory, foretold) goes on, where foretold(speed) is the forecast.
 template <class Then>
 auto begin(const calibrate_options& options, const listener& listener, const any_formats& formats, Then&& then) {
@@ -118,18 +130,12 @@ auto begin(const calibrate_options& options, const listener& listener, const any
     windows.tokens = calibration_tokens(windows.tokens, model);
     if (options.seconds > 0) {
         const std::uint64_t most = options.windows.tokens > 0 ? windows.tokens : texts.tokens();
-        windows.tokens = kept_number(
-            files, concat(work_folder::calibration, ".tokens"),
-            concat("--time ", options.seconds, " s and a text of ", texts.tokens(), " tokens"), most, [&] {
-                const auto window = static_cast<double>(default_window(model.metadata()));
-                const std::uint64_t least = std::min(least_calibration_tokens, most);
-                return amounts_within(options.seconds, {.calibration = least}, {.calibration = most},
-                                      [&](const amounts& tokens) {
-                                          return speed_here(options.threads)
-                                              .seconds(work.forward(static_cast<double>(tokens.calibration), window));
-                                      })
-                    .calibration;
-            });
+        windows.tokens =
+            kept_number(files, concat(work_folder::calibration, ".tokens"),
+                        concat("--time ", options.seconds, " s and a text of ", texts.tokens(), " tokens"), most, [&] {
+                            return tokens_within(options.seconds, most, window_length(windows.window, model.metadata()),
+                                                 work, speed_here(options.threads));
+                        });
     }
     calibration_text text = cut_calibration_text(texts, model.metadata(), windows, listener);
     require_scratch(options.memory.scratch);

@@ -164,6 +164,19 @@ template <class Model>
     return made;
 }
 
+/// What obtain_importances would return, but without its numbers where the model has to run for them: what plans by
+/// name and the file's metadata need is there.
+[[nodiscard]] inline std::optional<loaded_importances> expected_importances(importance_basis basis,
+                                                                            const importance_options& options) {
+    if (!basis.text) return std::move(basis.loaded);
+    const token_windows& used = basis.text->windows.used;
+    loaded_importances expected;
+    expected.enough_tokens = options.enough_tokens;
+    expected.path = options.texts.front();
+    expected.file = make_imatrix({.windows = used.size(), .window = used.length(), .inputs = {}}, *basis.text);
+    return expected;
+}
+
 /// The encoder the options name, or the best that there is text for. Throws when they name one that lacks its text.
 [[nodiscard]] inline encoding choose_encoding(const importance_options& options,
                                               const loaded_importances* importances) {

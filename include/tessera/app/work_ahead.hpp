@@ -112,8 +112,8 @@ template <class = void>
 /// The stages of a command with a target or texts: chooses how much of the texts it works on, and tells the listener.
 class work_ahead {
 public:
-    /// `seconds` are for all that the command does; 0: no limit. An output has so many bytes. All arguments outlive
-    /// this.
+    /// `seconds` are for all that the command does; 0: no limit. `written` is the output and its bytes. All arguments
+    /// outlive this.
     work_ahead(const any_model& model, const target_options& target, const importance_options& importances,
                stages_ahead::writing output, const disk_need& written, double seconds, int threads, work_files& files,
                const listener& listener)
@@ -163,7 +163,10 @@ public:
             (void)choose(expected, done, {tokens, least_measuring()}, {tokens, most_measuring()});
         stages_ = stages_of(model_->tensors(), model_->metadata(), target_, expected, {tokens, 0},
                             {basis.text ? ahead : done, output_});
-        if (output_ == stages_ahead::writing::ahead && !stages_.empty()) stages_.back().written_bytes = written_.bytes;
+        if (output_ == stages_ahead::writing::ahead && !stages_.empty()) {
+            stages_.back().written_bytes = written_.bytes;
+            stages_.back().written = written_.bound;
+        }
         announce(stages_, [&](const machine_speed& speed) { return forecast_at(speed); }, threads_, *listener_);
     }
 
@@ -217,7 +220,7 @@ private:
     }
 
     [[nodiscard]] forecast forecast_at(const machine_speed& speed) const {
-        return forecast_of(stages_, model_->tensors(), model_->metadata(), importances_->memory, {}, threads_,
+        return forecast_of(stages_, model_->tensors(), model_->metadata(), importances_->memory, 0, threads_,
                            {files_->work_place(), written_.folder}, speed);
     }
 

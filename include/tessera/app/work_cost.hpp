@@ -11,7 +11,6 @@
 #include "tessera/core/metadata.hpp"
 #include "tessera/core/tensor_info.hpp"
 #include "tessera/core/tied_table.hpp"
-#include "tessera/core/token_windows.hpp"
 #include "tessera/decoder/matrix_inputs.hpp"
 #include "tessera/decoder/model_metadata.hpp"
 #include "tessera/decoder/model_spec.hpp"
@@ -95,9 +94,6 @@ public:
     [[nodiscard]] work_cost forward(double tokens, double window) const {
         return {.products = 2.0 * tokens * (layers_ + heads_ * window / 2.0)};
     }
-    [[nodiscard]] work_cost forward(const token_windows& windows) const {
-        return forward(static_cast<double>(windows.tokens().size()), static_cast<double>(windows.length()));
-    }
     /// The output for positions that are scored.
     [[nodiscard]] work_cost logits(double positions) const { return {.products = 2.0 * positions * output_}; }
 
@@ -130,8 +126,8 @@ public:
     }
 
     /// The predictions of two models that have run over a text, compared.
-    [[nodiscard]] work_cost comparison(const token_windows& windows) const {
-        const double scored = static_cast<double>(windows.tokens().size()) / 2.0;
+    [[nodiscard]] work_cost comparison(double tokens) const {
+        const double scored = tokens / 2.0;
         return 2.0 * logits(scored) + work_cost{.compared = scored * vocabulary_};
     }
 
@@ -140,10 +136,6 @@ public:
         const double scored = tokens / 2.0;
         return passes * (forward(tokens, window) + logits(scored) + work_cost{.compared = scored * vocabulary_}) +
                search();
-    }
-    [[nodiscard]] work_cost plans(const token_windows& windows, std::size_t passes) const {
-        return plans(static_cast<double>(windows.tokens().size()), static_cast<double>(windows.length()),
-                     static_cast<double>(passes));
     }
 
     /// Error feedback takes so many times longer in rows of this width than in narrow ones: beside rounding, every

@@ -10,6 +10,7 @@
 #include <string_view>
 #include <vector>
 
+#include "tessera/app/disk_space.hpp"
 #include "tessera/app/memory.hpp"
 #include "tessera/app/work_cost.hpp"
 #include "tessera/calibrate/column_statistics.hpp"
@@ -49,6 +50,7 @@ struct stage_cost {
     double floats_at_rest = 0;           ///< activations that are kept, most of them
     double kept_bytes = 0;               ///< in the folder of unfinished work
     std::uint64_t written_bytes = 0;     ///< of the output
+    byte_bound written = byte_bound::expected;
 };
 
 /// Runs a text through a model. States of two layers are on disk for a moment.
