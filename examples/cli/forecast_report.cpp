@@ -24,7 +24,8 @@ void print_forecast(const app::forecast& forecast, printed as) {
             stages.push_back({{"stage", std::string(stage.name)},
                               {"seconds", stage.seconds},
                               {"memory", stage.memory},
-                              {"disk", stage.disk}});
+                              {"disk", stage.disk},
+                              {"done", stage.done}});
         for (const auto& need : forecast.disk)
             folders.push_back({{"folder", need.folder.string()},
                                {"bytes", need.bytes},
@@ -39,8 +40,8 @@ void print_forecast(const app::forecast& forecast, printed as) {
     text_table table({"stage", ">time", ">peak memory", ">disk"});
     const auto add = [&](const app::planned_stage& stage) {
         const auto size = [](std::uint64_t bytes) { return metric(static_cast<double>(bytes)) + "B"; };
-        table.add({std::string(stage.name), tessera::duration_text(stage.seconds),
-                   stage.memory > 0 ? size(stage.memory) : "", size(stage.disk)});
+        table.add(
+            {std::string(stage.name), time_text(stage), stage.memory > 0 ? size(stage.memory) : "", size(stage.disk)});
     };
     for (const auto& stage : forecast.stages) add(stage);
     add(all);

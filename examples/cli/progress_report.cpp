@@ -83,6 +83,10 @@ std::string metric(double value) {
     return fixed(value, p == 0 || value >= 99.95 ? 0 : value >= 9.995 ? 1 : 2) + " " + std::string(prefixes[p]);
 }
 
+std::string time_text(const tessera::app::planned_stage& stage) {
+    return stage.done >= 1 ? "done" : duration_text(stage.seconds);
+}
+
 std::string rate_text(double rate, std::string_view unit) {
     std::string number = rate < 9.995 ? fixed(rate, rate < 0.1 ? 3 : 2) + ' ' : metric(rate);
     if (number.back() != ' ') number.erase(number.size() - 2, 1);  // "1.23 k" as "1.23k"
@@ -99,7 +103,7 @@ std::string progress_report::plan(std::span<const tessera::app::planned_stage> s
     if (std::exchange(is_foretold_, true) || !is_for_people || all.seconds < worth_telling) return {};
     std::string text = "estimated time: " + duration_text(all.seconds);
     for (std::size_t s = 0; s < stages.size() && stages.size() > 1 && stages.size() <= most_listed; ++s)
-        text += (s == 0 ? " (" : ", ") + tessera::printable(stages[s].name) + " " + duration_text(stages[s].seconds) +
+        text += (s == 0 ? " (" : ", ") + tessera::printable(stages[s].name) + " " + time_text(stages[s]) +
                 (s + 1 == stages.size() ? ")" : "");
     if (all.memory > 0) text += ", peak memory " + metric(static_cast<double>(all.memory)) + "B";
     if (all.disk > 0) text += ", disk " + metric(static_cast<double>(all.disk)) + "B";

@@ -130,12 +130,14 @@ auto begin(const calibrate_options& options, const listener& listener, const any
     windows.tokens = calibration_tokens(windows.tokens, model);
     if (options.seconds > 0) {
         const std::uint64_t most = options.windows.tokens > 0 ? windows.tokens : texts.tokens();
-        windows.tokens =
-            kept_number(files, concat(work_folder::calibration, ".tokens"),
-                        concat("--time ", options.seconds, " s and a text of ", texts.tokens(), " tokens"), most, [&] {
-                            return tokens_within(options.seconds, most, window_length(windows.window, model.metadata()),
-                                                 work, speed_here(options.threads));
-                        });
+        windows.tokens = go_on(files, work_folder::calibration, [&] {
+            return kept_number(
+                files, concat(work_folder::calibration, ".tokens"),
+                concat("--time ", options.seconds, " s and a text of ", texts.tokens(), " tokens"), most, [&] {
+                    return tokens_within(options.seconds, most, window_length(windows.window, model.metadata()), work,
+                                         speed_here(options.threads));
+                });
+        });
     }
     calibration_text text = cut_calibration_text(texts, model.metadata(), windows, listener);
     require_scratch(options.memory.scratch);
@@ -150,6 +152,9 @@ auto begin(const calibrate_options& options, const listener& listener, const any
         text.windows.used.tokens().size() + (text.windows.held_out ? text.windows.held_out->tokens().size() : 0);
     stage_cost stage =
         calibrating(work, static_cast<double>(text.windows.used.tokens().size()), static_cast<double>(window));
+    stage.done = share_done(
+        work.share_of(layers_done(model, text.windows.used, files.left(concat(work_folder::calibration, ".journal")))),
+        1);
     stage.written_bytes = imatrix_bytes(model.tensors(), all_tokens);
     const auto foretold = [&](const machine_speed& speed) {
         return forecast_of(std::span(&stage, 1), model.tensors(), model.metadata(),

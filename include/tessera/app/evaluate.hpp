@@ -218,9 +218,9 @@ auto begin(const evaluate_options& options, const listener& listener, const any_
     });
 
     std::optional<kept_evaluation> kept;
+    const work_identity identity =
+        work_on(reference).add("text", digest().add(windows).value()).add("candidates", digest_of(candidates).value());
     if (!all.files.folder().path().empty()) {
-        work_identity identity = work_on(reference).add("text", digest().add(windows).value());
-        identity.add("candidates", digest_of(candidates).value());
         go_on(all.files, work_folder::evaluation, [&] {
             kept.emplace(all.files.folder().file(concat(work_folder::evaluation, ".journal")), identity,
                          candidates.size());
@@ -229,17 +229,22 @@ auto begin(const evaluate_options& options, const listener& listener, const any_
             listener.say("note: going on from ", printable(all.files.folder().path().string()), ", where ",
                          kept->size(), " models were compared");
     }
-    const auto known = [&](std::size_t candidate) { return kept && kept->find(candidate); };
-    const bool is_compared = kept && kept->size() == candidates.size();
+    const kept_evaluation::left left =
+        kept_evaluation::look(all.files.left(concat(work_folder::evaluation, ".journal")), identity, candidates.size());
+    const bool is_compared = left.is_all_compared();
 
     std::vector<stage_cost> stages;
-    const auto add = [&](const stage_cost& stage) { stages.push_back(stage); };
+    const auto add = [&](stage_cost stage, double done) {
+        stage.done = done;
+        stages.push_back(stage);
+    };
+    const auto done = [&](std::size_t layers) { return share_done(each.share_of(layers), 1); };
     const auto tokens = static_cast<double>(windows.tokens().size());
-    if (!is_compared) add(running("reference", each, tokens, static_cast<double>(length)));
+    const auto window = static_cast<double>(length);
+    add(running("reference", each, tokens, window), is_compared ? 1.0 : done(left.reference_layers));
     for (std::size_t c = 0; c < candidates.size(); ++c) {
-        if (known(c)) continue;
-        add(running("candidate", each, tokens, static_cast<double>(length)));
-        add(comparing_with(each, tokens));
+        add(running("candidate", each, tokens, window), left.is_compared[c] ? 1.0 : done(left.candidate_layers[c]));
+        add(comparing_with(each, tokens), left.is_compared[c] ? 1.0 : 0.0);
     }
     const auto foretold = [&](const machine_speed& speed) {
         return forecast_of(stages, reference.tensors(), reference.metadata(), options.memory, length, options.threads,
@@ -256,7 +261,7 @@ auto begin(const evaluate_options& options, const listener& listener, const any_
         std::vector<float> first_of_pair;
         for (std::size_t c = 0; c < candidates.size(); ++c) {
             const kl_divergence measured = about(options.candidates[c], [&] {
-                if (known(c)) return *kept->find(c);
+                if (kept && kept->find(c)) return *kept->find(c);
                 scored_model<any_model> candidate("candidate", candidates[c], options.threads);
                 const auto states = states_of([c](const kept_evaluation& all) { return all.candidate(c); });
                 detail::run_kept(candidate, windows, states, listener, memory);

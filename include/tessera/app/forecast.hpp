@@ -42,7 +42,11 @@ struct places {
     std::uint64_t scratch = 0, kept = 0, written = 0;
     byte_bound bound = byte_bound::expected;
     for (const stage_cost& stage : stages) {
-        planned_stage planned{.name = stage.name, .seconds = speed.seconds(stage.cost)};
+        planned_stage planned{.name = stage.name, .seconds = stage.seconds_left(speed), .done = stage.done};
+        if (stage.done >= 1) {
+            all.stages.push_back(planned);
+            continue;
+        }
         std::uint64_t spilt = 0;
         if (stage.runs) {
             const std::uint64_t fixed = needs_of(*stage.runs, properties, tensors, window_length(window, properties),

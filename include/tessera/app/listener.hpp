@@ -12,12 +12,13 @@
 
 namespace tessera::app {
 
-/// A stage that a verb will come to, and what it is estimated to take.
+/// A stage that a verb will come to, and what it, or what is left of it, is estimated to take.
 struct planned_stage {
     std::string_view name;
     double seconds;
     std::uint64_t memory = 0;  ///< bytes at its peak; 0: unknown
     std::uint64_t disk = 0;    ///< bytes that it writes
+    double done = 0;           ///< the share that an earlier run has left; 1: all
 };
 
 /// All of some stages, one after another: their time, and the most memory and disk that any of them takes.

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <numeric>
 #include <span>
 #include <vector>
 
@@ -55,6 +56,7 @@ public:
         const double used_share = spec.experts.used_share();
         const std::vector<double> of_token = decoder::token_work(tensors, spec.layers.size(), used_share);
         layers_ = decoder::work_of_layers(of_token);
+        of_layers_.assign(of_token.begin(), of_token.end() - 1);
         output_ = of_token.back();
         vocabulary_ = static_cast<double>(spec.vocabulary);
         width_ = static_cast<double>(spec.width);
@@ -89,6 +91,15 @@ public:
 
     /// Multiply-adds with the weights of all layers, as decoder::token_work counts them.
     [[nodiscard]] double pass(std::uint64_t tokens) const noexcept { return layers_ * static_cast<double>(tokens); }
+
+    /// What a damage table has an entry for, borrowed ones left out.
+    [[nodiscard]] std::size_t subjects() const noexcept { return subjects_; }
+
+    /// How much of a pass the first so many layers are.
+    [[nodiscard]] double share_of(std::size_t first_layers) const noexcept {
+        const auto end = of_layers_.begin() + static_cast<std::ptrdiff_t>(std::min(first_layers, of_layers_.size()));
+        return layers_ > 0 ? std::accumulate(of_layers_.begin(), end, 0.0) / layers_ : 0.0;
+    }
 
     /// All layers, without the output.
     [[nodiscard]] work_cost forward(double tokens, double window) const {
@@ -146,7 +157,8 @@ private:
     static constexpr double sampled_weights = 65536;
 
     double layers_ = 0, output_ = 0;  // multiply-adds of a token
-    double heads_ = 0;                // numbers of all layers' queries and values
+    std::vector<double> of_layers_;
+    double heads_ = 0;  // numbers of all layers' queries and values
     double vocabulary_ = 0, width_ = 0;
     double weights_ = 0;                // of layers
     double widened_ = 0;                // weights times feedback_widening
