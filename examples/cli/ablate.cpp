@@ -64,8 +64,6 @@ std::string signed_text(double value, int digits) { return (value >= 0 ? "+" : "
 }  // namespace
 
 void ablate(const ablate_command& command, const app::any_encoders& formats) {
-    std::optional<said_on_stderr> aside;
-    if (command.as == printed::json) aside.emplace();
     const auto menu = select::parse_menu(command.menu, formats.layouts, formats.portable()).formats;
 
     struct question {
@@ -95,15 +93,17 @@ void ablate(const ablate_command& command, const app::any_encoders& formats) {
         }
         return changes;
     };
-    terminal_listener tell;
     app::ablate_options options = command.options;
     options.kept_beside = name_here(options.model.path);
     if (!options.kept_beside.empty()) options.kept_beside += ".ablation";
-    if (command.kind == run_kind::dry) {
-        const app::forecast all = app::foretell(options, changes_of, tell.listener(), formats);
-        aside.reset();
-        return print_forecast(all, command.as);
-    }
+    if (command.kind == run_kind::dry)
+        return print_forecast(
+            foretold(command.as,
+                     [&](const app::listener& tell) { return app::foretell(options, changes_of, tell, formats); }),
+            command.as);
+    std::optional<said_on_stderr> aside;
+    if (command.as == printed::json) aside.emplace();
+    terminal_listener tell;
     const app::measured_changes measured = app::ablate(options, changes_of, tell.listener(), formats);
     tell.clear();
 

@@ -1,6 +1,5 @@
 #include <filesystem>
 #include <iostream>
-#include <optional>
 #include <string>
 
 #include <nlohmann/json.hpp>
@@ -88,14 +87,10 @@ json to_json(const app::calibrate_options& options, const app::calibrated& all) 
 
 void calibrate(const calibrate_command& command, const app::any_formats& formats) {
     const app::calibrate_options& options = command.options;
-    if (command.kind == run_kind::dry) {
-        std::optional<said_on_stderr> aside;
-        if (command.as == printed::json) aside.emplace();
-        terminal_listener tell;
-        const app::forecast all = app::foretell(options, tell.listener(), formats);
-        aside.reset();
-        return print_forecast(all, command.as);
-    }
+    if (command.kind == run_kind::dry)
+        return print_forecast(
+            foretold(command.as, [&](const app::listener& tell) { return app::foretell(options, tell, formats); }),
+            command.as);
     app::calibrated all = [&] {
         terminal_listener tell;
         return app::calibrate(options, tell.listener(), formats);

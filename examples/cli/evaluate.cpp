@@ -123,17 +123,15 @@ void print(const app::evaluation& all, const app::evaluate_options& options, pri
 }  // namespace
 
 void evaluate(const evaluate_command& command, const app::any_formats& formats) {
-    std::optional<said_on_stderr> aside;
-    if (command.as == printed::json) aside.emplace();
     app::evaluate_options options = command.options;
     options.kept_beside = name_here(options.candidates.front());
     if (!options.kept_beside.empty()) options.kept_beside += ".evaluation";
-    if (command.kind == run_kind::dry) {
-        terminal_listener tell;
-        const app::forecast all = app::foretell(options, tell.listener(), formats);
-        aside.reset();
-        return print_forecast(all, command.as);
-    }
+    if (command.kind == run_kind::dry)
+        return print_forecast(
+            foretold(command.as, [&](const app::listener& tell) { return app::foretell(options, tell, formats); }),
+            command.as);
+    std::optional<said_on_stderr> aside;
+    if (command.as == printed::json) aside.emplace();
     app::evaluation all = [&] {
         terminal_listener tell;
         return app::evaluate(options, tell.listener(), formats);

@@ -233,7 +233,8 @@ void add_output(CLI::App& command, app::output_options& output, run_kind& kind) 
         ->type_name("FILE");
     command.add_flag_callback(
         "--dry-run", [&kind] { kind = run_kind::dry; },
-        "Print the plan and the exact size, or what it takes to find the plan; do and write nothing");
+        "Print the plan and the exact size, where no model has to run to find them, and what long work\n"
+        "takes; do and write nothing");
     add_threads(command, output.threads);
     add_progress(command);
 }

@@ -63,17 +63,17 @@ void print_curve_json(const std::vector<curve_point>& points) {
 }  // namespace
 
 void plan(const plan_command& command, const app::any_encoders& formats) {
-    std::optional<said_on_stderr> aside;
-    if (command.as == printed::json) aside.emplace();
     app::plan_options options = command.options;
     options.kept_beside = main_output(options);
-    terminal_listener tell;
     if (command.kind == run_kind::dry) {
         options.target.every_size = command.is_curve;
-        const app::forecast all = app::foretell(options, tell.listener(), formats);
-        aside.reset();
-        return print_forecast(all, command.as);
+        return print_forecast(
+            foretold(command.as, [&](const app::listener& tell) { return app::foretell(options, tell, formats); }),
+            command.as);
     }
+    std::optional<said_on_stderr> aside;
+    if (command.as == printed::json) aside.emplace();
+    terminal_listener tell;
     if (command.is_curve) {
         app::plans_made made = app::plan_curve(options, curve_points, tell.listener(), formats);
         tell.clear();

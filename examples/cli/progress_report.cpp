@@ -1,6 +1,5 @@
 #include "progress_report.hpp"
 
-#include <algorithm>
 #include <array>
 #include <cstdint>
 #include <optional>
@@ -10,6 +9,7 @@
 #include <nlohmann/json.hpp>
 
 #include "terminal.hpp"
+#include "tessera/app/listener.hpp"
 #include "tessera/core/duration.hpp"
 #include "tessera/core/printable.hpp"
 #include "tessera/json/text.hpp"
@@ -83,6 +83,10 @@ std::string metric(double value) {
     return fixed(value, p == 0 || value >= 99.95 ? 0 : value >= 9.995 ? 1 : 2) + " " + std::string(prefixes[p]);
 }
 
+std::string time_text(const tessera::app::planned_stage& stage) {
+    return stage.done >= 1 ? "done" : duration_text(stage.seconds);
+}
+
 std::string rate_text(double rate, std::string_view unit) {
     std::string number = rate < 9.995 ? fixed(rate, rate < 0.1 ? 3 : 2) + ' ' : metric(rate);
     if (number.back() != ' ') number.erase(number.size() - 2, 1);  // "1.23 k" as "1.23k"
@@ -94,21 +98,15 @@ std::string progress_report::plan(std::span<const tessera::app::planned_stage> s
     estimator_.plan(stages);
     constexpr double worth_telling = 10;
     constexpr std::size_t most_listed = 6;
-    double seconds = 0;
-    for (const auto& stage : stages) seconds += stage.seconds;
+    const tessera::app::planned_stage all = tessera::app::all_of(stages);
     const bool is_for_people = style_ == progress_style::bar || style_ == progress_style::lines;
-    if (std::exchange(is_foretold_, true) || !is_for_people || seconds < worth_telling) return {};
-    std::string text = "estimated time: " + duration_text(seconds);
+    if (std::exchange(is_foretold_, true) || !is_for_people || all.seconds < worth_telling) return {};
+    std::string text = "estimated time: " + duration_text(all.seconds);
     for (std::size_t s = 0; s < stages.size() && stages.size() > 1 && stages.size() <= most_listed; ++s)
-        text += (s == 0 ? " (" : ", ") + tessera::printable(stages[s].name) + " " + duration_text(stages[s].seconds) +
+        text += (s == 0 ? " (" : ", ") + tessera::printable(stages[s].name) + " " + time_text(stages[s]) +
                 (s + 1 == stages.size() ? ")" : "");
-    std::uint64_t memory = 0, disk = 0;
-    for (const auto& stage : stages) {
-        memory = std::max(memory, stage.memory);
-        disk = std::max(disk, stage.disk);
-    }
-    if (memory > 0) text += ", peak memory " + metric(static_cast<double>(memory)) + "B";
-    if (disk > 0) text += ", disk " + metric(static_cast<double>(disk)) + "B";
+    if (all.memory > 0) text += ", peak memory " + metric(static_cast<double>(all.memory)) + "B";
+    if (all.disk > 0) text += ", disk " + metric(static_cast<double>(all.disk)) + "B";
     return clear() + text + '\n';
 }
 

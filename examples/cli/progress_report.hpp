@@ -28,6 +28,9 @@ std::string metric(double value);
 /// "1.23k tokens/s"
 std::string rate_text(double rate, std::string_view unit);
 
+/// "2:03", or "done": what a stage will take.
+std::string time_text(const tessera::app::planned_stage& stage);
+
 /// Makes text of reports. Knows no clock and no stream: times are given, in seconds, and what is to be written is
 /// returned.
 class progress_report {

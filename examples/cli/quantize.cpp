@@ -1,11 +1,11 @@
 #include <iostream>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "commands.hpp"
 #include "forecast_report.hpp"
-#include "json_text.hpp"
 #include "plan_report.hpp"
 #include "terminal.hpp"
 #include "tessera/core/printable.hpp"
@@ -44,22 +44,33 @@ void print_gaps(const app::quantization& job) {
     }
 }
 
+// A dry run.
+void foretell(const quantize_command& command, const app::any_encoders& formats) {
+    std::optional<app::quantization> job;
+    const app::forecast all = foretold(command.as, [&](const app::listener& tell) {
+        app::foretold_quantization known = app::foretell(command.options, tell, formats);
+        if (known.planned) job.emplace(std::move(*known.planned));
+        return std::move(known.all);
+    });
+    if (job && command.as == printed::text) {
+        if (job->chosen.budget) print_basis(job->plan(), *job->chosen.budget);
+        if (command.options.importances.texts.empty()) print_gaps(*job);
+        print_planned(*job, formats);
+        std::cout << '\n';
+    }
+    print_forecast(all, command.as);
+}
+
 }  // namespace
 
 void quantize(const quantize_command& command, const app::any_encoders& formats) {
-    std::optional<said_on_stderr> aside;
-    if (command.as == printed::json) aside.emplace();
+    if (command.kind == run_kind::dry) return foretell(command, formats);
     terminal_listener tell;
-    if (command.kind == run_kind::dry && (command.as == printed::json || app::runs_before_planning(command.options))) {
-        const app::forecast all = app::foretell(command.options, tell.listener(), formats);
-        aside.reset();
-        return print_forecast(all, command.as);
-    }
     app::quantization job = app::prepare(command.options, tell.listener(), formats);
     tell.clear();
     if (job.chosen.budget) print_basis(job.plan(), *job.chosen.budget);
     print_gaps(job);
-    write_model(job, command.kind, command.options.report, formats, tell);
+    write_model(job, command.options.report, formats, tell);
     job.files.done();
 }
 

@@ -289,6 +289,7 @@ void add_evaluate(CLI::App& program, cli::evaluate_command& run, const any_encod
     command->add_option("--windows", options.window_limit, "Windows to use (default: all that the text has)")
         ->check(CLI::Range(std::size_t{1}, std::size_t{1} << 32).description(""))
         ->type_name("N");
+    cli::add_time(*command, options.seconds, "Time it may take, such as 10m: as much of the text as fits");
     command->add_flag_callback(
         "--pairs", [&options] { options.compare = app::comparing::pairs; },
         "Candidates come in pairs, of the same size for example: how much the second's divergence is of the first's");

@@ -11,23 +11,23 @@
 
 namespace cli {
 
-void write_model(app::quantization& job, run_kind kind, const std::filesystem::path& report_path,
-                 const app::any_encoders& formats, terminal_listener& tell) {
+void print_planned(const app::quantization& job, const app::any_encoders& formats) {
+    const tessera::select::plan& plan = job.plan();
+    const app::stored_model stored = app::stored_as(job, formats);
+    print_tensors(plan);
+    print_formats(plan);
+    print_notes(plan);
+    print_prediction(plan);
+    print_needs(formats.needs_of(stored.tensors));
+    std::cout << "would write " << path_text(job.output.path) << ": " << size_text(plan, stored.file_bytes()) << '\n';
+}
+
+void write_model(app::quantization& job, const std::filesystem::path& report_path, const app::any_encoders& formats,
+                 terminal_listener& tell) {
     const tessera::select::plan& plan = job.plan();
     const app::stored_model stored = app::stored_as(job, formats);
     const std::string size = size_text(plan, stored.file_bytes());
-    const auto needs = formats.needs_of(stored.tensors);
-    if (kind == run_kind::dry) {
-        print_tensors(plan);
-        print_formats(plan);
-        print_notes(plan);
-        print_prediction(plan);
-        print_needs(needs);
-        std::cout << "would write " << path_text(job.output.path) << ": " << size << '\n';
-        return;
-    }
-
-    print_needs(needs);  // before the work, for whom that is too much
+    print_needs(formats.needs_of(stored.tensors));  // before the work, for whom that is too much
     const auto started = std::chrono::steady_clock::now();
     const encoding_report report{job.encoder, job.inputs, app::write(job, tell.listener(), formats)};
     tell.clear();

@@ -89,6 +89,16 @@ TEST_CASE("a number that the clock decided is that of the run that is gone on fr
     };
     CHECK(number(5, "--time 60 s") == 5);
     CHECK(number(7, "--time 60 s") == 5);
+    {  // A run that keeps nothing goes by it, too, unless it is to begin anew.
+        const auto dry = [&](bool restart) {
+            app::work_files none(existing_file::refuse);
+            none.keep({.restart = restart, .nowhere = true}, folder / "out.gguf");
+            none.check();
+            return app::kept_number(none, "damage.tokens", "--time 60 s", 100, [] { return 9u; });
+        };
+        CHECK(dry(false) == 5);
+        CHECK(dry(true) == 9);
+    }
     CHECK_THROWS_AS((void)number(7, "--time 90 s"), unfit_work);
     files.folder().forget("damage");
     CHECK(number(7, "--time 90 s") == 7);

@@ -26,6 +26,8 @@ TEST_CASE("what is written to one file system is added up and compared with what
     CHECK(asked == std::vector{folder.path()});
     CHECK(support::message_of<error>([&] { app::require_space(needs, free_of(11)); }) ==
           folder.path().string() + ": wanted 0.00 GiB of free space for what will be written there, got 0.00 GiB");
+    const std::vector<app::disk_need> perhaps{{folder.path(), 12}, {folder.path(), 1000, app::byte_bound::at_most}};
+    CHECK_NOTHROW(app::require_space(perhaps, free_of(12)));
     const std::vector<app::disk_need> nothing{{folder.path(), 0}};
     CHECK_NOTHROW(app::require_space(nothing, free_of(0)));
 }

@@ -112,3 +112,18 @@ TEST_CASE("stages of one name come one after the other; one that was not needed 
     CHECK(estimate(3, report("compare", 0, 10)).stages == 5);
     CHECK(estimate(3, report("elsewhere", 0, 10)).stages == 0);
 }
+
+TEST_CASE("what an earlier run has left of the stages is not waited for") {
+    time_estimator estimate;
+    const std::array<planned_stage, 4> all{{{.name = "candidate", .seconds = 0, .done = 1},
+                                            {.name = "compare", .seconds = 0, .done = 1},
+                                            {.name = "candidate", .seconds = 30, .done = 0.7},
+                                            {.name = "compare", .seconds = 15}}};
+    estimate.plan(all);
+    (void)estimate(0, report("candidate", 700, 1000));
+    const time_estimate t = estimate(10, report("candidate", 800, 1000));
+    CHECK(t.stage == 3);
+    CHECK(t.stages == 4);
+    CHECK(t.left.value() == doctest::Approx(20));
+    CHECK(t.all_left.value() == doctest::Approx(20 + 15));  // the 300 that were left: 30 seconds, as planned
+}

@@ -1,5 +1,6 @@
 // What long work costs, foretold.
 #include <cmath>
+#include <cstddef>
 #include <cstdint>
 #include <initializer_list>
 #include <string>
@@ -7,8 +8,12 @@
 
 #include <doctest/doctest.h>
 
+#include "tessera/app/calibrate.hpp"
+#include "tessera/app/evaluate.hpp"
+#include "tessera/app/forecast.hpp"
 #include "tessera/app/work_cost.hpp"
 #include "tessera/app/work_estimate.hpp"
+#include "tessera/core/error.hpp"
 #include "tessera/tensor/memory.hpp"
 
 using namespace tessera;
@@ -87,6 +92,77 @@ TEST_CASE("cost follows the weights that a token meets") {
     CHECK(measured.products ==
           doctest::Approx((2 + 24) * d.forward(tokens, window).products + (1 + 48) * d.logits(tokens / 2).products));
     CHECK(measured.compared == doctest::Approx(48 * tokens / 2 * 96));
+}
+
+TEST_CASE("layers have their shares of a pass") {
+    const memory_source model = some_model(false);
+    const app::model_work work(model.tensors(), model.metadata());
+    CHECK(work.share_of(0) == 0);
+    CHECK(work.share_of(1) == doctest::Approx(0.5));
+    CHECK(work.share_of(2) == doctest::Approx(1));
+    CHECK(work.share_of(99) == doctest::Approx(1));
+    CHECK(work.subjects() == 16);
+    CHECK(app::share_done(3, 4) == 0.75);
+    CHECK(app::share_done(5, 4) < 1);
+    CHECK(app::share_done(0, 0) == 0);
+}
+
+TEST_CASE("the stages of work that is gone on with take what is left") {
+    const memory_source model = some_model(false);
+    const app::model_work work(model.tensors(), model.metadata());
+    std::vector<app::stage_cost> stages(3, app::calibrating(work, 10000, 100));
+    stages[1].done = 0.75;
+    stages[2].done = 1;
+    const app::machine_speed& speed = app::slow_machine;
+    const app::forecast all =
+        app::forecast_of(stages, model.tensors(), model.metadata(), {.bytes = 1u << 30}, 100, 1, {}, speed);
+    REQUIRE(all.stages.size() == 3);
+    CHECK(all.stages[0].seconds == doctest::Approx(speed.seconds(work.forward(10000, 100))));
+    CHECK(all.stages[1].seconds == doctest::Approx(0.25 * all.stages[0].seconds));
+    CHECK(all.stages[1].memory > 0);
+    CHECK(all.stages[2].seconds == 0);
+    CHECK(all.stages[2].memory == 0);
+    CHECK(all.stages[2].done == 1);
+}
+
+TEST_CASE("the tokens that fit into a time follow the window") {
+    const memory_source model = some_model(false);
+    const app::model_work work(model.tensors(), model.metadata());
+    const app::machine_speed& speed = app::slow_machine;
+    const auto seconds = [&](std::uint64_t tokens, std::size_t window) {
+        return speed.seconds(work.forward(static_cast<double>(tokens), static_cast<double>(window)));
+    };
+    const double limit = seconds(100'000, 512);
+    for (const std::size_t window : {64u, 512u, 4096u}) {
+        CAPTURE(window);
+        const std::uint64_t tokens = app::detail::tokens_within(limit, 10'000'000, window, work, speed);
+        CHECK(seconds(tokens, window) <= limit);
+        CHECK(seconds(tokens + 1, window) > limit);
+    }
+    CHECK(app::detail::tokens_within(limit, 5000, 512, work, speed) == 5000);
+    // At least one window.
+    CHECK(app::detail::tokens_within(seconds(1u << 15, 1u << 15), 10'000'000, 1u << 15, work, speed) == 1u << 15);
+    CHECK_THROWS_WITH_AS((void)app::detail::tokens_within(seconds(1000, 512), 10'000'000, 512, work, speed),
+                         doctest::Contains("--time: wanted at least"), error);
+}
+
+TEST_CASE("the windows that models are compared on in a time") {
+    const memory_source model = some_model(false);
+    const app::model_work work(model.tensors(), model.metadata());
+    const app::machine_speed& speed = app::slow_machine;
+    const auto seconds = [&](double windows, double candidates) {
+        const double tokens = 512 * windows;
+        return speed.seconds((1 + candidates) * work.forward(tokens, 512) + candidates * work.comparison(tokens));
+    };
+    const auto within = [&](double limit, std::size_t most, std::size_t candidates) {
+        return app::detail::windows_within(limit, most, 512, candidates, work, speed);
+    };
+    CHECK(within(seconds(40.5, 1), 1000, 1) == 40);
+    CHECK(within(seconds(40.5, 3), 1000, 3) == 40);
+    CHECK(within(seconds(40.5, 3), 30, 3) == 30);
+    CHECK(within(seconds(2.5, 1), 1000, 1) == 2);  // as few as figures are worth something of
+    CHECK_THROWS_WITH_AS((void)within(seconds(1.5, 1), 1000, 1), doctest::Contains("--time: wanted at least"), error);
+    CHECK(within(seconds(1.5, 1), 1, 1) == 1);  // all there is
 }
 
 TEST_CASE("seconds follow from the machine's speed") {

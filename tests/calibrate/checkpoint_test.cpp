@@ -73,6 +73,9 @@ TEST_CASE("a checkpoint goes on with the latest states, and the statistics of th
             .add(layer, std::vector{some_input(layer)}, some_state(static_cast<float>(layer + 1)));
     using strings = std::vector<std::string>;
     CHECK(support::names_in(folder.path()) == strings{"checkpoint", "checkpoint.states-3"});
+    CHECK(calibration_checkpoint::layers_in(path, some_work) == 3);
+    CHECK(calibration_checkpoint::layers_in(path, work_identity().add("model", 8)) == 0);
+    CHECK(calibration_checkpoint::layers_in(folder / "none", some_work) == 0);
     CHECK(resumed() == 3);
     CHECK(resumed(8) == 0);  // states of other embeddings
     // States that were not saved any more: the layer is done again, and noted again.

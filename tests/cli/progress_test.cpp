@@ -77,6 +77,14 @@ TEST_CASE("rates and durations have sensible units") {
     CHECK(cli::rate_text(7e9, "weights") == "7.00G weights/s");
 }
 
+TEST_CASE("what is told before the work says which stages are done") {
+    const std::array<planned_stage, 3> plan{{{.name = "calibrate", .seconds = 0, .done = 1},
+                                             {.name = "measure", .seconds = 100, .done = 0.5},
+                                             {.name = "quantize", .seconds = 50}}};
+    CHECK(progress_report(progress_style::lines).plan(plan) ==
+          "estimated time: 2:30 (calibrate done, measure 1:40, quantize 0:50)\n");
+}
+
 TEST_CASE("a log gets a line at the beginning and the end of a stage, and one a minute between") {
     progress_report log(progress_style::lines);
     const std::array<planned_stage, 2> plan{{{"calibrate", 100}, {"quantize", 50}}};

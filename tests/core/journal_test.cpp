@@ -96,3 +96,29 @@ TEST_CASE("journal: what is of other work is refused by what differs") {
         CHECK(refused("things", some_work) == "wanted a journal of unfinished work, got something else");
     }
 }
+
+TEST_CASE("journal: others look at its records, as far as they are whole, and leave it alone") {
+    const support::scratch_dir folder;
+    const auto path = folder / "x.journal";
+    const auto count = [&](std::string_view kind, const work_identity& part) {
+        return journal::look(path, kind, part).records().size();
+    };
+    const work_identity model = work_identity().add("model", 7);
+    CHECK(count("things", model) == 0);
+    CHECK(support::names_in(folder.path()).empty());
+    journal open(path, "things", some_work);
+    CHECK(count("things", model) == 0);
+    open.append(bytes("one"));
+    open.append(bytes("two"));
+    CHECK(as_text(journal::look(path, "things", some_work).records()[1]) == "two");
+    CHECK(count("things", model) == 2);
+    CHECK(count("things", work_identity().add("options", 9).add("model", 7)) == 2);
+    CHECK(count("things", work_identity().add("model", 8)) == 0);
+    CHECK(count("thing", model) == 0);
+    const std::string whole = support::read_text(path);
+    support::write_text(path, whole.substr(0, whole.size() - 1));
+    CHECK(count("things", model) == 1);
+    CHECK(support::read_text(path).size() == whole.size() - 1);
+    support::write_text(path, "something else");
+    CHECK(count("things", model) == 0);
+}

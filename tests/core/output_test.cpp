@@ -104,6 +104,14 @@ TEST_CASE("output: one that was noted before it had its name is not in the way, 
     for (const char* name : {"a", "b"}) CHECK_NOTHROW(require_destination(dir / name, rule));
     support::write_text(dir / "a", "four!");
     CHECK_THROWS_AS(require_destination(dir / "a", rule), const name_taken&);
+    // One that has changed although its size and its time have not.
+    const auto written = fs::last_write_time(dir / "b");
+    support::write_text(dir / "b", "THREE");
+    fs::last_write_time(dir / "b", written);
+    CHECK_THROWS_AS(require_destination(dir / "b", rule), const name_taken&);
+    support::write_text(dir / "b", "three");
+    fs::last_write_time(dir / "b", written);
+    CHECK_NOTHROW(require_destination(dir / "b", rule));
     // A note that was cut off is none.
     support::write_text(dir / "work/published", support::read_text(dir / "work/published").substr(0, 5));
     CHECK_THROWS_AS(require_destination(dir / "b", rule), const name_taken&);

@@ -8,6 +8,7 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -60,6 +61,9 @@ struct measured_changes {
 
 namespace detail {
 
+// What the journal of changes is of.
+inline constexpr std::string_view changes_kind = "changes of a plan";
+
 // All before a model runs; then(foretold, run) goes on, where foretold(speed) is the forecast and run() does the work.
 template <class Then>
 auto begin(const ablate_options& options,
@@ -89,6 +93,7 @@ auto begin(const ablate_options& options,
         const token_windows& text = basis.text->windows.used;
         stages.push_back(
             calibrating(work, static_cast<double>(text.tokens().size()), static_cast<double>(text.length())));
+        stages.back().done = calibrated_share(files, model, text, work);
     }
     const std::uint64_t wanted = options.measuring.tokens > 0
                                      ? options.measuring.tokens
@@ -96,12 +101,15 @@ auto begin(const ablate_options& options,
     stages.push_back(measuring_plans(
         "ablate", work, static_cast<double>(std::min<std::uint64_t>(wanted, windows.tokens().size())),
         static_cast<double>(windows.length()), changes.size() + 2, detail::bytes_of_trial(model.tensors())));
+    const auto measured =
+        journal::look(files.left(concat(work_folder::measured_plans, ".journal")), changes_kind, work_on(model));
+    stages.back().done =
+        share_done(static_cast<double>(measured.records().size()), static_cast<double>(changes.size() + 2));
     const auto foretold = [&](const machine_speed& speed) {
-        return forecast_of(stages, model.tensors(), model.metadata(), options.importances.memory, {}, options.threads,
+        return forecast_of(stages, model.tensors(), model.metadata(), options.importances.memory, 0, options.threads,
                            {files.work_place(), {}}, speed);
     };
-    require_space(foretold(slow_machine).disk);
-    if (listener.planned) listener.plan(foretold(speed_for(stages, options.threads)).stages);
+    announce(stages, foretold, options.threads, listener);
     return then(foretold, [&]() -> measured_changes {
         const auto loaded =
             obtain_importances(std::move(basis), options.importances, model, files, options.threads, listener);
@@ -119,7 +127,7 @@ auto begin(const ablate_options& options,
             std::optional<journal> kept;
             std::vector<ablation> done;
             if (!files.folder().path().empty()) {
-                kept.emplace(files.folder().file(concat(work_folder::measured_plans, ".journal")), "changes of a plan",
+                kept.emplace(files.folder().file(concat(work_folder::measured_plans, ".journal")), changes_kind,
                              identity);
                 for (const byte_view record : kept->records()) {
                     if (record.size() != sizeof(ablation) || done.size() == changes.size())

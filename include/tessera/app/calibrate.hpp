@@ -100,6 +100,18 @@ namespace detail {
     return sizeof(float) * numbers;
 }
 
+// As many tokens, up to so many, as a model runs over in time.
+[[nodiscard]] inline std::uint64_t tokens_within(double seconds, std::uint64_t most, std::size_t window,
+                                                 const model_work& work, const machine_speed& speed) {
+    const std::uint64_t least = std::min(std::max<std::uint64_t>(least_calibration_tokens, window), most);
+    return amounts_within(seconds, {.calibration = least}, {.calibration = most},
+                          [&](const amounts& tokens) {
+                              return speed.seconds(
+                                  work.forward(static_cast<double>(tokens.calibration), static_cast<double>(window)));
+                          })
+        .calibration;
+}
+
 // All before the model runs; then(files, model, text, memory, foretold) goes on, where foretold(speed) is the forecast.
 template <class Then>
 auto begin(const calibrate_options& options, const listener& listener, const any_formats& formats, Then&& then) {
@@ -118,18 +130,14 @@ auto begin(const calibrate_options& options, const listener& listener, const any
     windows.tokens = calibration_tokens(windows.tokens, model);
     if (options.seconds > 0) {
         const std::uint64_t most = options.windows.tokens > 0 ? windows.tokens : texts.tokens();
-        windows.tokens = kept_number(
-            files, concat(work_folder::calibration, ".tokens"),
-            concat("--time ", options.seconds, " s and a text of ", texts.tokens(), " tokens"), most, [&] {
-                const auto window = static_cast<double>(default_window(model.metadata()));
-                const std::uint64_t least = std::min(least_calibration_tokens, most);
-                return amounts_within(options.seconds, {.calibration = least}, {.calibration = most},
-                                      [&](const amounts& tokens) {
-                                          return speed_here(options.threads)
-                                              .seconds(work.forward(static_cast<double>(tokens.calibration), window));
-                                      })
-                    .calibration;
-            });
+        windows.tokens = go_on(files, work_folder::calibration, [&] {
+            return kept_number(
+                files, concat(work_folder::calibration, ".tokens"),
+                concat("--time ", options.seconds, " s and a text of ", texts.tokens(), " tokens"), most, [&] {
+                    return tokens_within(options.seconds, most, window_length(windows.window, model.metadata()), work,
+                                         speed_here(options.threads));
+                });
+        });
     }
     calibration_text text = cut_calibration_text(texts, model.metadata(), windows, listener);
     require_scratch(options.memory.scratch);
@@ -144,14 +152,16 @@ auto begin(const calibrate_options& options, const listener& listener, const any
         text.windows.used.tokens().size() + (text.windows.held_out ? text.windows.held_out->tokens().size() : 0);
     stage_cost stage =
         calibrating(work, static_cast<double>(text.windows.used.tokens().size()), static_cast<double>(window));
+    stage.done = share_done(
+        work.share_of(layers_done(model, text.windows.used, files.left(concat(work_folder::calibration, ".journal")))),
+        1);
     stage.written_bytes = imatrix_bytes(model.tensors(), all_tokens);
     const auto foretold = [&](const machine_speed& speed) {
         return forecast_of(std::span(&stage, 1), model.tensors(), model.metadata(),
                            with_scratch(options.memory, options.output), window, options.threads,
                            {files.work_place(), options.output}, speed);
     };
-    require_space(foretold(slow_machine).disk);
-    if (listener.planned) listener.plan(foretold(speed_for(std::span(&stage, 1), options.threads)).stages);
+    announce(std::span(&stage, 1), foretold, options.threads, listener);
     return then(files, model, text, memory, foretold);
 }
 

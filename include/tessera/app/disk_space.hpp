@@ -20,10 +20,14 @@
 
 namespace tessera::app {
 
+/// Whether so many bytes will be written, about, or perhaps far fewer.
+enum class byte_bound { expected, at_most };
+
 /// Bytes that will be written to a folder, or to the one in which it will be made.
 struct disk_need {
     std::filesystem::path folder;
     std::uint64_t bytes;
+    byte_bound bound = byte_bound::expected;
 };
 
 namespace detail {
@@ -55,8 +59,8 @@ namespace detail {
     return sum;
 }
 
-/// Throws when a file system has less room than is needed in all folders that are on it; free_of(folder) says how much
-/// there is.
+/// Throws when a file system has less room than is expected to be needed in all folders that are on it; free_of(folder)
+/// says how much there is.
 template <class Free>
 void require_space(std::span<const disk_need> needs, const Free& free_of) {
     struct system {
@@ -67,7 +71,7 @@ void require_space(std::span<const disk_need> needs, const Free& free_of) {
     for (const disk_need& need : needs) {
         const std::filesystem::path folder = detail::existing_folder(need.folder);
         struct ::stat about{};
-        if (need.bytes == 0 || ::stat(folder.c_str(), &about) != 0) continue;
+        if (need.bytes == 0 || need.bound == byte_bound::at_most || ::stat(folder.c_str(), &about) != 0) continue;
         system& one = systems[static_cast<std::uint64_t>(about.st_dev)];
         if (one.folder.empty()) one.folder = folder;
         one.bytes += need.bytes;

@@ -1,6 +1,7 @@
 // How far models are from a reference, on texts.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <cstddef>
 #include <cstdint>
@@ -12,10 +13,12 @@
 #include <vector>
 
 #include "tessera/app/about.hpp"
+#include "tessera/app/amounts.hpp"
 #include "tessera/app/any_formats.hpp"
 #include "tessera/app/disk_space.hpp"
 #include "tessera/app/forecast.hpp"
 #include "tessera/app/kept_evaluation.hpp"
+#include "tessera/app/kept_number.hpp"
 #include "tessera/app/listener.hpp"
 #include "tessera/app/memory.hpp"
 #include "tessera/app/model_summary.hpp"
@@ -26,11 +29,13 @@
 #include "tessera/app/work_estimate.hpp"
 #include "tessera/app/work_files.hpp"
 #include "tessera/calibrate/kept_states.hpp"
+#include "tessera/core/duration.hpp"
 #include "tessera/core/error.hpp"
 #include "tessera/core/journal.hpp"
 #include "tessera/core/output_rule.hpp"
 #include "tessera/core/printable.hpp"
 #include "tessera/core/token_windows.hpp"
+#include "tessera/damage/measure_damage.hpp"
 #include "tessera/decoder/activations.hpp"
 #include "tessera/decoder/tile_memory.hpp"
 #include "tessera/files/work_folder.hpp"
@@ -51,6 +56,7 @@ struct evaluate_options {
     std::vector<std::string> texts{};  ///< as in text_options
     std::size_t window = 0;            ///< tokens in a window; 0: 512 or the context the model was trained for
     std::size_t window_limit = 0;      ///< 0: all the text has
+    double seconds = 0;                ///< that it may take, by shortening the text; 0: no limit
     comparing compare = comparing::each;
     std::filesystem::path kept_beside{};  ///< unfinished work is kept beside this; empty: nowhere
     work_options work{};
@@ -125,9 +131,63 @@ void run_kept(Model& model, const token_windows& windows, const std::optional<ke
     model.run(windows, listener.progress, &memory, {.load = load, .save = save});
 }
 
-}  // namespace detail
+// What tells candidates from others.
+[[nodiscard]] inline digest digest_of(const std::vector<any_model>& candidates) {
+    digest all;
+    for (const any_model& candidate : candidates) {
+        all.add(model_fingerprint(candidate));
+        for (const auto& file : candidate.files()) {  // what was encoded again may differ in few rows
+            const auto written = std::filesystem::last_write_time(file).time_since_epoch();
+            all.add(std::filesystem::file_size(file)).add(static_cast<std::int64_t>(written.count()));
+        }
+    }
+    return all;
+}
 
-namespace detail {
+// The stages of an evaluation.
+[[nodiscard]] inline stage_cost running(std::string_view role, const model_work& model, double tokens, double window) {
+    stage_cost run = calibrating(model, tokens, window);
+    run.name = role;
+    run.floats_at_rest *= 1.5;  // the scored half of the reference stays
+    return run;
+}
+[[nodiscard]] inline stage_cost comparing_with(const model_work& model, double tokens) {
+    return {.name = "compare", .cost = model.comparison(tokens)};
+}
+
+// As many windows, up to so many, as a reference and so many candidates are compared on in time.
+[[nodiscard]] inline std::size_t windows_within(double seconds, std::size_t most, std::size_t window,
+                                                std::size_t candidates, const model_work& model,
+                                                const machine_speed& speed) {
+    const std::uint64_t all = std::uint64_t{most} * window;
+    const std::uint64_t least = std::min(std::max<std::uint64_t>(least_measure_tokens, window), all);
+    const auto length = static_cast<double>(window), models = static_cast<double>(candidates);
+    const auto seconds_of = [&](const amounts& chosen) {
+        const auto tokens = static_cast<double>(chosen.measuring);
+        return (1 + models) * speed.seconds(running({}, model, tokens, length).cost) +
+               models * speed.seconds(comparing_with(model, tokens).cost);
+    };
+    return static_cast<std::size_t>(
+        amounts_within(seconds, {.measuring = least}, {.measuring = all}, seconds_of).measuring / window);
+}
+
+// Takes as much of the text as there is time for, or as a run took that this one goes on from.
+inline void shorten(evaluation& all, const evaluate_options& options, const std::vector<any_model>& candidates,
+                    const model_work& model, const listener& listener) {
+    if (options.seconds <= 0) return;
+    token_windows& windows = all.text.windows;
+    const std::string condition = concat("--time ", options.seconds, " s, a text of ", windows.size(),
+                                         " windows, and the models ", digest_of(candidates).value());
+    const std::uint64_t chosen = go_on(all.files, work_folder::evaluation, [&] {
+        return kept_number(all.files, concat(work_folder::evaluation, ".windows"), condition, windows.size(), [&] {
+            return windows_within(options.seconds, windows.size(), windows.length(), candidates.size(), model,
+                                  speed_here(options.threads));
+        });
+    });
+    listener.say("time ", duration_text(options.seconds), ": comparing on ", chosen, " of ", windows.size(),
+                 " windows");
+    windows = windows.first(static_cast<std::size_t>(chosen));
+}
 
 // All before a model runs; then(foretold, run) goes on, where foretold(speed) is the forecast and run() does the work.
 template <class Then>
@@ -144,9 +204,11 @@ auto begin(const evaluate_options& options, const listener& listener, const any_
             require_same_vocabulary(original, scored_model<any_model>("candidate", candidates.back(), options.threads));
         });
     }
-    const std::size_t length = options.window > 0 ? options.window : default_window(reference.metadata());
+    const std::size_t length = window_length(options.window, reference.metadata());
     evaluation all{
         read_scored_text(reference.metadata(), options.texts, length, options.window_limit), {}, std::move(files)};
+    const model_work each(reference.tensors(), reference.metadata());
+    shorten(all, options, candidates, each, listener);
     const token_windows& windows = all.text.windows;
     require_scratch(options.memory.scratch);
     decoder::tile_memory memory = about(options.reference, [&] {
@@ -156,17 +218,9 @@ auto begin(const evaluate_options& options, const listener& listener, const any_
     });
 
     std::optional<kept_evaluation> kept;
+    const work_identity identity =
+        work_on(reference).add("text", digest().add(windows).value()).add("candidates", digest_of(candidates).value());
     if (!all.files.folder().path().empty()) {
-        work_identity identity = work_on(reference).add("text", digest().add(windows).value());
-        digest compared;
-        for (const any_model& candidate : candidates) {
-            compared.add(model_fingerprint(candidate));
-            for (const auto& file : candidate.files()) {  // what was encoded again may differ in few rows
-                const auto written = std::filesystem::last_write_time(file).time_since_epoch();
-                compared.add(std::filesystem::file_size(file)).add(static_cast<std::int64_t>(written.count()));
-            }
-        }
-        identity.add("candidates", compared.value());
         go_on(all.files, work_folder::evaluation, [&] {
             kept.emplace(all.files.folder().file(concat(work_folder::evaluation, ".journal")), identity,
                          candidates.size());
@@ -175,29 +229,28 @@ auto begin(const evaluate_options& options, const listener& listener, const any_
             listener.say("note: going on from ", printable(all.files.folder().path().string()), ", where ",
                          kept->size(), " models were compared");
     }
-    const auto known = [&](std::size_t candidate) { return kept && kept->find(candidate); };
-    const bool is_compared = kept && kept->size() == candidates.size();
+    const kept_evaluation::left left =
+        kept_evaluation::look(all.files.left(concat(work_folder::evaluation, ".journal")), identity, candidates.size());
+    const bool is_compared = left.is_all_compared();
 
-    const model_work each(reference.tensors(), reference.metadata());
     std::vector<stage_cost> stages;
-    const auto add_run = [&](std::string_view name) {
-        stage_cost run = calibrating(each, static_cast<double>(windows.tokens().size()), static_cast<double>(length));
-        run.name = name;
-        run.floats_at_rest *= 1.5;  // the scored half of the reference stays
-        stages.push_back(run);
+    const auto add = [&](stage_cost stage, double done) {
+        stage.done = done;
+        stages.push_back(stage);
     };
-    if (!is_compared) add_run("reference");
+    const auto done = [&](std::size_t layers) { return share_done(each.share_of(layers), 1); };
+    const auto tokens = static_cast<double>(windows.tokens().size());
+    const auto window = static_cast<double>(length);
+    add(running("reference", each, tokens, window), is_compared ? 1.0 : done(left.reference_layers));
     for (std::size_t c = 0; c < candidates.size(); ++c) {
-        if (known(c)) continue;
-        add_run("candidate");
-        stages.push_back({.name = "compare", .cost = each.comparison(windows)});
+        add(running("candidate", each, tokens, window), left.is_compared[c] ? 1.0 : done(left.candidate_layers[c]));
+        add(comparing_with(each, tokens), left.is_compared[c] ? 1.0 : 0.0);
     }
     const auto foretold = [&](const machine_speed& speed) {
         return forecast_of(stages, reference.tensors(), reference.metadata(), options.memory, length, options.threads,
                            {all.files.work_place(), {}}, speed);
     };
-    require_space(foretold(slow_machine).disk);
-    if (listener.planned) listener.plan(foretold(speed_for(stages, options.threads)).stages);
+    announce(stages, foretold, options.threads, listener);
     return then(foretold, [&]() -> evaluation {
         const auto states_of = [&](auto which) { return kept ? std::optional(which(*kept)) : std::nullopt; };
         if (!is_compared)
@@ -208,7 +261,7 @@ auto begin(const evaluate_options& options, const listener& listener, const any_
         std::vector<float> first_of_pair;
         for (std::size_t c = 0; c < candidates.size(); ++c) {
             const kl_divergence measured = about(options.candidates[c], [&] {
-                if (known(c)) return *kept->find(c);
+                if (kept && kept->find(c)) return *kept->find(c);
                 scored_model<any_model> candidate("candidate", candidates[c], options.threads);
                 const auto states = states_of([c](const kept_evaluation& all) { return all.candidate(c); });
                 detail::run_kept(candidate, windows, states, listener, memory);

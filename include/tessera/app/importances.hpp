@@ -17,6 +17,8 @@
 #include "tessera/app/open_model.hpp"
 #include "tessera/app/options.hpp"
 #include "tessera/app/texts.hpp"
+#include "tessera/app/work_cost.hpp"
+#include "tessera/app/work_estimate.hpp"
 #include "tessera/app/work_files.hpp"
 #include "tessera/calibrate/calibrate.hpp"
 #include "tessera/calibrate/imatrix.hpp"
@@ -88,6 +90,15 @@ template <class Model>
         tell_kept(listener, "importances", kept);
         return read_imatrix(kept);  // rounded as for a run that goes on from there
     });
+}
+
+// How much of that is done by a run before this one.
+template <class Model>
+[[nodiscard]] double calibrated_share(const work_files& files, const Model& model, const token_windows& windows,
+                                      const model_work& work) {
+    if (!files.left(concat(work_folder::importances, ".gguf")).empty()) return 1;
+    const auto checkpoint = files.left(concat(work_folder::calibration, ".journal"));
+    return share_done(work.share_of(layers_done(model, windows, checkpoint)), 1);
 }
 
 }  // namespace detail
@@ -162,6 +173,19 @@ template <class Model>
     about(made.path, [&] { made.file.importances.require_fit(model.tensors()); });
     made.rare = blend_rare_matrices(made.file.importances, options.enough_tokens);
     return made;
+}
+
+/// What obtain_importances would return, but without its numbers where the model has to run for them: what plans by
+/// name and the file's metadata need is there.
+[[nodiscard]] inline std::optional<loaded_importances> expected_importances(importance_basis basis,
+                                                                            const importance_options& options) {
+    if (!basis.text) return std::move(basis.loaded);
+    const token_windows& used = basis.text->windows.used;
+    loaded_importances expected;
+    expected.enough_tokens = options.enough_tokens;
+    expected.path = options.texts.front();
+    expected.file = make_imatrix({.windows = used.size(), .window = used.length(), .inputs = {}}, *basis.text);
+    return expected;
 }
 
 /// The encoder the options name, or the best that there is text for. Throws when they name one that lacks its text.

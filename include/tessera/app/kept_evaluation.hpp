@@ -1,6 +1,7 @@
 // An evaluation in the making, kept layer by layer and candidate by candidate.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <cstddef>
 #include <cstdint>
@@ -33,9 +34,7 @@ public:
     /// `identity` tells models and text from others. Throws as a journal does, and unfit_work when what was noted is no
     /// comparison of one of so many candidates.
     kept_evaluation(const std::filesystem::path& path, const work_identity& identity, std::size_t candidates)
-        : journal_(path, "compared models", identity),
-          start_(digest().add(identity.text()).value()),
-          compared_(candidates) {
+        : journal_(path, kind, identity), start_(start_of(identity)), compared_(candidates) {
         try {
             for (const byte_view record : journal_.records()) take(record);
         } catch (const error& problem) {
@@ -49,10 +48,37 @@ public:
         return compared_[candidate];
     }
 
+    /// How far an evaluation came: which candidates are compared, and how many layers of the models are done.
+    struct left {
+        std::vector<char> is_compared;
+        std::size_t reference_layers;
+        std::vector<std::size_t> candidate_layers;
+
+        [[nodiscard]] bool is_all_compared() const { return std::ranges::find(is_compared, 0) == is_compared.end(); }
+    };
+    /// As journal::look, by what the files say of themselves.
+    [[nodiscard]] static left look(const std::filesystem::path& path, const work_identity& identity,
+                                   std::size_t candidates) {
+        left all{std::vector<char>(candidates), 0, std::vector<std::size_t>(candidates)};
+        if (path.empty()) return all;
+        const journal::snapshot compared = journal::look(path, kind, identity);
+        for (const byte_view record : compared.records()) {
+            if (record.size() < sizeof(std::uint64_t)) continue;
+            if (const auto which = load_bytes<std::uint64_t>(record.data()); which < candidates)
+                all.is_compared[which] = 1;
+        }
+        const std::uint64_t start = start_of(identity);
+        all.reference_layers = kept_states::latest_layer(stem(path, reference_states), 0, start);
+        for (std::size_t c = 0; c < candidates; ++c)
+            all.candidate_layers[c] =
+                kept_states::latest_layer(stem(path, candidate_states), 0, start_of_candidate(start, c));
+        return all;
+    }
+
     /// The states of the reference, and of a candidate.
-    [[nodiscard]] kept_states reference() const { return {stem(".reference.states"), start_}; }
+    [[nodiscard]] kept_states reference() const { return {stem(journal_.path(), reference_states), start_}; }
     [[nodiscard]] kept_states candidate(std::size_t which) const {
-        return {stem(".candidate.states"), digest().add(start_).add(which).value()};
+        return {stem(journal_.path(), candidate_states), start_of_candidate(start_, which)};
     }
 
     /// Notes how far a candidate is, whose states are of no use any more.
@@ -68,9 +94,17 @@ public:
     }
 
 private:
-    [[nodiscard]] std::filesystem::path stem(std::string_view kind) const {
-        std::filesystem::path path = journal_.path();
-        return path.replace_extension() += kind;
+    static constexpr std::string_view kind = "compared models", reference_states = ".reference.states",
+                                      candidate_states = ".candidate.states";
+
+    [[nodiscard]] static std::filesystem::path stem(std::filesystem::path journal, std::string_view states) {
+        return journal.replace_extension() += states;
+    }
+    [[nodiscard]] static std::uint64_t start_of(const work_identity& identity) {
+        return digest().add(identity.text()).value();
+    }
+    [[nodiscard]] static std::uint64_t start_of_candidate(std::uint64_t start, std::size_t which) {
+        return digest().add(start).add(which).value();
     }
 
     void take(byte_view record) {

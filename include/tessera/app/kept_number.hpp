@@ -20,15 +20,16 @@ namespace tessera::app {
 
 /// What choose() says under a condition, or said in an earlier run of the same work, from 1 to `most`: what follows
 /// from it must not depend on how fast the machine was this time. Kept in the folder's file `name`, if there is a
-/// folder. Throws unfit_work when that holds something else, or a number for another condition.
+/// folder; a run that keeps nothing reads it there all the same. Throws unfit_work when that holds something else, or a
+/// number for another condition.
 template <class Choose>
 [[nodiscard]] std::uint64_t kept_number(work_files& files, const std::string& name, std::string_view condition,
                                         std::uint64_t most, Choose&& choose) {
-    if (files.folder().path().empty()) return choose();
-    const std::filesystem::path path = files.folder().file(name);
-    if (!std::filesystem::exists(path)) {
+    const std::filesystem::path path = files.left(name);
+    if (path.empty()) {
         const std::uint64_t number = choose();
-        write_text_file(path, concat(number, ' ', condition), files.kept_rule());
+        if (!files.folder().path().empty())
+            write_text_file(files.folder().file(name), concat(number, ' ', condition), files.kept_rule());
         return number;
     }
     const mapped_file file(path);

@@ -1,6 +1,7 @@
 // What work tells while it lasts.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <span>
 #include <string_view>
@@ -11,13 +12,25 @@
 
 namespace tessera::app {
 
-/// A stage that a verb will come to, and what it is estimated to take.
+/// A stage that a verb will come to, and what it, or what is left of it, is estimated to take.
 struct planned_stage {
     std::string_view name;
     double seconds;
     std::uint64_t memory = 0;  ///< bytes at its peak; 0: unknown
     std::uint64_t disk = 0;    ///< bytes that it writes
+    double done = 0;           ///< the share that an earlier run has left; 1: all
 };
+
+/// All of some stages, one after another: their time, and the most memory and disk that any of them takes.
+[[nodiscard]] inline planned_stage all_of(std::span<const planned_stage> stages) {
+    planned_stage all{.name = "all", .seconds = 0};
+    for (const planned_stage& stage : stages) {
+        all.seconds += stage.seconds;
+        all.memory = std::max(all.memory, stage.memory);
+        all.disk = std::max(all.disk, stage.disk);
+    }
+    return all;
+}
 
 /// Whom a verb tells what it does. All may be empty. They refer to callables that outlive the call.
 struct listener {

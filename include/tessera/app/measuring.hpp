@@ -185,6 +185,9 @@ template <class Model>
     });
 }
 
+/// What a journal of remembering_meter is of.
+inline constexpr std::string_view measured_plans_kind = "measured plans";
+
 /// Measures plans, each once: what an earlier process has measured is known.
 class remembering_meter {
 public:
@@ -235,7 +238,7 @@ template <class Model>
     return go_on(files, work_folder::measured_plans, [&] {
         std::optional<journal> known;
         if (!files.folder().path().empty())
-            known.emplace(files.folder().file(concat(work_folder::measured_plans, ".journal")), "measured plans",
+            known.emplace(files.folder().file(concat(work_folder::measured_plans, ".journal")), measured_plans_kind,
                           detail::measuring_identity(model, options.measuring, weighted, windows));
         const auto used = first_windows(model, windows, options.measuring, 2 * options.refine, threads, files,
                                         work_folder::measured_plans);

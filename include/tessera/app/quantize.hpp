@@ -1,6 +1,7 @@
 // A model in smaller formats, or in another container.
 #pragma once
 
+#include <algorithm>
 #include <chrono>
 #include <cstdint>
 #include <filesystem>
@@ -13,7 +14,9 @@
 
 #include "tessera/app/any_sink.hpp"
 #include "tessera/app/chat_templates.hpp"
+#include "tessera/app/disk_space.hpp"
 #include "tessera/app/encoding.hpp"
+#include "tessera/app/forecast.hpp"
 #include "tessera/app/importances.hpp"
 #include "tessera/app/listener.hpp"
 #include "tessera/app/measuring.hpp"
@@ -22,6 +25,7 @@
 #include "tessera/app/open_model.hpp"
 #include "tessera/app/options.hpp"
 #include "tessera/app/plan.hpp"
+#include "tessera/app/target_size.hpp"
 #include "tessera/app/work_ahead.hpp"
 #include "tessera/app/work_files.hpp"
 #include "tessera/core/bytes.hpp"
@@ -30,6 +34,7 @@
 #include "tessera/core/output_rule.hpp"
 #include "tessera/core/printable.hpp"
 #include "tessera/core/tensor_info.hpp"
+#include "tessera/core/type_id.hpp"
 #include "tessera/files/plan_file.hpp"
 #include "tessera/files/work_folder.hpp"
 #include "tessera/gguf/layout.hpp"
@@ -37,6 +42,8 @@
 #include "tessera/quantize/kept_encoding.hpp"
 #include "tessera/quantize/output_metadata.hpp"
 #include "tessera/quantize/tensor_report.hpp"
+#include "tessera/select/menu.hpp"
+#include "tessera/select/mix_model.hpp"
 #include "tessera/select/plan.hpp"
 #include "tessera/select/strategies.hpp"
 #include "tessera/tensor/simulating_sink.hpp"
@@ -95,26 +102,79 @@ struct quantization {
     }
 };
 
+/// What a file holds.
+struct stored_model {
+    std::vector<tensor_info> tensors{};
+    metadata properties{};
+
+    [[nodiscard]] std::uint64_t tensor_bytes() const {
+        std::uint64_t sum = 0;
+        for (const tensor_info& info : tensors) sum += info.bytes();
+        return sum;
+    }
+    [[nodiscard]] std::uint64_t file_bytes() const { return gguf::file_size(tensors, properties); }
+
+    // A sink that keeps what it is told first.
+    void begin(std::span<const tensor_info> list, const metadata& keys) {
+        tensors.assign(list.begin(), list.end());
+        properties = keys;
+    }
+    void write(const tensor_info&, std::uint64_t, byte_view) {}
+    void finish() {}
+};
+
+/// What the file of a plan will hold: the plan's tensors, or what stores their values.
+[[nodiscard]] inline stored_model stored_as(const select::plan& plan, const output_options& output,
+                                            const metadata& properties, const any_encoders& formats) {
+    stored_model stored;
+    formats.store(any_sink(stored), output.simulate, output.which, [&](any_sink sink) {
+        const std::vector<tensor_info> targets = plan.targets();
+        sink.begin(targets, properties);
+    });
+    return stored;
+}
+
 namespace detail {
 
-// Bytes of the file, as far as they are known before the plan is: 0 if it follows from a divergence.
-[[nodiscard]] inline std::uint64_t expected_bytes(const quantize_options& options, const any_model& model,
-                                                  const select::plan& loaded, const any_encoders& formats) {
-    const auto bytes_of = [](const select::plan& plan) {
-        std::uint64_t sum = 0;
-        for (const select::choice& c : plan.choices) sum += c.target.bytes();
-        return sum;
+// Bytes of the largest file that a target's menu allows: one type for all tensors, but what is stored in fewer bits
+// stays, where it may.
+[[nodiscard]] inline std::uint64_t most_bytes(const quantize_options& options, const any_model& model,
+                                              const any_encoders& formats) {
+    const select::menu choices = select::parse_menu(options.target.menu, formats.layouts, formats.portable());
+    const bool may_stay = choices.stored == select::stored_type::allowed;
+    const auto tensors = model.tensors();
+    const pinned_by_name pins(options.names.pins, tensors, formats);
+    const auto bytes_in = [&](const std::optional<type_layout>& format) {
+        const auto rule = [&](const tensor_info& info) {
+            const bool stays = !format || (may_stay && format->bits_per_weight() > info.layout.bits_per_weight());
+            return std::optional(stays ? info.layout : *format);
+        };
+        const select::plan plan = select::make_plan(tensors, select::first_match(pins, rule), formats.fallback);
+        return stored_as(plan, options.output, {}, formats).tensor_bytes();
     };
+    std::uint64_t most = may_stay ? bytes_in(std::nullopt) : 0;
+    for (const type_layout& format : choices.formats) most = std::max(most, bytes_in(format));
+    return most;
+}
+
+// Bytes of the file, as far as they are known before the plan is.
+[[nodiscard]] inline disk_need expected_output(const quantize_options& options, const any_model& model,
+                                               const select::plan& loaded, const any_encoders& formats) {
     const target_options& target = options.target;
-    if (!options.plan.empty()) return bytes_of(loaded);
-    if (target.bytes) return *target.bytes;
-    if (target.bits_per_weight) return bits_per_weight_limit(*target.bits_per_weight, model.tensors()).bytes;
-    if (target.kld) return 0;
-    return bytes_of(plan_by_name(model.tensors(), model.metadata(), options.names,
-                                 options.importances.texts.empty() && options.importances.file.empty()
-                                     ? select::mix_model::importances::absent
-                                     : select::mix_model::importances::present,
-                                 formats));
+    const std::filesystem::path& path = options.output.path;
+    if (target.is_given() && options.plan.empty()) {
+        if (target.kld || options.output.simulate != simulated_store::none)
+            return {path, most_bytes(options, model, formats), byte_bound::at_most};
+        return {path,
+                target.bytes ? *target.bytes : bits_per_weight_limit(*target.bits_per_weight, model.tensors()).bytes};
+    }
+    using columns = select::mix_model::importances;
+    const bool has_importances = !options.importances.texts.empty() || !options.importances.file.empty();
+    const select::plan plan = options.plan.empty()
+                                  ? plan_by_name(model.tensors(), model.metadata(), options.names,
+                                                 has_importances ? columns::present : columns::absent, formats)
+                                  : loaded;
+    return {path, stored_as(plan, options.output, {}, formats).tensor_bytes()};
 }
 
 // All before the first long step; then(job, properties, importances, ahead, basis) goes on.
@@ -143,13 +203,30 @@ auto begin(const quantize_options& options, const listener& listener, const any_
     importance_options importances = options.importances;
     importances.memory = with_scratch(importances.memory, output.path);
     work_ahead ahead(model, options.target, importances, stages_ahead::writing::ahead,
-                     {output.path, expected_bytes(options, model, job.chosen.plan, formats)}, options.seconds,
-                     output.threads, job.files, listener);
+                     expected_output(options, model, job.chosen.plan, formats), options.seconds, output.threads,
+                     job.files, listener);
     importance_basis basis = read_importances(importances, model, properties, listener,
                                               [&](std::uint64_t tokens) { return ahead.calibrate_on(tokens); });
     require_possible(model, options.target, importances, basis, output.threads, formats);
     ahead.begin(basis);
     return then(job, properties, importances, ahead, basis);
+}
+
+// All that is left to decide when the encoding is known: the plan, unless a file has it. Measures what that takes.
+inline void settle(quantization& job, const quantize_options& options, const metadata& properties,
+                   const target_options& target, const encoding& encoding, const listener& listener,
+                   const any_encoders& formats) {
+    job.encoder = encoding.encoder;
+    job.memory = encoding.memory;
+    job.inputs = encoding.inputs;
+    job.properties = noted_metadata(properties, encoding.importances);
+    const model_summary stored(job.model.tensors());
+    if (const auto* layout = formats.find(stored.main_format()); layout == nullptr || layout->block_size > 1)
+        listener.say("note: ", printable(options.model.path.string()), " is quantized already (", stored.main_format(),
+                     "); its error adds to the new one");
+    if (options.plan.empty())
+        job.chosen =
+            make_plan(job.model, options.names, target, encoding, job.files, options.output.threads, listener, formats);
 }
 
 }  // namespace detail
@@ -167,38 +244,40 @@ template <class Formats = builtin_formats>
             const int threads = options.output.threads;
             job.importances = obtain_importances(std::move(basis), importances, model, job.files, threads, listener);
             const encoding encoding = choose_encoding(importances, job.importances ? &*job.importances : nullptr);
-            job.encoder = encoding.encoder;
-            job.memory = encoding.memory;
-            job.inputs = encoding.inputs;
             ahead.encode_with(encoding);
-            job.properties = noted_metadata(properties, encoding.importances);
-            const model_summary stored(model.tensors());
-            if (const auto* layout = formats.find(stored.main_format()); layout == nullptr || layout->block_size > 1)
-                listener.say("note: ", printable(options.model.path.string()), " is quantized already (",
-                             stored.main_format(), "); its error adds to the new one");
-            if (options.plan.empty())
-                job.chosen =
-                    make_plan(model, options.names, ahead.target(), encoding, job.files, threads, listener, formats);
+            detail::settle(job, options, properties, ahead.target(), encoding, listener, formats);
             return std::move(job);
         });
 }
 
-/// What a quantization with these options would take. Does and writes nothing.
+/// What a quantization would take, and its plan where that is known before a model has run.
+struct foretold_quantization {
+    forecast all;
+    std::optional<quantization> planned{};  ///< without importances that have to be made
+};
+
+/// The same of these options. Does and writes nothing.
 template <class Formats = builtin_formats>
-[[nodiscard]] forecast foretell(quantize_options options, const listener& listener = {},
-                                const any_encoders& formats = any_encoders(Formats{})) {
+[[nodiscard]] foretold_quantization foretell(quantize_options options, const listener& listener = {},
+                                             const any_encoders& formats = any_encoders(Formats{})) {
     options.work.nowhere = true;
-    return detail::begin(
-        options, listener.without_stages(), formats,
-        [](const auto&, const auto&, const auto&, const work_ahead& ahead, const auto&) { return ahead.foretold(); });
+    return detail::begin(options, listener.without_stages(), formats,
+                         [&](quantization& job, const metadata& properties, const importance_options& importances,
+                             const work_ahead& ahead, importance_basis& basis) {
+                             foretold_quantization foretold{ahead.foretold()};
+                             if (is_to_be_measured(options.target) || refines(options.target)) return foretold;
+                             const bool is_made = basis.text.has_value();
+                             std::optional<loaded_importances> expected =
+                                 expected_importances(std::move(basis), importances);
+                             const encoding encoding = choose_encoding(importances, expected ? &*expected : nullptr);
+                             detail::settle(job, options, properties, ahead.target(), encoding, listener, formats);
+                             if (!is_made) job.importances = std::move(expected);
+                             foretold.planned.emplace(std::move(job));
+                             return foretold;
+                         });
 }
 
-/// Whether a model has to run over texts before there is a plan.
-[[nodiscard]] inline bool runs_before_planning(const quantize_options& options) {
-    return !options.importances.texts.empty() || is_to_be_measured(options.target) || refines(options.target);
-}
-
-/// The same of a conversion.
+/// Does all of a conversion but the encoding.
 template <class Formats = builtin_formats>
 [[nodiscard]] quantization prepare(const convert_options& options, const listener& listener = {},
                                    const any_encoders& formats = any_encoders(Formats{})) {
@@ -214,31 +293,10 @@ template <class Formats = builtin_formats>
     return job;
 }
 
-/// What a file holds.
-struct stored_model {
-    std::vector<tensor_info> tensors{};
-    metadata properties{};
-
-    [[nodiscard]] std::uint64_t file_bytes() const { return gguf::file_size(tensors, properties); }
-
-    // A sink that keeps what it is told first.
-    void begin(std::span<const tensor_info> list, const metadata& keys) {
-        tensors.assign(list.begin(), list.end());
-        properties = keys;
-    }
-    void write(const tensor_info&, std::uint64_t, byte_view) {}
-    void finish() {}
-};
-
-/// What the file of a quantization will hold: the plan's tensors, or what stores their values.
+/// What the file of a quantization will hold.
 template <class Formats = builtin_formats>
 [[nodiscard]] stored_model stored_as(const quantization& job, const any_encoders& formats = any_encoders(Formats{})) {
-    stored_model stored;
-    formats.store(any_sink(stored), job.output.simulate, job.output.which, [&](any_sink sink) {
-        const std::vector<tensor_info> targets = job.plan().targets();
-        sink.begin(targets, job.written_metadata());
-    });
-    return stored;
+    return stored_as(job.plan(), job.output, job.written_metadata(), formats);
 }
 
 namespace detail {

@@ -37,6 +37,11 @@ namespace tessera::app {
     return std::min<std::size_t>(512, trained);
 }
 
+/// The tokens of a window, of which so many are wanted; 0: those by default.
+[[nodiscard]] inline std::size_t window_length(std::size_t wanted, const metadata& properties) {
+    return wanted > 0 ? wanted : default_window(properties);
+}
+
 namespace detail {
 
 struct named_source {
@@ -230,7 +235,7 @@ namespace detail {
                                                            const calibration_options& options) {
     const bool is_packed = options.chunks == chunking::packed;
     const double held_out = options.held_out.value_or(is_packed ? 0.1 : 0.0);
-    const std::size_t length = options.window > 0 ? options.window : default_window(properties);
+    const std::size_t length = window_length(options.window, properties);
     std::size_t limit = 0;  // so that what is used, without what is held out, is within options.tokens
     if (options.tokens > 0) {
         limit = static_cast<std::size_t>(static_cast<double>(options.tokens / length) / (1 - held_out) + 1e-9);

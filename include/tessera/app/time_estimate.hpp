@@ -32,7 +32,7 @@ public:
     /// The stages from now on (see listener::planned); what names refer to need not last.
     void plan(std::span<const planned_stage> stages) {
         plan_.clear();
-        for (const planned_stage& s : stages) plan_.push_back({std::string(s.name), s.seconds});
+        for (const planned_stage& s : stages) plan_.push_back({std::string(s.name), s.seconds, s.done >= 1});
         before_ = begun_;
         next_ = 0;
         at_.reset();
@@ -67,8 +67,8 @@ public:
             found.rate = recent_units_ / recent_seconds_;
             if (report.total > 0) found.left = static_cast<double>(report.total - done_) / *found.rate;
         }
-        if (found.left && at_ && plan_[*at_].work > 0) {
-            const double speed = *found.rate / static_cast<double>(report.total) * plan_[*at_].work;
+        if (found.left && at_ && plan_[*at_].work > 0 && report.total > done_before_) {
+            const double speed = *found.rate / static_cast<double>(report.total - done_before_) * plan_[*at_].work;
             double rest = 0;
             for (std::size_t s = *at_ + 1; s < plan_.size(); ++s) rest += plan_[s].work;
             found.all_left = *found.left + rest / speed;
@@ -79,17 +79,18 @@ public:
 private:
     struct stage {
         std::string name;
-        double work;
+        double work;  // that is left
+        bool is_done;
     };
 
     void begin(double now, const progress& report) {
         name_ = report.stage;
         began_ = last_ = now;
-        done_ = report.done;  // by a run before this one
+        done_ = done_before_ = report.done;
         recent_seconds_ = recent_units_ = 0;
         at_.reset();
         for (std::size_t s = next_; s < plan_.size() && !at_; ++s)
-            if (plan_[s].name == name_) at_ = s;
+            if (plan_[s].name == name_ && !plan_[s].is_done) at_ = s;
         if (!at_) return;
         next_ = *at_ + 1;
         begun_ = before_ + next_;
@@ -100,8 +101,8 @@ private:
     std::size_t next_ = 0;                // the first that has not
     std::optional<std::size_t> at_;
     std::string name_;
-    double began_ = 0, last_ = 0;  // when the stage began, and when its last step was counted
-    std::uint64_t done_ = 0;
+    double began_ = 0, last_ = 0;               // when the stage began, and when its last step was counted
+    std::uint64_t done_ = 0, done_before_ = 0;  // the latter by an earlier run
     bool is_over_ = true;
     double recent_seconds_ = 0, recent_units_ = 0;
 };

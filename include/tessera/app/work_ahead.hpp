@@ -28,13 +28,26 @@
 #include "tessera/app/work_files.hpp"
 #include "tessera/core/duration.hpp"
 #include "tessera/core/error.hpp"
+#include "tessera/core/journal.hpp"
 #include "tessera/core/metadata.hpp"
 #include "tessera/core/tensor_info.hpp"
+#include "tessera/core/token_windows.hpp"
+#include "tessera/damage/kept_damage.hpp"
 #include "tessera/damage/measure_damage.hpp"
 #include "tessera/files/damage_file.hpp"
 #include "tessera/files/work_folder.hpp"
+#include "tessera/quantize/kept_encoding.hpp"
 
 namespace tessera::app {
+
+/// What an interrupted run has left of the stages.
+struct left_stages {
+    double calibration = 0;            ///< share
+    bool has_damage = false;           ///< the whole table
+    std::size_t measured_tensors = 0;  ///< of a table
+    std::size_t measured_plans = 0;
+    kept_encoding::left output{};
+};
 
 /// What a command still has to do.
 struct stages_ahead {
@@ -42,6 +55,7 @@ struct stages_ahead {
     enum class writing { ahead, none };
     calibration importances;
     writing output;
+    left_stages left{};
 };
 
 /// Whether damage will have to be measured.
@@ -51,6 +65,42 @@ struct stages_ahead {
 
 /// Whether plans will be measured.
 [[nodiscard]] inline bool refines(const target_options& target) { return target.is_given() && target.refine > 0; }
+
+namespace detail {
+
+[[nodiscard]] inline double weights_of(std::span<const tensor_info> tensors) {
+    double weights = 0;
+    for (const tensor_info& info : tensors) weights += static_cast<double>(info.weights());
+    return weights;
+}
+
+// Those of tensors that are in an output; plans have the model's order.
+[[nodiscard]] inline double weights_at(std::span<const tensor_info> tensors, const kept_encoding::left& output) {
+    double weights = 0;
+    for (const std::size_t t : output.tensors)
+        if (t < tensors.size()) weights += static_cast<double>(tensors[t].weights());
+    return weights;
+}
+
+// What is in the folder for unfinished work on this model and, where it has yet to be calibrated on, this text. Of
+// importances, plan and options the work may differ: then it will be refused, or begun anew.
+template <class = void>
+[[nodiscard]] left_stages find_left(const work_files& files, const any_model& model, const token_windows* text) {
+    const auto journal_of = [&](std::string_view word) { return files.left(concat(word, ".journal")); };
+    if (files.work_place().empty()) return {};
+    const work_identity part = work_on(model);
+    const bool has_output = !files.left(concat(work_folder::output, "-0.gguf")).empty();
+    return {.calibration = text == nullptr
+                               ? 0.0
+                               : calibrated_share(files, model, *text, model_work(model.tensors(), model.metadata())),
+            .has_damage = !files.left(concat(work_folder::damage, ".json")).empty(),
+            .measured_tensors = kept_damage::tensors_in(journal_of(work_folder::damage), part),
+            .measured_plans =
+                journal::look(journal_of(work_folder::measured_plans), measured_plans_kind, part).records().size(),
+            .output = has_output ? kept_encoding::look(journal_of(work_folder::output), part) : kept_encoding::left{}};
+}
+
+}  // namespace detail
 
 /// The stages of a command that works on so many tokens; the target's own number of tokens, if it has one, comes first.
 template <class = void>
@@ -62,16 +112,20 @@ template <class = void>
     std::vector<stage_cost> stages;
     if (ahead.importances == stages_ahead::calibration::done && !learns && !measures && !refines(target)) {
         // The model does not run: it may be one that the decoder does not know.
-        double weights = 0;
-        for (const tensor_info& info : tensors) weights += static_cast<double>(info.weights());
         if (ahead.output == stages_ahead::writing::ahead)
-            stages.push_back({.name = "quantize", .cost = {.searched = weights}});
+            stages.push_back(
+                {.name = "quantize",
+                 .cost = {.searched = detail::weights_of(tensors)},
+                 .done = share_done(detail::weights_at(tensors, ahead.left.output), detail::weights_of(tensors))});
         return stages;
     }
     const model_work model(tensors, properties);
     const auto window = static_cast<double>(default_window(properties));
     const auto calibrated = static_cast<double>(tokens.calibration);
-    if (ahead.importances == stages_ahead::calibration::ahead) stages.push_back(calibrating(model, calibrated, window));
+    if (ahead.importances == stages_ahead::calibration::ahead) {
+        stages.push_back(calibrating(model, calibrated, window));
+        stages.back().done = ahead.left.calibration;
+    }
     if (target.needs_damage()) {
         const std::size_t points =
             target.measuring.measure == damage_measuring::noise ? perturbation{}.sizes.size() : direct{}.errors.size();
@@ -88,11 +142,17 @@ template <class = void>
                  .runs = memory_stage::measuring,
                  .encoded_bytes = trial,
                  .floats_at_rest =
-                     3 * measured_tokens * model.width() + (learns ? calibrated * model.state_and_input() : 0.0)});
+                     3 * measured_tokens * model.width() + (learns ? calibrated * model.state_and_input() : 0.0),
+                 .done = ahead.left.has_damage ? 1.0
+                                               : share_done(static_cast<double>(ahead.left.measured_tensors),
+                                                            static_cast<double>(model.subjects()))});
         }
         const std::size_t passes = 2 * target.refine + 2;
-        if (refines(target))
+        if (refines(target)) {
             stages.push_back(measuring_plans("refine", model, measured(passes), window, passes, trial));
+            stages.back().done =
+                share_done(static_cast<double>(ahead.left.measured_plans), static_cast<double>(passes));
+        }
     }
     if (ahead.output == stages_ahead::writing::ahead) {
         const bool is_quantized = encoding.inputs == feedback_inputs::quantized;
@@ -104,9 +164,13 @@ template <class = void>
                      is_quantized ? model.quantized_feedback(calibrated, window) : model.feedback(calibrated, window),
                  .runs = memory_stage::learning,
                  .floats_at_rest = calibrated * (is_quantized ? model.states_and_inputs() : model.state_and_input()),
-                 .kept_bytes = 2 * sizeof(float) * states});
+                 .kept_bytes = 2 * sizeof(float) * states,
+                 .done = share_done(model.share_of(ahead.left.output.layer), 1)});
         else
-            stages.push_back({.name = "quantize", .cost = model.search()});
+            stages.push_back(
+                {.name = "quantize",
+                 .cost = model.search(),
+                 .done = share_done(detail::weights_at(tensors, ahead.left.output), detail::weights_of(tensors))});
     }
     return stages;
 }
@@ -114,8 +178,8 @@ template <class = void>
 /// The stages of a command with a target or texts: chooses how much of the texts it works on, and tells the listener.
 class work_ahead {
 public:
-    /// `seconds` are for all that the command does; 0: no limit. An output has so many bytes. All arguments outlive
-    /// this.
+    /// `seconds` are for all that the command does; 0: no limit. `written` is the output and its bytes. All arguments
+    /// outlive this.
     work_ahead(const any_model& model, const target_options& target, const importance_options& importances,
                stages_ahead::writing output, const disk_need& written, double seconds, int threads, work_files& files,
                const listener& listener)
@@ -163,12 +227,14 @@ public:
         const std::uint64_t tokens = !text ? 0 : basis.text ? text->used.tokens().size() : text->all().tokens().size();
         if (seconds_ > 0 && !basis.text)
             (void)choose(expected, done, {tokens, least_measuring()}, {tokens, most_measuring()});
+        left_ = detail::find_left(*files_, *model_, basis.text ? &basis.text->windows.used : nullptr);
         stages_ = stages_of(model_->tensors(), model_->metadata(), target_, expected, {tokens, 0},
-                            {basis.text ? ahead : done, output_});
-        if (output_ == stages_ahead::writing::ahead && !stages_.empty()) stages_.back().written_bytes = written_.bytes;
-        const forecast all = forecast_at(listener_->planned ? speed_for(stages_, threads_) : slow_machine);
-        require_space(all.disk);
-        listener_->plan(all.stages);
+                            {basis.text ? ahead : done, output_, left_});
+        if (output_ == stages_ahead::writing::ahead && !stages_.empty()) {
+            stages_.back().written_bytes = written_.bytes;
+            stages_.back().written = written_.bound;
+        }
+        announce(stages_, [&](const machine_speed& speed) { return forecast_at(speed); }, threads_, *listener_);
     }
 
     /// All that begin() found, at this machine's speed.
@@ -180,17 +246,16 @@ public:
         const auto text = encoding.importances == nullptr ? std::nullopt : encoding.importances->text();
         const std::uint64_t tokens = text ? text->all().tokens().size() : 0;
         stages_ = stages_of(model_->tensors(), model_->metadata(), target_, encoding, {tokens, 0},
-                            {stages_ahead::calibration::done, output_});
+                            {stages_ahead::calibration::done, output_, left_});
         listener_->plan(forecast_at(speed_for(stages_, threads_)).stages);
     }
 
 private:
-    // See default_measure_tokens.
     [[nodiscard]] std::uint64_t least_measuring() const {
-        return target_.measuring.tokens > 0 ? target_.measuring.tokens : 1024;
+        return target_.measuring.tokens > 0 ? target_.measuring.tokens : least_measure_tokens;
     }
     [[nodiscard]] std::uint64_t most_measuring() const {
-        return target_.measuring.tokens > 0 ? target_.measuring.tokens : 16384;
+        return target_.measuring.tokens > 0 ? target_.measuring.tokens : most_measure_tokens;
     }
 
     // The amounts for which there is time, or those of the run that this one goes on from.
@@ -201,14 +266,16 @@ private:
             return amounts_within(seconds_, least, most, [&](const amounts& tokens) {
                 double sum = 0;
                 for (const stage_cost& stage : stages_of(model_->tensors(), model_->metadata(), target_, encoding,
-                                                         tokens, {calibration, output_}))
+                                                         tokens, {calibration, output_, {}}))
                     sum += speed.seconds(stage.cost);
                 return sum;
             });
         };
         const std::string condition = concat("--time ", seconds_, " s and a text of ", most.calibration, " tokens");
         const auto kept = [&](std::string_view word, std::uint64_t limit, std::uint64_t amounts::* one) {
-            return kept_number(*files_, concat(word, ".tokens"), condition, limit, [&] { return chosen().*one; });
+            return go_on(*files_, word, [&] {
+                return kept_number(*files_, concat(word, ".tokens"), condition, limit, [&] { return chosen().*one; });
+            });
         };
         amounts tokens;
         if (most.calibration > 0)
@@ -222,7 +289,7 @@ private:
     }
 
     [[nodiscard]] forecast forecast_at(const machine_speed& speed) const {
-        return forecast_of(stages_, model_->tensors(), model_->metadata(), importances_->memory, {}, threads_,
+        return forecast_of(stages_, model_->tensors(), model_->metadata(), importances_->memory, 0, threads_,
                            {files_->work_place(), written_.folder}, speed);
     }
 
@@ -235,6 +302,7 @@ private:
     int threads_;
     work_files* files_;
     const listener* listener_;
+    left_stages left_;
     std::vector<stage_cost> stages_;
 };
 

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <numeric>
 #include <span>
 #include <vector>
 
@@ -11,7 +12,6 @@
 #include "tessera/core/metadata.hpp"
 #include "tessera/core/tensor_info.hpp"
 #include "tessera/core/tied_table.hpp"
-#include "tessera/core/token_windows.hpp"
 #include "tessera/decoder/matrix_inputs.hpp"
 #include "tessera/decoder/model_metadata.hpp"
 #include "tessera/decoder/model_spec.hpp"
@@ -56,6 +56,7 @@ public:
         const double used_share = spec.experts.used_share();
         const std::vector<double> of_token = decoder::token_work(tensors, spec.layers.size(), used_share);
         layers_ = decoder::work_of_layers(of_token);
+        of_layers_.assign(of_token.begin(), of_token.end() - 1);
         output_ = of_token.back();
         vocabulary_ = static_cast<double>(spec.vocabulary);
         width_ = static_cast<double>(spec.width);
@@ -103,12 +104,18 @@ public:
     /// Multiply-adds with the weights of all layers, as decoder::token_work counts them.
     [[nodiscard]] double pass(std::uint64_t tokens) const noexcept { return layers_ * static_cast<double>(tokens); }
 
+    /// What a damage table has an entry for, borrowed ones left out.
+    [[nodiscard]] std::size_t subjects() const noexcept { return subjects_; }
+
+    /// How much of a pass the first so many layers are.
+    [[nodiscard]] double share_of(std::size_t first_layers) const noexcept {
+        const auto end = of_layers_.begin() + static_cast<std::ptrdiff_t>(std::min(first_layers, of_layers_.size()));
+        return layers_ > 0 ? std::accumulate(of_layers_.begin(), end, 0.0) / layers_ : 0.0;
+    }
+
     /// All layers, without the output.
     [[nodiscard]] work_cost forward(double tokens, double window) const {
         return {.products = 2.0 * tokens * (layers_ + heads_ * window / 2.0)};
-    }
-    [[nodiscard]] work_cost forward(const token_windows& windows) const {
-        return forward(static_cast<double>(windows.tokens().size()), static_cast<double>(windows.length()));
     }
     /// The output for positions that are scored.
     [[nodiscard]] work_cost logits(double positions) const { return {.products = 2.0 * positions * output_}; }
@@ -144,8 +151,8 @@ public:
     }
 
     /// The predictions of two models that have run over a text, compared.
-    [[nodiscard]] work_cost comparison(const token_windows& windows) const {
-        const double scored = static_cast<double>(windows.tokens().size()) / 2.0;
+    [[nodiscard]] work_cost comparison(double tokens) const {
+        const double scored = tokens / 2.0;
         return 2.0 * logits(scored) + work_cost{.compared = scored * vocabulary_};
     }
 
@@ -155,10 +162,6 @@ public:
         return passes * (forward(tokens, window) + logits(scored) + work_cost{.compared = scored * vocabulary_}) +
                search();
     }
-    [[nodiscard]] work_cost plans(const token_windows& windows, std::size_t passes) const {
-        return plans(static_cast<double>(windows.tokens().size()), static_cast<double>(windows.length()),
-                     static_cast<double>(passes));
-    }
 
 private:
     static constexpr double sampled_weights = 65536;
@@ -167,7 +170,8 @@ private:
     [[nodiscard]] work_cost rounding() const { return {.products = moves_, .fed_back = weights_}; }
 
     double layers_ = 0, output_ = 0;  // multiply-adds of a token
-    double heads_ = 0;                // numbers of all layers' queries and values
+    std::vector<double> of_layers_;
+    double heads_ = 0;  // numbers of all layers' queries and values
     double vocabulary_ = 0, width_ = 0;
     double weights_ = 0;                             // of layers
     double moves_ = 0, dense_moves_ = 0;             // weights times columns; of matrices that are no experts

@@ -10,6 +10,7 @@
 #include <string_view>
 #include <vector>
 
+#include "tessera/app/disk_space.hpp"
 #include "tessera/app/memory.hpp"
 #include "tessera/app/work_cost.hpp"
 #include "tessera/calibrate/column_statistics.hpp"
@@ -49,7 +50,18 @@ struct stage_cost {
     double floats_at_rest = 0;           ///< activations that are kept, most of them
     double kept_bytes = 0;               ///< in the folder of unfinished work
     std::uint64_t written_bytes = 0;     ///< of the output
+    byte_bound written = byte_bound::expected;
+    double done = 0;  ///< the share that an earlier run has left; 1: all
+
+    [[nodiscard]] double seconds_left(const machine_speed& speed) const noexcept {
+        return (1 - done) * speed.seconds(cost);
+    }
 };
+
+/// The share of a stage that is done when so many of its parts are. Its end never is.
+[[nodiscard]] inline double share_done(double parts, double all) noexcept {
+    return all > 0 ? std::min(parts / all, 0.99) : 0.0;
+}
 
 /// Runs a text through a model. States of two layers are on disk for a moment.
 [[nodiscard]] inline stage_cost calibrating(const model_work& model, double tokens, double window) {
@@ -163,7 +175,7 @@ inline constexpr machine_speed slow_machine{
 template <class = void>
 [[nodiscard]] const machine_speed& speed_for(std::span<const stage_cost> stages, int threads) {
     double seconds = 0;
-    for (const stage_cost& stage : stages) seconds += slow_machine.seconds(stage.cost);
+    for (const stage_cost& stage : stages) seconds += stage.seconds_left(slow_machine);
     return seconds < 2 ? slow_machine : speed_here(threads);
 }
 

@@ -1,6 +1,7 @@
 // The files of some work: what it reads, what it writes, and what it keeps until it is done.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <filesystem>
 #include <optional>
@@ -67,8 +68,8 @@ public:
     void keep(const work_options& options, const std::filesystem::path& output) {
         place_ = options.folder;
         if (place_.empty() && !output.empty()) (place_ = output) += ".work";
-        if (options.nowhere) return;
         options_ = options;
+        if (options.nowhere) return;
         folder_ = work_folder(place_);
         claims_.use_folder(folder_.path());
     }
@@ -76,7 +77,7 @@ public:
     /// Throws when something clashes, or another process is at the same work. Locks the folder if it is there.
     void check() {
         folder_.sweep();
-        if (!options_.restart) claims_.note_in(folder_.list_of_outputs());
+        if (!options_.restart) claims_.note_in(work_folder(place_).list_of_outputs());
         claims_.check();
         folder_.take_up();
         claims_.note_in(folder_.list_of_outputs());
@@ -90,6 +91,20 @@ public:
     [[nodiscard]] work_folder& folder() noexcept { return folder_; }
     /// The folder's path, or what it would be if something were kept.
     [[nodiscard]] const std::filesystem::path& work_place() const noexcept { return place_; }
+    /// The path of a file that an earlier run has left in the folder, to be gone on from; empty if there is none. There
+    /// may be one where this run keeps nothing.
+    [[nodiscard]] std::filesystem::path left(std::string_view name) const {
+        const bool is_anew = std::ranges::any_of(anew_, [&](std::string_view word) { return name.starts_with(word); });
+        const std::filesystem::path path = place_ / name;
+        const bool is_left = !place_.empty() && !options_.restart && !is_anew && std::filesystem::exists(path) &&
+                             !std::filesystem::exists(place_ / work_folder::finished);
+        return is_left ? path : std::filesystem::path();
+    }
+    /// Begins work anew whose files begin with `word`.
+    void forget(std::string_view word) {
+        anew_.push_back(word);
+        folder_.forget(word);
+    }
     /// Removes what was kept, unless the options say that it stays.
     void done() {
         if (options_.keep)
@@ -103,6 +118,7 @@ private:
     work_options options_;
     std::filesystem::path place_;
     work_folder folder_;
+    std::vector<std::string_view> anew_;
 };
 
 /// A checksum of what a result depends on.
@@ -158,7 +174,7 @@ auto go_on(work_files& files, std::string_view word, Open&& open) -> decltype(op
         return open();
     } catch (const unfit_work& e) {
         if (files.rule().existing == existing_file::refuse) fail(e.what(), "; --restart begins anew");
-        files.folder().forget(word);
+        files.forget(word);
         return open();
     }
 }

@@ -78,6 +78,13 @@ namespace detail {
 
 }  // namespace detail
 
+/// The layers that a calibration on these windows would find done in its checkpoint.
+template <tensor_source Source>
+[[nodiscard]] std::size_t layers_done(const Source& source, const token_windows& windows,
+                                      const std::filesystem::path& checkpoint) {
+    return calibration_checkpoint::layers_in(checkpoint, detail::identify(model_fingerprint(source), windows));
+}
+
 /// Sends windows of tokens through all layers, one layer after the other, and collects the calibration statistics of
 /// every matrix's input, the output matrix's included. Memory is what the options say of the activations, and what a
 /// layer needs for one tile of tokens; Gram matrices of a layer, if asked for, are all there at once. The result is the

@@ -105,7 +105,7 @@ public:
     /// Opens or begins the journal. `identity` is that of model and text, `start` a checksum of the hidden states that
     /// the first layer gets. Throws unfit_work when the file is damaged or of another calibration or release.
     calibration_checkpoint(const std::filesystem::path& path, const work_identity& identity, std::uint64_t start)
-        : pass_(path, "calibrated layers", identity, start) {
+        : pass_(path, kind, identity, start) {
         try {
             for (const byte_view record : pass_.records()) {
                 std::vector<input_statistics> inputs = detail::parse_statistics(record, path.string());
@@ -137,10 +137,17 @@ public:
         pass_.save(layer + 1, std::array<const decoder::activations*, 1>{&state});
     }
 
+    /// The layers that a calibration would find done, by what the files say of themselves.
+    [[nodiscard]] static std::size_t layers_in(const std::filesystem::path& path, const work_identity& identity) {
+        return kept_pass::look(path, kind, identity).layer;
+    }
+
     /// Removes the files of a checkpoint, if there are some.
     static void remove(const std::filesystem::path& path) { kept_pass::remove(path); }
 
 private:
+    static constexpr std::string_view kind = "calibrated layers";
+
     kept_pass pass_;
     std::vector<std::vector<input_statistics>> layers_;
 };

@@ -82,6 +82,23 @@ public:
         return std::nullopt;
     }
 
+    /// The layer of the latest states, by what their files say of themselves: of any work, where none is named. 0:
+    /// there are none.
+    [[nodiscard]] static std::size_t latest_layer(const std::filesystem::path& stem, std::size_t records,
+                                                  std::optional<std::uint64_t> identity = std::nullopt) {
+        const kept_states all(stem, 0);
+        std::size_t latest = 0;
+        for (const std::size_t layer : all.layers()) {
+            const mapped_file file(all.path_of(layer));
+            if (file.bytes().size() < sizeof(head)) continue;
+            const auto what = load_bytes<head>(file.bytes().data());
+            const bool fits = what.is_of_kind() && what.layer == layer && what.records <= records &&
+                              (!identity || what.identity == *identity);
+            if (fits) latest = std::max(latest, layer);
+        }
+        return latest;
+    }
+
     void remove() const {
         for (const std::size_t layer : layers()) std::filesystem::remove(path_of(layer));
     }
@@ -93,6 +110,8 @@ private:
         std::array<char, kind.size()> name;
         std::uint64_t identity, layer, records, state_bytes, more_bytes;
         std::uint64_t sum;  ///< of the states, of what goes with them, and of the head with 0 here
+
+        [[nodiscard]] bool is_of_kind() const { return std::string_view(name.data(), name.size()) == kind; }
     };
 
     [[nodiscard]] static byte_view bytes_of(const decoder::matrix& values) {
@@ -111,9 +130,9 @@ private:
         auto what = load_bytes<head>(bytes.data());
         const byte_view rest = bytes.subspan(sizeof what);
         const std::uint64_t wanted = total_bytes({all.data(), all.size()});
-        if (std::string_view(what.name.data(), what.name.size()) != kind || what.identity != identity_ ||
-            what.layer != layer || what.records > records || what.state_bytes != wanted ||
-            what.state_bytes > rest.size() || what.more_bytes != rest.size() - what.state_bytes)
+        if (!what.is_of_kind() || what.identity != identity_ || what.layer != layer || what.records > records ||
+            what.state_bytes != wanted || what.state_bytes > rest.size() ||
+            what.more_bytes != rest.size() - what.state_bytes)
             return std::nullopt;
         const byte_view more = rest.subspan(what.state_bytes);
         checksum sum;
@@ -191,6 +210,20 @@ public:
     }
     [[nodiscard]] std::optional<kept_states::loaded> load(kept_states::mutable_states all) const {
         return states_.load(journal_.size(), all);
+    }
+
+    /// What a pass has left: the records, and the layer that it would go on from.
+    struct left {
+        journal::snapshot records;
+        std::size_t layer;
+    };
+    /// As journal::look.
+    [[nodiscard]] static left look(const std::filesystem::path& path, std::string_view kind,
+                                   const work_identity& part) {
+        left found{journal::look(path, kind, part), 0};
+        if (const std::size_t records = found.records.records().size(); records > 0)
+            found.layer = kept_states::latest_layer(stem_of(path), records);
+        return found;
     }
 
     /// Removes the files, if there are some.

@@ -45,16 +45,24 @@ public:
     /// "model and text": what is not the same in an identity's text.
     [[nodiscard]] std::string difference(std::string_view other) const {
         std::string all;
-        for (const auto& [what, sum] : parts_) {
-            const std::string line = what + " " + sum + "\n";
-            if (other.starts_with(line) || other.find("\n" + line) != other.npos) continue;
-            (all += all.empty() ? "" : " and ") += what;
-        }
+        for (const part& p : parts_)
+            if (!is_in(other, p)) (all += all.empty() ? "" : " and ") += p.first;
         return all.empty() ? "kind" : all;
+    }
+    /// Whether all of this is in an identity's text.
+    [[nodiscard]] bool is_part_of(std::string_view other) const {
+        return std::ranges::all_of(parts_, [&](const part& p) { return is_in(other, p); });
     }
 
 private:
-    std::vector<std::pair<std::string, std::string>> parts_;
+    using part = std::pair<std::string, std::string>;
+
+    [[nodiscard]] static bool is_in(std::string_view text, const part& p) {
+        const std::string line = p.first + " " + p.second + "\n";
+        return text.starts_with(line) || text.find("\n" + line) != text.npos;
+    }
+
+    std::vector<part> parts_;
 };
 
 /// Thrown when what was kept of some work cannot be gone on from: it is damaged, of other inputs, or of another
@@ -77,7 +85,8 @@ public:
             write_file(path_, {first}, {.existing = existing_file::replace});
         }
         file_ = mapped_file(path_);
-        find_records();
+        end_ = find_records(file_.bytes(), records_);
+        count_ = records_.size();
         require(head, kind, identity);
         descriptor_ = ::open(path_.c_str(), O_RDWR | O_CLOEXEC);
         if (descriptor_ < 0 || ::ftruncate(descriptor_, static_cast<::off_t>(end_)) != 0) {
@@ -89,6 +98,32 @@ public:
     journal(const journal&) = delete;
     journal& operator=(const journal&) = delete;
     ~journal() { close(); }
+
+    /// The records of a journal at some moment, to look at.
+    class snapshot {
+    public:
+        [[nodiscard]] std::span<const byte_view> records() const noexcept {
+            return records_.empty() ? std::span<const byte_view>() : std::span(records_).subspan(1);
+        }
+
+    private:
+        friend journal;
+        mapped_file file_;
+        std::vector<byte_view> records_;
+    };
+    /// What others have left, or are at work on. No records where there is no journal of this kind, or one of work that
+    /// `part` is no part of.
+    [[nodiscard]] static snapshot look(const std::filesystem::path& path, std::string_view kind,
+                                       const work_identity& part) {
+        snapshot found;
+        if (path.empty() || !std::filesystem::exists(path)) return found;
+        found.file_ = mapped_file(path);
+        (void)find_records(found.file_.bytes(), found.records_);
+        const std::string head = concat(magic, version, "\n", kind, "\n");
+        const std::string_view got = found.records_.empty() ? std::string_view() : as_text(found.records_.front());
+        if (!got.starts_with(head) || !part.is_part_of(got.substr(head.size()))) found.records_.clear();
+        return found;
+    }
 
     /// The records that were there when it was opened, in the order they were appended.
     [[nodiscard]] std::span<const byte_view> records() const noexcept { return std::span(records_).subspan(1); }
@@ -129,17 +164,19 @@ private:
         out.insert(out.end(), record.begin(), record.end());
     }
 
-    void find_records() {
+    // The records that are whole, the head included. Returns where they end.
+    [[nodiscard]] static std::uint64_t find_records(byte_view bytes, std::vector<byte_view>& records) {
         constexpr std::size_t head = 2 * sizeof(std::uint64_t);
-        for (byte_view left = file_.bytes(); left.size() >= head; left = file_.bytes().subspan(end_)) {
+        std::uint64_t end = 0;
+        for (byte_view left = bytes; left.size() >= head; left = bytes.subspan(end)) {
             const auto size = load_bytes<std::uint64_t>(left.data());
             if (size > left.size() - head) break;
             const byte_view record = left.subspan(head, size);
-            if (load_bytes<std::uint64_t>(left.data() + sizeof size) != sum_of(count_, record)) break;
-            records_.push_back(record);
-            end_ += head + size;
-            ++count_;
+            if (load_bytes<std::uint64_t>(left.data() + sizeof size) != sum_of(records.size(), record)) break;
+            records.push_back(record);
+            end += head + size;
         }
+        return end;
     }
 
     void require(const std::string& wanted, std::string_view kind, const work_identity& identity) const {

@@ -34,7 +34,7 @@ public:
 
     /// `identity` covers all that a table depends on. Throws as a journal does.
     kept_damage(const std::filesystem::path& path, const work_identity& identity)
-        : pass_(path, "measured tensors", identity),
+        : pass_(path, kind, identity),
           reference_(beside(path, ".reference"), sum_of(identity)),
           below_(beside(path, ".below"), sum_of(identity)) {}
 
@@ -48,6 +48,11 @@ public:
 
     /// That earlier processes have measured.
     [[nodiscard]] std::size_t tensors() const noexcept { return pass_.records().size(); }
+
+    /// The same of a journal that is not opened; none where `part` is no part of its identity.
+    [[nodiscard]] static std::size_t tensors_in(const std::filesystem::path& path, const work_identity& part) {
+        return journal::look(path, kind, part).records().size();
+    }
 
     /// Notes the tensor at a place among those that are measured.
     void add(std::size_t place, const tensor& measured) {
@@ -83,6 +88,8 @@ public:
     }
 
 private:
+    static constexpr std::string_view kind = "measured tensors";
+
     [[nodiscard]] static std::filesystem::path beside(std::filesystem::path path, std::string_view name) {
         return path += name;
     }

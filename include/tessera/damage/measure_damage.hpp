@@ -86,13 +86,17 @@ struct direct {
     return static_cast<std::size_t>(quantized) * points / 2 + 2;
 }
 
-/// The default number of tokens for so many passes: about 5e13 floating-point operations, minutes on two cores; at
-/// least 1024 tokens, below which figures are too uncertain, and at most 16384, beyond which they hardly change a plan.
+/// Figures of fewer tokens are too uncertain; those of more hardly change a plan.
+inline constexpr std::uint64_t least_measure_tokens = 1024, most_measure_tokens = 16384;
+
+/// The default number of tokens for so many passes: about 5e13 floating-point operations, minutes on two cores, within
+/// these bounds.
 [[nodiscard]] inline std::uint64_t default_measure_tokens(std::span<const tensor_info> tensors, std::size_t passes) {
     double weights = 0;
     for (const tensor_info& info : tensors) weights += static_cast<double>(info.weights());
-    return static_cast<std::uint64_t>(
-        std::clamp(5e13 / (2.0 * weights * static_cast<double>(passes)), 1024.0, 16384.0));
+    return static_cast<std::uint64_t>(std::clamp(5e13 / (2.0 * weights * static_cast<double>(passes)),
+                                                 static_cast<double>(least_measure_tokens),
+                                                 static_cast<double>(most_measure_tokens)));
 }
 
 struct measure_damage_options {

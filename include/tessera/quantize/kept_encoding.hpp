@@ -48,7 +48,7 @@ public:
 
     /// `identity` covers the plan, and all else that bytes depend on. Throws as a journal does.
     kept_encoding(const std::filesystem::path& path, const work_identity& identity, resumable_output output)
-        : pass_(path, "encoded tensors", identity), output_(std::move(output)) {}
+        : pass_(path, kind, identity), output_(std::move(output)) {}
 
     /// Where the pass of a schedule stands, between two layers. What was encoded before is on disk first.
     void save(std::size_t layer, kept_states::states states, byte_view more) const {
@@ -61,6 +61,24 @@ public:
 
     /// Whether earlier processes have noted something.
     [[nodiscard]] bool is_begun() const noexcept { return !pass_.records().empty(); }
+
+    /// What an encoding has left: the tensors of which something is noted, as places in its plan, and the layer that
+    /// its schedule would go on from.
+    struct left {
+        std::vector<std::size_t> tensors{};
+        std::size_t layer = 0;
+    };
+    /// As journal::look.
+    [[nodiscard]] static left look(const std::filesystem::path& path, const work_identity& part) {
+        const kept_pass::left found = kept_pass::look(path, kind, part);
+        left all{{}, found.layer};
+        for (const byte_view record : found.records.records())
+            if (record.size() >= sizeof(std::uint64_t)) all.tensors.push_back(load_bytes<std::uint64_t>(record.data()));
+        std::ranges::sort(all.tensors);
+        const auto again = std::ranges::unique(all.tensors);
+        all.tensors.erase(again.begin(), again.end());
+        return all;
+    }
 
     /// What is noted of a tensor: its first matrices, which make what was noted before worth nothing, or further ones.
     enum class part { first, further };
@@ -128,6 +146,8 @@ public:
     }
 
 private:
+    static constexpr std::string_view kind = "encoded tensors";
+
     [[nodiscard]] std::uint64_t sum_of(const tensor_info& info, std::uint64_t matrix) const {
         return output_.sum_of_rows(info.name, matrix * info.dims[1], info.dims[1]);
     }
