@@ -75,8 +75,7 @@ public:
         for (const byte_view record : found.records.records())
             if (record.size() >= sizeof(std::uint64_t)) all.tensors.push_back(load_bytes<std::uint64_t>(record.data()));
         std::ranges::sort(all.tensors);
-        const auto again = std::ranges::unique(all.tensors);
-        all.tensors.erase(again.begin(), again.end());
+        all.tensors.erase(std::unique(all.tensors.begin(), all.tensors.end()), all.tensors.end());
         return all;
     }
 
