@@ -46,7 +46,24 @@ void add_product(const padded& x, const padded& w, padded& out) {
     left.pack(0, x.values.data(), x.stride(), x.rows());
     kernels::packed_right<Arch> right(w.rows(), w.columns);
     right.pack(0, w.values.data(), w.stride(), w.rows());
-    kernels::add_product<Arch>(left, x.rows(), right, 0, w.rows(), out.values.data(), out.stride());
+    kernels::add_product<Arch>(left, 0, x.rows(), right, 0, w.rows(), out.values.data(), out.stride());
+}
+
+// The same of matrices whose rows lie in columns.
+template <class Arch>
+void add_product_of_columns(const padded& x, const padded& w, padded& out, float factor) {
+    const auto turned = [](const padded& m) {
+        padded columns(m.columns, m.rows());
+        for (std::size_t r = 0; r < m.rows(); ++r)
+            for (std::size_t c = 0; c < m.columns; ++c) columns.at(c, r) = m.at(r, c);
+        return columns;
+    };
+    const padded x_columns = turned(x), w_columns = turned(w);
+    kernels::packed_left<Arch> left(x.rows(), x.columns);
+    left.pack_columns(0, x_columns.values.data(), x_columns.stride(), x.rows(), factor);
+    kernels::packed_right<Arch> right(w.rows(), w.columns);
+    right.pack_columns(0, w_columns.values.data(), w_columns.stride(), w.rows());
+    kernels::add_product<Arch>(left, 0, x.rows(), right, 0, w.rows(), out.values.data(), out.stride());
 }
 
 double dot(const padded& x, std::size_t r, const padded& w, std::size_t c) {
@@ -74,6 +91,9 @@ TEST_CASE("products of small integers are exact, whatever the shape, and nothing
                         for (std::size_t c = 0; c < columns; ++c)
                             wanted.at(r, c) += static_cast<float>(dot(x, r, w, c));
                     add_product<Arch>(x, w, out);
+                    CHECK(out.values == wanted.values);
+                    add_product_of_columns<Arch>(x, w, out, 1.0f);
+                    add_product_of_columns<Arch>(x, w, out, -1.0f);
                     CHECK(out.values == wanted.values);
                 }
     });

@@ -132,8 +132,8 @@ struct memory_needs {
     if (stage == memory_stage::running) needs.logits = logits;
     if (stage == memory_stage::measuring) needs.logits = 3 * logits;
     if (stage == memory_stage::running) return needs;
-    needs.matrices = 5 * inputs * inputs / 2 * sizeof(float);
-    needs.weights += sizeof(float) * team * 64 * 6 * inputs + encoded;  // rows that encoders work on
+    needs.matrices = sizeof(float) * (5 * inputs * inputs / 2 + 2 * 1024 * inputs);  // these: packed for products
+    needs.weights += sizeof(float) * team * 64 * 6 * inputs + encoded;               // rows that encoders work on
     return needs;
 }
 

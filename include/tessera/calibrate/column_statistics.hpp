@@ -10,6 +10,7 @@
 #include "tessera/core/parallel.hpp"
 #include "tessera/core/stage_meter.hpp"
 #include "tessera/decoder/matrix.hpp"
+#include "tessera/encode/shared_product.hpp"
 #include "tessera/kernels/column_sums.hpp"
 
 namespace tessera {
@@ -75,39 +76,30 @@ inline void add_rows(column_statistics& to, const activation_rows& rows, int thr
 
 namespace detail {
 
-// Adds x' y to `to`, in products of some rows at a time. (Templates without arguments, here and below: products and
-// decompositions of Eigen are compiled where somebody calls them.)
-template <class = void>
-void add_row_products(Eigen::Ref<decoder::matrix, 0, Eigen::OuterStride<>> to, const activation_rows& x,
-                      const activation_rows& y) {
-    constexpr Eigen::Index block_rows = 1024;
-    for (Eigen::Index r = 0; r < x.rows(); r += block_rows) {
-        const Eigen::Index n = std::min(block_rows, x.rows() - r);
-        to.noalias() += x.middleRows(r, n).transpose() * y.middleRows(r, n);
-    }
+[[nodiscard]] inline vectors columns_of(const activation_rows& x) {
+    return {x.data(), static_cast<std::size_t>(x.outerStride()), static_cast<std::size_t>(x.cols()),
+            vectors::kind::columns};
 }
 
 }  // namespace detail
 
 /// Adds the products of all pairs of columns to the Gram matrix: float products of some rows at a time, in tiles that
-/// do not depend on the number of threads.
+/// do not depend on the number of threads. (A template, as what follows: compiled where somebody calls it.)
 template <class = void>
 void add_gram(column_statistics& to, const activation_rows& rows, int threads) {
     constexpr Eigen::Index tile = 256;
     const Eigen::Index columns = rows.cols(), tiles = (columns + tile - 1) / tile;
     if (to.gram.size() == 0) to.gram = decoder::matrix::Zero(columns, columns);
-    const decoder::serial_products guard;
+    const detail::vectors all = detail::columns_of(rows);
+    detail::add_product(all, all, static_cast<std::size_t>(rows.rows()), 1.0f, detail::product_part::lower_half,
+                        to.gram.data(), static_cast<std::size_t>(columns), threads);
     parallel_for(static_cast<std::size_t>(tiles * tiles), threads, [&](std::size_t i) {
         const Eigen::Index a = static_cast<Eigen::Index>(i) / tiles * tile,
                            b = static_cast<Eigen::Index>(i) % tiles * tile;
-        if (b > a) return;  // made by its mirror image
         const Eigen::Index height = std::min(tile, columns - a), width = std::min(tile, columns - b);
         auto lower = to.gram.block(a, b, height, width);
-        detail::add_row_products(lower, rows.middleCols(a, height), rows.middleCols(b, width));
-        if (a != b)
-            to.gram.block(b, a, width, height) = lower.transpose();
-        else  // rounding may differ between the two halves
-            lower.triangularView<Eigen::StrictlyUpper>() = lower.transpose();
+        if (a > b) to.gram.block(b, a, width, height) = lower.transpose();
+        if (a == b) lower.triangularView<Eigen::StrictlyUpper>() = lower.transpose();
     });
     count_work(static_cast<double>(rows.rows()) * static_cast<double>(columns * columns) / 2);
 }
@@ -115,16 +107,9 @@ void add_gram(column_statistics& to, const activation_rows& rows, int threads) {
 /// Adds x' y to `moments`, for two inputs of the same tokens: float products as add_gram's.
 template <class = void>
 void add_cross_moments(decoder::matrix& moments, const activation_rows& x, const activation_rows& y, int threads) {
-    constexpr Eigen::Index tile = 128;
     if (moments.size() == 0) moments = decoder::matrix::Zero(x.cols(), y.cols());
-    const Eigen::Index across = (y.cols() + tile - 1) / tile, down = (x.cols() + tile - 1) / tile;
-    const decoder::serial_products guard;
-    parallel_for(static_cast<std::size_t>(down * across), threads, [&](std::size_t i) {
-        const Eigen::Index a = static_cast<Eigen::Index>(i) / across * tile,
-                           b = static_cast<Eigen::Index>(i) % across * tile;
-        const Eigen::Index height = std::min(tile, x.cols() - a), width = std::min(tile, y.cols() - b);
-        detail::add_row_products(moments.block(a, b, height, width), x.middleCols(a, height), y.middleCols(b, width));
-    });
+    detail::add_product(detail::columns_of(x), detail::columns_of(y), static_cast<std::size_t>(x.rows()), 1.0f,
+                        detail::product_part::whole, moments.data(), static_cast<std::size_t>(moments.cols()), threads);
     count_work(static_cast<double>(x.rows()) * static_cast<double>(moments.size()));
 }
 

@@ -39,7 +39,7 @@ void for_each_tile_pair(decoder::matrix& square, int threads, Body&& body) {
 // of one half of `gram`, which is as it was at the end.
 template <class = void>
 [[nodiscard]] bool solve_damped(decoder::matrix& gram, float damping, decoder::matrix& x, int threads) {
-    constexpr Eigen::Index panel = cholesky_panel, tile = 64;
+    constexpr Eigen::Index panel = cholesky_panel;
     const Eigen::Index n = gram.rows();
     std::vector<decoder::matrix> corners;  // that the decomposition does not leave alone
     for (Eigen::Index k = 0; k < n; k += panel) {
@@ -48,13 +48,7 @@ template <class = void>
     }
     gram.diagonal().array() += damping;
     const bool is_definite = decompose(gram, threads);
-    if (is_definite)
-        parallel_for(static_cast<std::size_t>((x.cols() + tile - 1) / tile), threads, [&](std::size_t i) {
-            const Eigen::Index first = static_cast<Eigen::Index>(i) * tile, count = std::min(tile, x.cols() - first);
-            decoder::matrix some = x.middleCols(first, count);
-            solve(gram, some);
-            x.middleCols(first, count) = some;
-        });
+    if (is_definite) solve(gram, x, threads);
     for (std::size_t i = 0; i < corners.size(); ++i) {
         const Eigen::Index k = static_cast<Eigen::Index>(i) * panel, size = corners[i].rows();
         gram.block(k, k, size, size) = corners[i];

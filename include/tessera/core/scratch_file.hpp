@@ -4,17 +4,18 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstddef>
 #include <cstdint>
 #include <cstdlib>
 #include <cstring>
 #include <filesystem>
+#include <iterator>
 #include <map>
 #include <span>
 #include <string>
 #include <utility>
-#include <vector>
 
 #include "tessera/core/bytes.hpp"
 #include "tessera/core/error.hpp"
@@ -41,15 +42,31 @@ public:
     scratch_file& operator=(const scratch_file&) = delete;
     ~scratch_file() { ::close(descriptor_); }
 
-    /// The offset of a part of so many bytes, of parts that were released if there is one.
+    /// The offset of a part of so many bytes, in what was released if there is room.
     [[nodiscard]] std::uint64_t allocate(std::uint64_t bytes) {
-        std::vector<std::uint64_t>& same = released_[bytes];
-        if (same.empty()) return std::exchange(end_, end_ + bytes);
-        const std::uint64_t offset = same.back();
-        same.pop_back();
+        const auto found = std::ranges::find_if(
+            free_, [&](const auto& range) { return range.second >= bytes || range.first + range.second == end_; });
+        if (found == free_.end()) return std::exchange(end_, end_ + bytes);
+        const auto [offset, size] = *found;
+        free_.erase(found);
+        if (size > bytes) free_.emplace(offset + bytes, size - bytes);
+        end_ = std::max(end_, offset + bytes);
         return offset;
     }
-    void release(std::uint64_t offset, std::uint64_t bytes) { released_[bytes].push_back(offset); }
+    void release(std::uint64_t offset, std::uint64_t bytes) {
+        const auto next = free_.lower_bound(offset);
+        if (next != free_.end() && offset + bytes == next->first) {
+            bytes += next->second;
+            free_.erase(next);
+        }
+        const auto after = free_.lower_bound(offset);
+        if (after != free_.begin())
+            if (const auto before = std::prev(after); before->first + before->second == offset) {
+                before->second += bytes;
+                return;
+            }
+        free_.emplace(offset, bytes);
+    }
 
     void write(std::uint64_t offset, byte_view bytes) const {
         detail::write_all(descriptor_, offset, bytes, [&](std::size_t, std::uint64_t at, const char* reason) {
@@ -69,7 +86,7 @@ private:
     std::filesystem::path folder_;
     int descriptor_ = -1;
     std::uint64_t end_ = 0;
-    std::map<std::uint64_t, std::vector<std::uint64_t>> released_;  // offsets, by size
+    std::map<std::uint64_t, std::uint64_t> free_;  // ranges that were released: sizes by offset, no two side by side
 };
 
 }  // namespace tessera

@@ -66,7 +66,7 @@ struct product_tile {
     /// W x + bias of layer n: tokens x outputs.
     [[nodiscard]] matrix product(std::size_t n) const {
         matrix result = matrix::Zero(static_cast<Eigen::Index>(tokens), static_cast<Eigen::Index>(outputs));
-        kernels::add_product<>(*x, tokens, weights[n], first_packed, outputs, result.data(), outputs);
+        kernels::add_product<>(*x, 0, tokens, weights[n], first_packed, outputs, result.data(), outputs);
         if (const std::vector<float>& bias = layers[n]->bias; !bias.empty())
             result.rowwise() += Eigen::Map<const Eigen::RowVectorXf>(bias.data() + first_output, result.cols());
         return result;

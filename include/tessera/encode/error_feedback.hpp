@@ -91,7 +91,7 @@ private:
         }
         rounding_.start(s.columns);
         std::copy_n(weights_.begin(), s.columns, targets_.begin());
-        kernels::add_product(s.before, s.columns, errors_, 0, rows, targets_[0].data(), rows);
+        kernels::add_product(s.before, 0, s.columns, errors_, 0, rows, targets_[0].data(), rows);
     }
 
     // Fits the scales of as many rows, from `row` on, as the search takes at once.

@@ -32,8 +32,10 @@ public:
     [[nodiscard]] float* panel(std::size_t row) noexcept { return values_.get() + row * depth_; }
 
     /// Packs `count` rows, `stride` numbers from one to the next, as rows first .. first + count. `first` is a multiple
-    /// of Width, and so is `count` unless these are the last rows. Threads may pack different rows.
-    void pack(std::size_t first, const float* rows, std::size_t stride, std::size_t count) noexcept {
+    /// of Width, and so is `count` unless these are the last rows. Threads may pack different rows. Numbers are
+    /// multiplied by `factor`.
+    void pack(std::size_t first, const float* rows, std::size_t stride, std::size_t count,
+              float factor = 1.0f) noexcept {
         constexpr std::size_t strip = 16;  // as many numbers of a row as lie in one line of the cache
         for (std::size_t r = 0; r < count; r += Width) {
             float* const panel = values_.get() + (first + r) * depth_;
@@ -42,9 +44,22 @@ public:
             for (std::size_t k = 0; k < depth_; k += strip)
                 for (std::size_t lane = 0; lane < present; ++lane) {
                     const float* const row = rows + (r + lane) * stride;
-                    for (std::size_t i = k; i < std::min(k + strip, depth_); ++i) panel[i * Width + lane] = row[i];
+                    for (std::size_t i = k; i < std::min(k + strip, depth_); ++i)
+                        panel[i * Width + lane] = factor * row[i];
                 }
         }
+    }
+
+    /// The same of rows that lie in columns: number k of row first + r is values[k * stride + r].
+    void pack_columns(std::size_t first, const float* values, std::size_t stride, std::size_t count,
+                      float factor = 1.0f) noexcept {
+        for (std::size_t k = 0; k < depth_; ++k, values += stride)
+            for (std::size_t r = 0; r < count; r += Width) {
+                float* const to = panel(first + r) + k * Width;
+                const std::size_t present = std::min(Width, count - r);
+                for (std::size_t lane = 0; lane < present; ++lane) to[lane] = factor * values[r + lane];
+                std::fill(to + present, to + Width, 0.0f);
+            }
     }
 
 private:
@@ -93,12 +108,13 @@ template <class Arch, std::size_t... Row>
 
 }  // namespace detail
 
-/// out[r][c] += the dot product of row r of X and row first + c of W, for r < rows and c < columns. `first` is a
-/// multiple of the panels' width; rows of `out` are `stride` numbers apart. Each dot product is summed in order, 256
-/// terms at a time: its bits depend neither on the other rows nor, with fused multiply-add, on the registers' width.
+/// out[r][c] += the dot product of row first_row + r of X and row first + c of W, for r < rows and c < columns. Both
+/// first ones are multiples of the panels' width; rows of `out` are `stride` numbers apart. Each dot product is summed
+/// in order, 256 terms at a time: its bits depend neither on the other rows nor, with fused multiply-add, on the
+/// registers' width.
 template <class Arch = default_arch>
-void add_product(const packed_left<Arch>& x, std::size_t rows, const packed_right<Arch>& w, std::size_t first,
-                 std::size_t columns, float* out, std::size_t stride) noexcept {
+void add_product(const packed_left<Arch>& x, std::size_t first_row, std::size_t rows, const packed_right<Arch>& w,
+                 std::size_t first, std::size_t columns, float* out, std::size_t stride) noexcept {
     constexpr std::size_t height = packed_left<Arch>::width, width = packed_right<Arch>::width;
     constexpr std::size_t part = 256;  // terms; so much of a panel of W stays in the first-level cache
     constexpr auto panel_rows = std::make_index_sequence<height>{};
@@ -112,7 +128,7 @@ void add_product(const packed_left<Arch>& x, std::size_t rows, const packed_righ
             const float* const right = w.panel(first + c) + k * width;
             const bool is_last = c + width >= columns;
             for (std::size_t r = 0; r < rows; r += height) {
-                const float* const left = x.panel(r) + k * height;
+                const float* const left = x.panel(first_row + r) + k * height;
                 const float* const soon =
                     is_last ? left + depth * height : right + x.depth() * width + r / height * share * depth;
                 const std::size_t step = is_last ? height : share;
