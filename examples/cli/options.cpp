@@ -380,8 +380,8 @@ void add_target(CLI::App& command, CLI::Option_group& group, app::target_options
     command
         .add_option_function<std::string>(
             "--measure-passes", [&target](const std::string& text) { target.measuring.passes = parse_passes(text); },
-            "Passes of the whole model that a damage table may take, at least 3; all: every tensor on every window\n"
-            "(default: 40)")
+            "Passes of the whole model that a damage table may take, at least 3;\n"
+            "all: every tensor at three points on every window (default: 40)")
         ->type_name("N");
     command
         .add_option("--refine", target.refine,
