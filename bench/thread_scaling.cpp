@@ -1,7 +1,7 @@
 // What a command of the program would gain from more threads:
 //   thread_scaling COMMAND ARGUMENTS...
 // Runs `tessera COMMAND ARGUMENTS...` on one thread and measures every item of its parallel loops, and the time between
-// loops. Then it hands the same items to 1 to 64 workers as OpenMP's dynamic schedule does, each to the next that is
+// loops. Then it hands the same items to 1 to 64 workers as parallel_for does, each to the next that is
 // free, and prints the predicted speedup, and what keeps it from being larger: the serial time, and the loops that have
 // too few items or uneven ones. Memory bandwidth and what threads cost are left out.
 #include <algorithm>

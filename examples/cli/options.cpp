@@ -4,6 +4,7 @@
 
 #include <charconv>
 #include <cmath>
+#include <limits>
 #include <map>
 #include <string>
 #include <system_error>
@@ -71,6 +72,16 @@ std::uint64_t parse_size(const std::string& option, const std::string& text) {
     } catch (const tessera::error& e) {
         throw CLI::ValidationError(option, e.what());
     }
+}
+
+// A number of passes, or infinitely many.
+double parse_passes(const std::string& text) {
+    if (text == "all") return std::numeric_limits<double>::infinity();
+    double passes = 0;
+    const auto [end, problem] = std::from_chars(text.data(), text.data() + text.size(), passes);
+    if (problem != std::errc() || end != text.data() + text.size() || !(passes >= 3.0))
+        throw CLI::ValidationError("--measure-passes", "wanted a number from 3 up, or all, got " + text);
+    return passes;
 }
 
 app::pin parse_pin(const std::string& text, const app::any_formats& formats) {
@@ -367,6 +378,12 @@ void add_target(CLI::App& command, CLI::Option_group& group, app::target_options
         ->transform(CLI::IsMember({"direct", "noise"}, CLI::ignore_case))
         ->type_name("KIND")
         ->default_str("direct");
+    command
+        .add_option_function<std::string>(
+            "--measure-passes", [&target](const std::string& text) { target.measuring.passes = parse_passes(text); },
+            "Passes of the whole model that a damage table may take, at least 3;\n"
+            "all: every tensor at three points on every window (default: 40)")
+        ->type_name("N");
     command
         .add_option("--refine", target.refine,
                     "Try so many swaps of bytes between tensors by measuring (default: none)")

@@ -1,6 +1,7 @@
 #include "plan_report.hpp"
 
 #include <algorithm>
+#include <cmath>
 #include <cstdint>
 #include <iostream>
 #include <map>
@@ -112,9 +113,19 @@ void print_basis(const select::plan& plan, const tessera::select::budget& budget
     std::map<std::string, std::vector<std::string>> borrowed;
     std::uint64_t borrowed_bytes = 0;
     double borrowed_damage = 0;
+    std::vector<std::string> interpolated;
+    std::uint64_t interpolated_bytes = 0;
+    double squares = 0;  // of relative errors
     for (const choice& c : plan.choices) {
         if (c.why != reason::budget) continue;
-        if (const auto* entry = budget.damage.find(c.target.name); entry != nullptr && !entry->priced_as.empty()) {
+        const auto* entry = budget.damage.find(c.target.name);
+        if (entry != nullptr && !entry->between.empty()) {
+            interpolated.push_back(c.target.name);
+            interpolated_bytes += c.target.bytes();
+            const double error = entry->sensitivity > 0 ? entry->sensitivity_error / entry->sensitivity : 0.0;
+            squares += error * error;
+        }
+        if (entry != nullptr && !entry->priced_as.empty()) {
             borrowed[entry->priced_as].push_back(c.target.name);
             borrowed_bytes += c.target.bytes();
             borrowed_damage += c.damage.value_or(0.0);
@@ -131,6 +142,11 @@ void print_basis(const select::plan& plan, const tessera::select::budget& budget
         std::cout << "note: rows of " << columns << " weights do not fit " << rows.formats.size() << " of the "
                   << budget.choices.formats.size() << " formats to choose from (" << some_of(rows.formats)
                   << "): " << some_of(rows.tensors) << '\n';
+    if (!interpolated.empty())
+        std::cout << "note: " << interpolated.size() << " tensors, " << share_text(interpolated_bytes, plan)
+                  << ", were not measured: their damage is interpolated between layers that were, within about "
+                  << fixed(100.0 * std::sqrt(squares / static_cast<double>(interpolated.size())), 0)
+                  << " % (--measure-passes): " << some_of(interpolated) << '\n';
     if (borrowed.empty()) return;
     std::cout << "note: the forward pass does not reach some tensors, " << share_text(borrowed_bytes, plan)
               << "; nothing was measured of them, they are priced as others (" << fixed(borrowed_damage, 7)

@@ -87,11 +87,21 @@ TEST_CASE("cost follows the weights that a token meets") {
     CHECK(moved.moments == doctest::Approx(learned.moments + 2 * (2.2 * tokens * squares + cubes / 3 + 2 * cubes)));
     CHECK(d.quantized_feedback(tokens, window).products > learned.products + d.forward(tokens, window).products);
 
-    // Three measurements of 16 tensors: half of the layers each, and the output.
-    const app::work_cost measured = d.damage(tokens, window, 3, 0);
+    // Three measurements of 16 tensors, each from its place on. Half of the positions are scored.
+    constexpr double output = 64 * 96 / 2.0, whole = 2 * layer + output;
+    constexpr double passes = 2 + 3 + 21 + 21 * (layer + output) / whole + 3 * output / whole;
+    CHECK(d.measuring_passes({}) == doctest::Approx(passes));
+    const app::work_cost measured = d.damage(tokens, window, {}, 0);
     CHECK(measured.products ==
-          doctest::Approx((2 + 24) * d.forward(tokens, window).products + (1 + 48) * d.logits(tokens / 2).products));
+          doctest::Approx(passes * (d.forward(tokens, window).products + d.logits(tokens / 2).products)));
     CHECK(measured.compared == doctest::Approx(48 * tokens / 2 * 96));
+
+    // In fewer passes less is done.
+    CHECK(d.measuring_passes({.passes = 20}) == 20);
+    const app::work_cost few = d.damage(tokens, window, {.passes = 20}, 0);
+    CHECK(few.products < 20.0 / passes * measured.products * 1.0001);
+    CHECK(few.products > 0.8 * 20.0 / passes * measured.products);
+    CHECK(few.compared < measured.compared);
 }
 
 TEST_CASE("layers have their shares of a pass") {

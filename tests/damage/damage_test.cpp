@@ -1,5 +1,6 @@
 // What edits and plans cost, measured in the middle of a model, against whole models that were really changed.
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <cstdint>
 #include <optional>
@@ -106,6 +107,83 @@ TEST_CASE("the damage of an edit is that of the model with that tensor changed")
         CHECK(seen.front() == "token_embd.weight");
         CHECK(seen.back() == "output.weight");
         CHECK(seen.size() == 2 + shape.layers * 7);
+    }
+}
+
+TEST_CASE("edits that share a run cost in their windows what each alone does") {
+    for (const bool tied : {false, true}) {
+        const memory_source source = make_tiny_model(shape_of(tied));
+        const token_windows windows(support::random_tokens(5 * window, 50), window);
+        damage_meter meter(source, windows);
+        const auto subjects = meter.subjects();
+        const auto in_place = [&](damage_role role, std::size_t layer) {
+            std::vector<windowed_edit> edits;
+            for (const damage_subject& s : subjects)
+                if (s.role == role && s.layer == layer) edits.push_back({&s, noise{0.3, edits.size()}});
+            if (edits.size() == 1) edits.push_back({edits.front().subject, noise{0.1}});
+            for (std::size_t w = 0; w < windows.size(); ++w) edits[2 * w % 3 % edits.size()].windows.push_back(w);
+            return edits;
+        };
+        for (const auto& edits :
+             {in_place(damage_role::embedding, 0), in_place(damage_role::layer, 0), in_place(damage_role::layer, 1)}) {
+            const kl_divergence together = meter(edits);
+            const std::size_t scored = scored_positions::of_window(window).count;
+            for (const windowed_edit& e : edits) {
+                const kl_divergence alone = meter(*e.subject, e.edit);
+                CHECK(alone.result().mean.value > 1e-6);
+                for (const std::size_t w : e.windows)
+                    for (std::size_t t = w * scored; t < (w + 1) * scored; ++t)
+                        CHECK(together.per_token()[t] == doctest::Approx(alone.per_token()[t]).epsilon(1e-3));
+            }
+        }
+    }
+}
+
+TEST_CASE("fewer passes give nearly the same table, and say what they interpolate") {
+    const memory_source source = make_tiny_model([] {
+        tiny_shape shape = shape_of(false);
+        shape.layers = 9;
+        return shape;
+    }());
+    const token_windows windows(support::random_tokens(80 * window, 50), window);
+    const select::menu menu = select::parse_menu<formats>("legacy");
+    const auto measure = [&](double passes) {
+        return measure_damage<formats>(source, weighted{}, from_importances{}, windows, menu, formats::layouts,
+                                       direct{}, {.passes = passes});
+    };
+    const auto whole = measure(1e9);
+    const auto log_distance = [&](const select::damage_table& other) {
+        double squares = 0;
+        REQUIRE(other.tensors.size() == whole.tensors.size());
+        for (std::size_t t = 0; t < whole.tensors.size(); ++t) {
+            REQUIRE(other.tensors[t].name == whole.tensors[t].name);
+            REQUIRE(other.tensors[t].options.size() == whole.tensors[t].options.size());
+            const double off =
+                std::log(*other.tensors[t].damage(type_id::q4_0) / *whole.tensors[t].damage(type_id::q4_0));
+            squares += off * off;
+        }
+        return std::sqrt(squares / static_cast<double>(whole.tensors.size()));
+    };
+    const auto interpolated = [](const select::damage_table& table) {
+        return std::ranges::count_if(table.tensors, [](const auto& t) { return !t.between.empty(); });
+    };
+    const auto shared = measure(40);
+    CHECK(interpolated(shared) == 0);
+    CHECK(log_distance(shared) > 0.0001);
+    CHECK(log_distance(shared) < 0.25);
+    const auto sparse = measure(12);
+    CHECK(interpolated(sparse) > 0);
+    CHECK(interpolated(sparse) % 7 == 0);  // whole layers
+    CHECK(log_distance(sparse) < 1.0);
+    for (const select::tensor_damage& t : sparse.tensors) {
+        CAPTURE(t.name);
+        CHECK(t.sensitivity > 0);
+        CHECK(t.sensitivity_error > 0);
+        CHECK((t.name.starts_with("blk.0.") || t.name.starts_with("blk.8.") ? t.between.empty() : true));
+        for (const std::string& other : t.between) {
+            CHECK(detail::part_of_layer(other) == detail::part_of_layer(t.name));
+            CHECK(sparse.find(other)->between.empty());
+        }
     }
 }
 
@@ -324,18 +402,20 @@ TEST_CASE("a damage table goes on with the tensors that are not measured, to the
                                        {.evaluate = {.threads = 2}, .kept = kept}, report);
     };
     const auto whole = measure(model, nullptr, {});
-    for (const std::size_t step : {1u, 2u, 5u}) {
+    constexpr std::array<std::size_t, 5> tensors{0, 7, 8, 15, 16};  // of the first groups that are measured
+    constexpr std::size_t places = tensors.size() - 1;
+    for (const std::size_t step : {1u, 2u, 3u}) {
         CAPTURE(step);
         const support::scratch_dir folder;
         std::size_t measured = 0, stops = 0;
         for (;;) {
             kept_damage kept(folder / "journal", some_work);
-            CHECK(kept.tensors() == measured);
-            REQUIRE(stops <= whole.tensors.size());
+            CHECK(kept.tensors() == tensors.at(measured));
+            REQUIRE(stops <= places);
             const std::size_t stop_at = measured + step;
             std::size_t begun = measured;
             const auto stop_later = [&](const progress& now) {
-                if (now.number <= begun) return;  // still the same tensor
+                if (now.number <= begun) return;  // still the same place
                 CHECK(now.number == begun + 1);   // none twice
                 begun = now.number;
                 measured = begun - 1;
@@ -359,7 +439,7 @@ TEST_CASE("a damage table goes on with the tensors that are not measured, to the
                 ++stops;
             }
         }
-        CHECK(measured == whole.tensors.size());
-        CHECK(stops >= whole.tensors.size() / step - 1);
+        CHECK(measured == places);
+        CHECK(stops >= places / step - 1);
     }
 }

@@ -22,7 +22,7 @@ const std::vector<tensor_info> tied{tensor("token_embd.weight", 256, 100), tenso
 
 const select::damage_table table{{
     {"token_embd.weight", {{*find_type(type_id::q4_k), 0.1 + 0.2}, {*find_type(type_id::q8_0), 1e-9}}, 0.5, 0.0625},
-    {"output.weight", {{*find_type(type_id::q4_k), 0.75}}, 1.5, 0.25},
+    {"output.weight", {{*find_type(type_id::q4_k), 0.75}}, 1.5, 0.25, "", {"token_embd.weight"}},
     {"blk.0.ffn_up.weight", {{*find_type(type_id::iq2_xxs), 0.125}}, 0.25, 0.0, "token_embd.weight"},
 }};
 
@@ -52,6 +52,7 @@ TEST_CASE("a damage table comes back from its file as it was, to the last bit") 
         CHECK(got->sensitivity == wanted.sensitivity);
         CHECK(got->sensitivity_error == wanted.sensitivity_error);
         CHECK(got->priced_as == wanted.priced_as);
+        CHECK(got->between == wanted.between);
         CHECK(got->options.size() == wanted.options.size());
         for (const select::damage_option& option : wanted.options)
             CHECK(got->damage(option.layout.id) == option.damage);

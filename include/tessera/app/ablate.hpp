@@ -97,7 +97,7 @@ auto begin(const ablate_options& options,
     }
     const std::uint64_t wanted = options.measuring.tokens > 0
                                      ? options.measuring.tokens
-                                     : default_measure_tokens(model.tensors(), changes.size() + 2);
+                                     : default_measure_tokens(model.tensors(), static_cast<double>(changes.size() + 2));
     stages.push_back(measuring_plans(
         "ablate", work, static_cast<double>(std::min<std::uint64_t>(wanted, windows.tokens().size())),
         static_cast<double>(windows.length()), changes.size() + 2, detail::bytes_of_trial(model.tensors())));
@@ -139,8 +139,8 @@ auto begin(const ablate_options& options,
                     listener.say("note: going on from ", printable(files.folder().path().string()), ", where ",
                                  done.size(), " changes were measured");
             }
-            const auto used = first_windows(model, windows, options.measuring, changes.size() + 2, options.threads,
-                                            files, work_folder::measured_plans);
+            const auto used = first_windows(model, windows, options.measuring, static_cast<double>(changes.size() + 2),
+                                            least_tokens_of_plans, options.threads, files, work_folder::measured_plans);
             const importance_table none;
             const std::size_t tokens = used.tokens().size(), passes = changes.size() + 2;
             double encoding = 0;

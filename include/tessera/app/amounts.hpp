@@ -5,11 +5,14 @@
 #include <cstdint>
 #include <span>
 
+#include "tessera/app/options.hpp"
 #include "tessera/core/block_index.hpp"
 #include "tessera/core/duration.hpp"
 #include "tessera/core/error.hpp"
 #include "tessera/core/metadata.hpp"
 #include "tessera/core/tensor_info.hpp"
+#include "tessera/damage/curve_points.hpp"
+#include "tessera/damage/measuring_design.hpp"
 #include "tessera/decoder/model_metadata.hpp"
 #include "tessera/decoder/model_spec.hpp"
 
@@ -20,6 +23,16 @@ struct amounts {
     std::uint64_t calibration = 0;  ///< to calibrate on, what is held out not counted
     std::uint64_t measuring = 0;    ///< to measure damage on
 };
+
+/// The points of a damage curve that is measured whole.
+[[nodiscard]] inline std::size_t points_of(const measure_options& measuring) {
+    return measuring.measure == damage_measuring::noise ? perturbation{}.count() : direct{}.count();
+}
+
+/// The passes that a damage table may take.
+[[nodiscard]] inline double passes_within(const measure_options& measuring) noexcept {
+    return measuring.passes > 0 ? measuring.passes : measuring_limits::default_passes;
+}
 
 /// Tokens to calibrate a model on, if its texts have so many: ten for each column of the widest matrix, since a Gram
 /// matrix of fewer is of low rank or nearly so; as many that two for each column reach an expert, if experts are used

@@ -11,6 +11,7 @@
 #include <utility>
 #include <vector>
 
+#include "tessera/app/amounts.hpp"
 #include "tessera/app/any_formats.hpp"
 #include "tessera/app/any_model.hpp"
 #include "tessera/app/any_sink.hpp"
@@ -25,6 +26,7 @@
 #include "tessera/core/tensor_info.hpp"
 #include "tessera/core/token_windows.hpp"
 #include "tessera/core/type_id.hpp"
+#include "tessera/damage/curve_points.hpp"
 #include "tessera/damage/kept_damage.hpp"
 #include "tessera/damage/measure_damage.hpp"
 #include "tessera/damage/plan_meter.hpp"
@@ -154,15 +156,18 @@ void store_values(any_sink sink, simulated_store store, simulated which, const s
 template <class Formats>
 select::damage_table damage_of(const any_model& model, const encoding& encoding, const token_windows& windows,
                                const select::menu& menu, std::span<const type_layout> fallback,
-                               damage_measuring measuring, kept_damage* kept, int threads, progress_callback report) {
+                               const measure_options& measuring, kept_damage* kept, int threads,
+                               progress_callback report) {
     decoder::tile_memory memory = detail::memory_of(memory_stage::measuring, model, encoding, windows.length(), threads,
                                                     detail::bytes_of_trial(model.tensors()));
     const auto run = [&](const auto& encoder, const auto& schedule) {
         const auto with = [&](const auto& measure) {
-            return measure_damage<Formats>(model, encoder, schedule, windows, menu, fallback, measure,
-                                           {.evaluate = {.threads = threads, .memory = &memory}, .kept = kept}, report);
+            return measure_damage<Formats>(
+                model, encoder, schedule, windows, menu, fallback, measure,
+                {.evaluate = {.threads = threads, .memory = &memory}, .passes = passes_within(measuring), .kept = kept},
+                report);
         };
-        return measuring == damage_measuring::noise ? with(perturbation{}) : with(direct{});
+        return measuring.measure == damage_measuring::noise ? with(perturbation{}) : with(direct{});
     };
     if (encoding.encoder != encoder_kind::feedback)
         return run(weighted{}, from_importances{detail::table_of(encoding.importances)});
@@ -211,7 +216,7 @@ public:
                                         const metadata&, kept_encoding*, int, progress_callback);
     void (*store)(any_sink, simulated_store, simulated, const std::function<void(any_sink)>&);
     select::damage_table (*damage)(const any_model&, const encoding&, const token_windows&, const select::menu&,
-                                   std::span<const type_layout>, damage_measuring, kept_damage*, int,
+                                   std::span<const type_layout>, const measure_options&, kept_damage*, int,
                                    progress_callback);
     any_plan_meter (*meter)(const any_model&, const importance_table&, const token_windows&, int,
                             const memory_options&);

@@ -160,7 +160,7 @@ void run_kept(Model& model, const token_windows& windows, const std::optional<ke
                                                 std::size_t candidates, const model_work& model,
                                                 const machine_speed& speed) {
     const std::uint64_t all = std::uint64_t{most} * window;
-    const std::uint64_t least = std::min(std::max<std::uint64_t>(least_measure_tokens, window), all);
+    const std::uint64_t least = std::min(std::max<std::uint64_t>(least_tokens_of_plans, window), all);
     const auto length = static_cast<double>(window), models = static_cast<double>(candidates);
     const auto seconds_of = [&](const amounts& chosen) {
         const auto tokens = static_cast<double>(chosen.measuring);

@@ -70,12 +70,12 @@ namespace tessera::app {
 }
 
 /// As many of the windows as the options want for so many passes through the model: by tokens, by the time that the
-/// first one takes, or by default.
+/// first one takes, or by default, then at least so many tokens.
 template <class Model>
 [[nodiscard]] token_windows first_windows(const Model& model, const token_windows& all, const measure_options& options,
-                                          std::size_t passes, int threads) {
+                                          double passes, std::uint64_t least, int threads) {
     std::uint64_t tokens = options.tokens;
-    if (tokens == 0) tokens = default_measure_tokens(model.tensors(), passes);
+    if (tokens == 0) tokens = default_measure_tokens(model.tensors(), passes, least);
     if (options.minutes > 0) {
         using shown_source = untied_source<Model>;
         const shown_source shown(model);
@@ -85,8 +85,8 @@ template <class Model>
         const auto started = std::chrono::steady_clock::now();
         one.run(first);
         const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - started).count();
-        tokens = static_cast<std::uint64_t>(60.0 * options.minutes / (static_cast<double>(passes) * seconds) *
-                                            static_cast<double>(all.length()));
+        tokens =
+            static_cast<std::uint64_t>(60.0 * options.minutes / (passes * seconds) * static_cast<double>(all.length()));
     }
     return all.first(std::clamp<std::size_t>(tokens / all.length(), 1, all.size()));
 }
@@ -95,10 +95,11 @@ template <class Model>
 /// takes is not the same in every run.
 template <class Model>
 [[nodiscard]] token_windows first_windows(const Model& model, const token_windows& all, const measure_options& options,
-                                          std::size_t passes, int threads, work_files& files, std::string_view word) {
-    if (options.minutes <= 0) return first_windows(model, all, options, passes, threads);
+                                          double passes, std::uint64_t least, int threads, work_files& files,
+                                          std::string_view word) {
+    if (options.minutes <= 0) return first_windows(model, all, options, passes, least, threads);
     return all.first(kept_number(files, concat(word, ".windows"), concat(options.minutes, " minutes"), all.size(),
-                                 [&] { return first_windows(model, all, options, passes, threads).size(); }));
+                                 [&] { return first_windows(model, all, options, passes, least, threads).size(); }));
 }
 
 namespace detail {
@@ -119,6 +120,7 @@ template <class Model>
         .add("options", digest()
                             .add(options.measure == damage_measuring::noise ? "noise" : "direct")
                             .add(options.tokens)
+                            .add(passes_within(options))
                             .add(options.minutes)
                             .add(static_cast<int>(encoding.encoder == encoder_kind::feedback))
                             .value());
@@ -165,12 +167,11 @@ template <class Model>
                 listener.say("note: going on from ", printable(folder.path().string()), ", where ", kept->tensors(),
                              " tensors were measured");
         }
-        const std::size_t points =
-            measuring.measure == damage_measuring::noise ? perturbation{}.sizes.size() : direct{}.errors.size();
-        const auto used = first_windows(model, windows, measuring, measure_passes(model.tensors(), points), threads,
-                                        files, work_folder::damage);
+        const double passes = model_work(model.tensors(), model.metadata()).measuring_passes(measuring);
+        const auto used = first_windows(model, windows, measuring, passes, least_tokens_of_damage, threads, files,
+                                        work_folder::damage);
         listener.say("measuring damage on ", used.size(), " windows of ", used.length(), " tokens");
-        select::damage_table table = formats.damage(model, encoding, used, menu, formats.fallback, measuring.measure,
+        select::damage_table table = formats.damage(model, encoding, used, menu, formats.fallback, measuring,
                                                     kept ? &*kept : nullptr, threads, listener.progress);
         table.origin = made_from;
         if (!options.damage.empty()) {
@@ -240,8 +241,8 @@ template <class Model>
         if (!files.folder().path().empty())
             known.emplace(files.folder().file(concat(work_folder::measured_plans, ".journal")), measured_plans_kind,
                           detail::measuring_identity(model, options.measuring, weighted, windows));
-        const auto used = first_windows(model, windows, options.measuring, 2 * options.refine, threads, files,
-                                        work_folder::measured_plans);
+        const auto used = first_windows(model, windows, options.measuring, 2.0 * static_cast<double>(options.refine),
+                                        least_tokens_of_plans, threads, files, work_folder::measured_plans);
         const std::size_t tokens = used.tokens().size(), passes = 2 * options.refine + 2;
         const model_work one(model.tensors(), model.metadata());
         double work = static_cast<double>(passes) * one.pass(tokens);

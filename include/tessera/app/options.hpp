@@ -105,6 +105,7 @@ struct measure_options {
     std::string text{};      ///< as in text_options; empty: the windows that the calibration held out
     std::size_t tokens = 0;  ///< 0: as many as take minutes on two cores
     double minutes = 0;      ///< 0: no limit; else instead of a number of tokens
+    double passes = 0;       ///< of the whole model, for damage; 0: measuring_limits::default_passes
     damage_measuring measure = damage_measuring::direct;
 };
 

@@ -127,18 +127,16 @@ template <class = void>
         stages.back().done = ahead.left.calibration;
     }
     if (target.needs_damage()) {
-        const std::size_t points =
-            target.measuring.measure == damage_measuring::noise ? perturbation{}.sizes.size() : direct{}.errors.size();
-        const auto measured = [&](std::size_t passes) {
+        const auto measured = [&](double passes, std::uint64_t least) {
             const std::uint64_t wanted = target.measuring.tokens > 0 ? target.measuring.tokens : tokens.measuring;
-            return static_cast<double>(wanted > 0 ? wanted : default_measure_tokens(tensors, passes));
+            return static_cast<double>(wanted > 0 ? wanted : default_measure_tokens(tensors, passes, least));
         };
         const std::uint64_t trial = detail::bytes_of_trial(tensors);
         if (measures) {
-            const double measured_tokens = measured(measure_passes(tensors, points));
+            const double measured_tokens = measured(model.measuring_passes(target.measuring), least_tokens_of_damage);
             stages.push_back(
                 {.name = "measure",
-                 .cost = model.damage(measured_tokens, window, static_cast<double>(points), learns ? calibrated : 0.0),
+                 .cost = model.damage(measured_tokens, window, target.measuring, learns ? calibrated : 0.0),
                  .runs = memory_stage::measuring,
                  .encoded_bytes = trial,
                  .floats_at_rest =
@@ -149,7 +147,8 @@ template <class = void>
         }
         const std::size_t passes = 2 * target.refine + 2;
         if (refines(target)) {
-            stages.push_back(measuring_plans("refine", model, measured(passes), window, passes, trial));
+            stages.push_back(measuring_plans(
+                "refine", model, measured(static_cast<double>(passes), least_tokens_of_plans), window, passes, trial));
             stages.back().done =
                 share_done(static_cast<double>(ahead.left.measured_plans), static_cast<double>(passes));
         }
@@ -252,7 +251,7 @@ public:
 
 private:
     [[nodiscard]] std::uint64_t least_measuring() const {
-        return target_.measuring.tokens > 0 ? target_.measuring.tokens : least_measure_tokens;
+        return target_.measuring.tokens > 0 ? target_.measuring.tokens : least_tokens_of_damage;
     }
     [[nodiscard]] std::uint64_t most_measuring() const {
         return target_.measuring.tokens > 0 ? target_.measuring.tokens : most_measure_tokens;

@@ -8,10 +8,13 @@
 #include <span>
 #include <vector>
 
+#include "tessera/app/amounts.hpp"
+#include "tessera/app/options.hpp"
 #include "tessera/core/block_index.hpp"
 #include "tessera/core/metadata.hpp"
 #include "tessera/core/tensor_info.hpp"
 #include "tessera/core/tied_table.hpp"
+#include "tessera/damage/measuring_design.hpp"
 #include "tessera/decoder/matrix_inputs.hpp"
 #include "tessera/decoder/model_metadata.hpp"
 #include "tessera/decoder/model_spec.hpp"
@@ -55,6 +58,7 @@ public:
         const decoder::model_spec spec = decoder::make_model_spec(properties);
         const double used_share = spec.experts.used_share();
         const std::vector<double> of_token = decoder::token_work(tensors, spec.layers.size(), used_share);
+        groups_ = measuring_groups(tensors, spec);
         layers_ = decoder::work_of_layers(of_token);
         of_layers_.assign(of_token.begin(), of_token.end() - 1);
         output_ = of_token.back();
@@ -138,15 +142,29 @@ public:
                          .moments = 2.2 * tokens * dense_squares_ + (1.0 / 3.0 + 2.0) * dense_cubes_};
     }
 
-    /// A damage table on so many tokens with `points` measurements of every tensor, for an encoder that learns from
-    /// `text_tokens` tokens; 0: for one by importances.
-    [[nodiscard]] work_cost damage(double tokens, double window, double points, double text_tokens) const {
-        const double scored = tokens / 2.0, edits = static_cast<double>(subjects_) * points;
-        work_cost all = 2.0 * forward(tokens, window) + logits(scored);
-        all += (edits / 2.0) * forward(tokens, window);
-        all += edits * (logits(scored) + work_cost{.compared = scored * vocabulary_});
-        all += work_cost{.searched = points * weights_, .tried = static_cast<double>(subjects_) * sampled_weights};
-        if (text_tokens > 0) all += feedback(text_tokens, window) + (points - 1.0) * rounding();
+    /// Passes that a damage table takes at most.
+    [[nodiscard]] double measuring_passes(const measure_options& measuring) const {
+        return std::min(passes_within(measuring), all_passes(groups_, points_of(measuring)));
+    }
+
+    /// A damage table on so many tokens, for an encoder that learns from `text_tokens` tokens; 0: for one by
+    /// importances.
+    [[nodiscard]] work_cost damage(double tokens, double window, const measure_options& measuring,
+                                   double text_tokens) const {
+        const auto windows = static_cast<std::size_t>(std::max(1.0, tokens / window));
+        const std::vector<group_design> design =
+            design_measuring(groups_, measuring_limits::on(windows, static_cast<std::size_t>(window),
+                                                           points_of(measuring), passes_within(measuring)));
+        double runs = 0, edits = 0;
+        for (std::size_t g = 0; g < groups_.size(); ++g) {
+            runs += static_cast<double>(design[g].runs);
+            edits += static_cast<double>(groups_[g].tensors * design[g].points);
+        }
+        const double scored = tokens / 2.0, subjects = static_cast<double>(subjects_), points = edits / subjects;
+        work_cost all = passes_of(groups_, design) * (forward(tokens, window) + logits(scored));
+        all += runs * work_cost{.compared = scored * vocabulary_};
+        all += work_cost{.searched = points * weights_, .tried = subjects * sampled_weights};
+        if (text_tokens > 0) all += feedback(text_tokens, window) + std::max(0.0, points - 1.0) * rounding();
         return all;
     }
 
@@ -169,6 +187,7 @@ private:
     // With error feedback: the errors of a column move the columns after it, half of all in the mean.
     [[nodiscard]] work_cost rounding() const { return {.products = moves_, .fed_back = weights_}; }
 
+    std::vector<measuring_group> groups_;
     double layers_ = 0, output_ = 0;  // multiply-adds of a token
     std::vector<double> of_layers_;
     double heads_ = 0;  // numbers of all layers' queries and values

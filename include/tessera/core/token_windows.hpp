@@ -32,6 +32,12 @@ public:
         const auto tokens = std::span(tokens_).first(std::min(count, size()) * length_);
         return {{tokens.begin(), tokens.end()}, length_};
     }
+    /// Chosen ones, in the order given; at least one.
+    [[nodiscard]] token_windows some(std::span<const std::size_t> chosen) const {
+        std::vector<std::int32_t> tokens;
+        for (const std::size_t i : chosen) tokens.insert(tokens.end(), window(i).begin(), window(i).end());
+        return {std::move(tokens), length_};
+    }
     /// All windows in one row.
     [[nodiscard]] std::span<const std::int32_t> tokens() const noexcept { return tokens_; }
 

@@ -5,6 +5,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <span>
 #include <utility>
@@ -16,6 +17,7 @@
 #include "tessera/core/tied_table.hpp"
 #include "tessera/core/token_windows.hpp"
 #include "tessera/damage/kept_damage.hpp"
+#include "tessera/damage/measuring_design.hpp"
 #include "tessera/damage/row_edits.hpp"
 #include "tessera/decoder/activations.hpp"
 #include "tessera/decoder/model.hpp"
@@ -30,14 +32,18 @@
 
 namespace tessera {
 
-/// Where in the forward pass a tensor acts.
-enum class damage_role { embedding, layer, output };
-
 /// A tensor that plans decide about. A table that is embedding and output at once is two (see untied_source).
 struct damage_subject {
     const tensor_info* info;
     damage_role role;
     std::size_t layer = 0;  ///< where the pass has to be: 0 for embeddings, one past the last for the output
+};
+
+/// An edit, type-erased, and the windows of a run that have it.
+struct windowed_edit {
+    const damage_subject* subject;
+    std::function<void(const tensor_info& info, std::uint64_t first_row, std::span<float> rows)> edit;
+    std::vector<std::size_t> windows{};
 };
 
 /// Measures tensor by tensor what edits cost, on windows of tokens. The model runs up to a tensor's layer once; an edit
@@ -97,23 +103,53 @@ public:
     /// but for embeddings, which are measured at any time.
     template <row_edit Edit>
     [[nodiscard]] kl_divergence operator()(const damage_subject& subject, const Edit& edit) {
-        const std::size_t layers = reference_.decoder().spec().layers.size();
+        go_below(subject);
         const edited scope(overlay_, *subject.info, edit);
-        if (subject.role != damage_role::embedding) {
-            TESSERA_ASSERT(layer_ <= subject.layer, "the pass does not go back");
-            go_below(subject.layer);
-        }
         decoder::activations state =
             subject.role == damage_role::embedding ? candidate_.decoder().embed(windows_, options_.memory) : below_;
         std::size_t next = subject.layer;
         if (subject.role == damage_role::layer) candidate_.decoder().run_layer(next++, state);
         if (subject.role != damage_role::output) scope.end();
-        for (; next < layers; ++next) candidate_.decoder().run_layer(next, state);
+        return finish(state, next);
+    }
+
+    /// The same of several edits in one run, each in windows of its own, which together are all: window by window the
+    /// divergence of the model whose only change is the edit that the window has. The subjects act at the same place;
+    /// one of the output is alone.
+    [[nodiscard]] kl_divergence operator()(std::span<const windowed_edit> edits) {
+        const damage_subject& place = *edits.front().subject;
+        if (edits.size() == 1 && edits.front().windows.size() == windows_.size())
+            return (*this)(place, edits.front().edit);
+        TESSERA_ASSERT(place.role != damage_role::output, "edits of the output have all windows");
+        go_below(place);
+        const bool is_embedding = place.role == damage_role::embedding;
+        decoder::activations state = is_embedding ? reference_.decoder().embed(windows_, options_.memory) : below_;
+        for (const windowed_edit& e : edits) {
+            TESSERA_ASSERT(e.subject->role == place.role && e.subject->layer == place.layer, "edits of one place");
+            if (e.windows.empty()) continue;
+            const edited scope(overlay_, *e.subject->info, e.edit);
+            decoder::activations part = is_embedding
+                                            ? candidate_.decoder().embed(windows_.some(e.windows), options_.memory)
+                                            : below_.windows(e.windows);
+            if (!is_embedding) candidate_.decoder().run_layer(place.layer, part);
+            state.put_windows(e.windows, part);
+        }
+        return finish(state, is_embedding ? 0 : place.layer + 1);
+    }
+
+private:
+    // Brings states through the layers from `next` on, and compares.
+    [[nodiscard]] kl_divergence finish(decoder::activations& state, std::size_t next) {
+        for (; next < reference_.decoder().spec().layers.size(); ++next) candidate_.decoder().run_layer(next, state);
         candidate_.keep(windows_, state);
         return compare(*logits_, candidate_, options_);
     }
 
-private:
+    void go_below(const damage_subject& subject) {
+        if (subject.role == damage_role::embedding) return;
+        TESSERA_ASSERT(layer_ <= subject.layer, "the pass does not go back");
+        go_below(subject.layer);
+    }
     // Brings the states to a layer that comes later, from where an earlier process had them.
     void go_below(std::size_t layer) {
         if (layer_ == layer) return;

@@ -12,6 +12,7 @@
 #include "tessera/core/parallel.hpp"
 #include "tessera/core/tensor_info.hpp"
 #include "tessera/core/view.hpp"
+#include "tessera/damage/measured_tensor.hpp"
 #include "tessera/damage/row_edits.hpp"
 #include "tessera/decoder/matrix.hpp"
 #include "tessera/encode/best_of.hpp"
@@ -25,13 +26,6 @@
 #include "tessera/tensor/concepts.hpp"
 
 namespace tessera {
-
-/// What the real encoder makes of a tensor in one format: the root of its relative squared error in the outputs where
-/// the inputs are known, else in the weights, columns weighted by importance.
-struct format_error {
-    type_layout layout;
-    double relative_error;
-};
 
 struct trial_options {
     std::uint64_t sample_weights;  ///< of a tensor whose inputs are not known

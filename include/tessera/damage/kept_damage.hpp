@@ -17,21 +17,15 @@
 #include "tessera/core/error.hpp"
 #include "tessera/core/journal.hpp"
 #include "tessera/core/type_id.hpp"
+#include "tessera/damage/measured_tensor.hpp"
 #include "tessera/gguf/cursor.hpp"
 #include "tessera/gguf/serialize.hpp"
-#include "tessera/select/damage_curve.hpp"
-#include "tessera/select/damage_table.hpp"
 
 namespace tessera {
 
 /// A journal of the tensors that are measured, and the hidden states of the schedule that the next layer begins with.
 class kept_damage {
 public:
-    struct tensor {
-        select::tensor_damage entry;
-        std::vector<select::damage_point> points;  ///< of its curve
-    };
-
     /// `identity` covers all that a table depends on. Throws as a journal does.
     kept_damage(const std::filesystem::path& path, const work_identity& identity)
         : pass_(path, kind, identity),
@@ -54,33 +48,37 @@ public:
         return journal::look(path, kind, part).records().size();
     }
 
-    /// Notes the tensor at a place among those that are measured.
-    void add(std::size_t place, const tensor& measured) {
+    /// Notes the tensor at a place among those that are measured. What is noted again replaces what was.
+    void add(std::size_t place, const measured_tensor& measured) {
         gguf::byte_buffer out;
         const auto put = [&](auto value) { gguf::detail::put(out, value); };
         put(std::uint64_t{place});
-        put(std::string_view(measured.entry.name));
-        put(measured.entry.sensitivity);
-        put(measured.entry.sensitivity_error);
-        put(std::uint64_t{measured.entry.options.size()});
-        for (const select::damage_option& option : measured.entry.options) {
-            put(static_cast<std::uint32_t>(option.layout.id));
-            put(option.damage);
+        put(std::string_view(measured.name));
+        put(std::uint64_t{measured.errors.size()});
+        for (const format_error& f : measured.errors) {
+            put(static_cast<std::uint32_t>(f.layout.id));
+            put(f.relative_error);
         }
-        put(std::uint64_t{measured.points.size()});
-        for (const select::damage_point& point : measured.points)
-            for (const double number : {point.relative_error, point.damage, point.standard_error}) put(number);
+        put(std::uint64_t{measured.edits.size()});
+        for (const measured_edit& edit : measured.edits) {
+            put(edit.relative_error);
+            put(std::uint64_t{edit.windows.size()});
+            for (const window_damage& one : edit.windows) {
+                put(std::uint64_t{one.window});
+                put(one.divergence);
+            }
+        }
         pass_.append(out.bytes);
     }
 
     /// What earlier processes have noted, by place among `count` tensors. Throws unfit_work when that contradicts
-    /// itself or names a format that is none of `formats`.
-    [[nodiscard]] std::vector<std::optional<tensor>> read(std::size_t count,
-                                                          std::span<const type_layout> formats) const {
-        std::vector<std::optional<tensor>> all(count);
+    /// itself, names a format that is none of `formats`, or a window that is none of so many.
+    [[nodiscard]] std::vector<std::optional<measured_tensor>> read(std::size_t count, std::size_t windows,
+                                                                   std::span<const type_layout> formats) const {
+        std::vector<std::optional<measured_tensor>> all(count);
         const std::string where = pass_.path().string();
         try {
-            for (const byte_view record : pass_.records()) take(record, where, formats, all);
+            for (const byte_view record : pass_.records()) take(record, where, windows, formats, all);
         } catch (const error& problem) {
             throw unfit_work(problem.what());
         }
@@ -88,7 +86,7 @@ public:
     }
 
 private:
-    static constexpr std::string_view kind = "measured tensors";
+    static constexpr std::string_view kind = "tensors measured in windows";
 
     [[nodiscard]] static std::filesystem::path beside(std::filesystem::path path, std::string_view name) {
         return path += name;
@@ -100,26 +98,30 @@ private:
         return sum.value();
     }
 
-    static void take(byte_view record, const std::string& where, std::span<const type_layout> formats,
-                     std::vector<std::optional<tensor>>& all) {
+    static void take(byte_view record, const std::string& where, std::size_t windows,
+                     std::span<const type_layout> formats, std::vector<std::optional<measured_tensor>>& all) {
         gguf::cursor in(record, where);
         const auto place = in.take<std::uint64_t>("place of a tensor");
         if (place >= all.size()) fail(where, ": wanted a tensor below ", all.size(), ", got ", place);
-        tensor& measured = all[place].emplace();
-        measured.entry.name = in.take_text("name of a tensor");
-        measured.entry.sensitivity = in.take<double>("sensitivity");
-        measured.entry.sensitivity_error = in.take<double>("error of the sensitivity");
+        measured_tensor& measured = all[place].emplace();
+        measured.name = in.take_text("name of a tensor");
         for (auto left = in.take_count(12, "number of formats"); left > 0; --left) {
             const auto id = static_cast<type_id>(in.take<std::uint32_t>("format"));
             const auto layout = std::ranges::find(formats, id, &type_layout::id);
             if (layout == formats.end())
                 fail(where, ": wanted formats of this program, got the type ", static_cast<std::uint32_t>(id));
-            measured.entry.options.push_back({*layout, in.take<double>("damage")});
+            measured.errors.push_back({*layout, in.take<double>("error of a format")});
         }
-        measured.points.resize(in.take_count(24, "number of points"));
-        for (select::damage_point& point : measured.points)
-            for (double* number : {&point.relative_error, &point.damage, &point.standard_error})
-                *number = in.take<double>("point of a curve");
+        measured.edits.resize(in.take_count(16, "number of edits"));
+        for (measured_edit& edit : measured.edits) {
+            edit.relative_error = in.take<double>("error of an edit");
+            edit.windows.resize(in.take_count(16, "number of windows"));
+            for (window_damage& one : edit.windows) {
+                one.window = in.take<std::uint64_t>("window");
+                if (one.window >= windows) fail(where, ": wanted a window below ", windows, ", got ", one.window);
+                one.divergence = in.take<double>("divergence");
+            }
+        }
     }
 
     kept_pass pass_;

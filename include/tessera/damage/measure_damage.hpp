@@ -3,7 +3,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <concepts>
 #include <cstddef>
 #include <cstdint>
 #include <deque>
@@ -18,19 +17,29 @@
 #include <utility>
 #include <vector>
 
+#include "tessera/config.hpp"
 #include "tessera/core/parallel.hpp"
 #include "tessera/core/progress.hpp"
 #include "tessera/core/stage_meter.hpp"
 #include "tessera/core/token_windows.hpp"
 #include "tessera/damage/borrowed_curve.hpp"
+#include "tessera/damage/curve_points.hpp"
 #include "tessera/damage/damage_meter.hpp"
+#include "tessera/damage/depth_curves.hpp"
 #include "tessera/damage/encoding_trial.hpp"
+#include "tessera/damage/fit_damages.hpp"
 #include "tessera/damage/kept_damage.hpp"
+#include "tessera/damage/measured_tensor.hpp"
+#include "tessera/damage/measuring_design.hpp"
 #include "tessera/damage/row_edits.hpp"
+#include "tessera/decoder/model_metadata.hpp"
+#include "tessera/decoder/model_spec.hpp"
 #include "tessera/decoder/token_work.hpp"
 #include "tessera/encode/knowledge.hpp"
 #include "tessera/format/builtin.hpp"
 #include "tessera/measure/compare.hpp"
+#include "tessera/measure/kl_divergence.hpp"
+#include "tessera/measure/statistics.hpp"
 #include "tessera/quantize/encoding_job.hpp"
 #include "tessera/quantize/tensor_encoding.hpp"
 #include "tessera/select/damage_curve.hpp"
@@ -42,60 +51,18 @@
 
 namespace tessera {
 
-/// The points at which a tensor's damage curve is measured: p.formats(errors) are those of the formats, p.noises()
-/// sizes of random errors.
-template <class P>
-concept curve_points = requires(const P& p, std::span<const format_error> errors) {
-    { p.formats(errors) } -> std::same_as<std::vector<type_layout>>;
-    { p.noises() } -> std::same_as<std::vector<double>>;
-};
+/// Below so many tokens figures of a model are too uncertain, and those of tensors that share the tokens.
+inline constexpr std::uint64_t least_tokens_of_plans = 1024, least_tokens_of_damage = 2048;
+/// More hardly change a plan.
+inline constexpr std::uint64_t most_measure_tokens = 16384;
 
-/// Random errors of known sizes. Independent of formats and encoders, and precise: divergence follows the square of the
-/// size closely. Leaves out what encoders do to a tensor beside adding noise, which matters from about 15 % error on.
-struct perturbation {
-    std::vector<double> sizes{0.05, 0.15};
-
-    [[nodiscard]] std::vector<type_layout> formats(std::span<const format_error>) const { return {}; }
-    [[nodiscard]] std::vector<double> noises() const { return sizes; }
-};
-
-/// The tensor in real formats: those whose errors come nearest to the given ones.
-struct direct {
-    std::vector<double> errors{0.07, 0.15, 0.3};
-
-    [[nodiscard]] std::vector<type_layout> formats(std::span<const format_error> formats) const {
-        std::vector<type_layout> taken;
-        for (const double wanted : errors) {
-            const auto distance = [&](const format_error& f) { return std::abs(std::log(f.relative_error / wanted)); };
-            const auto nearest = std::ranges::min_element(formats, {}, distance);
-            if (nearest == formats.end() ||
-                std::ranges::find(taken, nearest->layout.id, &type_layout::id) != taken.end())
-                continue;
-            taken.push_back(nearest->layout);
-        }
-        return taken;
-    }
-    [[nodiscard]] std::vector<double> noises() const { return {}; }
-};
-
-/// Passes through a whole model that take as long as measuring `points` points of every tensor's curve: an edit costs
-/// the layers from its tensor on, half of them in the mean.
-[[nodiscard]] inline std::size_t measure_passes(std::span<const tensor_info> tensors, std::size_t points) {
-    const auto quantized =
-        std::ranges::count_if(tensors, [](const auto& t) { return !select::stays_full_precision(t); });
-    return static_cast<std::size_t>(quantized) * points / 2 + 2;
-}
-
-/// Figures of fewer tokens are too uncertain; those of more hardly change a plan.
-inline constexpr std::uint64_t least_measure_tokens = 1024, most_measure_tokens = 16384;
-
-/// The default number of tokens for so many passes: about 5e13 floating-point operations, minutes on two cores, within
-/// these bounds.
-[[nodiscard]] inline std::uint64_t default_measure_tokens(std::span<const tensor_info> tensors, std::size_t passes) {
+/// The default number of tokens for so many passes: about 5e13 floating-point operations, minutes on two cores,
+/// within these bounds.
+[[nodiscard]] inline std::uint64_t default_measure_tokens(std::span<const tensor_info> tensors, double passes,
+                                                          std::uint64_t least = least_tokens_of_plans) {
     double weights = 0;
     for (const tensor_info& info : tensors) weights += static_cast<double>(info.weights());
-    return static_cast<std::uint64_t>(std::clamp(5e13 / (2.0 * weights * static_cast<double>(passes)),
-                                                 static_cast<double>(least_measure_tokens),
+    return static_cast<std::uint64_t>(std::clamp(5e13 / (2.0 * weights * passes), static_cast<double>(least),
                                                  static_cast<double>(most_measure_tokens)));
 }
 
@@ -103,6 +70,8 @@ struct measure_damage_options {
     evaluate_options evaluate = {};
     std::uint64_t sample_weights = std::uint64_t{1} << 16;  ///< of each tensor, for the errors of formats
     std::size_t sample_tiles = 2;  ///< of each tensor whose inputs are known, of as many rows as the encoder takes
+    /// What measuring may take, in passes of the whole model; infinite: every tensor is measured whole on all windows.
+    double passes = measuring_limits::default_passes;
     /// Where every tensor is noted as soon as it is measured, and gone on from; null: nowhere.
     kept_damage* kept = nullptr;
 };
@@ -126,36 +95,52 @@ public:
           curve_points_(points),
           encoder_(encoder),
           options_(options),
-          progress_(report, {"measure", "tokens", passes(source) * windows.tokens().size(),
-                             static_cast<double>(passes(source)) * work_of_all(source, windows)}),
+          spec_(decoder::make_model_spec(source.metadata())),
+          groups_(measuring_groups(source.tensors(), spec_)),
+          design_(design_measuring(
+              groups_, measuring_limits::on(windows.size(), windows.length(), points.count(), options.passes))),
+          progress_(report, {"measure", "tokens",
+                             static_cast<std::uint64_t>(passes_of(groups_, design_) *
+                                                        static_cast<double>(windows.tokens().size())),
+                             passes_of(groups_, design_) * work_of_all(source, windows)}),
           meter_(source, windows, options.evaluate, options.kept),
+          windows_(windows.size()),
           subjects_(meter_.subjects()),
-          entries_(subjects_.size()),
-          curves_(subjects_.size()) {
+          measured_(subjects_.size()) {
         for (const damage_subject& subject : subjects_) {
             work_.emplace_back().done.resize(matrix_count(*subject.info));
             select::choice choice{.target = *subject.info, .source = subject.info->layout};
             plan_.choices.push_back(std::move(choice));
+            const bool is_first = places_.empty() || subjects_[places_.back().first].role != subject.role ||
+                                  subjects_[places_.back().first].layer != subject.layer;
+            if (is_first) places_.push_back({.first = group_of_.size()});
+            places_.back().count += 1;
+            group_of_.push_back(places_.size() - 1);
         }
+        TESSERA_ASSERT(places_.size() == groups_.size(), "a design for the tensors that are measured");
         const std::vector<double> work = meter_.work();
         double all = decoder::work_of_layers(work);
-        for (const damage_subject& subject : subjects_) {
-            const double rest =
-                std::accumulate(work.begin() + static_cast<std::ptrdiff_t>(subject.layer), work.end(), 0.0);
-            subject_work_.push_back(static_cast<double>(curve_size()) * rest);
-            all += subject_work_.back();
+        for (std::size_t g = 0; g < places_.size(); ++g) {
+            const std::size_t layer = subjects_[places_[g].first].layer;
+            const double rest = std::accumulate(work.begin() + static_cast<std::ptrdiff_t>(layer), work.end(), 0.0);
+            places_[g].work = static_cast<double>(design_[g].runs) * rest;
+            all += places_[g].work;
         }
-        progress_.expect(all - static_cast<double>(passes(source)) * work_of_all(source, windows));
+        progress_.expect(all - passes_of(groups_, design_) * work_of_all(source, windows));
         if (options.kept == nullptr) return;
-        auto measured = options.kept->read(subjects_.size(), Formats::layouts);
-        for (std::size_t t = 0; t < measured.size(); ++t) {
-            if (!measured[t]) continue;
-            entries_[t] = std::move(measured[t]->entry);
-            curves_[t] = {subjects_[t].info->name, select::damage_curve(std::move(measured[t]->points))};
-            std::ranges::fill(work_[t].done, char{1});
-            work_[t].is_complete = true;
-            ++measured_;
-            progress_.expect(-subject_work_[t]);
+        auto kept = options.kept->read(subjects_.size(), windows_, Formats::layouts);
+        for (place& p : places_) {
+            const auto first = kept.begin() + static_cast<std::ptrdiff_t>(p.first);
+            if (!std::all_of(first, first + static_cast<std::ptrdiff_t>(p.count),
+                             [](const auto& k) { return k.has_value(); }))
+                continue;
+            for (std::size_t t = p.first; t < p.first + p.count; ++t) {
+                measured_[t] = std::move(*kept[t]);
+                std::ranges::fill(work_[t].done, char{1});
+            }
+            p.is_complete = true;
+            ++complete_places_;
+            progress_.expect(-p.work);
         }
     }
 
@@ -174,8 +159,7 @@ public:
     }
     // What was learned of layers is gone when a later process begins behind them: they are measured first.
     void save(std::size_t layer, kept_states::states states, byte_view more = {}) {
-        for (std::size_t t = 0; t < subjects_.size(); ++t)
-            if (subjects_[t].layer < layer) complete(t);
+        complete_below(layer);
         options_.kept->pass().save(layer, states, more);
     }
     // Tensors that are measured are done from the start.
@@ -197,21 +181,29 @@ public:
         for (const known_matrix& m : matrices) sorted.push_back(&m);
         std::ranges::stable_sort(sorted, {}, [](const known_matrix* m) { return m->at.tensor; });
         for (const known_matrix* m : sorted) {
-            for (std::size_t t = 0; t < m->at.tensor; ++t)  // experts of layers before that no token reached
-                if (subjects_[t].layer < subjects_[m->at.tensor].layer) complete(t);
+            complete_below(subjects_[m->at.tensor].layer);  // experts that no token reached
             take(*m);
         }
     }
     void encode(const known_matrix& matrix) { encode({&matrix, 1}); }
 
     [[nodiscard]] select::damage_table finish() {
-        for (std::size_t t = 0; t < subjects_.size(); ++t) complete(t);
+        for (std::size_t g = 0; g < places_.size(); ++g) complete(g);
         select::damage_table table;
         table.encoder = Encoder::name;
-        table.tensors = std::move(entries_);
+        std::vector<tensor_curve> curves;
+        const std::vector<completed_curve> completed = complete_curves(points_of_curves());
+        for (std::size_t t = 0; t < subjects_.size(); ++t) {
+            const auto& [curve, between, relative_error] = completed[t];
+            curves.push_back({subjects_[t].info->name, curve});
+            select::tensor_damage entry = entry_of(*subjects_[t].info, measured_[t].errors, curve);
+            for (const std::size_t other : between) entry.between.push_back(subjects_[other].info->name);
+            if (!between.empty()) entry.sensitivity_error = relative_error * entry.sensitivity;
+            table.tensors.push_back(std::move(entry));
+        }
         for (const tensor_info& info : source_.tensors()) {
             if (select::stays_full_precision(info) || table.find(info.name) != nullptr) continue;
-            const tensor_curve borrowed = borrowed_curve(info.name, curves_);
+            const tensor_curve borrowed = borrowed_curve(info.name, curves);
             encoding_trial<Formats, Source, Encoder> trial(source_, info, info, encoder_, sampling());
             table.tensors.push_back(entry_of(info, trial.errors(layouts_of(info)), borrowed.curve));
             table.tensors.back().priced_as = borrowed.name;
@@ -228,18 +220,16 @@ private:
         std::vector<char> done;  // by matrix
         std::optional<trial> tried{};
         std::vector<std::unique_ptr<encoding>> encodings{};  // in the formats to be measured
+        bool is_encoded = false;
+    };
+
+    // Tensors that are measured together (see measuring_group).
+    struct place {
+        std::size_t first, count = 0;  // subjects
+        double work = 0;
         bool is_complete = false;
     };
 
-    // The points of a curve, about.
-    [[nodiscard]] std::size_t curve_size() const {
-        const std::size_t noises = curve_points_.noises().size();
-        return noises > 0 ? noises : direct{}.errors.size();
-    }
-    // What is known before the model is: passes through it, and the work of one.
-    [[nodiscard]] std::size_t passes(const Source& source) const {
-        return measure_passes(source.tensors(), curve_size());
-    }
     [[nodiscard]] static double work_of_all(const Source& source, const token_windows& windows) {
         double weights = 0;
         for (const tensor_info& info : source.tensors()) weights += static_cast<double>(info.weights());
@@ -266,17 +256,32 @@ private:
         if (!work.tried) work.tried.emplace(source_, stored(info), info, encoder_, sampling());
         work.tried->add(m.at.matrix, m.known, layouts_of(info));
         if (m.known.judge().rows() > 0) {  // the knowledge will be gone when all errors are known
-            if (work.encodings.empty()) begin_encodings(work, info, work.tried->errors(layouts_of(info)));
+            if (work.encodings.empty()) begin_encodings(m.at.tensor, work.tried->errors(layouts_of(info)));
             for (auto& one : work.encodings) one->encode(m.at.matrix, m.known);
         }
-        if (std::ranges::find(work.done, 0) == work.done.end()) complete(m.at.tensor);
+        const auto is_known = [](const tensor_work& w) { return std::ranges::find(w.done, 0) == w.done.end(); };
+        if (is_known(work)) finish_encodings(work);
+        const place& p = places_[group_of_[m.at.tensor]];
+        const auto first = work_.begin() + static_cast<std::ptrdiff_t>(p.first);
+        if (std::all_of(first, first + static_cast<std::ptrdiff_t>(p.count), is_known))
+            complete(group_of_[m.at.tensor]);
     }
 
-    void begin_encodings(tensor_work& work, const tensor_info& info, std::span<const format_error> errors) {
-        for (const type_layout& layout : curve_points_.formats(lossy(errors)))
-            work.encodings.push_back(std::make_unique<encoding>(source_, stored(info), with_layout(info, layout),
-                                                                encoder_, options_.evaluate.threads,
-                                                                options_.evaluate.memory));
+    // Those of `all` that the tensor is measured at.
+    template <class T>
+    [[nodiscard]] std::vector<T> points_of(std::size_t tensor, std::vector<T> all) const {
+        const std::size_t points = design_[group_of_[tensor]].points;
+        if (points >= all.size()) return all;
+        if (points == 0) return {};
+        return {all[all.size() / 2]};
+    }
+
+    void begin_encodings(std::size_t tensor, std::span<const format_error> errors) {
+        const tensor_info& info = target(tensor);
+        for (const type_layout& layout : points_of(tensor, curve_points_.formats(lossy(errors))))
+            work_[tensor].encodings.push_back(
+                std::make_unique<encoding>(source_, stored(info), with_layout(info, layout), encoder_,
+                                           options_.evaluate.threads, options_.evaluate.memory));
     }
 
     [[nodiscard]] static std::vector<format_error> lossy(std::span<const format_error> errors) {
@@ -285,40 +290,109 @@ private:
         return some;
     }
 
-    // Measures the tensor with what is known by now.
-    void complete(std::size_t tensor) {
+    void complete_below(std::size_t layer) {
+        for (std::size_t g = 0; g < places_.size(); ++g)
+            if (subjects_[places_[g].first].layer < layer) complete(g);
+    }
+
+    // Measures the tensors of a group with what is known by now.
+    void complete(std::size_t group) {
+        place& here = places_[group];
+        if (std::exchange(here.is_complete, true)) return;
+        progress_.begin({"group", complete_places_ + 1, places_.size(), here.work, subjects_[here.first].info->name});
+        std::vector<windowed_edit> edits;
+        std::vector<measured_edit*> results;
+        for (std::size_t t = here.first; t < here.first + here.count; ++t) prepare(t);
+        for (std::size_t t = here.first; t < here.first + here.count; ++t) {
+            std::size_t next = 0;
+            const auto add = [&](auto edit) {
+                edits.push_back({&subjects_[t], std::move(edit)});
+                results.push_back(&measured_[t].edits[next++]);
+            };
+            for (const auto& one : work_[t].encodings) add(stored_rows<encoding>{*one});
+            if (!lossy(measured_[t].errors).empty())
+                for (const double size : points_of(t, curve_points_.noises())) add(noise{size});
+        }
+        const std::size_t runs = std::min(design_[group].runs, edits.size());
+        for (std::size_t run = 0; run < runs; ++run) measure_run(group, run, runs, edits, results);
+        for (std::size_t t = here.first; t < here.first + here.count; ++t) {
+            work_[t].encodings.clear();
+            work_[t].tried.reset();
+            if (options_.kept != nullptr) options_.kept->add(t, measured_[t]);
+        }
+        if (++complete_places_ == places_.size()) progress_.finish();
+    }
+
+    // From here on they are wherever there is room.
+    static void finish_encodings(tensor_work& work) {
+        if (work.encodings.empty() || std::exchange(work.is_encoded, true)) return;
+        for (auto& one : work.encodings) one->finish();
+    }
+
+    // Finds the errors of a tensor, and encodes it where it is to be measured.
+    void prepare(std::size_t tensor) {
         tensor_work& work = work_[tensor];
-        if (std::exchange(work.is_complete, true)) return;
-        const damage_subject& subject = subjects_[tensor];
-        const tensor_info& info = *subject.info;
+        const tensor_info& info = target(tensor);
         std::ranges::fill(work.done, char{1});
-        progress_.begin({"tensor", measured_ + 1, subjects_.size(), subject_work_[tensor], info.name});
         if (!work.tried) work.tried.emplace(source_, stored(info), info, encoder_, sampling());
-        const std::vector<format_error> errors = work.tried->errors(layouts_of(info));
+        measured_tensor& measured = measured_[tensor];
+        measured = {.name = info.name, .errors = work.tried->errors(layouts_of(info))};
         if (work.encodings.empty()) {
-            begin_encodings(work, info, errors);
+            begin_encodings(tensor, measured.errors);
             for (auto& one : work.encodings) work.tried->encode_known(*one);
         }
-        std::vector<select::damage_point> points;
-        const auto measure = [&](const auto& edit, double relative_error) {
-            const estimate mean = meter_(subject, edit).result().mean;
-            points.push_back({relative_error, mean.value, mean.error});
-        };
-        for (auto& one : work.encodings) {
-            one->finish();
-            const auto found =
-                std::ranges::find(errors, one->target().type(), [](const format_error& f) { return f.layout.id; });
-            if (found != errors.end()) measure(stored_rows<encoding>{*one}, found->relative_error);
-            one.reset();
+        finish_encodings(work);
+        std::erase_if(work.encodings, [&](auto& one) {
+            const auto found = std::ranges::find(measured.errors, one->target().type(),
+                                                 [](const format_error& f) { return f.layout.id; });
+            if (found == measured.errors.end()) return true;
+            measured.edits.push_back({.relative_error = found->relative_error});
+            return false;
+        });
+        if (lossy(measured.errors).empty()) return;
+        for (const double size : points_of(tensor, curve_points_.noises()))
+            measured.edits.push_back({.relative_error = work.tried->error_of(noise{size})});
+    }
+
+    void measure_run(std::size_t group, std::size_t run, std::size_t runs, std::vector<windowed_edit>& edits,
+                     std::span<measured_edit* const> results) {
+        std::vector<std::size_t> edit_of(windows_);
+        for (windowed_edit& e : edits) e.windows.clear();
+        for (std::size_t w = 0; w < windows_; ++w) {
+            edit_of[w] = edit_in_window(group, w, windows_, run, runs, edits.size());
+            edits[edit_of[w]].windows.push_back(w);
         }
-        if (!lossy(errors).empty())
-            for (const double size : curve_points_.noises()) measure(noise{size}, work.tried->error_of(noise{size}));
-        curves_[tensor] = {info.name, select::damage_curve(std::move(points))};
-        entries_[tensor] = entry_of(info, errors, curves_[tensor].curve);
-        if (options_.kept != nullptr) options_.kept->add(tensor, {entries_[tensor], curves_[tensor].curve.points()});
-        work.tried.reset();
-        ++measured_;
-        if (measured_ == subjects_.size()) progress_.finish();
+        std::vector<windowed_edit> used;
+        for (const windowed_edit& e : edits)
+            if (!e.windows.empty()) used.push_back(e);
+        const kl_divergence divergence = meter_(used);
+        const std::span<const float> tokens = divergence.per_token();
+        const std::size_t count = tokens.size() / windows_;
+        for (std::size_t w = 0; w < windows_; ++w) {
+            const auto of_window = tokens.subspan(w * count, count);
+            const double sum = std::accumulate(of_window.begin(), of_window.end(), 0.0);
+            results[edit_of[w]]->windows.push_back({w, sum / static_cast<double>(count)});
+        }
+    }
+
+    // What was measured of each subject.
+    [[nodiscard]] std::vector<depth_curve> points_of_curves() const {
+        std::vector<const measured_edit*> edits;
+        for (const measured_tensor& m : measured_)
+            for (const measured_edit& e : m.edits) edits.push_back(&e);
+        const std::vector<estimate> damages = fit_damages(edits, windows_);
+        std::vector<depth_curve> curves;
+        std::size_t next = 0;
+        for (std::size_t t = 0; t < subjects_.size(); ++t) {
+            const std::string& name = subjects_[t].info->name;
+            const std::string_view part = part_of_layer(name);
+            curves.push_back({std::string(part.empty() ? std::string_view(name) : part), subjects_[t].layer});
+            for (const measured_edit& e : measured_[t].edits) {
+                const estimate& damage = damages[next++];
+                if (!e.windows.empty()) curves.back().points.push_back({e.relative_error, damage.value, damage.error});
+            }
+        }
+        return curves;
     }
 
     [[nodiscard]] static select::tensor_damage entry_of(const tensor_info& info, std::span<const format_error> errors,
@@ -335,15 +409,19 @@ private:
     const Points& curve_points_;
     const Encoder& encoder_;
     const measure_damage_options& options_;
+    decoder::model_spec spec_;
+    std::vector<measuring_group> groups_;
+    std::vector<group_design> design_;
     stage_meter progress_;
     damage_meter<Source> meter_;
+    std::size_t windows_;
     std::vector<damage_subject> subjects_;
-    std::vector<double> subject_work_;
+    std::vector<measured_tensor> measured_;  // by subject, as what follows
     select::plan plan_;
-    std::deque<tensor_work> work_;  // by subject, as what follows
-    std::vector<select::tensor_damage> entries_;
-    std::vector<tensor_curve> curves_;
-    std::size_t measured_ = 0;
+    std::deque<tensor_work> work_;
+    std::vector<std::size_t> group_of_;
+    std::vector<place> places_;  // by group
+    std::size_t complete_places_ = 0;
 };
 
 }  // namespace detail

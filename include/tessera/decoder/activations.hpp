@@ -135,6 +135,27 @@ public:
         });
     }
 
+    /// Copies of chosen windows, in the order given.
+    [[nodiscard]] activations windows(std::span<const std::size_t> chosen) const {
+        activations some(chosen.size() * window_, columns_, window_, memory_);
+        for (std::size_t i = 0; i < some.tiles(); ++i) {
+            matrix rows(static_cast<Eigen::Index>(some.rows_of(i)), static_cast<Eigen::Index>(columns_));
+            for (std::size_t row = 0; row < some.rows_of(i); row += window_)
+                read_rows(chosen[(some.first_row(i) + row) / window_] * window_,
+                          {rows.data() + row * columns_, window_ * columns_});
+            some.put(i, std::move(rows));
+        }
+        return some;
+    }
+    /// Puts what windows(chosen) gave, changed since, in its place.
+    void put_windows(std::span<const std::size_t> chosen, const activations& some) {
+        std::vector<float> rows(window_ * columns_);
+        for (std::size_t i = 0; i < chosen.size(); ++i) {
+            some.read_rows(i * window_, rows);
+            write_rows(chosen[i] * window_, rows);
+        }
+    }
+
 private:
     struct tile {
         bool in_memory = false;

@@ -43,6 +43,7 @@ inline constexpr std::string_view damage_file_kind = "tessera damage table";
                                    {"sensitivity", tensor.sensitivity},
                                    {"sensitivity_error", tensor.sensitivity_error}};
         if (!tensor.priced_as.empty()) row["priced_as"] = tensor.priced_as;
+        if (!tensor.between.empty()) row["between"] = tensor.between;
         row["damage"] = std::move(damage);
         rows.push_back(std::move(row));
     }
@@ -69,6 +70,8 @@ inline constexpr std::string_view damage_file_kind = "tessera damage table";
                                      .sensitivity = entry["sensitivity"].amount(),
                                      .sensitivity_error = entry["sensitivity_error"].amount()};
         if (entry.has("priced_as")) tensor.priced_as = entry["priced_as"].text();
+        if (entry.has("between"))
+            entry["between"].each([&](const detail::json_place& other) { tensor.between.push_back(other.text()); });
         if (known.find(tensor.name) == tensor_index::npos && !(is_tied && tensor.name == output_name))
             fail(entry.where(), ": wanted a tensor of the model, got ", tensor.name);
         if (!seen.insert(tensor.name).second)

@@ -27,6 +27,9 @@ struct tensor_damage {
     /// tensor's, or that of no single one (`typical`). Empty: its own.
     std::string priced_as{};
     static constexpr std::string_view typical = "typical";
+    /// Between whose sensitivities this one was interpolated, over depth, where it was not measured itself: tensors of
+    /// the same kind in the nearest layers that were, one or two. Empty: it was measured, or is priced as another.
+    std::vector<std::string> between{};
 
     /// The damage of a format, or nothing when it was not measured.
     [[nodiscard]] std::optional<double> damage(type_id type) const noexcept {
