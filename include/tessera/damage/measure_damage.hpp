@@ -52,7 +52,7 @@
 namespace tessera {
 
 /// Below so many tokens figures of a model are too uncertain, and those of tensors that share the tokens.
-inline constexpr double least_tokens_of_plans = 1024, least_tokens_of_damage = 2048;
+inline constexpr double least_tokens_of_plans = 1024, least_tokens_of_damage = 4096;
 
 /// The default number of tokens for so many passes: about 5e13 floating-point operations, minutes on two cores; at
 /// most 16384 tokens, beyond which they hardly change a plan.
