@@ -52,7 +52,7 @@
 namespace tessera {
 
 /// Below so many tokens figures of a model are too uncertain, and those of tensors that share the tokens.
-inline constexpr std::uint64_t least_tokens_of_plans = 1024, least_tokens_of_damage = 2048;
+inline constexpr std::uint64_t least_tokens_of_plans = 1024, least_tokens_of_damage = 4096;
 /// More hardly change a plan.
 inline constexpr std::uint64_t most_measure_tokens = 16384;
 

@@ -106,10 +106,11 @@ inline constexpr double passes_beside_edits = 2;
 }
 
 /// The design for a number of passes. In this order, as far as they go: the first and the last layer of each
-/// pattern, which are measured whatever that takes; more layers, each in the middle of the widest gap; whole curves
-/// instead of one point, of the tables and of three layers of each pattern, which lend the others their shape; more
-/// runs, in which edits have more windows, up to all; whole curves of the other layers. What does not fit any more is
-/// left out, so the passes are never exceeded but by the first and last layers and the tables.
+/// pattern, which are measured whatever that takes; whole curves of the last one, which are cheap and lend the others
+/// their shape; more layers, each in the middle of the widest gap; whole curves instead of one point, of the tables and
+/// of three layers of each pattern, lenders as well, then of the others from the last on; more runs, in which edits
+/// have more windows, up to all. What does not fit any more is left out, so the passes are never exceeded but by the
+/// first and last layers and the tables.
 [[nodiscard]] inline std::vector<group_design> design_measuring(std::span<const measuring_group> groups,
                                                                 const measuring_limits& limits) {
     std::vector<group_design> design(groups.size());
@@ -143,6 +144,8 @@ inline constexpr double passes_beside_edits = 2;
     for (const std::size_t g : layers) patterns[groups[g].pattern].push_back(g);
     for (const auto& [pattern, alike] : patterns)
         for (const std::size_t g : {alike.front(), alike.back()}) set(g, at_least(g, 1));
+    for (const auto& [pattern, alike] : patterns)  // a shape for every kind, where it costs least
+        (void)try_set(alike.back(), at_least(alike.back(), limits.points));
     for (;;) {  // the middle of the widest gap in a pattern, the last of those
         std::size_t middle = 0, widest = 1;
         for (const auto& [pattern, alike] : patterns)
@@ -167,6 +170,9 @@ inline constexpr double passes_beside_edits = 2;
                     (void)try_set(g, at_least(g, limits.points));
         }
     }
+    // Whole curves of the others, the cheap ones first.
+    for (auto g = layers.rbegin(); g != layers.rend(); ++g)
+        if (design[*g].points == 1) (void)try_set(*g, at_least(*g, limits.points));
     // More windows for all alike.
     for (bool has_grown = true; has_grown;) {
         has_grown = false;
@@ -174,9 +180,6 @@ inline constexpr double passes_beside_edits = 2;
             if (design[g].runs > 0 && design[g].runs < groups[g].tensors * design[g].points)
                 has_grown |= try_set(g, {design[g].points, design[g].runs + 1});
     }
-    // Whole curves of the others.
-    for (const std::size_t g : layers)
-        if (design[g].points == 1) (void)try_set(g, {limits.points, groups[g].tensors * limits.points});
     return design;
 }
 
