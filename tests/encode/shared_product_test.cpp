@@ -1,5 +1,6 @@
 // Products of large matrices on several threads, against plain loops.
 #include <cstddef>
+#include <initializer_list>
 #include <random>
 #include <vector>
 
@@ -27,9 +28,9 @@ std::vector<float> integers(std::size_t rows, std::size_t columns, unsigned seed
 }  // namespace
 
 TEST_CASE("rows and columns are multiplied, whatever the shape and the threads") {
-    for (const std::size_t count : {1, 130, 300})
-        for (const std::size_t others : {5, 257})
-            for (const std::size_t depth : {1, 7, 1030}) {
+    for (const std::size_t count : std::initializer_list<std::size_t>{1, 130, 300})
+        for (const std::size_t others : std::initializer_list<std::size_t>{5, 257})
+            for (const std::size_t depth : std::initializer_list<std::size_t>{1, 7, 1030}) {
                 CAPTURE(count);
                 CAPTURE(others);
                 CAPTURE(depth);
@@ -51,7 +52,7 @@ TEST_CASE("rows and columns are multiplied, whatever the shape and the threads")
 }
 
 TEST_CASE("of the lower half nothing above the diagonal is touched") {
-    for (const std::size_t count : {1, 126, 255, 600}) {
+    for (const std::size_t count : std::initializer_list<std::size_t>{1, 126, 255, 600}) {
         CAPTURE(count);
         constexpr std::size_t depth = 9;
         const std::vector<float> x = integers(count, depth, 4);

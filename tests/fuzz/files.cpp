@@ -411,14 +411,14 @@ void run_kept(std::string_view input) {
             require(t.matrices.size() <= 3, "a matrix is noted once");
         return true;
     });
-    begin("measured tensors");
+    begin("tensors measured in windows");
     const auto layouts = stored_formats_of<builtin_formats>::layouts;
-    const auto measured = accepted(path.string(), [&] { return kept_damage(path, some_work).read(2, layouts); });
+    const auto measured = accepted(path.string(), [&] { return kept_damage(path, some_work).read(2, 4, layouts); });
     if (!measured) return;
     fuzz::fs::remove(path);
     for (std::size_t t = 0; t < 2; ++t)
         if ((*measured)[t]) kept_damage(path, some_work).add(t, *(*measured)[t]);
-    const journal again(path, "measured tensors", some_work);
+    const journal again(path, "tensors measured in windows", some_work);
     require(
         again.records().size() == 1 && std::ranges::equal(again.records()[0], record.first(again.records()[0].size())),
         "a record written again is the same");
@@ -428,12 +428,10 @@ void seed_kept(fuzz::corpus& seeds) {
     const fuzz::fs::path path = fuzz::folder() / "journal";
     fuzz::fs::remove(path);
     kept_damage(path, some_work)
-        .add(1, {{.name = "output.weight",
-                  .options = {{layout_of<q4_0>, 0.5}, {layout_of<q8_0>, 0.25}},
-                  .sensitivity = 2.0,
-                  .sensitivity_error = 1.0},
-                 {{0.1, 0.02, 0.01}}});
-    seeds.add(text_of(journal(path, "measured tensors", some_work).records()[0]));
+        .add(1, {.name = "output.weight",
+                 .errors = {{layout_of<q4_0>, 0.1}, {layout_of<q8_0>, 0.01}},
+                 .edits = {{0.1, {{0, 0.02}, {3, 0.01}}}}});
+    seeds.add(text_of(journal(path, "tensors measured in windows", some_work).records()[0]));
     fuzz::fs::remove(path);
     const tensor_info info = tensor("blk.0.ffn_up_exps.weight", {32, 4, 3}, type_id::q4_0);
     tensor_report report;
