@@ -60,7 +60,8 @@ void add_product_of_columns(const padded& x, const padded& w, padded& out, float
     };
     const padded x_columns = turned(x), w_columns = turned(w);
     kernels::packed_left<Arch> left(x.rows(), x.columns);
-    left.pack_columns(0, x_columns.values.data(), x_columns.stride(), x.rows(), factor);
+    left.pack_columns(0, x_columns.values.data(), x_columns.stride(), x.rows());
+    left.scale(0, x.rows(), factor);
     kernels::packed_right<Arch> right(w.rows(), w.columns);
     right.pack_columns(0, w_columns.values.data(), w_columns.stride(), w.rows());
     kernels::add_product<Arch>(left, 0, x.rows(), right, 0, w.rows(), out.values.data(), out.stride());

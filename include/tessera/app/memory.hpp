@@ -25,6 +25,7 @@
 #include "tessera/decoder/model_metadata.hpp"
 #include "tessera/decoder/model_spec.hpp"
 #include "tessera/decoder/tile_memory.hpp"
+#include "tessera/encode/shared_product.hpp"
 #include "tessera/measure/compare.hpp"
 
 namespace tessera::app {
@@ -132,7 +133,8 @@ struct memory_needs {
     if (stage == memory_stage::running) needs.logits = logits;
     if (stage == memory_stage::measuring) needs.logits = 3 * logits;
     if (stage == memory_stage::running) return needs;
-    needs.matrices = sizeof(float) * (5 * inputs * inputs / 2 + 2 * 1024 * inputs);  // these: packed for products
+    needs.matrices = sizeof(float) * (5 * inputs * inputs / 2 +
+                                      2 * tessera::detail::product_depth * inputs);  // these: packed for products
     needs.weights += sizeof(float) * team * 64 * 6 * inputs + encoded;               // rows that encoders work on
     return needs;
 }

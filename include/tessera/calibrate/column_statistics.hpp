@@ -81,25 +81,36 @@ namespace detail {
             vectors::kind::columns};
 }
 
+// Calls body(tile, its mirror image) for the tiles of `size` rows and columns below the diagonal of a square matrix,
+// and body(tile, tile) for those on it, on several threads.
+template <class Body>
+void for_each_tile_pair(decoder::matrix& square, Eigen::Index size, int threads, Body&& body) {
+    const Eigen::Index n = square.rows(), tiles = (n + size - 1) / size;
+    parallel_for(static_cast<std::size_t>(tiles * tiles), threads, [&](std::size_t i) {
+        const Eigen::Index a = static_cast<Eigen::Index>(i) / tiles * size,
+                           b = static_cast<Eigen::Index>(i) % tiles * size;
+        if (b > a) return;
+        const Eigen::Index height = std::min(size, n - a), width = std::min(size, n - b);
+        body(square.block(a, b, height, width), square.block(b, a, width, height));
+    });
+}
+
 }  // namespace detail
 
 /// Adds the products of all pairs of columns to the Gram matrix: float products of some rows at a time, in tiles that
 /// do not depend on the number of threads. (A template, as what follows: compiled where somebody calls it.)
 template <class = void>
 void add_gram(column_statistics& to, const activation_rows& rows, int threads) {
-    constexpr Eigen::Index tile = 256;
-    const Eigen::Index columns = rows.cols(), tiles = (columns + tile - 1) / tile;
+    const Eigen::Index columns = rows.cols();
     if (to.gram.size() == 0) to.gram = decoder::matrix::Zero(columns, columns);
     const detail::vectors all = detail::columns_of(rows);
     detail::add_product(all, all, static_cast<std::size_t>(rows.rows()), 1.0f, detail::product_part::lower_half,
                         to.gram.data(), static_cast<std::size_t>(columns), threads);
-    parallel_for(static_cast<std::size_t>(tiles * tiles), threads, [&](std::size_t i) {
-        const Eigen::Index a = static_cast<Eigen::Index>(i) / tiles * tile,
-                           b = static_cast<Eigen::Index>(i) % tiles * tile;
-        const Eigen::Index height = std::min(tile, columns - a), width = std::min(tile, columns - b);
-        auto lower = to.gram.block(a, b, height, width);
-        if (a > b) to.gram.block(b, a, width, height) = lower.transpose();
-        if (a == b) lower.triangularView<Eigen::StrictlyUpper>() = lower.transpose();
+    detail::for_each_tile_pair(to.gram, 256, threads, [](auto tile, auto mirrored) {
+        if (tile.startRow() != tile.startCol())
+            mirrored = tile.transpose();
+        else
+            tile.template triangularView<Eigen::StrictlyUpper>() = tile.transpose();
     });
     count_work(static_cast<double>(rows.rows()) * static_cast<double>(columns * columns) / 2);
 }

@@ -20,21 +20,6 @@ namespace tessera {
 
 namespace detail {
 
-// Calls body(tile, its mirror image) for the tiles below the diagonal of a square matrix, and body(tile, tile) for
-// those on it, on several threads.
-template <class Body>
-void for_each_tile_pair(decoder::matrix& square, int threads, Body&& body) {
-    constexpr Eigen::Index size = cholesky_panel;
-    const Eigen::Index n = square.rows(), tiles = (n + size - 1) / size;
-    parallel_for(static_cast<std::size_t>(tiles * tiles), threads, [&](std::size_t i) {
-        const Eigen::Index a = static_cast<Eigen::Index>(i) / tiles * size,
-                           b = static_cast<Eigen::Index>(i) % tiles * size;
-        if (b > a) return;
-        const Eigen::Index height = std::min(size, n - a), width = std::min(size, n - b);
-        body(square.block(a, b, height, width), square.block(b, a, width, height));
-    });
-}
-
 // Columns x become (gram + damping)^-1 x; false where that is not positive definite. The decomposition takes the room
 // of one half of `gram`, which is as it was at the end.
 template <class = void>
@@ -53,7 +38,7 @@ template <class = void>
         const Eigen::Index k = static_cast<Eigen::Index>(i) * panel, size = corners[i].rows();
         gram.block(k, k, size, size) = corners[i];
     }
-    for_each_tile_pair(gram, threads, [](auto tile, auto mirrored) {
+    for_each_tile_pair(gram, panel, threads, [](auto tile, auto mirrored) {
         if (tile.startRow() != tile.startCol()) tile = mirrored.transpose();
     });
     return is_definite;
@@ -104,7 +89,7 @@ template <class = void>
         after += static_cast<double>(lost.squaredNorm());
     });
     if (used < z.rows() && !(after < before)) return {};
-    detail::for_each_tile_pair(transposed, threads, [](auto tile, auto mirrored) {
+    detail::for_each_tile_pair(transposed, detail::cholesky_panel, threads, [](auto tile, auto mirrored) {
         const decoder::matrix other = mirrored.transpose();
         if (tile.startRow() != tile.startCol()) mirrored = tile.transpose();
         tile = other;

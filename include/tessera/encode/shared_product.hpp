@@ -20,6 +20,9 @@ struct vectors {
 
 enum class product_part { whole, lower_half };
 
+/// Numbers of every vector that are in memory at a time while a product is computed.
+inline constexpr std::size_t product_depth = 1024;
+
 // Numbers first .. first + depth of vectors, times a factor, packed.
 template <class Packed>
 [[nodiscard]] Packed packed(const vectors& from, std::size_t first, std::size_t depth, float factor, int threads) {
@@ -28,9 +31,10 @@ template <class Packed>
     parallel_for((from.count + at_once - 1) / at_once, threads, [&](std::size_t i) {
         const std::size_t v = i * at_once, count = std::min(at_once, from.count - v);
         if (from.are == vectors::kind::rows)
-            result.pack(v, from.values + v * from.stride + first, from.stride, count, factor);
+            result.pack(v, from.values + v * from.stride + first, from.stride, count);
         else
-            result.pack_columns(v, from.values + first * from.stride + v, from.stride, count, factor);
+            result.pack_columns(v, from.values + first * from.stride + v, from.stride, count);
+        if (factor != 1.0f) result.scale(v, count, factor);
     });
     return result;
 }
@@ -38,17 +42,17 @@ template <class Packed>
 /// out(r, c) += factor times the dot product of vector r of `left` and vector c of `right`, of `depth` numbers each;
 /// rows of `out` are `out_stride` numbers apart. Of the lower half those with c <= r, and nothing else is touched.
 /// Dot products are summed as kernels::add_product does, so they do not depend on the number of threads. Takes
-/// memory for 1024 numbers of every vector.
+/// memory for product_depth numbers of every vector.
 template <class = void>
 void add_product(const vectors& left, const vectors& right, std::size_t depth, float factor, product_part part,
                  float* out, std::size_t out_stride, int threads) {
-    constexpr std::size_t depth_at_once = 1024, height = 126, width = 256;
+    constexpr std::size_t height = 126, width = 256;
     using packed_left = kernels::packed_left<>;
     using packed_right = kernels::packed_right<>;
     static_assert(height % packed_left::width == 0 && width % packed_right::width == 0);
     const std::size_t down = (left.count + height - 1) / height, across = (right.count + width - 1) / width;
-    for (std::size_t first = 0; first < depth; first += depth_at_once) {
-        const std::size_t some = std::min(depth_at_once, depth - first);
+    for (std::size_t first = 0; first < depth; first += product_depth) {
+        const std::size_t some = std::min(product_depth, depth - first);
         const auto x = packed<packed_left>(left, first, some, factor, threads);
         const auto y = packed<packed_right>(right, first, some, 1.0f, threads);
         parallel_for(down * across, threads, [&](std::size_t i) {

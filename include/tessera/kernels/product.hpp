@@ -32,10 +32,8 @@ public:
     [[nodiscard]] float* panel(std::size_t row) noexcept { return values_.get() + row * depth_; }
 
     /// Packs `count` rows, `stride` numbers from one to the next, as rows first .. first + count. `first` is a multiple
-    /// of Width, and so is `count` unless these are the last rows. Threads may pack different rows. Numbers are
-    /// multiplied by `factor`.
-    void pack(std::size_t first, const float* rows, std::size_t stride, std::size_t count,
-              float factor = 1.0f) noexcept {
+    /// of Width, and so is `count` unless these are the last rows. Threads may pack different rows.
+    void pack(std::size_t first, const float* rows, std::size_t stride, std::size_t count) noexcept {
         constexpr std::size_t strip = 16;  // as many numbers of a row as lie in one line of the cache
         for (std::size_t r = 0; r < count; r += Width) {
             float* const panel = values_.get() + (first + r) * depth_;
@@ -44,22 +42,26 @@ public:
             for (std::size_t k = 0; k < depth_; k += strip)
                 for (std::size_t lane = 0; lane < present; ++lane) {
                     const float* const row = rows + (r + lane) * stride;
-                    for (std::size_t i = k; i < std::min(k + strip, depth_); ++i)
-                        panel[i * Width + lane] = factor * row[i];
+                    for (std::size_t i = k; i < std::min(k + strip, depth_); ++i) panel[i * Width + lane] = row[i];
                 }
         }
     }
 
     /// The same of rows that lie in columns: number k of row first + r is values[k * stride + r].
-    void pack_columns(std::size_t first, const float* values, std::size_t stride, std::size_t count,
-                      float factor = 1.0f) noexcept {
+    void pack_columns(std::size_t first, const float* values, std::size_t stride, std::size_t count) noexcept {
         for (std::size_t k = 0; k < depth_; ++k, values += stride)
             for (std::size_t r = 0; r < count; r += Width) {
                 float* const to = panel(first + r) + k * Width;
                 const std::size_t present = std::min(Width, count - r);
-                for (std::size_t lane = 0; lane < present; ++lane) to[lane] = factor * values[r + lane];
+                for (std::size_t lane = 0; lane < present; ++lane) to[lane] = values[r + lane];
                 std::fill(to + present, to + Width, 0.0f);
             }
+    }
+
+    /// Multiplies `count` rows from `first` on, which are as pack()'s.
+    void scale(std::size_t first, std::size_t count, float factor) noexcept {
+        float* const end = panel(first) + (count + Width - 1) / Width * Width * depth_;
+        for (float* value = panel(first); value != end; ++value) *value *= factor;
     }
 
 private:
