@@ -14,14 +14,8 @@
 #include <string>
 #include <vector>
 
+#include "median.hpp"
 #include "tessera/core/error.hpp"
-
-/// The one in the middle. Precondition: there is one.
-[[nodiscard]] inline double median(std::vector<double> values) {
-    const auto middle = values.begin() + static_cast<std::ptrdiff_t>(values.size() / 2);
-    std::ranges::nth_element(values, middle);
-    return *middle;
-}
 
 /// Keeps what every benchmark came to in every round. The display gets the median round of each, at the end.
 class results : public benchmark::BenchmarkReporter {

@@ -3,7 +3,6 @@
 // A pass sends WINDOWS (16) windows of WINDOW (512) tokens through all layers and predicts the second half of each, as
 // llama-perplexity does; the perplexity printed can be compared with that tool's. Then Eigen multiplies float matrices
 // of the same shapes. Both run in turn, five times; medians count.
-#include <algorithm>
 #include <array>
 #include <chrono>
 #include <cmath>
@@ -15,6 +14,7 @@
 #include <string_view>
 #include <vector>
 
+#include "median.hpp"
 #include "tessera/core/mapped_file.hpp"
 #include "tessera/core/printable.hpp"
 #include "tessera/decoder/model.hpp"
@@ -34,11 +34,6 @@ double seconds_of(auto&& work) {
     const auto start = std::chrono::steady_clock::now();
     work();
     return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-}
-
-double median(std::vector<double> values) {
-    std::ranges::sort(values);
-    return values[values.size() / 2];
 }
 
 class bench {

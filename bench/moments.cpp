@@ -14,6 +14,7 @@
 
 #include <Eigen/Cholesky>
 
+#include "median.hpp"
 #include "tessera/calibrate/column_statistics.hpp"
 #include "tessera/calibrate/compensation.hpp"
 #include "tessera/decoder/matrix.hpp"
@@ -23,11 +24,6 @@ namespace {
 using namespace tessera;
 
 double processor_seconds() { return static_cast<double>(std::clock()) / CLOCKS_PER_SEC; }
-
-double median(std::vector<double> values) {
-    std::ranges::sort(values);
-    return values[values.size() / 2];
-}
 
 }  // namespace
 
