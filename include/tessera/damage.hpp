@@ -10,5 +10,6 @@
 #include "tessera/damage/measure_damage.hpp"
 #include "tessera/damage/measured_tensor.hpp"
 #include "tessera/damage/measuring_design.hpp"
+#include "tessera/damage/measuring_job.hpp"
 #include "tessera/damage/plan_meter.hpp"
 #include "tessera/damage/row_edits.hpp"

@@ -38,6 +38,12 @@
 
 namespace tessera::app {
 
+/// The encoding that options name, or the best where there is a text or none; without importances.
+[[nodiscard]] inline encoding expected_encoding(const importance_options& options, bool has_text) {
+    return {options.encoder.value_or(has_text ? encoder_kind::feedback : encoder_kind::weighted), nullptr,
+            options.inputs.value_or(feedback_inputs::quantized), options.memory};
+}
+
 namespace detail {
 
 [[noreturn]] inline void fail_without_feedback() {
@@ -125,8 +131,8 @@ inline void require_encoder(const importance_options& options, bool has_text, co
             "--encoder feedback: wanted texts (--text) or an importance matrix of tessera calibrate, which holds "
             "its text (--imatrix FILE.gguf), got ",
             from.empty() ? "neither" : from.string());
-    const encoder_kind encoder = options.encoder.value_or(has_text ? encoder_kind::feedback : encoder_kind::weighted);
-    if (options.inputs && encoder != encoder_kind::feedback) fail_without_feedback();
+    if (options.inputs && expected_encoding(options, has_text).encoder != encoder_kind::feedback)
+        fail_without_feedback();
 }
 
 }  // namespace detail
@@ -193,8 +199,9 @@ template <class Model>
                                               const loaded_importances* importances) {
     const bool has_text = importances != nullptr && importances->text();
     detail::require_encoder(options, has_text, importances == nullptr ? "" : importances->path);
-    const encoder_kind encoder = options.encoder.value_or(has_text ? encoder_kind::feedback : encoder_kind::weighted);
-    return {encoder, importances, options.inputs.value_or(feedback_inputs::quantized), options.memory};
+    encoding chosen = expected_encoding(options, has_text);
+    chosen.importances = importances;
+    return chosen;
 }
 
 /// What importances lack for the tensors that a plan encodes.

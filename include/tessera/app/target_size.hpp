@@ -39,8 +39,7 @@ namespace detail {
                                                                  std::span<const tensor_info> tensors) {
     if (!(bits_per_weight > 0.0) || bits_per_weight > 64.0)
         fail("bits per weight: wanted a number above 0 and at most 64, got ", bits_per_weight);
-    double weights = 0.0;
-    for (const tensor_info& info : tensors) weights += static_cast<double>(info.weights());
+    const auto weights = static_cast<double>(weights_of(tensors));
     return {.bytes = static_cast<std::uint64_t>(std::floor(bits_per_weight * weights / 8.0))};
 }
 

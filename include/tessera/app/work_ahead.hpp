@@ -68,13 +68,7 @@ struct stages_ahead {
 
 namespace detail {
 
-[[nodiscard]] inline double weights_of(std::span<const tensor_info> tensors) {
-    double weights = 0;
-    for (const tensor_info& info : tensors) weights += static_cast<double>(info.weights());
-    return weights;
-}
-
-// Those of tensors that are in an output; plans have the model's order.
+// The weights of tensors that are in an output; plans have the model's order.
 [[nodiscard]] inline double weights_at(std::span<const tensor_info> tensors, const kept_encoding::left& output) {
     double weights = 0;
     for (const std::size_t t : output.tensors)
@@ -113,10 +107,10 @@ template <class = void>
     if (ahead.importances == stages_ahead::calibration::done && !learns && !measures && !refines(target)) {
         // The model does not run: it may be one that the decoder does not know.
         if (ahead.output == stages_ahead::writing::ahead)
-            stages.push_back(
-                {.name = "quantize",
-                 .cost = {.searched = detail::weights_of(tensors)},
-                 .done = share_done(detail::weights_at(tensors, ahead.left.output), detail::weights_of(tensors))});
+            stages.push_back({.name = "quantize",
+                              .cost = {.searched = static_cast<double>(weights_of(tensors))},
+                              .done = share_done(detail::weights_at(tensors, ahead.left.output),
+                                                 static_cast<double>(weights_of(tensors)))});
         return stages;
     }
     const model_work model(tensors, properties);
@@ -166,10 +160,10 @@ template <class = void>
                  .kept_bytes = 2 * sizeof(float) * states,
                  .done = share_done(model.share_of(ahead.left.output.layer), 1)});
         else
-            stages.push_back(
-                {.name = "quantize",
-                 .cost = model.search(),
-                 .done = share_done(detail::weights_at(tensors, ahead.left.output), detail::weights_of(tensors))});
+            stages.push_back({.name = "quantize",
+                              .cost = model.search(),
+                              .done = share_done(detail::weights_at(tensors, ahead.left.output),
+                                                 static_cast<double>(weights_of(tensors)))});
     }
     return stages;
 }
@@ -201,8 +195,7 @@ public:
     /// How many of the tokens that the texts have to calibrate on. For texts that have been read.
     [[nodiscard]] std::uint64_t calibrate_on(std::uint64_t text_tokens) {
         using enum stages_ahead::calibration;
-        const encoding expected{importances_->encoder.value_or(encoder_kind::feedback), nullptr,
-                                importances_->inputs.value_or(feedback_inputs::quantized)};
+        const encoding expected = expected_encoding(*importances_, true);
         std::uint64_t tokens = std::min(calibration_tokens(importances_->tokens, *model_), text_tokens);
         if (seconds_ > 0) {
             const std::uint64_t most = importances_->tokens > 0 ? tokens : text_tokens;
@@ -217,9 +210,7 @@ public:
     /// when there is not enough room on the disks.
     void begin(const importance_basis& basis) {
         using enum stages_ahead::calibration;
-        const encoding expected{
-            importances_->encoder.value_or(basis.has_text() ? encoder_kind::feedback : encoder_kind::weighted), nullptr,
-            importances_->inputs.value_or(feedback_inputs::quantized)};
+        const encoding expected = expected_encoding(*importances_, basis.has_text());
         const auto text = basis.text     ? std::optional(basis.text->windows)
                           : basis.loaded ? basis.loaded->text()
                                          : std::nullopt;
@@ -319,9 +310,7 @@ inline void require_possible(const any_model& model, const target_options& targe
                                                           default_window(model.metadata()), threads, encoded));
     };
     if (measures || measures_plans) require(memory_stage::measuring, detail::bytes_of_trial(model.tensors()));
-    const bool learns =
-        importances.encoder.value_or(basis.has_text() ? encoder_kind::feedback : encoder_kind::weighted) ==
-        encoder_kind::feedback;
+    const bool learns = expected_encoding(importances, basis.has_text()).encoder == encoder_kind::feedback;
     if (learns || basis.text) require(learns ? memory_stage::learning : memory_stage::running, 0);
     require_scratch(importances.memory.scratch);
 }

@@ -5,6 +5,7 @@
 #include <array>
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <string>
 
 #include "tessera/core/checked.hpp"
@@ -40,6 +41,13 @@ struct tensor_info {
 /// The matrices in a tensor: one, or as many as a stack has (experts, heads).
 [[nodiscard]] inline std::uint64_t matrix_count(const tensor_info& info) noexcept {
     return info.dims[2] * info.dims[3];
+}
+
+/// The weights of all tensors.
+[[nodiscard]] inline std::uint64_t weights_of(std::span<const tensor_info> tensors) noexcept {
+    std::uint64_t weights = 0;
+    for (const tensor_info& info : tensors) weights += info.weights();
+    return weights;
 }
 
 /// True when weights and bytes of the shape fit 63 bits and rows are whole blocks: what every other member relies on.
