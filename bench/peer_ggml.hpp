@@ -12,6 +12,7 @@
 #include "tessera/core/error.hpp"
 #include "tessera/core/type_id.hpp"
 #include "tessera/core/view.hpp"
+#include "tessera/format/builtin.hpp"
 
 /// A libggml-base. Type numbers are those of GGUF files, so a type_id is a ggml_type.
 class peer_ggml {
